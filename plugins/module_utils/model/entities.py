@@ -1,0 +1,66 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the platform keeps: documents of a kind, in a state, owned by somebody.
+
+A document is identified by its uuid; people say (kind, scope, name). The scope is the id of what the entity lives in:
+a project's scope is its tenant, a VM's its project, a datastore's its endpoint, a flavor's its kind (``vm``,
+``ephemeral-disk``, ``persistent-disk``); an image's is a project or, for everybody's images, empty.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+DEPLOYMENT = "deployment"
+ENDPOINT = "endpoint"
+ZONE = "zone"
+HOST = "host"
+DATASTORE = "datastore"
+FLAVOR = "flavor"
+IMAGE = "image"
+TENANT = "tenant"
+PROJECT = "project"
+VM = "vm"
+KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, TENANT, PROJECT, VM)
+
+NOT_FOUND = {
+    DEPLOYMENT: "DeploymentNotFound", ENDPOINT: "EndpointNotFound", ZONE: "AvailabilityZoneNotFound",
+    HOST: "HostNotFound", DATASTORE: "DatastoreNotFound", FLAVOR: "FlavorNotFound", IMAGE: "ImageNotFound",
+    TENANT: "TenantNotFound", PROJECT: "ProjectNotFound", VM: "VmNotFound",
+}
+TASK_STATES = ("QUEUED", "STARTED", "ERROR", "COMPLETED")
+
+
+@dataclass(slots=True)
+class Document:
+    """One entity. ``body`` holds the kind's own fields as JSON values (see docs/cloudstore.md for each kind).
+
+    ``name_key`` is the entity's claim to a name that nobody else may take (``kind/scope/name`` for everything that is
+    declared; None for what was made by id, where the original allows equal names). ``version`` counts from 1.
+    Times are seconds since the epoch on the database's clock.
+    """
+
+    kind: str
+    name: str
+    scope: str = ""
+    state: str = "READY"
+    managed_by: str = "api"
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    version: int = 0
+    name_key: str | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    deleted_at: float | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+
+    def with_body(self, **changes: Any) -> Document:
+        """A copy whose body has these fields changed."""
+        return replace(self, body={**self.body, **changes})
+
+
+def name_key(kind: str, scope: str, name: str) -> str:
+    """The unique key of a declared entity's name."""
+    return f"{kind}/{scope}/{name}"

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Error codes of the platform and the one exception that carries them.
+
+The codes are those of the original API (version 1.2); the few that the original did not need are listed apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_BY_STATUS = {
+    400: (
+        "ClusterTypeAlreadyConfigured ConcurrentTask ContainerNotEmpty DeploymentAlreadyExist DeploymentFailed "
+        "DuplicateHost FlavorInUse FloatingIpAlreadyAcquired FloatingIpNotAcquired HostAvailabilityZoneAlreadySet "
+        "HostHasVms ImageUploadError InsufficientCapacity InvalidAuthConfig InvalidAvailabilityZoneState "
+        "InvalidConfigKey InvalidDeploymentDesiredState InvalidEntity InvalidFlavor InvalidFlavorSpecification "
+        "InvalidFlavorState InvalidHostState InvalidImageDatastoreSet InvalidImageReplicationType InvalidImageState "
+        "InvalidJson InvalidLoginCredentials InvalidNetworkConfig InvalidNetworkState InvalidOperation InvalidOva "
+        "InvalidPageSize InvalidQueryParams InvalidReservedStaticIpSize InvalidResourceTicketSubdivide "
+        "InvalidSecurityGroupFormat InvalidStatsConfig InvalidVmState InvalidVmdkFormat IpAddressInUse "
+        "IsoAlreadyAttached IsoUploadError MalformedAuthToken MoreThanOneHostAffinity MoreThanOneIsoAttached "
+        "NameTaken NoConstraintMatchingDatastore NoIsoAttached NoManagementHostConfigured NoSuchResource "
+        "NotEnoughCpuResource NotEnoughDatastoreCapacity NotEnoughMemoryResource OpenStackRequestError "
+        "PersistentDiskAttached PlaceVmError PortGroupAlreadyAddedToSubnet PortGroupsDoNotExist QuotaError "
+        "SecurityGroupsAlreadyInherited SpecInvalid StateError UnfullfillableAffinities UnfullfillableDiskAffinities "
+        "UnsupportedDiskController UnsupportedImageFileType UnsupportedImageUploadParameter UpdateNotSupported "
+        "VCenterRequestError YamlParseError"
+    ),
+    401: "ExpiredAuthToken InvalidAuthToken MissingAuthToken",
+    403: "AccessForbidden SystemPaused",
+    404: (
+        "AvailabilityZoneNotFound ClusterNotFound ClusterTypeNotConfigured ConfigPairNotFound ConfigurationNotFound "
+        "DatastoreNotFound DeploymentFlavorNotFound DeploymentNotFound DiskNotFound FlavorNotFound "
+        "HostDatastoreNotFound HostNotFound HostSpecNotFound ImageNotFound ManifestNotFound NetworkNotFound "
+        "NetworkSpecNotFound NotFound PageExpired PluginNotFound PortGroupNotFound ResourceTicketNotFound "
+        "StepNotFound StorageSpecNotFound VmNotFound"
+    ),
+    429: "TooManyRequests",
+    500: (
+        "DeploymentTriggerFailure HostDeprovisionFailed HostProvisionFailed HostSetAvailabilityZoneFailed "
+        "InternalError OpenStackImportError StepNotCompleted TaskNotCompleted VCenterImportError"
+    ),
+    503: "AuthInitializationFailure OutOfThreadPoolWorker",
+}
+
+# Codes that the original had no need for, or answered with a bare 404.
+_OWN = {
+    "TenantNotFound": 404,
+    "ProjectNotFound": 404,
+    "EndpointNotFound": 404,
+    "EndpointUnreachable": 503,  # no TCP or TLS conversation with a vCenter or ESXi host
+    "EndpointCertificateError": 503,  # certificate expired, untrusted or not the pinned one
+    "EndpointInUse": 400,
+    "SchemaTooOld": 503,
+    "SchemaTooNew": 503,
+    "CloudStoreUnavailable": 503,
+    "CloudStoreNotFound": 503,  # a read of a database that no apply has made yet
+    "EphemeralCloudStore": 400,  # a database file that would be lost with the job
+    "StaleVersion": 409,  # somebody else changed the document in between
+    "LeaseLost": 409,  # another controller took this run over
+    "PlanChanged": 409,  # a saved plan no longer describes what apply would do
+    "DeletionProtected": 400,
+    "TooManyDeletes": 400,
+    "DependencyFailed": 400,  # something this item needs failed in the same run
+    "MissingLibrary": 500,
+}
+
+HTTP_STATUS: dict[str, int] = {code: status for status, codes in _BY_STATUS.items() for code in codes.split()} | _OWN
+
+
+class PhotonError(Exception):
+    """A failure that a user reads: ``code`` (a key of HTTP_STATUS), ``message`` (with the next step), ``data``.
+
+    ``data`` is a flat mapping of JSON values; its key ``path``, where present, is the key path in the declaration
+    (``photon_tenants[1].projects[0].vms[3].flavor``).
+    """
+
+    def __init__(self, code: str, message: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = dict(data or {})
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    @property
+    def http_status(self) -> int:
+        return HTTP_STATUS.get(self.code, 500)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form ``{code, message, data}``."""
+        return {"code": self.code, "message": self.message, "data": self.data}

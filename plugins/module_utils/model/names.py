@@ -1,0 +1,68 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of entities, and ranges such as ``web-[01:20]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from .errors import PhotonError
+
+PATTERN = re.compile(r"^[a-zA-Z][a-zA-Z0-9-]{0,62}$")  # the original's rule for every Named entity
+_RANGE = re.compile(r"\[(?P<first>\d+):(?P<last>\d+)\]")
+LARGEST_RANGE = 100_000
+
+
+def check(name: object, what: str = "name") -> str:
+    """Return ``name`` or raise InvalidEntity: a letter, then letters, digits and dashes, 63 at most."""
+    if not isinstance(name, str) or not PATTERN.match(name):
+        raise PhotonError("InvalidEntity", f"{name!r} is no valid {what}: start with a letter, then letters, digits and "
+                          "dashes, 63 characters at most")
+    return name
+
+
+def expand(text: str) -> list[str]:
+    """``"esx[01:04].lab"`` -> ``["esx01.lab", ... "esx04.lab"]``; several ranges multiply; no range: ``[text]``.
+
+    Leading zeros of the first bound give the width. Raises SpecInvalid for an empty or oversized range.
+    """
+    match = _RANGE.search(text)
+    if not match:
+        return [text]
+    first, last = int(match["first"]), int(match["last"])
+    if last < first:
+        raise PhotonError("SpecInvalid", f"the range {match[0]} in {text!r} is empty: write the lower bound first")
+    if last - first >= LARGEST_RANGE:
+        raise PhotonError("SpecInvalid", f"the range {match[0]} in {text!r} has more than {LARGEST_RANGE} members")
+    width = len(match["first"])
+    head, tails = text[: match.start()], expand(text[match.end():])
+    return [f"{head}{number:0{width}d}{tail}" for number in range(first, last + 1) for tail in tails]
+
+
+def collapse(names: Iterable[str]) -> Iterator[str]:
+    """The short form for people: neighbours with one running number become a range (``web-[01:20]``)."""
+    run: tuple[str, str, str, int] | None = None
+    for name in names:
+        match = re.search(r"(\d+)(\D*)$", name)
+        if match and run:
+            head, tail, first, last = run
+            number = int(match[1])
+            if (name[: match.start()], match[2]) == (head, tail) and number == last + 1 and len(match[1]) == len(str(first)):
+                run = (head, tail, first, number)
+                continue
+        if run:
+            yield _show(run)
+        run = (name[: match.start()], match[2], match[1], int(match[1])) if match else None
+        if not match:
+            yield name
+    if run:
+        yield _show(run)
+
+
+def _show(run: tuple[str, str, str, int]) -> str:
+    head, tail, first, last = run
+    if int(first) == last:
+        return f"{head}{first}{tail}"
+    return f"{head}[{first}:{last:0{len(first)}d}]{tail}"

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quantities: 1024-based B, KB, MB, GB and COUNT, kept as integers in base units (bytes or pieces).
+
+A float cannot hold 8 PiB + 1 byte, so fractions are parsed as decimals and must come out whole.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from .errors import PhotonError
+
+COUNT = "COUNT"
+FACTORS: dict[str, int] = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, COUNT: 1}
+# Larger units are read, never written: the original stops at GB.
+_READ_ONLY = {"TB": 1 << 40, "PB": 1 << 50}
+_TEXT = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*$")
+MAXIMUM = (1 << 63) - 1  # a counter is a 64-bit integer in both databases
+
+
+def parse(text: object, default_unit: str = COUNT) -> tuple[int, str]:
+    """``"400 GB"`` -> ``(429496729600, "GB")``; a bare number takes ``default_unit``.
+
+    Returns the amount in base units and the unit it was written in. Raises SpecInvalid.
+    """
+    if isinstance(text, bool) or text is None:
+        raise PhotonError("SpecInvalid", f"{text!r} is not a quantity; write for example 4 or \"400 GB\"")
+    match = _TEXT.match(str(text))
+    if not match:
+        raise PhotonError("SpecInvalid", f"{text!r} is not a quantity; write for example 4 or \"400 GB\"")
+    unit = (match["unit"] or default_unit).upper()
+    factor = FACTORS.get(unit) or _READ_ONLY.get(unit)
+    if factor is None:
+        raise PhotonError("SpecInvalid", f"{text!r} has the unknown unit {match['unit']!r}; use B, KB, MB, GB or COUNT")
+    amount = Decimal(match["number"]) * factor
+    if amount != amount.to_integral_value():
+        raise PhotonError("SpecInvalid", f"{text!r} is not a whole number of {'bytes' if unit != COUNT else 'pieces'}")
+    if amount > MAXIMUM:
+        raise PhotonError("SpecInvalid", f"{text!r} is larger than {MAXIMUM}, the largest amount that is counted")
+    return int(amount), "GB" if unit in _READ_ONLY else unit
+
+
+def convert(amount: int, unit: str) -> float | int:
+    """An amount in base units as a number of ``unit``; an int where it comes out whole."""
+    whole, rest = divmod(amount, FACTORS[unit])
+    return whole if not rest else amount / FACTORS[unit]
+
+
+def show(amount: int, unit: str = "B") -> str:
+    """For people: bytes in the largest unit that stays above 1 (``"9.5 GB"``), counts as they are."""
+    if unit == COUNT:
+        return str(amount)
+    for name in ("GB", "MB", "KB"):
+        if abs(amount) >= FACTORS[name]:
+            return f"{round(amount / FACTORS[name], 2):g} {name}" if amount % FACTORS[name] else f"{amount // FACTORS[name]} {name}"
+    return f"{amount} B"

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The world as a planner sees it: documents, quota counters and inventories, plus what the plan has added so far."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..model import entities
+from ..model.entities import Document
+from ..model.errors import PhotonError
+from ..model.quota import Counter
+
+
+class World:
+    """An index over documents that planners read and write in memory.
+
+    ``counters``: ``{owner id: {quota key: Counter}}``. ``inventories``: ``{endpoint id: EndpointInventory}`` (see
+    vsphere/inventory.py); an endpoint that could not be read is in ``unreachable`` with its error instead.
+    """
+
+    def __init__(self, documents: Iterable[Document] = (), counters: Mapping[str, dict[str, Counter]] | None = None,
+                 inventories: Mapping[str, Any] | None = None) -> None:
+        self._by_id: dict[str, Document] = {}
+        self._by_name: dict[tuple[str, str, str], dict[str, Document]] = {}
+        self._by_scope: dict[tuple[str, str], dict[str, Document]] = {}
+        self._by_kind: dict[str, dict[str, Document]] = {}
+        self.counters: dict[str, dict[str, Counter]] = dict(counters or {})
+        self.inventories: dict[str, Any] = dict(inventories or {})
+        self.unreachable: dict[str, PhotonError] = {}
+        for document in documents:
+            self.put(document)
+
+    def get(self, entity_id: str | None) -> Document | None:
+        return self._by_id.get(entity_id) if entity_id else None
+
+    def of(self, kind: str, scope: str | None = None) -> list[Document]:
+        """All documents of a kind, or those in one scope."""
+        table = self._by_kind.get(kind, {}) if scope is None else self._by_scope.get((kind, scope), {})
+        return list(table.values())
+
+    def find(self, kind: str, scope: str, name: str) -> Document | None:
+        """The one document of that name; None when there is none. Raises InvalidEntity when several share it."""
+        found = self._by_name.get((kind, scope, name))
+        if not found:
+            return None
+        if len(found) > 1:
+            raise PhotonError("InvalidEntity", f"{len(found)} entities of kind {kind} are named {name!r}: say which by id "
+                              f"({', '.join(sorted(found))})")
+        return next(iter(found.values()))
+
+    def require(self, kind: str, scope: str, name: str) -> Document:
+        """As find, but raises the kind's NotFound code with the closest name there is."""
+        document = self.find(kind, scope, name)
+        if document is None:
+            known = sorted({d.name for d in self.of(kind, scope)})
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known[:10]) or 'none'}"
+            raise PhotonError(entities.NOT_FOUND[kind], f"no {kind} named {name!r}{hint}")
+        return document
+
+    def put(self, document: Document) -> Document:
+        """Add a document, or replace the one of the same id."""
+        self.drop(document.id)
+        self._by_id[document.id] = document
+        self._by_name.setdefault((document.kind, document.scope, document.name), {})[document.id] = document
+        self._by_scope.setdefault((document.kind, document.scope), {})[document.id] = document
+        self._by_kind.setdefault(document.kind, {})[document.id] = document
+        return document
+
+    def drop(self, entity_id: str) -> None:
+        old = self._by_id.pop(entity_id, None)
+        if old is not None:
+            del self._by_name[(old.kind, old.scope, old.name)][old.id]
+            del self._by_scope[(old.kind, old.scope)][old.id]
+            del self._by_kind[old.kind][old.id]
+
+    def path_of(self, document: Document) -> str:
+        """The path people say: ``acme/web/web-01`` for a VM, ``vm/core-100`` for a flavor, a plain name otherwise."""
+        if document.kind == entities.FLAVOR:
+            return f"{document.scope}/{document.name}"
+        parent = self.get(document.scope)
+        return f"{self.path_of(parent)}/{document.name}" if parent else document.name
