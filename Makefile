@@ -1,0 +1,58 @@
+# Every target does its own set-up: packages of the distribution, then a virtualenv under .build (cached, see scripts/venv).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
+
+.PHONY: help demo test test-unit test-roles chaos bench lint format sanity clean distclean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to running, in a few minutes
+	@scripts/packages demo
+	@scripts/venv runtime
+	@scripts/demo
+
+test: ## all tests: unit (also with the newest ansible-core where a newer Python is found), integration, chaos sample, roles
+	@scripts/packages test
+	@scripts/venv dev
+	@python scripts/tests.py all
+
+test-unit: ## the fast tests alone
+	@scripts/venv dev
+	@python scripts/tests.py unit
+
+test-roles: ## the roles' Molecule scenarios [ROLE=name] [LAB_DRIVER=nspawn|podman|ssh]
+	@scripts/packages roles
+	@scripts/venv dev
+	@python scripts/tests.py roles
+
+chaos: ## every kill point and every fault, not only the sample that `make test` runs
+	@scripts/packages test
+	@scripts/venv dev
+	@PHOTON_CHAOS=all python scripts/tests.py chaos
+
+bench: ## the benchmarks [ONLY=name], into .build/bench.json
+	@scripts/packages test
+	@scripts/venv dev peers
+	@python tests/benchmarks/run.py $(if $(ONLY),--only $(ONLY))
+
+lint: ## ruff, yamllint, ansible-lint (production profile), changelog fragments
+	@scripts/venv lint
+	@scripts/lint
+
+format: ## let ruff put imports in order and rewrite what it safely can
+	@scripts/venv lint
+	@ruff check --fix .
+
+sanity: ## ansible-test sanity on a copy of the collection
+	@scripts/venv dev
+	@scripts/sanity
+
+clean: ## remove what the targets built here
+	@rm -rf .build .pytest_cache .ruff_cache .hypothesis .ansible
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and what is cached for all checkouts
+	@rm -rf "$${PHOTON_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/photon-platform}"

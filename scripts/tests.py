@@ -1,0 +1,163 @@
+"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles.
+
+Each section is a pytest run of its own with a JUnit report under .build/junit. At the end stand the time of each section, everything
+that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a failure: there, everything must run.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+REPORTS = ROOT / ".build" / "junit"
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+@dataclass
+class Section:
+    """One run: its title, its outcome and what it left out."""
+
+    title: str
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list)
+    broken: str = ""
+
+
+def main(which: str) -> int:
+    """Run the sections of `which`, print the summary, return the exit code."""
+    sections: list[Section] = []
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    if which in ("all", "unit"):
+        sections.append(newest(["tests/unit"]))
+    if which == "unit":
+        sections.append(pytest("unit", sys.executable, ["tests/unit"]))
+    if which in ("all", "roles"):
+        sections.extend(roles())
+    if which == "all":
+        sections.append(pytest("main", sys.executable, existing("tests/unit", "tests/integration", "tests/chaos")))
+    if which == "chaos":
+        sections.append(pytest("chaos", sys.executable, existing("tests/chaos")))
+    return summary(sections)
+
+
+def pytest(title: str, python: str, paths: list[str], **environment: str) -> Section:
+    """Run pytest on `paths` with two workers and read its report."""
+    section = Section(title)
+    report = REPORTS / f"{title}.xml"
+    report.unlink(missing_ok=True)
+    if not paths:
+        section.broken = "there is nothing to run"
+        return section
+    words = [python, "-m", "pytest", "-q", "-n", os.environ.get("PHOTON_TEST_WORKERS", "2"), "--dist", "loadfile"]
+    words += ["--durations=10", "--durations-min=5", f"--junitxml={report}", *paths, *os.environ.get("PYTEST_ARGS", "").split()]
+    code = run(section, words, **environment)
+    if not report.exists():
+        section.broken = f"pytest ended with {code} and wrote no report"
+        return section
+    read(report, section)
+    if code and not section.failed:
+        section.broken = f"pytest ended with {code}"
+    return section
+
+
+def newest(paths: list[str]) -> Section:
+    """The fast tests with the newest ansible-core, where a Python that it accepts is found."""
+    section = Section("newest ansible-core")
+    banner(section.title)
+    code = subprocess.run([ROOT / "scripts" / "venv", "--newest"], check=False).returncode
+    if code == 3:
+        section.skipped.append("all of it: no Python 3.12 or later with its venv module on PATH or under ~/.pyenv/versions")
+        return section
+    if code:
+        section.broken = "its virtualenv could not be made"
+        return section
+    return pytest(section.title.replace(" ", "-"), str(ROOT / ".build" / "venv-newest" / "bin" / "python"), paths)
+
+
+def roles() -> list[Section]:
+    """One Molecule run per role's scenario; ROLE=name chooses one."""
+    chosen = os.environ.get("ROLE", "")
+    scenarios = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
+    if chosen and chosen not in scenarios:
+        return [Section("roles", broken=f"no scenario {chosen}; there are: {', '.join(scenarios) or 'none'}")]
+    return [molecule(name) for name in scenarios if chosen in ("", name)]
+
+
+def molecule(scenario: str) -> Section:
+    """`molecule test` of one scenario: its tests count as one."""
+    section = Section(f"role {scenario}")
+    driver = os.environ.get("LAB_DRIVER", "nspawn")
+    if driver == "nspawn" and os.geteuid() != 0:
+        section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman runs as an ordinary user)")
+        return section
+    binaries = pathlib.Path(sys.executable).parent
+    code = run(section, [str(binaries / "molecule"), "test", "--scenario-name", scenario], LAB_DRIVER=driver)
+    section.passed, section.failed = (0, 1) if code else (1, 0)
+    return section
+
+
+def summary(sections: list[Section]) -> int:
+    """Print what ran, what was skipped and why, then the closing line."""
+    banner("summary")
+    for section in sections:
+        print(f"{section.title:24} {section.seconds:7.1f} s  {section.passed:5} passed {section.failed:4} failed"
+              f" {len(section.skipped):4} skipped  {section.broken}")
+    skipped = [reason for section in sections for reason in section.skipped]
+    for reason in skipped:
+        print(f"SKIPPED {reason}")
+    passed, failed = sum(s.passed for s in sections), sum(s.failed for s in sections)
+    broken = sum(bool(s.broken) for s in sections)
+    if IN_CI and skipped:
+        print(f"In CI nothing may be skipped: {len(skipped)} skips count as failures.")
+        failed, skipped = failed + len(skipped), []
+    counts = [f"{failed} failed"] * bool(failed) + [f"{passed} passed"] + [f"{len(skipped)} skipped"] * bool(skipped)
+    counts += [f"{broken} error{'s' * (broken > 1)}"] * bool(broken)
+    text = f" {', '.join(counts)} in {sum(s.seconds for s in sections):.2f}s "
+    print(text.center(100, "="), flush=True)
+    return 1 if failed or broken or not passed else 0
+
+
+def run(section: Section, words: list[str], **environment: str) -> int:
+    """Run a command in the root folder, its output going straight through; add its time to the section."""
+    banner(section.title)
+    started = time.monotonic()
+    code = subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, check=False).returncode
+    section.seconds += time.monotonic() - started
+    return code
+
+
+def read(report: pathlib.Path, section: Section) -> None:
+    """Count the cases of a JUnit report into `section`."""
+    for case in ET.parse(report).iter("testcase"):
+        name = f"{case.get('classname', '')}::{case.get('name', '')}"
+        skip = case.find("skipped")
+        if skip is not None and skip.get("type") != "pytest.xfail":
+            section.skipped.append(f"{name}: {skip.get('message', '')}")
+        elif case.find("failure") is not None or case.find("error") is not None:
+            section.failed += 1
+        else:
+            section.passed += 1
+
+
+def existing(*paths: str) -> list[str]:
+    """Those of the paths that hold a test file: pytest takes a folder without one for a mistake."""
+    return [path for path in paths if any((ROOT / path).rglob("test_*.py"))]
+
+
+def banner(title: str) -> None:
+    """A line that parts the sections."""
+    print(f"\n=== {title} ===", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles"):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
