@@ -1,7 +1,8 @@
 """Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles.
 
-Each section is a pytest run of its own with a JUnit report under .build/junit. At the end stand the time of each section, everything
-that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a failure: there, everything must run.
+Each section is a pytest run of its own with a JUnit report under .build/junit. At the end stand the time of each
+section, everything that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a
+failure: there, everything must run.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def pytest(title: str, python: str, paths: list[str], **environment: str) -> Sec
         section.broken = "there is nothing to run"
         return section
     words = [python, "-m", "pytest", "-q", "-n", os.environ.get("PHOTON_TEST_WORKERS", "2"), "--dist", "loadfile"]
-    words += ["--durations=10", "--durations-min=5", f"--junitxml={report}", *paths, *os.environ.get("PYTEST_ARGS", "").split()]
+    words += ["--durations=10", "--durations-min=5", f"--junitxml={report}"]
+    words += [*paths, *os.environ.get("PYTEST_ARGS", "").split()]
     code = run(section, words, **environment)
     if not report.exists():
         section.broken = f"pytest ended with {code} and wrote no report"
@@ -74,7 +76,7 @@ def newest(paths: list[str]) -> Section:
     banner(section.title)
     code = subprocess.run([ROOT / "scripts" / "venv", "--newest"], check=False).returncode
     if code == 3:
-        section.skipped.append("all of it: no Python 3.12 or later with its venv module on PATH or under ~/.pyenv/versions")
+        section.skipped.append("newest ansible-core: no Python >= 3.12 (with venv) on PATH or in ~/.pyenv/versions")
         return section
     if code:
         section.broken = "its virtualenv could not be made"
@@ -96,7 +98,7 @@ def molecule(scenario: str) -> Section:
     section = Section(f"role {scenario}")
     driver = os.environ.get("LAB_DRIVER", "nspawn")
     if driver == "nspawn" and os.geteuid() != 0:
-        section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman runs as an ordinary user)")
+        section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman does not)")
         return section
     binaries = pathlib.Path(sys.executable).parent
     code = run(section, [str(binaries / "molecule"), "test", "--scenario-name", scenario], LAB_DRIVER=driver)
@@ -108,8 +110,8 @@ def summary(sections: list[Section]) -> int:
     """Print what ran, what was skipped and why, then the closing line."""
     banner("summary")
     for section in sections:
-        print(f"{section.title:24} {section.seconds:7.1f} s  {section.passed:5} passed {section.failed:4} failed"
-              f" {len(section.skipped):4} skipped  {section.broken}")
+        counts = f"{section.passed:5} passed {section.failed:4} failed {len(section.skipped):4} skipped"
+        print(f"{section.title:24} {section.seconds:7.1f} s  {counts}  {section.broken}")
     skipped = [reason for section in sections for reason in section.skipped]
     for reason in skipped:
         print(f"SKIPPED {reason}")
@@ -129,7 +131,8 @@ def run(section: Section, words: list[str], **environment: str) -> int:
     """Run a command in the root folder, its output going straight through; add its time to the section."""
     banner(section.title)
     started = time.monotonic()
-    code = subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, check=False).returncode
+    environment = {**os.environ, **environment}
+    code = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
     section.seconds += time.monotonic() - started
     return code
 
