@@ -1,7 +1,11 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Quota arithmetic: limits and usage per key, as the original counted them."""
+"""Quota arithmetic: limits and usage per key, as the original counted them.
+
+Keys are the original's (``vm.count``, ``vm.memory``, ``ephemeral-disk.capacity`` ...); any other key works too, its
+amounts are whole numbers in whatever unit they are written.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,49 @@ from dataclasses import dataclass
 
 from . import units
 from .errors import PhotonError
+
+
+_UNITS = {
+    "vm": units.COUNT, "vm.cpu": units.COUNT, "vm.memory": "B",
+    "ephemeral-disk": units.COUNT, "ephemeral-disk.capacity": "B",
+    "persistent-disk": units.COUNT, "persistent-disk.capacity": "B",
+    "sdn.size": units.COUNT, "sdn.floatingip.size": units.COUNT,
+}
+KEYS = tuple(sorted([*_UNITS, "vm.count", "vm.cost", "ephemeral-disk.count", "ephemeral-disk.cost",
+                     "persistent-disk.count", "persistent-disk.cost", "storage.LOCAL_VMFS", "storage.SHARED_VMFS",
+                     "storage.VSAN", "storage.NFS"]))
+
+
+def unit_of(key: str) -> str | None:
+    """What a key counts: COUNT, COST or B (any unit of bytes); None for a key of the users' own."""
+    if key in _UNITS:
+        return _UNITS[key]
+    if key.endswith(".cost"):
+        return units.COST
+    if key.endswith(".count") or ".flavor." in key or key.startswith("storage."):
+        return units.COUNT
+    return None
+
+
+def parse(key: str, text: object) -> tuple[int, str]:
+    """The amount of one key in base units, and its unit: ``("vm.memory", "400 GB")`` -> ``(429496729600, "GB")``.
+
+    A key of bytes needs its unit written; a price takes a fraction down to a thousandth. Raises SpecInvalid.
+    """
+    expected = unit_of(key)
+    if expected == units.COST:
+        amount, unit = units.parse(text, units.COST)
+        if unit not in (units.COST, units.COUNT):
+            raise PhotonError("SpecInvalid", f"{key} is a price: write a plain number such as 1.5, not {text!r}")
+        return (amount * units.FACTORS[units.COST] if unit == units.COUNT else amount), units.COST
+    amount, unit = units.parse(text)
+    if expected == "B" and unit not in units.BYTES:
+        raise PhotonError("SpecInvalid", f"{key} is counted in bytes: write its unit, for example \"{text} GB\"")
+    if expected == units.COUNT and unit != units.COUNT:
+        raise PhotonError("SpecInvalid", f"{key} is a number of pieces: write a plain number, not {text!r}")
+    if unit == units.COST:
+        raise PhotonError("SpecInvalid", f"{key} has the unit COST, which only keys that end in .cost have")
+    return amount, unit
 
 
 @dataclass(slots=True)
@@ -51,3 +98,10 @@ def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonEr
         f"(limit {units.show(limit, unit)}, used {units.show(counter.usage, unit)}) and {units.show(amount, unit)} more "
         "is asked; raise the quota or ask for less",
         {"key": key, "unit": unit, "limit": limit, "usage": counter.usage, "newUsage": counter.usage + amount})
+
+
+def refund(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]]) -> None:
+    """Give ``cost`` back to the counters."""
+    for key, (amount, _unit) in cost.items():
+        if key in counters:
+            counters[key].usage -= amount

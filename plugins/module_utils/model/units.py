@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quantities: 1024-based B, KB, MB, GB and COUNT, kept as integers in base units (bytes or pieces).
 
-A float cannot hold 8 PiB + 1 byte, so fractions are parsed as decimals and must come out whole.
+A float cannot hold 8 PiB + 1 byte, so fractions are parsed as decimals and must come out whole. The one quantity with a
+fraction of its own is a price (``vm.cost`` 0.025): it is counted in thousandths, with the unit COST.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from decimal import Decimal
 from .errors import PhotonError
 
 COUNT = "COUNT"
-FACTORS: dict[str, int] = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, COUNT: 1}
+COST = "COST"
+FACTORS: dict[str, int] = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, COUNT: 1, COST: 1000}
+BYTES = ("B", "KB", "MB", "GB")
 # Larger units are read, never written: the original stops at GB.
 _READ_ONLY = {"TB": 1 << 40, "PB": 1 << 50}
 _TEXT = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*$")
+_PIECES = {COUNT: "pieces", COST: "thousandths"}
 MAXIMUM = (1 << 63) - 1  # a counter is a 64-bit integer in both databases
 
 
@@ -37,7 +41,7 @@ def parse(text: object, default_unit: str = COUNT) -> tuple[int, str]:
         raise PhotonError("SpecInvalid", f"{text!r} has the unknown unit {match['unit']!r}; use B, KB, MB, GB or COUNT")
     amount = Decimal(match["number"]) * factor
     if amount != amount.to_integral_value():
-        raise PhotonError("SpecInvalid", f"{text!r} is not a whole number of {'bytes' if unit != COUNT else 'pieces'}")
+        raise PhotonError("SpecInvalid", f"{text!r} is not a whole number of {_PIECES.get(unit, 'bytes')}")
     if amount > MAXIMUM:
         raise PhotonError("SpecInvalid", f"{text!r} is larger than {MAXIMUM}, the largest amount that is counted")
     return int(amount), "GB" if unit in _READ_ONLY else unit
@@ -53,6 +57,8 @@ def show(amount: int, unit: str = "B") -> str:
     """For people: bytes in the largest unit that stays above 1 (``"9.5 GB"``), counts as they are."""
     if unit == COUNT:
         return str(amount)
+    if unit == COST:
+        return f"{amount / FACTORS[COST]:.10g}"
     for name in ("GB", "MB", "KB"):
         if abs(amount) >= FACTORS[name]:
             return f"{round(amount / FACTORS[name], 2):g} {name}" if amount % FACTORS[name] else f"{amount // FACTORS[name]} {name}"

@@ -1,0 +1,128 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From one declared item to its entities: ranges, names that come twice, and the rules of single kinds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .. import flavors
+from ..errors import PhotonError
+from .fields import Checker
+from .schema import ITEMS
+
+Item = dict[str, Any]
+_RANGE = re.compile(r"\[\d+:\d+\]")
+_RANGES = {kind: tuple(key for key, spec in schema.items() if spec.type.endswith("_range"))
+           for kind, schema in ITEMS.items()}
+_IMAGE_TYPES = {".ova": "OVA", ".vmdk": "VMDK"}
+
+
+def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> list[Item]:
+    """The entities of one checked item, sharing what is the same for all of them."""
+    base = {**scope, **item}
+    _RULES.get(kind, _no_rule)(checker, base)
+    ranges = _RANGES[kind]
+    if not ranges:
+        return [base]
+    names = item["name"] or []
+    columns = {}
+    for key in ranges:
+        members = item[key]
+        if key == "name" or members is None:
+            columns[key] = members or [None] * len(names)
+        elif len(members) in (1, len(names)):
+            columns[key] = members if len(members) == len(names) else members * len(names)
+        else:
+            checker.add(f"{item['path']}.{key}", f"has {len(members)} members, the name has {len(names)}: write one for "
+                        "all, or a range as long as the name's")
+            columns[key] = [None] * len(names)
+    if kind == "vm":
+        base["spread_group"] = _common_name(names)
+    expanded = [{**base, **dict(zip(columns, row))} for row in zip(*columns.values())] if len(columns) > 1 else [
+        {**base, "name": name} for name in names]
+    if kind == "endpoint":
+        for entity in expanded:
+            entity["credential"] = entity["credential"] or entity["name"]
+    return expanded
+
+
+def duplicates(checker: Checker, kind: str, entities: list[Item]) -> None:
+    """Names that are declared twice; one mistake for each later item, however many names it repeats."""
+    seen: dict[tuple[Any, ...], str] = {}
+    hosts: dict[tuple[Any, ...], str] = {}
+    told: set[str] = set()
+    scopes = _SCOPES.get(kind, ())
+    for entity in entities:
+        name, path = entity["name"], entity["path"]
+        if name is None or path in told:
+            continue
+        identity = (*(entity[key] for key in scopes), name)
+        if identity in seen:
+            told.add(path)
+            checker.add(f"{path}.name", f"{name!r} is already declared at {seen[identity]}", "NameTaken")
+        seen[identity] = path
+        if kind == "host" and entity["state"] != "absent":
+            address = (entity["endpoint"], entity["address"] or name)
+            if hosts.setdefault(address, name) != name:
+                told.add(path)
+                checker.add(f"{path}.address", f"{address[1]!r} is already the address of host {hosts[address]}",
+                            "DuplicateHost")
+
+
+_SCOPES = {"flavor": ("kind",), "image": ("tenant", "project"), "project": ("tenant",), "vm": ("tenant", "project"),
+           "datastore": ("endpoint",)}
+
+
+def _common_name(names: list[str]) -> str:
+    """A name for the members of a range that stays when the range grows: ``web-*``."""
+    if len(names) == 1:
+        return names[0]
+    return re.sub(r"\d+", "*", names[0]) if names else ""
+
+
+def _no_rule(checker: Checker, item: Item) -> None:
+    """Most kinds need nothing more than their schema."""
+
+
+def _flavor(checker: Checker, item: Item) -> None:
+    if item["cost"] is None or item["kind"] not in flavors.KINDS or item["state"] == "absent":
+        return
+    try:
+        item["cost"] = flavors.check_cost(item["kind"], item["cost"])
+    except PhotonError as error:
+        for key, message in error.data["mistakes"]:
+            checker.add(f"{item['path']}.cost" + (f".{key}" if key else ""), message, error.code)
+
+
+def _image(checker: Checker, item: Item) -> None:
+    item["file_type"] = None
+    if item["file"] is None:
+        return
+    suffix = "." + item["file"].rpartition(".")[2].lower()
+    item["file_type"] = _IMAGE_TYPES.get(suffix)
+    if item["file_type"] is None:
+        checker.add(f"{item['path']}.file", f"{item['file']!r} is no image: its name must end in .ova or .vmdk",
+                    "UnsupportedImageFileType")
+
+
+def _vm(checker: Checker, item: Item) -> None:
+    if item["max_skew"] is not None and item["spread_over"] is None:
+        checker.add(f"{item['path']}.max_skew", "says nothing without spread_over: write spread_over: zone, rack or host")
+    for key in ("disks", "affinity", "anti_affinity"):
+        seen = set()
+        for row in item[key] or []:
+            identity = (row["name"], row.get("level"))
+            if identity in seen:
+                checker.add(f"{row['path']}.name", f"{row['name']!r} is there twice")
+            seen.add(identity)
+    both = {(r["name"], r["level"]) for r in item["affinity"] or []} & {
+        (r["name"], r["level"]) for r in item["anti_affinity"] or []}
+    for name, level in sorted(both, key=str):
+        checker.add(f"{item['path']}.anti_affinity", f"members of {name!r} cannot both share a {level} and not share one",
+                    "UnfullfillableAffinities")
+
+
+_RULES = {"flavor": _flavor, "image": _image, "vm": _vm}

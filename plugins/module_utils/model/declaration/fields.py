@@ -1,0 +1,292 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The types of a declaration's values, and the checker that turns a declared mapping into a normal one.
+
+A schema is a mapping of key to Field. The checker goes on after a mistake, so that a user reads all of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import authorization, flavors, names, quota, units
+from ..errors import PhotonError
+
+Schema = Mapping[str, "Field"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key: ``type`` (a key of TYPES), what it may be, and what it means.
+
+    ``required`` is True, False or "create": needed only for an entity that does not exist yet. ``default`` stands for
+    a key that is left out; where it is None, left out means "as it is", and ``initial`` is what a new entity gets.
+    ``elements`` is the type of a list's members, ``options`` the schema of a mapping (or of the mappings in a list).
+    """
+
+    type: str
+    description: str
+    required: bool | str = False
+    default: Any = None
+    initial: Any = None
+    choices: tuple[str, ...] = ()
+    elements: str = ""
+    options: Schema | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    code: str = "SpecInvalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing to correct, at a key path of the declaration."""
+
+    path: str
+    message: str
+    code: str = "SpecInvalid"
+
+    def to_dict(self) -> dict[str, str]:
+        return {"path": self.path, "message": self.message, "code": self.code}
+
+
+@dataclass(slots=True)
+class Checker:
+    """Checks values and collects the mistakes.
+
+    ``complete``: keys that only a new entity needs are required too.
+    """
+
+    complete: bool = True
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def add(self, path: str, message: str, code: str = "SpecInvalid") -> None:
+        mistake = Mistake(path, message, code)
+        if mistake not in self.mistakes:  # the members of a range make the same mistakes
+            self.mistakes.append(mistake)
+
+    def mapping(self, schema: Schema, value: Any, path: str) -> dict[str, Any]:
+        """``value`` with every key of the schema: checked, converted, or the default. None counts as not given."""
+        if not isinstance(value, Mapping):
+            self.add(path, f"{_shown(value)} is no mapping: write {_example(schema)}")
+            return {key: spec.default for key, spec in schema.items()}
+        for key in value:
+            if key not in schema:
+                self.add(join(path, str(key)), f"unknown key{did_you_mean(str(key), schema)}")
+        absent = value.get("state") == "absent" and "state" in schema
+        result: dict[str, Any] = {}
+        for key, spec in schema.items():
+            given = value.get(key)
+            if given is not None:
+                result[key] = self.value(spec, given, join(path, key))
+                continue
+            result[key] = self.defaults(spec)
+            if spec.required is True or (spec.required == "create" and self.complete and not absent):
+                self.add(join(path, key), f"missing: {spec.description}", spec.code)
+        return result
+
+    def defaults(self, spec: Field) -> Any:
+        """What stands for a mapping that is left out: its options' defaults where it is a mapping with some."""
+        if spec.type != "mapping" or not any(option.default is not None for option in (spec.options or {}).values()):
+            return list(spec.default) if isinstance(spec.default, list) else spec.default
+        return {key: option.default for key, option in (spec.options or {}).items()}
+
+    def value(self, spec: Field, given: Any, path: str) -> Any:
+        """One converted value; None after a mistake."""
+        before = len(self.mistakes)
+        try:
+            converted = TYPES[spec.type](self, spec, given, path)
+        except PhotonError as error:
+            self.add(path, error.message, error.code)
+            return None
+        if len(self.mistakes) == before and spec.choices:
+            for choice in converted if isinstance(converted, list) else [converted]:
+                if choice not in spec.choices:
+                    self.add(path, f"{choice!r} is not possible here: use {', '.join(spec.choices)}"
+                             f"{did_you_mean(str(choice), spec.choices, '; ')}", spec.code)
+        return converted
+
+
+def join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def did_you_mean(word: str, known: Any, separator: str = ": ") -> str:
+    """``": did you mean 'flavor'?"`` or an empty string."""
+    known = list(known)
+    meant = _SYNONYMS.get(word.lower())
+    close = [meant] if meant in known else difflib.get_close_matches(word, known, 1)
+    if not close:
+        lower = {name.lower(): name for name in known}
+        close = [lower[name] for name in difflib.get_close_matches(word.lower(), list(lower), 1)]
+    return f"{separator}did you mean {close[0]!r}?" if close and close[0] != word else ""
+
+
+# What people write who come from elsewhere.
+_SYNONYMS = {
+    "networks": "port_groups", "subnets": "port_groups", "network": "port_groups", "template": "image",
+    "source_image": "image", "sourceimageid": "image", "size": "flavor", "availability_zone": "zone",
+    "availabilityzone": "zone", "boot_disk": "boot_disk_flavor", "attached_disks": "disks", "hostname": "address",
+    "type": "kind", "limits": "quota", "percent": "quota_percent", "subdivide_percentage": "quota_percent",
+    "capacity_gb": "capacity", "capacitygb": "capacity", "size_gb": "capacity", "userdata": "user_data",
+    "replication_type": "replication", "path": "file", "source": "file", "power_state": "state",
+}
+
+
+def _text(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
+    if isinstance(given, str) and given.strip():
+        return given
+    checker.add(path, f"{_shown(given)} is no text", spec.code)
+    return None
+
+
+def _name(checker: Checker, spec: Field, given: Any, path: str) -> str:
+    return names.check(given)
+
+
+def _name_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
+    """A name or a range of names, as a list."""
+    if not isinstance(given, str):
+        return [names.check(given)]
+    expanded = names.expand(given)
+    for name in expanded:
+        names.check(name)
+    return expanded
+
+
+def _text_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
+    return names.expand(given) if _text(checker, spec, given, path) else []
+
+
+def _boolean(checker: Checker, spec: Field, given: Any, path: str) -> bool | None:
+    value = _BOOLEANS.get(given.strip().lower()) if isinstance(given, str) else given
+    if isinstance(value, bool):
+        return value
+    checker.add(path, f"{_shown(given)} is neither true nor false", spec.code)
+    return None
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int | None:
+    whole = spec.type == "int"
+    try:
+        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
+            raise ValueError
+        value = int(str(given)) if whole else float(given)
+    except ValueError:
+        checker.add(path, f"{_shown(given)} is no {'whole ' if whole else ''}number", spec.code)
+        return None
+    if not (spec.minimum is None or value >= spec.minimum) or not (spec.maximum is None or value <= spec.maximum):
+        bounds = [f"at least {spec.minimum:g}"] if spec.minimum is not None else []
+        bounds += [f"at most {spec.maximum:g}"] if spec.maximum is not None else []
+        checker.add(path, f"{given} is out of range: {' and '.join(bounds)}", spec.code)
+        return None
+    return value
+
+
+def _capacity(checker: Checker, spec: Field, given: Any, path: str) -> int:
+    amount, unit = units.parse(given, "GB")
+    if unit not in units.BYTES or amount < (spec.minimum or 0):
+        raise PhotonError(spec.code, f"{_shown(given)} is no size of a disk: write at least \"1 GB\"")
+    return amount
+
+
+def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]] | None:
+    if not isinstance(given, Mapping):
+        checker.add(path, f"{_shown(given)} is no mapping: write {{vm.count: 10, vm.memory: 40 GB}}")
+        return None
+    parsed = {}
+    for key, text in given.items():
+        try:
+            parsed[str(key)] = quota.parse(str(key), text)
+        except PhotonError as error:
+            checker.add(join(path, str(key)), error.message, error.code)
+    return parsed
+
+
+def _cost(checker: Checker, spec: Field, given: Any, path: str) -> Any:
+    """Only that it is a mapping: its rules hang on the flavor's kind."""
+    if not isinstance(given, Mapping):
+        checker.add(path, f"{_shown(given)} is no mapping: write {{vm.cpu: 2, vm.memory: 4 GB}}",
+                    "InvalidFlavorSpecification")
+        return None
+    return dict(given)
+
+
+def _flavor_kind(checker: Checker, spec: Field, given: Any, path: str) -> str:
+    return flavors.check_kind(given)
+
+
+def _security_group(checker: Checker, spec: Field, given: Any, path: str) -> str:
+    return authorization.check_group(given)
+
+
+def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, str] | None:
+    """A mapping of text to text; numbers and booleans become text."""
+    if not isinstance(given, Mapping):
+        checker.add(path, f"{_shown(given)} is no mapping of names to text", spec.code)
+        return None
+    result = {}
+    for key, value in given.items():
+        if isinstance(value, (Mapping, list)) or value is None:
+            checker.add(join(path, str(key)), f"{_shown(value)} is no text", spec.code)
+        else:
+            result[str(key)] = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return result
+
+
+def _document(checker: Checker, spec: Field, given: Any, path: str) -> Any:
+    """Text, or a mapping that is handed on as it is."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    return _text(checker, spec, given, path)
+
+
+def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
+    return checker.mapping(spec.options or {}, given, path)
+
+
+def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | None:
+    if not isinstance(given, (list, tuple)):
+        checker.add(path, f"{_shown(given)} is no list: write [ ... ]", spec.code)
+        return None
+    if spec.minimum and len(given) < spec.minimum:
+        checker.add(path, f"needs at least {spec.minimum:g} member", spec.code)
+    member = Field(spec.elements, spec.description, options=spec.options, code=spec.code)
+    check: Callable[..., Any] = TYPES[spec.elements]
+    result = []
+    for index, element in enumerate(given):
+        try:
+            converted = check(checker, member, element, f"{path}[{index}]")
+        except PhotonError as error:
+            checker.add(f"{path}[{index}]", error.message, error.code)
+            continue
+        if spec.elements == "mapping":
+            converted["path"] = f"{path}[{index}]"
+        elif converted in result:
+            checker.add(f"{path}[{index}]", f"{_shown(element)} is there twice", spec.code)
+        result.append(converted)
+    return result
+
+
+TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
+    "text": _text, "name": _name, "name_range": _name_range, "text_range": _text_range, "boolean": _boolean,
+    "int": _number, "number": _number, "capacity": _capacity, "quota": _quota, "cost": _cost,
+    "flavor_kind": _flavor_kind, "security_group": _security_group, "strings": _strings, "document": _document,
+    "mapping": _mapping, "list": _list,
+}
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _example(schema: Schema) -> str:
+    keys = [key for key, spec in schema.items() if spec.required] or list(schema)[:2]
+    return "{" + ", ".join(f"{key}: ..." for key in keys) + "}"

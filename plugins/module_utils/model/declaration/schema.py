@@ -1,0 +1,229 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be declared: one table per kind of item, and the table of the variables that hold them.
+
+docs/declaration.md and the modules' arguments follow these tables; tests compare them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from .fields import Field, Schema
+
+_STATE = Field("text", "whether it exists", default="present", choices=("present", "absent"))
+_PROTECTED = Field("boolean", "refuse to delete it until this is set to false", initial=False)
+_GROUPS = Field("list", "security groups (domain\\group) whose members may use it", initial=[],
+                elements="security_group", code="InvalidSecurityGroupFormat")
+_QUOTA = {
+    "quota": Field("quota", "limits by key"),
+    "quota_mode": Field("text", "replace the whole set of limits by quota, or merge quota into it", default="set",
+                        choices=("set", "update")),
+    "quota_exclude": Field("list", "keys to take out of the limits", elements="text"),
+}
+LEVELS = ("host", "rack", "zone")
+
+TLS: Schema = {
+    "verify": Field("boolean", "verify the certificate", default=True),
+    "ca_file": Field("text", "file with the certificates of the authorities to trust, in PEM"),
+    "thumbprint": Field("text", "SHA-256 fingerprint of the one certificate to trust"),
+}
+ENDPOINT: Schema = {
+    "name": Field("name_range", "name of the endpoint, or a range of names", required=True),
+    "kind": Field("text", "a vCenter or a standalone ESXi host", default="vcenter", choices=("vcenter", "esxi")),
+    "address": Field("text_range", "host name or IP address; a range has one member per name", required="create"),
+    "port": Field("int", "TCP port of the vSphere API", default=443, minimum=1, maximum=65535),
+    "credential": Field("text", "name of the credential in photon_credentials; default: the endpoint's name"),
+    "tls": Field("mapping", "how its certificate is checked", options=TLS),
+    "datacenter": Field("text", "the datacenter in a vCenter; needed where it has several"),
+    "folder": Field("text", "name of the VM folder that the projects' folders are made in", default="photon"),
+    "timeout": Field("int", "seconds to wait for an answer", default=60, minimum=1, maximum=3600),
+    "state": _STATE,
+}
+ZONE: Schema = {
+    "name": Field("name_range", "name of the zone, or a range of names", required=True),
+    "dedicated_tenants": Field("list", "only these tenants' VMs are placed here; empty: everybody's", initial=[],
+                               elements="name"),
+    "state": _STATE,
+}
+HOST: Schema = {
+    "name": Field("text_range", "name of the host, or a range of names", required=True),
+    "endpoint": Field("text_range", "endpoint that manages it; a range has one member per name", required="create"),
+    "address": Field("text_range", "the host's name in vSphere; default: its name; a range has one member per name"),
+    "zone": Field("name", "availability zone; can be set once"),
+    "usage_tags": Field("list", "what it is for", initial=["CLOUD"], elements="text", choices=("MGMT", "CLOUD"), minimum=1),
+    "rack": Field("text", "rack it stands in"),
+    "tags": Field("list", "own tags that a VM can ask for (host_tags)", initial=[], elements="text"),
+    "metadata": Field("strings", "own notes", initial={}),
+    "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=0.1, maximum=1000),
+    "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=0.1, maximum=100),
+    "allowed_datastores": Field("list", "names of the only datastores to use on it; empty: all", initial=[], elements="text"),
+    "state": Field("text", "present leaves the host's state as it is", default="present",
+                   choices=("present", "ready", "suspended", "maintenance", "absent")),
+}
+DATASTORE: Schema = {
+    "name": Field("text_range", "name of the datastore, or a range of names", required=True),
+    "endpoint": Field("name", "endpoint it belongs to; needed where several have a datastore of that name"),
+    "tags": Field("list", "own tags; its type is always one", initial=[], elements="text"),
+    "image": Field("boolean", "keep images on it", initial=False),
+    "usable_for_vms": Field("boolean", "place VMs on it", initial=True),
+}
+FLAVOR: Schema = {
+    "name": Field("name", "name of the flavor, unique per kind", required=True),
+    "kind": Field("flavor_kind", "vm, ephemeral-disk or persistent-disk", required=True),
+    "cost": Field("cost", "what one costs, by quota key", required="create", code="InvalidFlavorSpecification"),
+    "state": _STATE,
+}
+IMAGE: Schema = {
+    "name": Field("name", "name of the image", required=True),
+    "file": Field("text", "OVA or stream-optimised VMDK on the controller", required="create", code="ImageUploadError"),
+    "replication": Field("text", "EAGER: to every datastore at once; ON_DEMAND: with the first VM that needs it",
+                         required="create", choices=("EAGER", "ON_DEMAND"), code="InvalidImageReplicationType"),
+    "state": _STATE,
+}
+DISK: Schema = {
+    "name": Field("name", "name of the disk, unique in its VM", required=True),
+    "flavor": Field("name", "flavor of kind ephemeral-disk", required=True),
+    "capacity": Field("capacity", "size; a plain number is GB", required=True, minimum=1 << 20),
+}
+METADATA: Schema = {
+    "user_data": Field("document", "cloud-init user-data, text or a mapping (cloud-config)"),
+    "meta_data": Field("document", "more cloud-init meta-data, text or a mapping"),
+    "ssh_keys": Field("list", "public keys of the default user", elements="text"),
+    "environment": Field("strings", "names and values handed to the guest"),
+}
+GROUP: Schema = {
+    "name": Field("name", "name of the group; VMs of one project that name it are its members", required=True),
+    "level": Field("text", "what the members share or do not share", default="host", choices=LEVELS),
+    "hard": Field("boolean", "fail rather than break it", default=True),
+}
+VM: Schema = {
+    "name": Field("name_range", "name of the VM, or a range of names", required=True),
+    "flavor": Field("name", "flavor of kind vm", required="create"),
+    "image": Field("name", "image of the project or of everybody", required="create"),
+    "boot_disk_flavor": Field("name", "flavor of kind ephemeral-disk for the boot disk", required="create",
+                              code="InvalidEntity"),
+    "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=DISK),
+    "zone": Field("name", "availability zone to be in; left out: any"),
+    "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
+    "port_groups": Field("list", "port groups to connect to, one adapter each; a new VM without them: the platform's choice",
+                         elements="text"),
+    "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
+    "metadata": Field("mapping", "what the guest is told", options=METADATA),
+    "spread_over": Field("text", "keep the VMs of this item evenly over these", choices=LEVELS),
+    "max_skew": Field("int", "difference in number that spread_over never exceeds; left out: as even as possible",
+                      minimum=1),
+    "affinity": Field("list", "groups whose members stay together", elements="mapping", options=GROUP),
+    "anti_affinity": Field("list", "groups whose members stay apart", elements="mapping", options=GROUP),
+    "force": Field("boolean", "stop it where deleting or changing needs that", default=False),
+    "deletion_protection": _PROTECTED,
+    "state": Field("text", "present: a new VM is stopped, another stays as it is", default="present",
+                   choices=("present", "absent", "started", "stopped", "suspended")),
+}
+PROJECT: Schema = {
+    "name": Field("name", "name of the project, unique in its tenant", required=True),
+    **_QUOTA,
+    "quota_percent": Field("int", "limits as a part of the tenant's, instead of quota", minimum=1, maximum=100),
+    "security_groups": _GROUPS,
+    "deletion_protection": _PROTECTED,
+    "images": Field("list", "images of this project alone", elements="mapping", options=IMAGE),
+    "vms": Field("list", "its VMs", elements="mapping", options=VM),
+    "state": _STATE,
+}
+TENANT: Schema = {
+    "name": Field("name", "name of the tenant", required=True),
+    **_QUOTA,
+    "security_groups": _GROUPS,
+    "deletion_protection": _PROTECTED,
+    "projects": Field("list", "its projects", elements="mapping", options=PROJECT),
+    "state": _STATE,
+}
+ITEMS: dict[str, Schema] = {
+    "endpoint": ENDPOINT, "zone": ZONE, "host": HOST, "datastore": DATASTORE, "flavor": FLAVOR, "image": IMAGE,
+    "tenant": TENANT, "project": PROJECT, "vm": VM,
+}
+
+_NEVER_OUR_ITEMS = "taken by the doors; not part of the plan"
+SITE: Schema = {
+    "photon_site": Field("name", "name of this site: what it makes is managed_by inventory:<site>", default="site"),
+    "photon_endpoints": Field("list", "vCenters and standalone ESXi hosts", elements="mapping", options=ENDPOINT),
+    "photon_zones": Field("list", "availability zones", elements="mapping", options=ZONE),
+    "photon_hosts": Field("list", "ESXi hosts", elements="mapping", options=HOST),
+    "photon_datastores": Field("list", "datastores about which there is something to say", elements="mapping",
+                               options=DATASTORE),
+    "photon_image_datastores": Field("list", "names of the datastores that keep images", elements="text"),
+    "photon_flavors": Field("list", "flavors beside the shipped ones", elements="mapping", options=FLAVOR),
+    "photon_images": Field("list", "images for everybody", elements="mapping", options=IMAGE),
+    "photon_security_groups": Field("list", "security groups that administer the platform",
+                                    elements="security_group", code="InvalidSecurityGroupFormat"),
+    "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
+    "photon_placement_policy": Field("text", "spread VMs over the hosts, or pack them", default="spread",
+                                     choices=("spread", "pack")),
+    "photon_prune": Field("text", "what becomes of entities of this site that are no longer declared",
+                          default="report", choices=("report", "delete")),
+    "photon_max_deletes": Field("int", "largest number of entities that one run deletes", default=10, minimum=0),
+    "photon_atomic": Field("boolean", "do nothing unless every VM can be made", default=False),
+    "photon_diff_limit": Field("int", "largest number of items in a diff", default=50, minimum=0),
+    "photon_act_as": Field("mapping", "act as this user instead of the system administrator", options={
+        "user": Field("text", "user@domain", required=True),
+        "groups": Field("list", "security groups of the user", elements="security_group",
+                        code="InvalidSecurityGroupFormat"),
+    }),
+    "photon_cloudstore_url": Field("text", f"URL of the CloudStore's database ({_NEVER_OUR_ITEMS})"),
+    "photon_cloudstore_allow_ephemeral": Field("boolean", "accept a database file that may be lost with the job "
+                                               f"({_NEVER_OUR_ITEMS})", default=False),
+    "photon_credentials": Field("document", f"credentials by name: {{username, password}} ({_NEVER_OUR_ITEMS})"),
+}
+# Variables that the doors use and the plan never holds.
+DOORS_ONLY = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_credentials")
+
+
+def describe(schema: Schema) -> dict[str, dict[str, object]]:
+    """The table as plain data: ``{key: {type, required, default, initial, choices, elements, options, description}}``."""
+    table: dict[str, dict[str, object]] = {}
+    for key, spec in schema.items():
+        row: dict[str, object] = {"type": spec.type, "required": spec.required, "default": spec.default, "initial": spec.initial,
+                                  "choices": list(spec.choices), "description": spec.description}
+        if spec.elements:
+            row["elements"] = spec.elements
+        if spec.options:
+            row["options"] = describe(spec.options)
+        table[key] = row
+    return table
+
+
+def with_initial(kind: str, item: dict[str, object]) -> dict[str, object]:
+    """The item as a new entity: what was left out is the initial value."""
+    filled = dict(item)
+    for key, spec in ITEMS[kind].items():
+        if filled.get(key) is None and spec.initial is not None:
+            filled[key] = copy.copy(spec.initial)
+    if kind == "host" and not filled.get("address"):
+        filled["address"] = filled["name"]
+    return filled
+
+
+def argument_spec(schema: Schema, leave_out: tuple[str, ...] = ()) -> dict[str, dict[str, object]]:
+    """The table as the argument spec of a module; ``required`` only where a key is needed in every state."""
+    spec: dict[str, dict[str, object]] = {}
+    for key, column in schema.items():
+        if key in leave_out:
+            continue
+        row: dict[str, object] = {"type": _ANSIBLE_TYPES.get(column.type, "str")}
+        if column.type == "list":
+            row["elements"] = _ANSIBLE_TYPES.get(column.elements, "str")
+        if column.options:
+            row["options"] = argument_spec(column.options)
+        if column.choices:
+            row["choices"] = list(column.choices)
+        if column.required is True:
+            row["required"] = True
+        if column.default is not None:
+            row["default"] = column.default
+        spec[key] = row
+    return spec
+
+
+_ANSIBLE_TYPES = {"boolean": "bool", "int": "int", "number": "float", "capacity": "str", "quota": "dict", "cost": "dict",
+                  "strings": "dict", "document": "raw", "mapping": "dict", "list": "list"}

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks of whole declarations, and their normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import PhotonError
+from . import expand, references
+from .fields import Checker, Mistake
+from .known import Known
+from .schema import DOORS_ONLY, ITEMS, SITE
+
+Item = dict[str, Any]
+_NESTED = {"tenant": ("projects",), "project": ("images", "vms")}
+_LISTED = {"endpoint": "photon_endpoints", "zone": "photon_zones", "host": "photon_hosts",
+           "datastore": "photon_datastores", "flavor": "photon_flavors", "image": "photon_images"}
+_SHOWN = 50  # mistakes in the message; data has all of them
+
+
+@dataclass(slots=True)
+class Declaration:
+    """A declared site in normal form.
+
+    Each list holds one dict per entity: every key of its schema (docs/declaration.md), ranges expanded, quantities as
+    integers in base units, quotas and costs as ``{key: (amount, unit)}``, and ``path``, its key path. None stands for
+    what was left out. Projects also have ``tenant``; images and VMs ``tenant`` and ``project`` (both empty for an image
+    of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images ``file_type``.
+    ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune``, ``max_deletes`` ...).
+    """
+
+    site: str = "site"
+    settings: dict[str, Any] = field(default_factory=dict)
+    security_groups: list[str] | None = None
+    image_datastores: list[str] | None = None
+    endpoints: list[Item] = field(default_factory=list)
+    zones: list[Item] = field(default_factory=list)
+    hosts: list[Item] = field(default_factory=list)
+    datastores: list[Item] = field(default_factory=list)
+    flavors: list[Item] = field(default_factory=list)
+    images: list[Item] = field(default_factory=list)
+    tenants: list[Item] = field(default_factory=list)
+    projects: list[Item] = field(default_factory=list)
+    vms: list[Item] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def managed_by(self) -> str:
+        return f"inventory:{self.site}"
+
+    def of(self, kind: str) -> list[Item]:
+        """The items of a kind."""
+        return list(getattr(self, f"{kind}s"))
+
+
+def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration:
+    """Check the variables of a site (``{"photon_tenants": [...], ...}``) and return their normal form.
+
+    ``known`` holds the names in the CloudStore that may be referred to (default: the shipped flavors alone).
+    Raises SpecInvalid with every mistake in ``data["mistakes"]``.
+    """
+    checker = Checker()
+    values = checker.mapping(SITE, tree, "")
+    declaration = Declaration(
+        site=values["photon_site"] or "site",
+        security_groups=values["photon_security_groups"], image_datastores=values["photon_image_datastores"],
+        settings={key.removeprefix("photon_"): value for key, value in values.items()
+                  if key not in DOORS_ONLY and key not in _NOT_SETTINGS})
+    for kind, variable in _LISTED.items():
+        items = declaration.__getattribute__(f"{kind}s")
+        for item in values[variable] or []:
+            scope = {"tenant": "", "project": ""} if kind == "image" else {}
+            items.extend(expand.items(checker, kind, item, scope))
+    for tenant in values["photon_tenants"] or []:
+        _flatten_tenant(checker, declaration, tenant)
+    for kind in ITEMS:
+        expand.duplicates(checker, kind, declaration.of(kind))
+    references.check(checker, declaration, known or Known())
+    _raise(checker.mistakes, "the declaration")
+    declaration.warnings = references.warnings(declaration)
+    return declaration
+
+
+def check_items(kind: str, items: Iterable[Mapping[str, Any]], *, root: str = "",
+                scope: Mapping[str, str] | None = None) -> list[Item]:
+    """Check the items of one kind as a module takes them; the same normal form as in a Declaration.
+
+    Keys that only a new entity needs may be missing (the planner asks for them), and names are not looked up.
+    ``root`` is the argument's name (default: the kind's plural), ``scope`` what all items live in
+    (``{"tenant": "acme", "project": "web"}``). Raises SpecInvalid.
+    """
+    checker = Checker(complete=False)
+    schema = {key: spec for key, spec in ITEMS[kind].items() if key not in _NESTED.get(kind, ())}
+    expanded: list[Item] = []
+    for index, item in enumerate(items):
+        path = f"{root or kind + 's'}[{index}]"
+        normal = checker.mapping(schema, item, path)
+        normal["path"] = path
+        expanded += expand.items(checker, kind, normal, dict(scope or {}))
+    expand.duplicates(checker, kind, expanded)
+    for item in expanded:
+        if kind == "project":
+            references.check_project_quota(checker, item)
+    _raise(checker.mistakes, f"the {kind}s" if len(expanded) != 1 else f"the {kind}")
+    return expanded
+
+
+_NOT_SETTINGS = {"photon_site", "photon_security_groups", "photon_image_datastores", "photon_tenants", *_LISTED.values()}
+
+
+def _flatten_tenant(checker: Checker, declaration: Declaration, tenant: Item) -> None:
+    declaration.tenants.append({key: value for key, value in tenant.items() if key != "projects"})
+    for project in tenant["projects"] or []:
+        declaration.projects.append({"tenant": tenant["name"], **{
+            key: value for key, value in project.items() if key not in _NESTED["project"]}})
+        scope = {"tenant": tenant["name"], "project": project["name"]}
+        for image in project["images"] or []:
+            declaration.images.extend(expand.items(checker, "image", image, scope))
+        for vm in project["vms"] or []:
+            declaration.vms.extend(expand.items(checker, "vm", vm, scope))
+
+
+def _raise(mistakes: list[Mistake], what: str) -> None:
+    if not mistakes:
+        return
+    lines = [f"- {m.path or 'variables'}: {m.message}" for m in mistakes[:_SHOWN]]
+    if len(mistakes) > _SHOWN:
+        lines.append(f"- and {len(mistakes) - _SHOWN} more")
+    number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    raise PhotonError("SpecInvalid", f"{number} in {what}, nothing was done:\n" + "\n".join(lines),
+                      {"mistakes": [m.to_dict() for m in mistakes], "path": mistakes[0].path})
