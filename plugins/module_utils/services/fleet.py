@@ -100,7 +100,7 @@ def _plan_endpoint(item: dict[str, Any], world: World, plan: Plan, actor: Actor,
     if item.get("state") == "absent":
         if current is None:
             return
-        authorize(actor, "delete", current)
+        _authorize(actor, "delete", current, world)
         hosts = [h.name for h in world.of(entities.HOST) if h.body["endpoint"] == current.id]
         if hosts:
             raise PhotonError("EndpointInUse", f"endpoint {name} still has {len(hosts)} hosts ({', '.join(hosts[:5])}): "
@@ -109,18 +109,20 @@ def _plan_endpoint(item: dict[str, Any], world: World, plan: Plan, actor: Actor,
         world.drop(current.id)
         plan.add(Action(DELETE, entities.ENDPOINT, name, current, "declared absent", path=item.get("path", "")))
         return
+    if not item.get("address") and current is None:
+        raise PhotonError("SpecInvalid", f"endpoint {name} does not exist yet: give its address")
     body = {
-        "type": item["kind"], "address": item["address"], "port": item.get("port") or 443,
+        "type": item["kind"], "address": item.get("address") or current.body["address"], "port": item.get("port") or 443,
         "credential": item.get("credential") or name,
-        "tls": {"verify": item.get("verify", True), "ca_file": item.get("ca_file"), "thumbprint": item.get("thumbprint")},
-        "datacenter": item.get("datacenter"), "folder": item.get("folder") or "photon",
+        "tls": item.get("tls") or {"verify": True, "ca_file": None, "thumbprint": None},
+        "datacenter": item.get("datacenter"), "folder": item.get("folder") or "photon", "timeout": item.get("timeout") or 60,
     }
     clash = next((e for e in world.of(entities.ENDPOINT) if e.name != name
                   and (e.body["address"], e.body["port"]) == (body["address"], body["port"])), None)
     if clash:
         raise PhotonError("DuplicateHost", f"endpoint {clash.name} already has the address {body['address']}:{body['port']}")
     fresh = current or Document(entities.ENDPOINT, name, managed_by=managed_by, name_key=name_key(entities.ENDPOINT, "", name))
-    authorize(actor, "update" if current else "create", fresh)
+    _authorize(actor, "update" if current else "create", fresh, world)
     _put(world, plan, item, current, replace(fresh, body={**fresh.body, **body}), name)
 
 
@@ -133,13 +135,16 @@ def _plan_host(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
         if current is not None:
             _plan_host_removal(item, current, world, plan, actor)
         return
-    endpoint = world.require(entities.ENDPOINT, "", item["endpoint"])
+    if not item.get("endpoint") and current is None:
+        raise PhotonError("SpecInvalid", f"host {name} does not exist yet: say which endpoint manages it")
+    endpoint = (world.require(entities.ENDPOINT, "", item["endpoint"]) if item.get("endpoint")
+                else world.get(current.body["endpoint"]))
     if endpoint.id in world.unreachable:
         raise PhotonError("DependencyFailed", f"host {name}: its endpoint {endpoint.name} could not be read: "
                           f"{world.unreachable[endpoint.id].message}")
     fresh = current or Document(entities.HOST, name, state="CREATING", managed_by=managed_by,
                                 name_key=name_key(entities.HOST, "", name))
-    authorize(actor, "update" if current else "create", fresh)
+    _authorize(actor, "update" if current else "create", fresh, world)
     row = _host_row(name, item.get("address"), endpoint, world)
     taken = next((h for h in world.of(entities.HOST) if h.name != name and h.body["endpoint"] == endpoint.id
                   and h.body["moid"] == row.moid), None)
@@ -166,7 +171,7 @@ def _plan_host(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
 
 
 def _plan_host_removal(item: dict[str, Any], current: Document, world: World, plan: Plan, actor: Actor) -> None:
-    authorize(actor, "delete", current)
+    _authorize(actor, "delete", current, world)
     vms = [v for v in world.of(entities.VM) if v.body.get("host") == current.id]
     if vms:
         raise PhotonError("HostHasVms", f"host {current.name} still has {len(vms)} VMs of the platform "
@@ -327,10 +332,10 @@ def _plan_image_datastores(names: list[str] | None, world: World, plan: Plan, ac
         if deployment is None:
             deployment = Document(entities.DEPLOYMENT, entities.DEPLOYMENT, id=entities.DEPLOYMENT,
                                   name_key=name_key(entities.DEPLOYMENT, "", entities.DEPLOYMENT))
-            authorize(actor, "create", deployment)
+            _authorize(actor, "create", deployment, world)
             _put(world, plan, {}, None, deployment.with_body(image_datastores=sorted(names)), entities.DEPLOYMENT)
         elif sorted(old) != sorted(names):
-            authorize(actor, "update", deployment)
+            _authorize(actor, "update", deployment, world)
             _put(world, plan, {}, deployment, deployment.with_body(image_datastores=sorted(names)), entities.DEPLOYMENT)
     except PhotonError as error:
         plan.fail(entities.DEPLOYMENT, "image_datastores", error, "photon_image_datastores")
@@ -351,6 +356,10 @@ def _put(world: World, plan: Plan, item: dict[str, Any], current: Document | Non
         verb, document.kind, name, document, path=item.get("path", ""), changes=differs if verb == UPDATE else [],
         reason="declared" if verb == CREATE else f"{', '.join(differs)} differ" if differs else "",
         before={key: before.get(key) for key in differs} if current else {}, after={key: after[key] for key in differs}))
+
+
+def _authorize(actor: Actor, verb: str, document: Document, world: World) -> None:
+    authorize(actor, verb, document.kind, *world.chain(document))
 
 
 def _guard(plan: Plan, item: dict[str, Any], kind: str, work: Any) -> None:

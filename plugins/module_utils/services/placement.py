@@ -95,7 +95,8 @@ def scheduler_fleet(world: World) -> dict[str, Any]:
     return {
         "hosts": hosts,
         "datastores": [{
-            "id": d.id, "name": d.name, "type": d.body["type"], "tags": sorted({d.body["type"], *d.body["tags"]}),
+            "id": d.id, "name": d.name, "type": d.body["type"], "tags": sorted({d.body["type"], d.body["type"].split("_")[0] if d.body["type"].startswith("NFS") else d.body["type"],
+                                     *d.body["tags"]}),
             "capacity": d.body["capacity"], "used": foreign[d.id].space + claimed[d.id].space,
             "usable_for_vms": d.state == "READY" and d.body["usable_for_vms"],
         } for d in world.of(entities.DATASTORE)],

@@ -31,6 +31,7 @@ class World:
         self.counters: dict[str, dict[str, Counter]] = dict(counters or {})
         self.inventories: dict[str, Any] = dict(inventories or {})
         self.unreachable: dict[str, PhotonError] = {}
+        self._hosts: dict[str, dict[str, Document]] | None = None
         for document in documents:
             self.put(document)
 
@@ -65,6 +66,8 @@ class World:
     def put(self, document: Document) -> Document:
         """Add a document, or replace the one of the same id."""
         self.drop(document.id)
+        if document.kind == entities.HOST:
+            self._hosts = None
         self._by_id[document.id] = document
         self._by_name.setdefault((document.kind, document.scope, document.name), {})[document.id] = document
         self._by_scope.setdefault((document.kind, document.scope), {})[document.id] = document
@@ -74,9 +77,28 @@ class World:
     def drop(self, entity_id: str) -> None:
         old = self._by_id.pop(entity_id, None)
         if old is not None:
+            if old.kind == entities.HOST:
+                self._hosts = None
             del self._by_name[(old.kind, old.scope, old.name)][old.id]
             del self._by_scope[(old.kind, old.scope)][old.id]
             del self._by_kind[old.kind][old.id]
+
+    def chain(self, document: Document) -> list[Document]:
+        """What a document lives in, itself last: what ``authorize`` looks at for security groups."""
+        deployment = self.get(entities.DEPLOYMENT)
+        chain, scope = [document], document.scope
+        while (parent := self.get(scope)) is not None:
+            chain.insert(0, parent)
+            scope = parent.scope
+        return [deployment, *chain] if deployment else chain
+
+    def hosts_of(self, endpoint_id: str) -> dict[str, Document]:
+        """``{moid: host}`` of one endpoint."""
+        if self._hosts is None:
+            self._hosts = {}
+            for host in self.of(entities.HOST):
+                self._hosts.setdefault(host.body["endpoint"], {})[host.body.get("moid")] = host
+        return self._hosts.get(endpoint_id, {})
 
     def path_of(self, document: Document) -> str:
         """The path people say: ``acme/web/web-01`` for a VM, ``vm/core-100`` for a flavor, a plain name otherwise."""

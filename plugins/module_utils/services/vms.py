@@ -1,0 +1,328 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMs: what a declaration asks of each, beside what is recorded and what runs, as a plan.
+
+The plan is pure: it reads the World (documents, quota, inventories) and changes only that copy. vm_run.py carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..model import entities, flavors
+from ..model.authorization import Actor, authorize
+from ..model.entities import Document, name_key
+from ..model.errors import PhotonError
+from ..model.quota import charge, refund
+from . import guest, vm_drift
+from .placement import Candidate, place_all, settle
+from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
+from .world import World
+
+POWER = {"started": "STARTED", "stopped": "STOPPED", "suspended": "SUSPENDED"}
+OPERATIONS = {
+    ("STOPPED", "STARTED"): ["START_VM"], ("SUSPENDED", "STARTED"): ["RESUME_VM"],
+    ("STARTED", "STOPPED"): ["STOP_VM"], ("SUSPENDED", "STOPPED"): ["STOP_VM"],
+    ("STARTED", "SUSPENDED"): ["SUSPEND_VM"], ("STOPPED", "SUSPENDED"): ["START_VM", "SUSPEND_VM"],
+}
+
+
+@dataclass(slots=True)
+class Settings:
+    """How VMs are planned. ``digest(value)`` is the CloudStore's keyed digest; ``pinned`` maps a VM's path to
+    ``{host, datastore}`` of a saved plan; ``gateway`` names the default port group."""
+
+    managed_by: str
+    digest: Any
+    policy: str = "spread"
+    seed: int = 0
+    atomic: bool = False
+    default_port_group: str | None = None
+    pinned: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Project:
+    """What all VMs of one project share while they are planned."""
+
+    document: Document
+    tenant: Document
+    path: str
+    allowed: set[str] = field(default_factory=set)  # verbs that the actor was found to hold here
+    specs: dict[Any, dict[str, Any]] = field(default_factory=dict)  # one resolved body per distinct declaration
+
+
+def plan_vms(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: Actor, settings: Settings) -> None:
+    """Add an action or a failure for each item; place all that need a place in one scheduler call.
+
+    An item: ``{tenant, project, name, flavor, image, boot_disk_flavor, disks, ..., state, path}`` as the declaration
+    package makes it.
+    """
+    projects: dict[tuple[str, str], _Project] = {}
+    candidates: list[Candidate] = []
+    for item in items:
+        try:
+            project = _project(item, world, projects)
+            current = world.find(entities.VM, project.document.id, item["name"])
+            if item.get("state") == "absent":
+                if current is not None:
+                    plan_delete(current, world, plan, actor, "declared absent", bool(item.get("force")), item.get("path", ""))
+                continue
+            wanted = _wanted(item, current, project, world, settings)
+            _authorize(actor, "update" if current else "create", project, world)
+            if current is None or _needs_place(current, world):
+                pinned = settings.pinned.get(f"{project.path}/{wanted.name}", {})
+                candidates.append(Candidate(item, wanted, pinned.get("host"), pinned.get("datastore")))
+            else:
+                _plan_existing(item, current, wanted, project, world, plan)
+        except PhotonError as error:
+            plan.fail(entities.VM, _label(item), error, item.get("path", ""))
+    _plan_new(candidates, world, plan, settings)
+
+
+def plan_delete(current: Document, world: World, plan: Plan, actor: Actor, reason: str, force: bool = False,
+                path: str = "") -> None:
+    """Deleting needs a VM that is off (InvalidVmState), unless ``force``; never a protected one (DeletionProtected)."""
+    label = world.path_of(current)
+    authorize(actor, "delete", entities.VM, *world.chain(current)[:-1])
+    if current.body.get("deletion_protection"):
+        raise PhotonError("DeletionProtected", f"VM {label} has deletion_protection: take that off first")
+    row = inventory_row(current, world)
+    state = vm_drift.power_state(row) if row is not None else "STOPPED"
+    if state != "STOPPED" and not force:
+        raise PhotonError("InvalidVmState", f"VM {label} is {state}: stop it first (state: stopped), or delete it with force: true")
+    if current.body.get("endpoint") in world.unreachable:
+        raise world.unreachable[current.body["endpoint"]]
+    world.drop(current.id)
+    refund(world.counters.setdefault(current.scope, {}), _cost(current))
+    plan.add(Action(DELETE, entities.VM, label, current, reason, path=path,
+                    data={"power_off": state != "STOPPED", "moid": row.moid if row is not None else None}))
+
+
+def inventory_row(document: Document, world: World) -> Any:
+    """The VM as its endpoint's last bulk read showed it, or None."""
+    inventory = world.inventories.get(document.body.get("endpoint"))
+    return inventory.vm(document.id) if inventory is not None else None
+
+
+# -- what is wanted ----------------------------------------------------------------------------------------------
+
+
+def _wanted(item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings) -> Document:
+    """The document that the declaration describes, without its placement."""
+    spec = _spec(_complete(item, current, world), project, world, settings)
+    body = {**spec, "deletion_protection": bool(item.get("deletion_protection")),
+            "metadata_digest": settings.digest(guest.fingerprint(item))}
+    if current is None:
+        name = item["name"]
+        return Document(entities.VM, name, project.document.id, "CREATING", settings.managed_by,
+                        name_key=name_key(entities.VM, project.document.id, name), body=body)
+    kept = {key: value for key, value in current.body.items() if key not in body}
+    disks = current.body["disks"] if _same_disks(current.body["disks"], body["disks"]) else body["disks"]
+    return replace(current, body={**kept, **body, "disks": disks})
+
+
+def _complete(item: dict[str, Any], current: Document | None, world: World) -> dict[str, Any]:
+    """What a single-kind door left out: for a VM that exists it stays as it is, a new one needs it."""
+    missing = [key for key in ("flavor", "image", "boot_disk_flavor") if item.get(key) is None]
+    if not missing:
+        return item
+    if current is None:
+        if missing == ["boot_disk_flavor"]:
+            raise PhotonError("InvalidEntity", f"VM {item['name']} has no boot disk: give boot_disk_flavor")
+        raise PhotonError("SpecInvalid", f"VM {item['name']} does not exist yet: give {', '.join(missing)} to make it")
+    recorded = {"flavor": current.body["flavor"], "image": current.body["image"],
+                "boot_disk_flavor": current.body["disks"][0]["flavor"]}
+    names = {key: document.name for key in missing if (document := world.get(recorded[key]))}
+    return {**item, **names}
+
+
+def _spec(item: dict[str, Any], project: _Project, world: World, settings: Settings) -> dict[str, Any]:
+    """Everything in a VM's body that does not depend on its name; resolved once per distinct declaration."""
+    key = (item["path"], item["flavor"], item["image"], item["boot_disk_flavor"])
+    if key not in project.specs:
+        project.specs[key] = _resolve(item, project, world, settings)
+    return project.specs[key]
+
+
+def _resolve(item: dict[str, Any], project: _Project, world: World, settings: Settings) -> dict[str, Any]:
+    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.VM, item["flavor"]))
+    image = world.find(entities.IMAGE, project.document.id, item["image"]) or world.require(entities.IMAGE, "", item["image"])
+    if image.state != "READY":
+        raise PhotonError("InvalidImageState", f"image {image.name} is {image.state}: only a READY image makes VMs")
+    disks = [_disk("boot-disk", item["boot_disk_flavor"], image.body["size"], True, world)]
+    disks += [_disk(disk["name"], disk["flavor"], disk["capacity"], False, world) for disk in item.get("disks") or []]
+    vm_cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
+    cost = flavors.add_costs([flavors.vm_cost(flavor.name, vm_cost), *(disk.pop("cost") for disk in disks)])
+    groups = [{**group, "kind": kind, "name": f"{project.path}/{group['name']}"}
+              for kind in ("affinity", "anti-affinity") for group in item.get(kind.replace("-", "_")) or []]
+    port_groups = item.get("port_groups")
+    if port_groups is None:
+        port_groups = [settings.default_port_group] if settings.default_port_group else []
+    return {
+        "flavor": flavor.id, "image": image.id, "vcpus": vm_cost["vm.cpu"][0], "memory": vm_cost["vm.memory"][0],
+        "cost": {key: list(value) for key, value in cost.items()}, "disks": disks, "port_groups": list(port_groups),
+        "tags": sorted(item.get("tags") or []), "groups": groups, "spread_over": item.get("spread_over"),
+        "spread_group": f"{project.path}/{item['spread_group']}" if item.get("spread_over") else None,
+        "zone": item.get("zone"),
+    }
+
+
+def _disk(name: str, flavor_name: str, capacity: int, boot: bool, world: World) -> dict[str, Any]:
+    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.EPHEMERAL_DISK, flavor_name))
+    cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
+    return {"name": name, "kind": flavors.EPHEMERAL_DISK, "flavor": flavor.id, "capacity": capacity, "boot": boot,
+            "datastore_tags": list(flavors.datastore_tags(cost)),
+            "cost": flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)}
+
+
+def _ready_flavor(flavor: Document) -> Document:
+    if flavor.state != "READY":
+        raise PhotonError("InvalidFlavorState", f"flavor {flavor.name} is {flavor.state}: nothing new can use it")
+    return flavor
+
+
+def _same_disks(recorded: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> bool:
+    keys = ("name", "flavor", "capacity", "boot")
+    return [[d[k] for k in keys] for d in recorded] == [[d[k] for k in keys] for d in wanted]
+
+
+# -- new VMs -----------------------------------------------------------------------------------------------------
+
+
+def _needs_place(current: Document, world: World) -> bool:
+    """A VM that was never made, whose making was cut short, or that somebody removed from vSphere."""
+    endpoint = current.body.get("endpoint")
+    if endpoint is None:
+        return True
+    if endpoint in world.unreachable:
+        raise world.unreachable[endpoint]
+    return inventory_row(current, world) is None
+
+
+def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: Settings) -> None:
+    """Quota first, in list order, then one placement for all that have quota."""
+    accepted: list[Candidate] = []
+    for candidate in candidates:
+        current = world.get(candidate.document.id)
+        try:
+            if current is None:
+                project = world.get(candidate.document.scope)
+                assert project is not None
+                charge(world.counters.setdefault(project.id, {}), _cost(candidate.document), f"project {world.path_of(project)}")
+            elif current.body.get("host"):
+                _release_place(current, world)
+            accepted.append(candidate)
+        except PhotonError as error:
+            plan.fail(entities.VM, _label(candidate.item), error, candidate.item.get("path", ""))
+    place_all(accepted, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: _tenant(d, world).name)
+    for candidate in accepted:
+        if candidate.error is not None:
+            if world.get(candidate.document.id) is None:
+                refund(world.counters[candidate.document.scope], _cost(candidate.document))
+            plan.fail(entities.VM, _label(candidate.item), candidate.error, candidate.item.get("path", ""))
+            continue
+        again = world.get(candidate.document.id) is not None
+        document = replace(settle(candidate, world), state="CREATING")
+        document = replace(document, body={**document.body, "vsphere": {}, "address": None})
+        world.put(document)
+        plan.add(_create_action(candidate, document, world, again))
+
+
+def _release_place(current: Document, world: World) -> None:
+    """Before a lost VM is placed again its old place counts as free."""
+    kept = {key: value for key, value in current.body.items() if key not in ("host", "datastore")}
+    world.put(replace(current, body=kept))
+
+
+def _create_action(candidate: Candidate, document: Document, world: World, again: bool) -> Action:
+    host, item = world.get(document.body["host"]), candidate.item
+    store = world.get(document.body["datastore"])
+    assert host is not None and store is not None
+    power = POWER.get(item.get("state") or "", "STOPPED")
+    row = candidate.placement
+    return Action(
+        CREATE, entities.VM, world.path_of(document), document, path=item.get("path", ""),
+        reason="its creation is taken up again" if again else "declared",
+        after={"flavor": item["flavor"], "image": item["image"], "host": host.name, "zone": row.get("zone"),
+               "datastore": store.name, "state": power},
+        data={"item": item, "power": power, "again": again, "score": row.get("score"), "parts": row.get("parts"),
+              "operations": ["CREATE_VM", *(["START_VM"] if power != "STOPPED" else []),
+                             *(["SUSPEND_VM"] if power == "SUSPENDED" else [])]})
+
+
+# -- existing VMs ------------------------------------------------------------------------------------------------
+
+
+def _plan_existing(item: dict[str, Any], current: Document, wanted: Document, project: _Project, world: World,
+                   plan: Plan) -> None:
+    label = f"{project.path}/{current.name}"
+    row = inventory_row(current, world)
+    seen = vm_drift.power_state(row)
+    target = POWER.get(item.get("state") or "", seen)
+    difference = vm_drift.compare(current, wanted, row, world, item)
+    difference.refuse_impossible(label)
+    operations = OPERATIONS.get((seen, target), []) if seen != target else []
+    if seen != target:
+        difference.note("state", seen, target)
+    document = replace(wanted, state=target, body={**wanted.body, **vm_drift.observed(wanted, row, world)})
+    if difference.cost_changes:
+        _recharge(current, document, world)
+    world.put(document)
+    changed = bool(difference.fields or operations)
+    plan.add(Action(
+        UPDATE if changed else KEEP, entities.VM, label, document, path=item.get("path", ""),
+        reason=f"{', '.join(difference.fields)} differ" if changed else "", before=difference.before, after=difference.after,
+        changes=[*difference.fields],
+        data={"item": item, "operations": operations, "reconfigure": difference.reconfigure, "seen": seen,
+              "moid": row.moid, "previous": current, "observed_only": not changed and document.body != current.body}))
+
+
+def _recharge(current: Document, document: Document, world: World) -> None:
+    """A larger flavor costs more; the quota decides before anything is touched."""
+    counters = world.counters.setdefault(current.scope, {})
+    project = world.get(current.scope)
+    assert project is not None
+    refund(counters, _cost(current))
+    try:
+        charge(counters, _cost(document), f"project {world.path_of(project)}")
+    except PhotonError:
+        charge(counters, _cost(current), world.path_of(project))
+        raise
+
+
+# -- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _project(item: dict[str, Any], world: World, known: dict[tuple[str, str], _Project]) -> _Project:
+    key = (item["tenant"], item["project"])
+    if key not in known:
+        tenant = world.require(entities.TENANT, "", item["tenant"])
+        project = world.require(entities.PROJECT, tenant.id, item["project"])
+        known[key] = _Project(project, tenant, f"{tenant.name}/{project.name}")
+    return known[key]
+
+
+def _authorize(actor: Actor, verb: str, project: _Project, world: World) -> None:
+    """Once per project and verb: a project's VMs differ in nothing that the rules look at."""
+    if verb not in project.allowed:
+        authorize(actor, verb, entities.VM, *world.chain(project.document))
+        project.allowed.add(verb)
+
+
+def _tenant(document: Document, world: World) -> Document:
+    project = world.get(document.scope)
+    tenant = world.get(project.scope) if project else None
+    assert tenant is not None
+    return tenant
+
+
+def _cost(document: Document) -> dict[str, tuple[int, str]]:
+    return {key: (amount, unit) for key, (amount, unit) in document.body["cost"].items()}
+
+
+def _label(item: dict[str, Any]) -> str:
+    return f"{item['tenant']}/{item['project']}/{item['name']}"
