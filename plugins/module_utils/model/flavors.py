@@ -106,7 +106,8 @@ def datastore_tags(cost: Mapping[str, tuple[int, str]]) -> tuple[str, ...]:
 
 def shipped() -> list[tuple[str, str, Cost]]:
     """The flavors of every platform: ``(kind, name, cost table)``."""
-    table = [(VM, name, {"vm.cpu": (cpu, units.COUNT), "vm.memory": units.parse(memory), "vm.cost": (price, units.COST)})
+    table = [(VM, name, {"vm.cpu": (cpu, units.COUNT), "vm.memory": units.parse(memory),
+                         "vm.cost": (price, units.COST)})
              for name, cpu, memory, price in _VM_FLAVORS]
     for kind in (EPHEMERAL_DISK, PERSISTENT_DISK):
         table += [(kind, name, {f"{kind}.cost": (price, units.COST)}) for name, price in _DISK_FLAVORS]

@@ -17,9 +17,9 @@ LARGEST_RANGE = 100_000
 
 def check(name: object, what: str = "name") -> str:
     """Return ``name`` or raise InvalidEntity: a letter, then letters, digits and dashes, 63 at most."""
-    if not isinstance(name, str) or not PATTERN.match(name):
-        raise PhotonError("InvalidEntity", f"{name!r} is no valid {what}: start with a letter, then letters, digits and "
-                          "dashes, 63 characters at most")
+    if not isinstance(name, str) or not PATTERN.fullmatch(name):
+        raise PhotonError("InvalidEntity", f"{name!r} is no valid {what}: start with a letter, then letters, digits "
+                          "and dashes, 63 characters at most")
     return name
 
 
@@ -49,7 +49,8 @@ def collapse(names: Iterable[str]) -> Iterator[str]:
         if match and run:
             head, tail, first, last = run
             number = int(match[1])
-            if (name[: match.start()], match[2]) == (head, tail) and number == last + 1 and len(match[1]) == len(str(first)):
+            same = (name[: match.start()], match[2], len(match[1])) == (head, tail, len(first))
+            if same and number == last + 1:
                 run = (head, tail, first, number)
                 continue
         if run:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from . import units
 from .errors import PhotonError
 
-
 _UNITS = {
     "vm": units.COUNT, "vm.cpu": units.COUNT, "vm.memory": "B",
     "ephemeral-disk": units.COUNT, "ephemeral-disk.capacity": "B",
@@ -95,8 +94,8 @@ def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonEr
     return PhotonError(
         "QuotaError",
         f"Not enough quota: {owner} has {units.show(limit - counter.usage, unit)} of {key} left "
-        f"(limit {units.show(limit, unit)}, used {units.show(counter.usage, unit)}) and {units.show(amount, unit)} more "
-        "is asked; raise the quota or ask for less",
+        f"(limit {units.show(limit, unit)}, used {units.show(counter.usage, unit)}) and {units.show(amount, unit)} "
+        "more is asked; raise the quota or ask for less",
         {"key": key, "unit": unit, "limit": limit, "usage": counter.usage, "newUsage": counter.usage + amount})
 
 

@@ -61,5 +61,6 @@ def show(amount: int, unit: str = "B") -> str:
         return f"{amount / FACTORS[COST]:.10g}"
     for name in ("GB", "MB", "KB"):
         if abs(amount) >= FACTORS[name]:
-            return f"{round(amount / FACTORS[name], 2):g} {name}" if amount % FACTORS[name] else f"{amount // FACTORS[name]} {name}"
+            whole, rest = divmod(amount, FACTORS[name])
+            return f"{amount / FACTORS[name]:.2f}".rstrip("0").rstrip(".") + f" {name}" if rest else f"{whole} {name}"
     return f"{amount} B"

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The declaration: what a user writes in inventory variables, checked as a whole and brought into one normal form.
 
-``validate(tree, known)`` takes the whole tree, ``check_items(kind, items, ...)`` the items of a module of one kind. Both
-raise one SpecInvalid whose ``data["mistakes"]`` lists every mistake as {path, message, code}.
+``validate(tree, known)`` takes the whole tree, ``check_items(kind, items, ...)`` the items of a module of one kind.
+Both raise one SpecInvalid whose ``data["mistakes"]`` lists every mistake as {path, message, code}.
 """
 
 from __future__ import annotations

@@ -36,13 +36,16 @@ def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> lis
         elif len(members) in (1, len(names)):
             columns[key] = members if len(members) == len(names) else members * len(names)
         else:
-            checker.add(f"{item['path']}.{key}", f"has {len(members)} members, the name has {len(names)}: write one for "
-                        "all, or a range as long as the name's")
+            checker.add(f"{item['path']}.{key}", f"has {len(members)} members, the name has {len(names)}: write one "
+                        "for all, or a range as long as the name's")
             columns[key] = [None] * len(names)
     if kind == "vm":
         base["spread_group"] = _common_name(names)
-    expanded = [{**base, **dict(zip(columns, row))} for row in zip(*columns.values())] if len(columns) > 1 else [
-        {**base, "name": name} for name in names]
+    if len(columns) == 1:
+        expanded = [{**base, "name": name} for name in names]
+    else:
+        rows = zip(*columns.values(), strict=True)
+        expanded = [{**base, **dict(zip(columns, row, strict=True))} for row in rows]
     if kind == "endpoint":
         for entity in expanded:
             entity["credential"] = entity["credential"] or entity["name"]
@@ -110,7 +113,7 @@ def _image(checker: Checker, item: Item) -> None:
 
 def _vm(checker: Checker, item: Item) -> None:
     if item["max_skew"] is not None and item["spread_over"] is None:
-        checker.add(f"{item['path']}.max_skew", "says nothing without spread_over: write spread_over: zone, rack or host")
+        checker.add(f"{item['path']}.max_skew", "says nothing without spread_over: add spread_over: zone, rack or host")
     for key in ("disks", "affinity", "anti_affinity"):
         seen = set()
         for row in item[key] or []:
@@ -121,7 +124,7 @@ def _vm(checker: Checker, item: Item) -> None:
     both = {(r["name"], r["level"]) for r in item["affinity"] or []} & {
         (r["name"], r["level"]) for r in item["anti_affinity"] or []}
     for name, level in sorted(both, key=str):
-        checker.add(f"{item['path']}.anti_affinity", f"members of {name!r} cannot both share a {level} and not share one",
+        checker.add(f"{item['path']}.anti_affinity", f"members of {name!r} cannot both share a {level} and not",
                     "UnfullfillableAffinities")
 
 

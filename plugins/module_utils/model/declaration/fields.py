@@ -62,10 +62,12 @@ class Checker:
 
     complete: bool = True
     mistakes: list[Mistake] = field(default_factory=list)
+    _told: set[Mistake] = field(default_factory=set)
 
     def add(self, path: str, message: str, code: str = "SpecInvalid") -> None:
         mistake = Mistake(path, message, code)
-        if mistake not in self.mistakes:  # the members of a range make the same mistakes
+        if mistake not in self._told:  # the members of a range make the same mistakes
+            self._told.add(mistake)
             self.mistakes.append(mistake)
 
     def mapping(self, schema: Schema, value: Any, path: str) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def check(checker: Checker, declaration: Declaration, known: Known) -> None:
         names.need(checker, datastore, "endpoint", names.endpoints, "EndpointNotFound")
     for zone in declaration.zones:
         for index, tenant in enumerate(zone["dedicated_tenants"] or []):
-            _need(checker, f"{zone['path']}.dedicated_tenants[{index}]", "tenant", tenant, names.tenants, "TenantNotFound")
+            path = f"{zone['path']}.dedicated_tenants[{index}]"
+            _need(checker, path, "tenant", tenant, names.tenants, "TenantNotFound")
     _check_vms(checker, declaration, names)
     _check_containers(checker, declaration)
     _check_quotas(checker, declaration, known)
@@ -51,13 +52,10 @@ def warnings(declaration: Declaration) -> list[str]:
         charged.update(cost)
     for flavor in declaration.flavors:
         charged.update(flavor["cost"] or ())
-    told = []
-    for item in [*declaration.tenants, *declaration.projects]:
-        for key in item["quota"] or ():
-            if key not in charged and ".flavor." not in key:
-                told.append(f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}"
-                            f"{did_you_mean(key, charged, '; ')}")
-    return told
+    return [f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}"
+            f"{did_you_mean(key, charged, '; ')}"
+            for item in [*declaration.tenants, *declaration.projects] for key in item["quota"] or ()
+            if key not in charged and ".flavor." not in key]
 
 
 class _Names:
@@ -166,8 +164,8 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
                         "quota_percent, or a quota with the same keys", "InvalidResourceTicketSubdivide")
     for key, (limit, unit) in limits.items():
         if given[key] > limit and percents <= 100:
-            checker.add(f"{tenant['path']}.quota.{key}", f"the projects' limits sum up to {units.show(given[key], unit)}, "
-                        f"the tenant's is {units.show(limit, unit)}", "QuotaError")
+            checker.add(f"{tenant['path']}.quota.{key}", f"the projects' limits sum up to "
+                        f"{units.show(given[key], unit)}, the tenant's is {units.show(limit, unit)}", "QuotaError")
 
 
 def _check_superset(checker: Checker, tenant: Item, project: Item, limits: dict[str, tuple[int, str]]) -> None:

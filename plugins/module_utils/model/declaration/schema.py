@@ -52,13 +52,15 @@ HOST: Schema = {
     "endpoint": Field("text_range", "endpoint that manages it; a range has one member per name", required="create"),
     "address": Field("text_range", "the host's name in vSphere; default: its name; a range has one member per name"),
     "zone": Field("name", "availability zone; can be set once"),
-    "usage_tags": Field("list", "what it is for", initial=["CLOUD"], elements="text", choices=("MGMT", "CLOUD"), minimum=1),
+    "usage_tags": Field("list", "what it is for", initial=["CLOUD"], elements="text", choices=("MGMT", "CLOUD"),
+                        minimum=1),
     "rack": Field("text", "rack it stands in"),
     "tags": Field("list", "own tags that a VM can ask for (host_tags)", initial=[], elements="text"),
     "metadata": Field("strings", "own notes", initial={}),
     "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=0.1, maximum=1000),
     "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=0.1, maximum=100),
-    "allowed_datastores": Field("list", "names of the only datastores to use on it; empty: all", initial=[], elements="text"),
+    "allowed_datastores": Field("list", "names of the only datastores to use on it; empty: all", initial=[],
+                                elements="text"),
     "state": Field("text", "present leaves the host's state as it is", default="present",
                    choices=("present", "ready", "suspended", "maintenance", "absent")),
 }
@@ -107,8 +109,8 @@ VM: Schema = {
     "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=DISK),
     "zone": Field("name", "availability zone to be in; left out: any"),
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
-    "port_groups": Field("list", "port groups to connect to, one adapter each; a new VM without them: the platform's choice",
-                         elements="text"),
+    "port_groups": Field("list", "port groups to connect to, one adapter each; a new VM without them gets the "
+                         "platform's choice", elements="text"),
     "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
     "metadata": Field("mapping", "what the guest is told", options=METADATA),
     "spread_over": Field("text", "keep the VMs of this item evenly over these", choices=LEVELS),
@@ -180,11 +182,13 @@ DOORS_ONLY = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "pho
 
 
 def describe(schema: Schema) -> dict[str, dict[str, object]]:
-    """The table as plain data: ``{key: {type, required, default, initial, choices, elements, options, description}}``."""
+    """The table as plain data, one mapping per key: type, required, default, initial, choices, elements, options,
+    description."""
     table: dict[str, dict[str, object]] = {}
     for key, spec in schema.items():
-        row: dict[str, object] = {"type": spec.type, "required": spec.required, "default": spec.default, "initial": spec.initial,
-                                  "choices": list(spec.choices), "description": spec.description}
+        row: dict[str, object] = {
+            "type": spec.type, "required": spec.required, "default": spec.default, "initial": spec.initial,
+            "choices": list(spec.choices), "description": spec.description}
         if spec.elements:
             row["elements"] = spec.elements
         if spec.options:
@@ -225,5 +229,5 @@ def argument_spec(schema: Schema, leave_out: tuple[str, ...] = ()) -> dict[str, 
     return spec
 
 
-_ANSIBLE_TYPES = {"boolean": "bool", "int": "int", "number": "float", "capacity": "str", "quota": "dict", "cost": "dict",
-                  "strings": "dict", "document": "raw", "mapping": "dict", "list": "list"}
+_ANSIBLE_TYPES = {"boolean": "bool", "int": "int", "number": "float", "capacity": "str", "quota": "dict",
+                  "cost": "dict", "strings": "dict", "document": "raw", "mapping": "dict", "list": "list"}

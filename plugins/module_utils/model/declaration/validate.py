@@ -30,7 +30,7 @@ class Declaration:
     integers in base units, quotas and costs as ``{key: (amount, unit)}``, and ``path``, its key path. None stands for
     what was left out. Projects also have ``tenant``; images and VMs ``tenant`` and ``project`` (both empty for an image
     of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images ``file_type``.
-    ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune``, ``max_deletes`` ...).
+    ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune`` ...).
     """
 
     site: str = "site"
@@ -71,7 +71,7 @@ def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration
         settings={key.removeprefix("photon_"): value for key, value in values.items()
                   if key not in DOORS_ONLY and key not in _NOT_SETTINGS})
     for kind, variable in _LISTED.items():
-        items = declaration.__getattribute__(f"{kind}s")
+        items = getattr(declaration, f"{kind}s")
         for item in values[variable] or []:
             scope = {"tenant": "", "project": ""} if kind == "image" else {}
             items.extend(expand.items(checker, kind, item, scope))
@@ -109,7 +109,8 @@ def check_items(kind: str, items: Iterable[Mapping[str, Any]], *, root: str = ""
     return expanded
 
 
-_NOT_SETTINGS = {"photon_site", "photon_security_groups", "photon_image_datastores", "photon_tenants", *_LISTED.values()}
+_NOT_SETTINGS = {"photon_site", "photon_security_groups", "photon_image_datastores", "photon_tenants",
+                 *_LISTED.values()}
 
 
 def _flatten_tenant(checker: Checker, declaration: Declaration, tenant: Item) -> None:
