@@ -1,0 +1,65 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vCenter and ESXi hosts through pyvmomi: one session, one read, many tasks at once. See docs/vsphere.md.
+
+Nothing here imports pyvmomi before the first ``connect`` or the first job is built.
+"""
+
+from __future__ import annotations
+
+from .faults import is_unknown
+from .folders import ensure_folders, remove_folder
+from .inventory import lookup_vms, read_heavy, read_inventory, wait_for_addresses
+from .jobs import Budgets, Job, run_jobs
+from .rows import (
+    ClusterRow,
+    DatacenterRow,
+    DatastoreRow,
+    DiskRow,
+    EndpointInventory,
+    EndpointSpec,
+    FolderRow,
+    HostRow,
+    NetworkRow,
+    NicRow,
+    VmRow,
+)
+from .session import Session, connect
+from .vms import DiskSpec, NicSpec, VmSpec, create_vm, destroy, power_off, power_on, reconfigure, reset, suspend
+
+__all__ = [
+    "Budgets",
+    "ClusterRow",
+    "DatacenterRow",
+    "DatastoreRow",
+    "DiskRow",
+    "DiskSpec",
+    "EndpointInventory",
+    "EndpointSpec",
+    "FolderRow",
+    "HostRow",
+    "Job",
+    "NetworkRow",
+    "NicRow",
+    "NicSpec",
+    "Session",
+    "VmRow",
+    "VmSpec",
+    "connect",
+    "create_vm",
+    "destroy",
+    "ensure_folders",
+    "is_unknown",
+    "lookup_vms",
+    "power_off",
+    "power_on",
+    "read_heavy",
+    "read_inventory",
+    "remove_folder",
+    "reset",
+    "reconfigure",
+    "run_jobs",
+    "suspend",
+    "wait_for_addresses",
+]

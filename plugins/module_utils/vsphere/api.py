@@ -1,0 +1,42 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that imports pyvmomi, late: a module that touches no vSphere does not pay for it."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+from ..model.errors import PhotonError
+
+# The oldest API that has everything used here. A newer server answers an older client in the client's own terms, so
+# types and enumeration values that a later release added cannot break the reading of an answer.
+API_VERSION = "vim25/6.5"
+
+_loaded: SimpleNamespace | None = None
+
+
+def load() -> SimpleNamespace:
+    """pyvmomi's names used here: ``vim``, ``vmodl``, ``stub`` (the SOAP adapter's class) and ``support``.
+
+    Raises MissingLibrary with the pip line for this interpreter.
+    """
+    global _loaded  # noqa: PLW0603 - imported once per process
+    if _loaded is None:
+        try:
+            from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
+        except ImportError as error:
+            raise PhotonError(
+                "MissingLibrary",
+                f"the vSphere tool needs pyvmomi, which {sys.executable} cannot import ({error}): run "
+                f"'{sys.executable} -m pip install pyvmomi', or set ansible_python_interpreter to a Python that has it",
+                {"library": "pyvmomi", "interpreter": sys.executable}) from error
+        _loaded = SimpleNamespace(vim=vim, vmodl=vmodl, soap=SoapAdapter, support=VmomiSupport,
+                                  version=VmomiSupport.versionMap[API_VERSION])
+    return _loaded
+
+
+def reference(kind: str, moid: str, stub: object | None = None) -> object:
+    """The managed object of a type name (``VirtualMachine``) and moid."""
+    return load().support.GetWsdlType("urn:vim25", kind)(moid, stub)

@@ -1,0 +1,65 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VM folders on a vCenter: one per site, tenant and project. An ESXi host has a single one and cannot make more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model.errors import PhotonError
+from . import retrieve
+from .rows import EndpointInventory, FolderRow
+from .session import Session
+
+
+def ensure_folders(session: Session, inventory: EndpointInventory, vm_folder: str,
+                   paths: Iterable[str]) -> dict[str, str]:
+    """Make what is missing of these paths (``site/acme/web``) below a datacenter's VM folder: ``{path: moid}``.
+
+    ``inventory.folders`` learns the new ones. One call per folder that is missing; a folder that somebody else made at
+    the same time is taken as it is. On an ESXi host every path is the host's only folder.
+    """
+    made: dict[str, str] = {}
+    for path in dict.fromkeys(paths):
+        parent, at = vm_folder, ""
+        for part in [part for part in path.split("/") if part] if session.is_vcenter else []:
+            at = f"{at}/{part}".lstrip("/")
+            row = next((f for f in inventory.folders.values() if f.parent == parent and f.name == part), None)
+            if row is None:
+                row = FolderRow(_make(session, parent, part, at), part, parent, at)
+                inventory.folders[row.moid] = row
+            parent = row.moid
+        made[path] = parent
+    return made
+
+
+def remove_folder(session: Session, moid: str, path: str) -> bool:
+    """Remove an empty folder; False when it holds something (a folder's own Destroy would take its VMs along)."""
+    rows = retrieve.from_objects(session, "Folder", [moid], ["childEntity"])
+    if rows and rows[0][2].get("childEntity"):
+        return False
+    if rows:
+        session.call(f"remove folder {path}", session.reference("Folder", moid).Destroy_Task)
+    return True
+
+
+def _make(session: Session, parent: str, name: str, path: str) -> str:
+    what = f"create folder {path}"
+    try:
+        return session.call(what, session.reference("Folder", parent).CreateFolder, name)._moId
+    except PhotonError as error:
+        if error.data.get("fault") != "DuplicateName" and not error.data.get("unknown"):
+            raise
+        found = _child(session, parent, name)
+        if found is None:
+            raise
+        return found
+
+
+def _child(session: Session, parent: str, name: str) -> str | None:
+    """The moid of a folder's child folder by name, read fresh."""
+    for _kind, moid, values in retrieve.from_view(session, {"Folder": ["name", "parent"]}):
+        if values.get("name") == name and values.get("parent") == parent:
+            return moid
+    return None

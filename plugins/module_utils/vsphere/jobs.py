@@ -1,0 +1,218 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many vSphere tasks at once: submitted by several threads within budgets, waited for together.
+
+All open tasks are polled with one RetrievePropertiesEx a round. (A PropertyCollector's WaitForUpdatesEx would tell
+sooner, but its cost grows with updates times objects, and a second wait on a session's default collector hands out all
+that the first one watched.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model.errors import PhotonError
+from . import api, faults, retrieve
+from .session import Session
+
+_TASK_PATHS = ["info.state", "info.error", "info.result"]
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+
+
+@dataclass(slots=True)
+class Job:
+    """One task to start and wait for.
+
+    ``submit(session)`` makes the call and returns the Task (waited for) or anything else (the result at once). ``what``
+    names the item in messages. ``host`` and ``datastore`` are the moids whose budgets it uses, ``host_units`` how much
+    of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` names faults that mean
+    that the wanted state is there already (InvalidPowerState of a power-on: running). ``then(result)`` may return the
+    next job of the same item, which is started as soon as this one is done; both are reported.
+    """
+
+    key: Any
+    what: str
+    submit: Callable[[Session], Any]
+    operation: str = ""
+    host: str | None = None
+    host_units: int = 1
+    datastore: str | None = None
+    timeout: float = 1800.0
+    done_by: frozenset[str] = frozenset()
+    then: Callable[[Any], Job | None] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Budgets:
+    """How much runs at the same time. vCenter queues what is above 640 operations, 16 units a host, 128 a datastore.
+
+    ``batch`` bounds how many calls go out between two calls of ``before_batch``.
+    """
+
+    overall: int = 640
+    per_host: int = 16
+    per_datastore: int = 128
+    batch: int = 64
+    threads: int = 8
+
+
+def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = None,
+             before_batch: Callable[[], None] | None = None) -> Iterator[tuple[Job, Any]]:
+    """Run all jobs; yields ``(job, result)`` or ``(job, PhotonError)`` as they end, in no fixed order.
+
+    A result is the task's (a created VM's moid) or None. An error whose ``data["unknown"]`` is true (see
+    ``is_unknown``) was cut off: its call or task may or may not have had its effect, so look (``lookup_vms``) before
+    doing it again. ``before_batch`` is called before each batch of calls and stops the run by raising: what runs then
+    runs on in vSphere, unreported.
+    """
+    run = _Run(session, deque(jobs), budgets or Budgets(), before_batch or (lambda: None))
+    executor = ThreadPoolExecutor(max_workers=run.budgets.threads, thread_name_prefix="vsphere")
+    try:
+        yield from run.results(executor)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Run:
+    def __init__(self, session: Session, pending: deque[Job], budgets: Budgets, before_batch: Callable[[], None]) -> None:
+        self.session = session
+        self.pending = pending
+        self.budgets = budgets
+        self.before_batch = before_batch
+        self.submitting: dict[Future[Any], Job] = {}
+        self.running: dict[str, tuple[Job, float]] = {}  # by the task's moid: job and deadline
+        self.units: Counter[str] = Counter()
+
+    def results(self, executor: ThreadPoolExecutor) -> Iterator[tuple[Job, Any]]:
+        pause, next_poll = _FIRST_PAUSE, 0.0
+        while self.pending or self.submitting or self.running:
+            for job in self._start(executor):
+                yield job, PhotonError("InternalError", f"{job.what}: needs more of a host than the whole budget")
+            if self.submitting:
+                left = max(0.0, next_poll - time.monotonic()) if self.running else None
+                done, _ = wait(self.submitting, timeout=left, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from self._submitted(future)
+                if done and self.submitting:
+                    continue  # calls first: answers come in faster than tasks end
+            if not self.running:
+                continue
+            left = next_poll - time.monotonic()
+            if left > 0:
+                if self.submitting:
+                    continue
+                time.sleep(left)
+            began = time.monotonic()
+            ended = list(self._poll())
+            pause = _FIRST_PAUSE if ended else min(pause * 1.5, _LONGEST_PAUSE)
+            # A round over many tasks takes time of its own: never spend more than a third of ours on asking.
+            next_poll = time.monotonic() + max(pause, 2 * (time.monotonic() - began))
+            for job, outcome in ended:
+                yield from self._ended(job, outcome)
+
+    def _start(self, executor: ThreadPoolExecutor) -> list[Job]:
+        """Submit the next batch of what the budgets allow; returns jobs that no budget could ever hold."""
+        impossible = [job for job in self.pending if job.host and job.host_units > self.budgets.per_host]
+        if impossible:
+            self.pending = deque(job for job in self.pending if job not in impossible)
+        room = min(self.budgets.batch - len(self.submitting),
+                   self.budgets.overall - len(self.submitting) - len(self.running))
+        batch: list[Job] = []
+        passed: deque[Job] = deque()
+        while self.pending and len(batch) < room:
+            job = self.pending.popleft()
+            if self._fits(job):
+                self._take(job, 1)
+                batch.append(job)
+            else:
+                passed.append(job)
+        passed.extend(self.pending)
+        self.pending = passed
+        if batch:
+            self.before_batch()
+            for job in batch:
+                self.submitting[executor.submit(job.submit, self.session)] = job
+        return impossible
+
+    def _fits(self, job: Job) -> bool:
+        return (not job.host or self.units["host " + job.host] + job.host_units <= self.budgets.per_host) and (
+            not job.datastore or self.units["datastore " + job.datastore] < self.budgets.per_datastore)
+
+    def _take(self, job: Job, sign: int) -> None:
+        if job.host:
+            self.units["host " + job.host] += sign * job.host_units
+        if job.datastore:
+            self.units["datastore " + job.datastore] += sign
+
+    def _submitted(self, future: Future[Any]) -> Iterator[tuple[Job, Any]]:
+        job = self.submitting.pop(future)
+        try:
+            answer = future.result()
+        except PhotonError as error:
+            yield from self._ended(job, _forgiven(job, error))
+            return
+        if isinstance(answer, api.load().vim.Task):
+            self.running[answer._moId] = (job, time.monotonic() + job.timeout)  # pylint: disable=protected-access
+        else:
+            yield from self._ended(job, answer)
+
+    def _poll(self) -> Iterator[tuple[Job, Any]]:
+        """One read of all open tasks; yields those that ended, timed out or vanished."""
+        seen = set()
+        try:
+            rows = retrieve.from_objects(self.session, "Task", self.running, _TASK_PATHS)
+        except PhotonError as error:  # the endpoint went away: nobody knows what became of the tasks
+            for moid in list(self.running):
+                job, _ = self.running.pop(moid)
+                yield job, PhotonError(error.code, f"{job.what}: {error.message}", {**error.data, "unknown": True})
+            return
+        for _kind, moid, values in rows:
+            seen.add(moid)
+            state = values.get("info.state")
+            if state == "success":
+                result = values.get("info.result")
+                yield self.running.pop(moid)[0], result if isinstance(result, str) and result else None
+            elif state == "error":
+                job, _ = self.running.pop(moid)
+                yield job, _forgiven(job, _task_error(job.what, values.get("info.error")))
+        now = time.monotonic()
+        for moid, (job, deadline) in list(self.running.items()):
+            if moid not in seen:
+                del self.running[moid]
+                yield job, PhotonError("TaskNotCompleted", f"{job.what}: vSphere no longer knows its task {moid}; run "
+                                       "again: what was done is found by its uuid", {"unknown": True, "what": job.what})
+            elif now > deadline:
+                del self.running[moid]
+                yield job, PhotonError("TaskNotCompleted", f"{job.what}: its task {moid} still runs after "
+                                       f"{job.timeout:g} s; run again when it has ended",
+                                       {"unknown": True, "what": job.what, "task": moid})
+
+    def _ended(self, job: Job, outcome: Any) -> Iterator[tuple[Job, Any]]:
+        self._take(job, -1)
+        if job.then and not isinstance(outcome, PhotonError) and (follower := job.then(outcome)) is not None:
+            self.pending.appendleft(follower)
+        yield job, outcome
+
+
+def _forgiven(job: Job, error: PhotonError) -> Any:
+    return None if error.data.get("fault") in job.done_by else error
+
+
+def _task_error(what: str, element: Any) -> PhotonError:
+    """The LocalizedMethodFault of a task as PhotonError."""
+    fault = retrieve.child(element, "fault") if hasattr(element, "find") else None
+    if fault is None:
+        return faults.from_name(what, "MethodFault", "the task failed without saying why")
+    gone = retrieve.child(fault, "obj")
+    item = next((retrieve.text(fault, tag) for tag in ("file", "datastore", "name", "property", "argument",
+                                                       "invalidProperty") if retrieve.text(fault, tag)), "")
+    return faults.from_name(what, retrieve.type_of(fault) or "MethodFault",
+                            retrieve.text(element, "localizedMessage") or retrieve.text(fault, "reason"), item=item,
+                            gone=gone.get("type", "") if gone is not None else "")

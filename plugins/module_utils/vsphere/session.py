@@ -1,0 +1,172 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One session with one endpoint: log in, call, count, log out."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from ..model.errors import PhotonError
+from . import api, faults, tls
+from .rows import EndpointSpec
+
+CONVERSATION_ERRORS = (OSError, http.client.HTTPException, ExpatError)
+_BUSY_WAITS = (0.2, 0.5, 1.0, 2.0)
+
+
+def connect(spec: EndpointSpec) -> Session:
+    """Log in: two SOAP calls. Use the session as a context manager; it logs out on every way out.
+
+    Raises EndpointUnreachable, EndpointCertificateError, InvalidLoginCredentials or MissingLibrary.
+    """
+    session = Session(spec)
+    try:
+        session.login()
+    except BaseException:
+        session.drop()
+        raise
+    return session
+
+
+class Session:
+    """``calls`` counts SOAP calls, ``content`` is the ServiceContent, ``stub`` pyvmomi's adapter (thread-safe)."""
+
+    def __init__(self, spec: EndpointSpec, pool_size: int = 10) -> None:
+        self.spec = spec
+        self.calls = 0
+        self.content: Any = None
+        self.view: Any = None  # the container view over everything, made by the first bulk read
+        self._logged_in = False
+        self._lock = threading.Lock()
+        self._context = tls.context_for(spec)
+        self._thumbprint = tls.normalize(spec.thumbprint)
+        self.stub = _stub(self, pool_size)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def is_vcenter(self) -> bool:
+        return self.content.about.apiType == "VirtualCenter"
+
+    def reference(self, kind: str, moid: str) -> Any:
+        """A managed object of this endpoint: ``reference("VirtualMachine", "vm-12")``."""
+        return api.reference(kind, moid, self.stub)
+
+    def login(self) -> None:
+        """(Re-)authenticate. A server answers a wrong login with InvalidLogin."""
+        vim = api.load().vim
+        where = f"endpoint {self.spec.where}"
+        if self.content is None:
+            instance = vim.ServiceInstance("ServiceInstance", self.stub)
+            self.content = self._guarded(where, instance.RetrieveContent)
+        self._guarded(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
+                      self.spec.username, self.spec.password)
+        self._logged_in = True
+        self.view = None
+
+    def call(self, what: str, function: Callable[..., Any], *args: Any, read: bool = False, **kwargs: Any) -> Any:
+        """Invoke a method of a managed object. ``what`` names the item in errors.
+
+        A read is repeated once when the connection drops. A write is not: its error carries ``unknown: true`` in
+        ``data``, and the caller looks before it does it again. A call that the server refused as busy is repeated
+        (0.2 to 2 s apart), and once after a new login when the session had ended: neither had any effect.
+        """
+        waits = iter(_BUSY_WAITS)
+        fresh_logins, fresh_connections = 1, 1 if read else 0
+        while True:
+            try:
+                return self._guarded(what, function, *args, **kwargs)
+            except PhotonError as error:
+                if error.data.get("fault") == "NotAuthenticated" and fresh_logins and self._logged_in:
+                    fresh_logins -= 1
+                    with self._lock:
+                        self.login()
+                elif error.data.get("unknown") and fresh_connections:
+                    fresh_connections -= 1
+                elif error.data.get("fault") in faults.BUSY and (wait := next(waits, None)) is not None:
+                    time.sleep(wait)
+                else:
+                    raise
+
+    def connection(self, host: str = "", port: int = 0, thumbprint: str = "") -> tls.Connection:
+        """An HTTPS connection to the endpoint, or to one of its hosts whose certificate the endpoint vouched for."""
+        same = not host or host == self.spec.address
+        context, pin = self._context, self._thumbprint
+        if not same and thumbprint and self.spec.verify:
+            pin = tls.normalize(thumbprint)
+            context = tls.context_for(EndpointSpec("", "", "", host, "", "", thumbprint=pin))
+        return tls.Connection(host or self.spec.address, port or self.spec.port, context=context, thumbprint=pin,
+                              connect_timeout=self.spec.connect_timeout, read_timeout=self.spec.timeout)
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie, as the datastore's HTTP door takes it."""
+        return self.stub.cookie.split(";")[0]
+
+    def count(self) -> None:
+        with self._lock_calls:
+            self.calls += 1
+
+    def close(self) -> None:
+        """Log out; a server that is gone by now has no session to end."""
+        if self._logged_in:
+            self._logged_in = False
+            with contextlib.suppress(PhotonError):
+                self._guarded(f"endpoint {self.spec.where}: logout", self.content.sessionManager.Logout)
+        self.drop()
+
+    def drop(self) -> None:
+        self.stub.DropConnections()
+
+    _lock_calls = threading.Lock()
+
+    def _guarded(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        vmodl = api.load().vmodl
+        try:
+            return function(*args, **kwargs)
+        except vmodl.MethodFault as fault:
+            raise faults.from_exception(what, fault) from fault
+        except http.client.HTTPException as error:
+            if str(error).startswith("503"):  # the proxy in front of the service refused: nothing was done
+                raise faults.from_name(what, "ServiceUnavailable", str(error)) from error
+            raise self._dropped(what, error) from error
+        except (OSError, ExpatError) as error:
+            raise self._dropped(what, error) from error
+
+    def _dropped(self, what: str, error: Exception) -> PhotonError:
+        reason = str(error) or type(error).__name__
+        return PhotonError("EndpointUnreachable", f"{what}: the connection to {self.spec.where} dropped ({reason}) before "
+                           "the answer came; run again: what was done is found by its uuid",
+                           {"reason": reason, "unknown": True, "what": what})
+
+
+def _stub(session: Session, pool_size: int) -> Any:
+    """pyvmomi's SOAP adapter with our connection, counting calls; connecting fails before anything was sent."""
+    loaded = api.load()
+
+    class Stub(loaded.soap.SoapStubAdapter):
+        def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802, N803
+            session.count()
+            return super().InvokeMethod(mo, info, args, outerStub)
+
+        def GetConnection(self) -> Any:  # noqa: N802
+            try:
+                return super().GetConnection()
+            except CONVERSATION_ERRORS as error:
+                raise tls.failure(session.spec.where, error, {"endpoint": session.spec.name}) from error
+
+    stub = Stub(host=session.spec.address, port=session.spec.port, version=loaded.version, poolSize=pool_size,
+                connectionPoolTimeout=30)
+    stub.scheme = lambda host, port: session.connection(host, port)
+    return stub
