@@ -15,13 +15,12 @@ from typing import Any
 
 from ..model import entities
 from ..model.authorization import Actor, authorize
+from ..model.declaration import with_initial
 from ..model.entities import Document, name_key
 from ..model.errors import PhotonError
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
 from .world import World
 
-CPU_OVERCOMMIT = 16.0  # vCPUs per core, the original's default
-MEMORY_OVERCOMMIT = 1.0
 _DECLARED = ("zone", "usage_tags", "tags", "rack", "metadata", "cpu_overcommit", "memory_overcommit", "allowed_datastores")
 # The state that a declaration asks for, and the operations that lead there from each state (section 1.8).
 STATES = {"present": None, "ready": "READY", "suspended": "SUSPENDED", "maintenance": "MAINTENANCE"}
@@ -71,6 +70,35 @@ def plan_datastores(items: Iterable[dict[str, Any]], image_datastores: list[str]
     _plan_image_datastores(image_datastores, world, plan, actor)
 
 
+def plan_delete_endpoint(current: Document, world: World, plan: Plan, actor: Actor, reason: str, path: str = "") -> None:
+    """With its datastores; an endpoint that still has hosts is kept (EndpointInUse)."""
+    _authorize(actor, "delete", current, world)
+    hosts = [h.name for h in world.of(entities.HOST) if h.body["endpoint"] == current.id]
+    if hosts:
+        raise PhotonError("EndpointInUse", f"endpoint {current.name} still has {len(hosts)} hosts ({', '.join(hosts[:5])}): "
+                          "declare them absent first")
+    for store in world.of(entities.DATASTORE, current.id):
+        world.drop(store.id)
+        plan.add(Action(DELETE, entities.DATASTORE, f"{current.name}/{store.name}", store, "its endpoint is deleted"))
+    world.drop(current.id)
+    plan.add(Action(DELETE, entities.ENDPOINT, current.name, current, reason, path=path))
+
+
+def plan_delete_host(current: Document, world: World, plan: Plan, actor: Actor, reason: str, path: str = "") -> None:
+    """A host leaves the platform, not vSphere. From NOT_PROVISIONED, MAINTENANCE or ERROR as in the original
+    (InvalidHostState), and never with VMs of the platform on it (HostHasVms)."""
+    _authorize(actor, "delete", current, world)
+    vms = [v for v in world.of(entities.VM) if v.body.get("host") == current.id]
+    if vms:
+        raise PhotonError("HostHasVms", f"host {current.name} still has {len(vms)} VMs of the platform "
+                          f"({', '.join(v.name for v in vms[:5])}): move or delete them first")
+    if current.state not in ("NOT_PROVISIONED", "MAINTENANCE", "ERROR"):
+        raise PhotonError("InvalidHostState", f"host {current.name} is {current.state}: it can be deleted from NOT_PROVISIONED, "
+                          "MAINTENANCE or ERROR; declare state: maintenance first")
+    world.drop(current.id)
+    plan.add(Action(DELETE, entities.HOST, current.name, current, reason, path=path))
+
+
 def image_datastores_of(world: World) -> list[Document]:
     """The datastores that hold images: the declared ones, else the fewest that serve every CLOUD host (largest first)."""
     stores = [d for d in world.of(entities.DATASTORE) if d.state == "READY"]
@@ -98,16 +126,8 @@ def cloud_hosts(world: World) -> list[Document]:
 def _plan_endpoint(item: dict[str, Any], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
     name, current = item["name"], world.find(entities.ENDPOINT, "", item["name"])
     if item.get("state") == "absent":
-        if current is None:
-            return
-        _authorize(actor, "delete", current, world)
-        hosts = [h.name for h in world.of(entities.HOST) if h.body["endpoint"] == current.id]
-        if hosts:
-            raise PhotonError("EndpointInUse", f"endpoint {name} still has {len(hosts)} hosts ({', '.join(hosts[:5])}): "
-                              "declare them absent first")
-        _delete_datastores(world, plan, current)
-        world.drop(current.id)
-        plan.add(Action(DELETE, entities.ENDPOINT, name, current, "declared absent", path=item.get("path", "")))
+        if current is not None:
+            plan_delete_endpoint(current, world, plan, actor, "declared absent", item.get("path", ""))
         return
     if not item.get("address") and current is None:
         raise PhotonError("SpecInvalid", f"endpoint {name} does not exist yet: give its address")
@@ -133,7 +153,7 @@ def _plan_host(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
     name, current = item["name"], world.find(entities.HOST, "", item["name"])
     if item.get("state") == "absent":
         if current is not None:
-            _plan_host_removal(item, current, world, plan, actor)
+            plan_delete_host(current, world, plan, actor, "declared absent", item.get("path", ""))
         return
     if not item.get("endpoint") and current is None:
         raise PhotonError("SpecInvalid", f"host {name} does not exist yet: say which endpoint manages it")
@@ -151,13 +171,13 @@ def _plan_host(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
     if taken:
         raise PhotonError("DuplicateHost", f"host {name} is already declared as {taken.name} (same host on {endpoint.name})")
     zone_id = _zone_of(item, current, world)
+    declared = with_initial(entities.HOST, item) if current is None else {
+        key: fresh.body.get(key) if item.get(key) is None else item[key] for key in (*_DECLARED, "address")}
     body = {
-        **fresh.body, "endpoint": endpoint.id, "address": item.get("address"), "zone": zone_id,
-        "usage_tags": sorted(item.get("usage_tags") or ["CLOUD"]), "tags": sorted(item.get("tags") or []),
-        "rack": item.get("rack"), "metadata": item.get("metadata") or {},
-        "cpu_overcommit": item.get("cpu_overcommit", CPU_OVERCOMMIT),
-        "memory_overcommit": item.get("memory_overcommit", MEMORY_OVERCOMMIT),
-        "allowed_datastores": sorted(item.get("allowed_datastores") or []),
+        **fresh.body, "endpoint": endpoint.id, "zone": zone_id, "address": declared["address"], "rack": declared["rack"],
+        "metadata": declared["metadata"], "cpu_overcommit": declared["cpu_overcommit"],
+        "memory_overcommit": declared["memory_overcommit"],
+        **{key: sorted(declared[key]) for key in ("usage_tags", "tags", "allowed_datastores")},
     }
     document = _with_facts(replace(fresh, body=body), row)
     seen = _state_seen(row, current.state if current else "READY")
@@ -168,20 +188,6 @@ def _plan_host(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
     if operations:
         action.verb, action.reason = (UPDATE if current else CREATE), action.reason or f"{seen} -> {wanted}"
         action.changes = [*action.changes, *operations]
-
-
-def _plan_host_removal(item: dict[str, Any], current: Document, world: World, plan: Plan, actor: Actor) -> None:
-    _authorize(actor, "delete", current, world)
-    vms = [v for v in world.of(entities.VM) if v.body.get("host") == current.id]
-    if vms:
-        raise PhotonError("HostHasVms", f"host {current.name} still has {len(vms)} VMs of the platform "
-                          f"({', '.join(v.name for v in vms[:5])}): move or delete them first")
-    if current.state not in ("NOT_PROVISIONED", "MAINTENANCE", "ERROR", "SUSPENDED", "READY"):
-        raise PhotonError("InvalidHostState", f"host {current.name} is {current.state}: it can be deleted from "
-                          "NOT_PROVISIONED, MAINTENANCE or ERROR")
-    # The original's way out is suspend, enter maintenance, delete; without VMs the first two need no vSphere call.
-    world.drop(current.id)
-    plan.add(Action(DELETE, entities.HOST, current.name, current, "declared absent", path=item.get("path", "")))
 
 
 def _host_row(name: str, address: str | None, endpoint: Document, world: World) -> Any:
@@ -287,8 +293,8 @@ def _plan_datastore(item: dict[str, Any] | None, row: Any, endpoint: Document, w
     body = {**fresh.body, "endpoint": endpoint.id, "moid": row.moid, "url": row.url, "type": row.type, "capacity": row.capacity}
     body.setdefault("usable_for_vms", True)
     if item is not None:
-        body["tags"] = sorted(item.get("tags") or [])
-        body["usable_for_vms"] = item.get("usable_for_vms", True)
+        body["tags"] = sorted(body["tags"] if item.get("tags") is None else item["tags"])
+        body["usable_for_vms"] = body["usable_for_vms"] if item.get("usable_for_vms") is None else item["usable_for_vms"]
     document = replace(fresh, body=body, state="READY" if row.accessible else "ERROR")
     action = _put(world, plan, item or {}, current, document, f"{endpoint.name}/{row.name}", fields=("tags", "usable_for_vms"))
     if action.verb == CREATE:
@@ -305,12 +311,6 @@ def _link_datastores(world: World, endpoint: Document, inventory: Any) -> None:
         allowed = host.body["allowed_datastores"]
         mounted = [by_moid[m] for m in row.datastores if m in by_moid]
         host.body["datastores"] = sorted(d.id for d in mounted if not allowed or d.name in allowed)
-
-
-def _delete_datastores(world: World, plan: Plan, endpoint: Document) -> None:
-    for store in world.of(entities.DATASTORE, endpoint.id):
-        world.drop(store.id)
-        plan.add(Action(DELETE, entities.DATASTORE, f"{endpoint.name}/{store.name}", store, "its endpoint is deleted"))
 
 
 def _plan_image_datastores(names: list[str] | None, world: World, plan: Plan, actor: Actor) -> None:

@@ -1,51 +1,76 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a guest is told at its first boot: cloud-init's VMware datasource reads it from ``guestinfo.*`` keys.
-
-Values are encoded ``gzip+base64`` with a fixed time stamp, so that equal data gives equal text and a changed key shows.
-"""
+"""What a guest is told at its first boot, as ``guestinfo.*`` keys that cloud-init's VMware datasource reads."""
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from typing import Any
 
-MARKER = "photon.id"
-SITE = "photon.site"
+from ..model.errors import PhotonError
+from ..vsphere import guestinfo
+
+_ENVIRONMENT = "guestinfo.environment."
+_OURS = ("guestinfo.metadata", "guestinfo.userdata", _ENVIRONMENT)
+_ENCODED = ("guestinfo.metadata", "guestinfo.userdata")
 
 
-def guestinfo(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
-    """The ``guestinfo.*`` keys of a VM: meta-data (always), user-data and the environment where they are declared.
+def keys(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
+    """The ``guestinfo.*`` keys of a VM: meta-data always, user-data and the environment where they are declared.
 
-    ``item["metadata"]``: ``{user_data: text, meta_data: mapping, ssh_keys: [text], environment: {name: value}}``.
+    ``item["metadata"]``: ``{user_data: text, meta_data: text or mapping, ssh_keys: [text], environment: {name: value}}``.
     """
     declared = item.get("metadata") or {}
-    meta: dict[str, Any] = {"instance-id": identity, "local-hostname": name, **(declared.get("meta_data") or {})}
+    meta: dict[str, Any] = {"instance-id": identity, "local-hostname": name, **_mapping(declared.get("meta_data"))}
     if declared.get("ssh_keys"):
         meta["public-keys"] = list(declared["ssh_keys"])
-    keys = {"guestinfo.metadata": _encode(json.dumps(meta, sort_keys=True)), "guestinfo.metadata.encoding": "gzip+base64"}
-    if declared.get("user_data"):
-        keys["guestinfo.userdata"] = _encode(declared["user_data"])
-        keys["guestinfo.userdata.encoding"] = "gzip+base64"
-    for key, value in sorted((declared.get("environment") or {}).items()):
-        keys[f"guestinfo.environment.{key}"] = str(value)
-    return keys
+    told = guestinfo.extra_config(metadata=meta, userdata=_text(declared.get("user_data")))
+    return told | {f"{_ENVIRONMENT}{key}": str(value) for key, value in (declared.get("environment") or {}).items()}
 
 
 def fingerprint(item: dict[str, Any]) -> str:
     """One text for all that a guest is told, whatever its name: the CloudStore keeps a keyed digest of it."""
-    return json.dumps(item.get("metadata") or {}, sort_keys=True, separators=(",", ":"))
+    declared = {key: value for key, value in (item.get("metadata") or {}).items() if value}
+    return json.dumps(declared, sort_keys=True, separators=(",", ":"))
 
 
 def changed_keys(wanted: dict[str, str], seen: dict[str, str]) -> dict[str, str]:
-    """The keys to write, ``""`` for one to take away, so that the guestinfo keys become ``wanted``."""
-    ours = {key for key in seen if key.startswith(("guestinfo.metadata", "guestinfo.userdata", "guestinfo.environment."))}
-    changes = {key: value for key, value in wanted.items() if seen.get(key) != value}
-    return changes | {key: "" for key in ours - set(wanted) if seen[key]}
+    """The keys to write, ``""`` for one to take away, so that the guest's keys become ``wanted``.
+
+    Encoded values are compared by what they say: two versions of zlib write the same text in other bytes.
+    """
+    changes = {}
+    for key, value in wanted.items():
+        if seen.get(key) != value and _decoded(key, seen) != _decoded(key, wanted):
+            changes[key] = value
+            if key in _ENCODED:
+                changes[f"{key}.encoding"] = wanted[f"{key}.encoding"]
+    gone = {key for key, value in seen.items() if value and key.startswith(_OURS) and key not in wanted}
+    return changes | dict.fromkeys(gone, "")
 
 
-def _encode(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+def _decoded(key: str, values: dict[str, str]) -> str | None:
+    if key not in values or key not in _ENCODED:
+        return values.get(key)
+    try:
+        return guestinfo.decode(values[key], values.get(f"{key}.encoding", ""))
+    except PhotonError:
+        return values[key]  # somebody wrote what is no such encoding: it differs
+
+
+def _mapping(meta_data: Any) -> dict[str, Any]:
+    """Meta-data as a mapping; a text must be JSON, or it is kept whole under ``meta-data``."""
+    if not meta_data or isinstance(meta_data, dict):
+        return dict(meta_data or {})
+    try:
+        loaded = json.loads(meta_data)
+    except ValueError:
+        loaded = None
+    return loaded if isinstance(loaded, dict) else {"meta-data": meta_data}
+
+
+def _text(user_data: Any) -> str | None:
+    if not user_data or isinstance(user_data, str):
+        return user_data or None
+    return "#cloud-config\n" + json.dumps(user_data, sort_keys=True)  # JSON is YAML

@@ -58,7 +58,8 @@ def compare(current: Document, wanted: Document, row: Any, world: World, item: d
     if row.extra_config is not None:
         _compare_disks(wanted, row, difference)
         _compare_nics(wanted, row, difference)
-        _compare_guest(wanted, row, item, difference)
+        if item.get("metadata") is not None or not current.body.get("metadata_declared"):
+            _compare_guest(wanted, row, item, difference)
     return difference
 
 
@@ -93,7 +94,7 @@ def _compare_records(current: Document, wanted: Document, item: dict[str, Any], 
         difference.reconfigure["port_groups"] = new["port_groups"]
     if old.get("metadata_digest") != new.get("metadata_digest"):
         difference.note("metadata", "(another)", "(as declared)")
-        difference.reconfigure["extra_config"] = guest.guestinfo(item, wanted.name, wanted.id)
+        difference.reconfigure["extra_config"] = guest.keys(item, wanted.name, wanted.id)
 
 
 def _compare_disk_lists(old: list[dict[str, Any]], new: list[dict[str, Any]], difference: Difference) -> None:
@@ -144,7 +145,7 @@ def _compare_nics(wanted: Document, row: Any, difference: Difference) -> None:
 
 def _compare_guest(wanted: Document, row: Any, item: dict[str, Any], difference: Difference) -> None:
     """The keys by name, never their values: user-data may hold secrets."""
-    changes = guest.changed_keys(guest.guestinfo(item, wanted.name, wanted.id), row.extra_config)
+    changes = guest.changed_keys(guest.keys(item, wanted.name, wanted.id), row.extra_config)
     for key in sorted(changes):
         difference.note(key, "(changed in vSphere)" if key in row.extra_config else "(missing)", "(as declared)")
     if changes:

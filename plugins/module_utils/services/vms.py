@@ -112,17 +112,51 @@ def inventory_row(document: Document, world: World) -> Any:
 
 
 def _wanted(item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings) -> Document:
-    """The document that the declaration describes, without its placement."""
+    """The document that the declaration describes, without its placement; what was left out stays as recorded."""
     spec = _spec(_complete(item, current, world), project, world, settings)
-    body = {**spec, "deletion_protection": bool(item.get("deletion_protection")),
-            "metadata_digest": settings.digest(guest.fingerprint(item))}
     if current is None:
         name = item["name"]
+        body = {**spec, "deletion_protection": bool(item.get("deletion_protection")),
+                "metadata_digest": settings.digest(guest.fingerprint(item)), "metadata_declared": bool(item.get("metadata"))}
         return Document(entities.VM, name, project.document.id, "CREATING", settings.managed_by,
                         name_key=name_key(entities.VM, project.document.id, name), body=body)
-    kept = {key: value for key, value in current.body.items() if key not in body}
-    disks = current.body["disks"] if _same_disks(current.body["disks"], body["disks"]) else body["disks"]
-    return replace(current, body={**kept, **body, "disks": disks})
+    recorded = current.body
+    body = {**recorded, **spec}
+    for key in ("tags", "port_groups", "deletion_protection", "zone"):
+        if item.get(key) is None:
+            body[key] = recorded.get(key)
+        elif key == "deletion_protection":
+            body[key] = bool(item[key])
+    if item.get("affinity") is None and item.get("anti_affinity") is None:
+        body["groups"] = recorded["groups"]
+    if item.get("spread_over") is None:
+        body.update(spread_over=recorded.get("spread_over"), spread_group=recorded.get("spread_group"))
+    if item.get("metadata") is not None:
+        body.update(metadata_digest=settings.digest(guest.fingerprint(item)), metadata_declared=bool(item["metadata"]))
+    if item.get("disks") is None and len(recorded["disks"]) > 1:
+        _keep_disks(body, current, world)
+    elif _same_disks(recorded["disks"], body["disks"]):
+        body["disks"] = recorded["disks"]
+    return replace(current, body=body)
+
+
+def _keep_disks(body: dict[str, Any], current: Document, world: World) -> None:
+    """Further disks that the item does not speak of stay, and stay charged for."""
+    body["disks"] = [*body["disks"][:1], *current.body["disks"][1:]]
+    if _same_disks(current.body["disks"], body["disks"]):
+        body["disks"] = current.body["disks"]
+    old, new = _vm_share(current.body["flavor"], world), _vm_share(body["flavor"], world)
+    cost = {key: list(value) for key, value in current.body["cost"].items()}
+    for share, sign in ((old, -1), (new, 1)):
+        for key, (amount, unit) in share.items():
+            cost[key] = [cost.get(key, [0, unit])[0] + sign * amount, unit]
+    body["cost"] = {key: value for key, value in cost.items() if value[0]}
+
+
+def _vm_share(flavor_id: str, world: World) -> dict[str, tuple[int, str]]:
+    flavor = world.get(flavor_id)
+    assert flavor is not None
+    return flavors.vm_cost(flavor.name, {key: tuple(value) for key, value in flavor.body["cost"].items()})
 
 
 def _complete(item: dict[str, Any], current: Document | None, world: World) -> dict[str, Any]:
