@@ -117,9 +117,9 @@ def _vm(checker: Checker, item: Item) -> None:
     for key in ("disks", "affinity", "anti_affinity"):
         seen = set()
         for row in item[key] or []:
-            identity = (row["name"], row.get("level"))
+            identity, path = (row["name"], row.get("level")), row.pop("path")
             if identity in seen:
-                checker.add(f"{row['path']}.name", f"{row['name']!r} is there twice")
+                checker.add(f"{path}.name", f"{row['name']!r} is there twice")
             seen.add(identity)
     both = {(r["name"], r["level"]) for r in item["affinity"] or []} & {
         (r["name"], r["level"]) for r in item["anti_affinity"] or []}

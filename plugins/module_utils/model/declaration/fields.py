@@ -8,6 +8,7 @@ A schema is a mapping of key to Field. The checker goes on after a mistake, so t
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ class Field:
     """One key: ``type`` (a key of TYPES), what it may be, and what it means.
 
     ``required`` is True, False or "create": needed only for an entity that does not exist yet. ``default`` stands for
-    a key that is left out; where it is None, left out means "as it is", and ``initial`` is what a new entity gets.
+    a key that is left out. Where there is none, ``initial`` does in a declared tree, which tells the whole intent; in
+    a module of one kind a key that is left out stays as it is (None), and only a new entity gets ``initial``.
     ``elements`` is the type of a list's members, ``options`` the schema of a mapping (or of the mappings in a list).
     """
 
@@ -57,7 +59,7 @@ class Mistake:
 class Checker:
     """Checks values and collects the mistakes.
 
-    ``complete``: keys that only a new entity needs are required too.
+    ``complete``: the items are a site's whole intent (see Field).
     """
 
     complete: bool = True
@@ -85,16 +87,17 @@ class Checker:
             if given is not None:
                 result[key] = self.value(spec, given, join(path, key))
                 continue
-            result[key] = self.defaults(spec)
+            result[key] = self.left_out(spec)
             if spec.required is True or (spec.required == "create" and self.complete and not absent):
                 self.add(join(path, key), f"missing: {spec.description}", spec.code)
         return result
 
-    def defaults(self, spec: Field) -> Any:
-        """What stands for a mapping that is left out: its options' defaults where it is a mapping with some."""
-        if spec.type != "mapping" or not any(option.default is not None for option in (spec.options or {}).values()):
-            return list(spec.default) if isinstance(spec.default, list) else spec.default
-        return {key: option.default for key, option in (spec.options or {}).items()}
+    def left_out(self, spec: Field) -> Any:
+        """What stands for a key that is left out; for a mapping, its options' defaults where it has some."""
+        options = (spec.options or {}).values() if spec.type == "mapping" else ()
+        if any(option.default is not None for option in options):
+            return {key: option.default for key, option in (spec.options or {}).items()}
+        return copy.copy(spec.initial if self.complete and spec.default is None else spec.default)
 
     def value(self, spec: Field, given: Any, path: str) -> Any:
         """One converted value; None after a mistake."""
@@ -242,11 +245,12 @@ def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, 
     return result
 
 
-def _document(checker: Checker, spec: Field, given: Any, path: str) -> Any:
-    """Text, or a mapping that is handed on as it is."""
+def _free(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
+    """A mapping that is handed on as it is."""
     if isinstance(given, Mapping):
         return dict(given)
-    return _text(checker, spec, given, path)
+    checker.add(path, f"{_shown(given)} is no mapping", spec.code)
+    return None
 
 
 def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
@@ -279,7 +283,7 @@ def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | N
 TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "text": _text, "name": _name, "name_range": _name_range, "text_range": _text_range, "boolean": _boolean,
     "int": _number, "number": _number, "capacity": _capacity, "quota": _quota, "cost": _cost,
-    "flavor_kind": _flavor_kind, "security_group": _security_group, "strings": _strings, "document": _document,
+    "flavor_kind": _flavor_kind, "security_group": _security_group, "strings": _strings, "free": _free,
     "mapping": _mapping, "list": _list,
 }
 

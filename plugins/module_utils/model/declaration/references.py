@@ -103,8 +103,10 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
         path = vm["path"]
         names.need(checker, vm, "flavor", names.flavors[flavors.VM], "FlavorNotFound")
         names.need(checker, vm, "boot_disk_flavor", names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
-        for disk in vm["disks"] or []:
-            names.need(checker, disk, "flavor", names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
+        for index, disk in enumerate(vm["disks"] or []):
+            if disk["flavor"] is not None:
+                _need(checker, f"{path}.disks[{index}].flavor", "flavor", disk["flavor"],
+                      names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
         images = names.images["", ""] | names.images[vm["tenant"], vm["project"]]
         names.need(checker, vm, "image", images, "ImageNotFound")
         names.need(checker, vm, "zone", names.zones, "AvailabilityZoneNotFound")

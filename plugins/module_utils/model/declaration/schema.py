@@ -9,15 +9,16 @@ docs/declaration.md and the modules' arguments follow these tables; tests compar
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 from .fields import Field, Schema
 
 _STATE = Field("text", "whether it exists", default="present", choices=("present", "absent"))
-_PROTECTED = Field("boolean", "refuse to delete it until this is set to false", initial=False)
-_GROUPS = Field("list", "security groups (domain\\group) whose members may use it", initial=[],
+_PROTECTED = Field("boolean", "refuse to delete it until this is set to false; left out: as it is")
+_GROUPS = Field("list", "security groups (domain\\group) whose members may use it; left out: as they are",
                 elements="security_group", code="InvalidSecurityGroupFormat")
 _QUOTA = {
-    "quota": Field("quota", "limits by key"),
+    "quota": Field("quota", "limits by key; left out: as they are"),
     "quota_mode": Field("text", "replace the whole set of limits by quota, or merge quota into it", default="set",
                         choices=("set", "update")),
     "quota_exclude": Field("list", "keys to take out of the limits", elements="text"),
@@ -90,8 +91,8 @@ DISK: Schema = {
     "capacity": Field("capacity", "size; a plain number is GB", required=True, minimum=1 << 20),
 }
 METADATA: Schema = {
-    "user_data": Field("document", "cloud-init user-data, text or a mapping (cloud-config)"),
-    "meta_data": Field("document", "more cloud-init meta-data, text or a mapping"),
+    "user_data": Field("text", "cloud-init user-data"),
+    "meta_data": Field("free", "more cloud-init meta-data"),
     "ssh_keys": Field("list", "public keys of the default user", elements="text"),
     "environment": Field("strings", "names and values handed to the guest"),
 }
@@ -175,7 +176,7 @@ SITE: Schema = {
     "photon_cloudstore_url": Field("text", f"URL of the CloudStore's database ({_NEVER_OUR_ITEMS})"),
     "photon_cloudstore_allow_ephemeral": Field("boolean", "accept a database file that may be lost with the job "
                                                f"({_NEVER_OUR_ITEMS})", default=False),
-    "photon_credentials": Field("document", f"credentials by name: {{username, password}} ({_NEVER_OUR_ITEMS})"),
+    "photon_credentials": Field("free", f"credentials by name: {{username, password}} ({_NEVER_OUR_ITEMS})"),
 }
 # Variables that the doors use and the plan never holds.
 DOORS_ONLY = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_credentials")
@@ -197,14 +198,12 @@ def describe(schema: Schema) -> dict[str, dict[str, object]]:
     return table
 
 
-def with_initial(kind: str, item: dict[str, object]) -> dict[str, object]:
-    """The item as a new entity: what was left out is the initial value."""
+def with_initial(kind: str, item: dict[str, object], body: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The item with what a module's caller left out: as it is in ``body``, or for a new entity the initial value."""
     filled = dict(item)
     for key, spec in ITEMS[kind].items():
         if filled.get(key) is None and spec.initial is not None:
-            filled[key] = copy.copy(spec.initial)
-    if kind == "host" and not filled.get("address"):
-        filled["address"] = filled["name"]
+            filled[key] = copy.copy((body or {}).get(key, spec.initial))
     return filled
 
 
@@ -230,4 +229,4 @@ def argument_spec(schema: Schema, leave_out: tuple[str, ...] = ()) -> dict[str, 
 
 
 _ANSIBLE_TYPES = {"boolean": "bool", "int": "int", "number": "float", "capacity": "str", "quota": "dict",
-                  "cost": "dict", "strings": "dict", "document": "raw", "mapping": "dict", "list": "list"}
+                  "cost": "dict", "strings": "dict", "free": "dict", "mapping": "dict", "list": "list"}

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""States of each kind of entity, and the operations that lead from one to another."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from . import entities
+from .errors import PhotonError
+
+CREATING, READY, PENDING_DELETE, ERROR, DELETED = "CREATING", "READY", "PENDING_DELETE", "ERROR", "DELETED"
+STARTED, SUSPENDED, STOPPED = "STARTED", "SUSPENDED", "STOPPED"
+DETACHED, ATTACHED = "DETACHED", "ATTACHED"
+NOT_PROVISIONED, MAINTENANCE = "NOT_PROVISIONED", "MAINTENANCE"
+DISK = "disk"  # no documents of their own yet: ephemeral disks are part of their VM
+
+_CATALOGUE = (CREATING, READY, PENDING_DELETE, ERROR, DELETED)
+_CONTAINER = (READY, DELETED)
+STATES: dict[str, tuple[str, ...]] = {
+    entities.DEPLOYMENT: _CONTAINER, entities.ENDPOINT: _CONTAINER, entities.TENANT: _CONTAINER,
+    entities.PROJECT: _CONTAINER,
+    entities.ZONE: _CATALOGUE, entities.FLAVOR: _CATALOGUE, entities.IMAGE: _CATALOGUE,
+    entities.DATASTORE: (READY, ERROR, DELETED),
+    entities.HOST: (CREATING, NOT_PROVISIONED, READY, MAINTENANCE, SUSPENDED, ERROR, DELETED),
+    entities.VM: (CREATING, STARTED, SUSPENDED, STOPPED, ERROR, DELETED),
+    DISK: (CREATING, DETACHED, ATTACHED, ERROR, DELETED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a task does to an entity: allowed in ``sources``, leads to ``target``; refused elsewhere with ``code``.
+
+    The state None is that of an entity that does not exist yet.
+    """
+
+    sources: tuple[str | None, ...]
+    target: str
+    code: str = "StateError"
+
+
+_DELETABLE = (CREATING, READY, PENDING_DELETE, ERROR)
+OPERATIONS: dict[str, dict[str, Operation]] = {
+    entities.VM: {
+        "CREATE_VM": Operation((None, CREATING), STOPPED),
+        "START_VM": Operation((STOPPED,), STARTED),
+        "STOP_VM": Operation((STARTED, SUSPENDED), STOPPED),
+        "RESTART_VM": Operation((STARTED,), STARTED),
+        "SUSPEND_VM": Operation((STARTED,), SUSPENDED),
+        "RESUME_VM": Operation((SUSPENDED,), STARTED),
+        "DELETE_VM": Operation((STOPPED, ERROR, CREATING), DELETED, "InvalidVmState"),
+    },
+    DISK: {
+        "CREATE_DISK": Operation((None, CREATING), DETACHED),
+        "ATTACH_DISK": Operation((DETACHED,), ATTACHED),
+        "DETACH_DISK": Operation((CREATING, DETACHED, ATTACHED, ERROR), DETACHED),
+        "DELETE_DISK": Operation((CREATING, DETACHED, ERROR), DELETED),
+    },
+    entities.HOST: {
+        "CREATE_HOST": Operation((None, CREATING), READY, "InvalidHostState"),
+        "SUSPEND_HOST": Operation((READY, SUSPENDED), SUSPENDED, "InvalidHostState"),
+        "RESUME_HOST": Operation((SUSPENDED,), READY, "InvalidHostState"),
+        "ENTER_MAINTENANCE_MODE": Operation((SUSPENDED, MAINTENANCE), MAINTENANCE, "InvalidHostState"),
+        "EXIT_MAINTENANCE_MODE": Operation((MAINTENANCE,), READY, "InvalidHostState"),
+        "DELETE_HOST": Operation((NOT_PROVISIONED, MAINTENANCE, ERROR), DELETED, "InvalidHostState"),
+    },
+    entities.IMAGE: {
+        "CREATE_IMAGE": Operation((None, CREATING), READY, "InvalidImageState"),
+        "DELETE_IMAGE": Operation(_DELETABLE, DELETED, "InvalidImageState"),
+    },
+    entities.FLAVOR: {
+        "CREATE_FLAVOR": Operation((None, CREATING), READY, "InvalidFlavorState"),
+        "DELETE_FLAVOR": Operation(_DELETABLE, DELETED, "InvalidFlavorState"),
+    },
+    entities.ZONE: {
+        "CREATE_AVAILABILITYZONE": Operation((None, CREATING), READY, "InvalidAvailabilityZoneState"),
+        "DELETE_AVAILABILITYZONE": Operation(_DELETABLE, DELETED, "InvalidAvailabilityZoneState"),
+    },
+    entities.TENANT: {
+        "CREATE_TENANT": Operation((None,), READY),
+        "SET_TENANT_SECURITY_GROUPS": Operation((READY,), READY),
+        "DELETE_TENANT": Operation((READY,), DELETED),
+    },
+    entities.PROJECT: {
+        "CREATE_PROJECT": Operation((None,), READY),
+        "SET_PROJECT_SECURITY_GROUPS": Operation((READY,), READY),
+        "DELETE_PROJECT": Operation((READY,), DELETED),
+    },
+}
+# A new entity can refer to another only in this state; the code for all other states.
+REFERABLE: dict[str, str] = {
+    entities.FLAVOR: "InvalidFlavorState", entities.IMAGE: "InvalidImageState",
+    entities.ZONE: "InvalidAvailabilityZoneState",
+}
+
+
+def check(kind: str, operation: str, state: str | None, name: str = "") -> str:
+    """The state that ``operation`` leads to; raises the operation's code where ``state`` does not allow it."""
+    rule = OPERATIONS[kind][operation]
+    if state not in rule.sources:
+        possible = ", ".join(source for source in rule.sources if source) or "none"
+        raise PhotonError(rule.code, f"Unsupported operation {operation} for {kind}/{name} in state {state}: it can be "
+                          f"done in {possible}", {"state": state, "operation": operation})
+    return rule.target
+
+
+def check_usable(kind: str, state: str, name: str) -> None:
+    """Raise unless something new may use this flavor, image or zone: only a READY one."""
+    if state != READY:
+        raise PhotonError(REFERABLE[kind], f"{kind} {name} is {state}: nothing new can use it; name another one",
+                          {"state": state})
+
+
+def route(kind: str, state: str, wanted: str) -> list[str]:
+    """The shortest list of operations from a state to another; empty where they are equal.
+
+    Raises the code of the kind's operations where no way leads there.
+    """
+    ways: deque[tuple[str, list[str]]] = deque([(state, [])])
+    seen = {state}
+    while ways:
+        here, operations = ways.popleft()
+        if here == wanted:
+            return operations
+        for name, operation in OPERATIONS[kind].items():
+            if here in operation.sources and operation.target not in seen:
+                seen.add(operation.target)
+                ways.append((operation.target, [*operations, name]))
+    code = "InvalidHostState" if kind == entities.HOST else "StateError"
+    raise PhotonError(code, f"no operation leads a {kind} from {state} to {wanted}", {"state": state, "wanted": wanted})
