@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -99,6 +100,9 @@ def molecule(scenario: str) -> Section:
     driver = os.environ.get("LAB_DRIVER", "nspawn")
     if driver == "nspawn" and os.geteuid() != 0:
         section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman does not)")
+        return section
+    if driver == "nspawn" and not shutil.which("apt-get"):
+        section.skipped.append(f"role {scenario}: the nspawn driver needs a Debian machine (or LAB_DRIVER=ssh)")
         return section
     binaries = pathlib.Path(sys.executable).parent
     code = run(section, [str(binaries / "molecule"), "test", "--scenario-name", scenario], LAB_DRIVER=driver)
