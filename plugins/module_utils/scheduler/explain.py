@@ -1,0 +1,119 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a VM went nowhere, in numbers and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .constraints import CODES, Candidates
+from .requests import Request
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
+
+
+def reasons(
+    engine: Engine, request: Request, index: int, candidates: Candidates, tests: Sequence[tuple[str, Callable[[int], bool]]]
+) -> dict[str, Any]:
+    """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the sentence."""
+    fleet, shape = engine.fleet, request.shape
+    eliminated = list(candidates.eliminated)
+    last = max(candidates.removed, key=list(CODES).index) if candidates.removed else None
+    left, survivors = list(candidates.hosts), list(candidates.hosts)
+    dynamic: list[tuple[str, Callable[[int], bool]]] = [
+        ("cpu", lambda host: fleet.cpu_free[host] >= shape.vcpus),
+        ("memory", lambda host: fleet.memory_free[host] >= shape.memory),
+        ("storage", lambda host: engine.fit_disks(shape, candidates, host) is not None),
+        *tests,
+    ]
+    for name, test in dynamic:
+        if not left:
+            break
+        survivors = left
+        left = [host for host in survivors if test(host)]
+        if len(left) < len(survivors):
+            eliminated.append((name, len(survivors) - len(left)))
+            last = name
+    code = CODES[last] if last else "NoSuchResource"
+    nearest = nearest_miss(engine, request, last, survivors if candidates.hosts else candidates.removed.get(last or "", []))
+    return {
+        "request": request.id, "index": index, "code": code, "eliminated": [list(pair) for pair in eliminated],
+        "nearest": nearest, "message": sentence(request, last, nearest, len(fleet.ids)),
+    }
+
+
+def nearest_miss(engine: Engine, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
+    """The host that came closest to the last constraint: what was needed there, what it has."""
+    fleet, shape = engine.fleet, request.shape
+    if constraint is None or not hosts:
+        return {}
+    if constraint == "cpu":
+        best = max(hosts, key=lambda host: fleet.cpu_free[host])
+        needed, has = shape.vcpus, fleet.cpu_free[best]
+    elif constraint == "memory":
+        best = max(hosts, key=lambda host: fleet.memory_free[host])
+        needed, has = shape.memory, fleet.memory_free[best]
+    elif constraint == "storage":
+        def room(host: int) -> int:
+            return max((fleet.store_free[s] for s in fleet.stores[host]), default=0)
+
+        best = max(hosts, key=room)
+        needed, has = sum(disk.capacity for disk in shape.disks), room(best)
+    else:
+        best = hosts[0]
+        return {"constraint": constraint, "host": fleet.ids[best], "name": fleet.names[best], "zone": fleet.zones[best]}
+    return {
+        "constraint": constraint, "host": fleet.ids[best], "name": fleet.names[best], "zone": fleet.zones[best],
+        "needed": needed, "available": has,
+    }
+
+
+def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
+    """One line for people: what is needed, what the nearest host has, what would help."""
+    if not hosts:
+        return f"request {request.id}: hosts: the fleet has no hosts; declare some or wait until their endpoint answers"
+    where = f" in zone {nearest['zone']}" if nearest.get("zone") else ""
+    statics = request.shape.statics
+    if constraint == "cpu":
+        return f"needs {nearest['needed']} vCPUs, the freest host{where} has {max(0, nearest['available'])} left"
+    if constraint == "memory":
+        return f"needs {size(nearest['needed'])} of memory, the freest host{where} has {size(max(0, nearest['available']))}"
+    if constraint == "storage":
+        return f"needs {size(nearest['needed'])} on datastores, the emptiest one{where} has {size(max(0, nearest['available']))}"
+    groups = ", ".join(request.groups)
+    texts = {
+        "state": "no host is READY; provision or resume one",
+        "usage": f"no READY host has the usage tag {statics.usage}",
+        "host": f"the host {statics.host} asked for is not available",
+        "zone": f"no usable host in {'zone ' + ', '.join(statics.zones) if statics.zones else 'a zone open to this tenant'}",
+        "host_tags": f"no host there carries the tags {', '.join(sorted(statics.host_tags))}",
+        "port_groups": f"no host there has the port groups {', '.join(sorted(statics.port_groups))}",
+        "datastore_tags": "no host there has a datastore for VMs with the tags that the disks ask for",
+        "datastore": f"no host there has the datastore {statics.datastore}",
+        "image": f"the image {statics.image} is on no datastore of the hosts there; replicate it",
+        "affinity": f"no host that fits lets it stay together with its group {groups}",
+        "anti-affinity": f"every host that fits is taken by its group {groups}; add hosts or relax the rule",
+        "max_skew": "every host that fits would make the spread too uneven; raise max_skew or add hosts",
+    }
+    return texts[constraint or "state"]
+
+
+def summary(engine: Engine, placements: Sequence[Any], unplaced: Sequence[Any]) -> dict[str, Any]:
+    """Totals of one call."""
+    return {
+        "policy": engine.policy.name, "quality": engine.policy.quality, "placed": len(placements),
+        "unplaced": len(unplaced), "hosts_used": len(engine.used),
+    }
+
+
+def size(amount: int) -> str:
+    """Bytes as people write them: ``9.5 GB``."""
+    for factor, unit in UNITS:
+        if amount >= factor:
+            return f"{amount / factor:.4g} {unit}"
+    return f"{amount} B"

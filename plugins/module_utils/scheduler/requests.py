@@ -1,0 +1,225 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests, read once: identical ones share a shape, so that whatever depends on the shape alone is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..model.errors import PhotonError
+from .fleet import LEVELS, Fleet, Rule, read_groups
+from .reading import invalid, known_keys, names, rows, text, whole
+
+REQUEST_KEYS = frozenset(
+    "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups spread_over "
+    "spread_group max_skew host datastore usage".split()
+)
+DISK_KEYS = frozenset("id name kind flavor capacity tags boot".split())
+USAGES = ("CLOUD", "MGMT")
+
+
+class Disk(NamedTuple):
+    """What matters of a disk for its place. ``boot`` disks are children of the image's disk."""
+
+    capacity: int
+    tags: frozenset[str]
+    boot: bool
+
+
+class Spread(NamedTuple):
+    """Members of ``group`` are to be even over a level; ``max_skew`` None means as even as possible."""
+
+    group: str
+    level: str
+    max_skew: int | None
+
+
+class Statics(NamedTuple):
+    """What a request asks of a host that no placement changes."""
+
+    zones: tuple[str, ...]
+    host_tags: frozenset[str]
+    port_groups: frozenset[str]
+    image: str | None
+    image_must_be_present: bool
+    tenant: str | None
+    usage: str
+    host: str | None
+    datastore: str | None
+    disk_tags: tuple[tuple[frozenset[str], bool], ...]
+
+
+class Shape(NamedTuple):
+    """Size and static demands: all that two requests must share to be interchangeable but for their groups."""
+
+    vcpus: int
+    memory: int
+    disks: tuple[Disk, ...]
+    statics: Statics
+
+
+class Request(NamedTuple):
+    """One line of the input: ``count`` VMs of a shape with the same groups."""
+
+    id: str
+    count: int
+    shape: Shape
+    groups: tuple[str, ...]
+    spread: Spread | None
+
+
+def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
+    """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and key."""
+    if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
+        raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
+    shapes: dict[Any, Shape] = {}
+    groupings: dict[Any, tuple[str, ...]] = {}
+    requests: list[Request] = []
+    seen: set[str] = set()
+    for number, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
+        name = item.get("id")
+        if type(name) is not str or not name:
+            raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
+        if name in seen:
+            raise invalid(f"request {name}", "id", "is there twice; give each request its own")
+        seen.add(name)
+        shape = shapes.get(key) if (key := _key(item)) is not None else None
+        if shape is None:
+            shape = _read_shape(item, f"request {name}", fleet)
+            if key is not None:
+                shapes[key] = shape
+        groups: tuple[str, ...] = ()
+        if raw := item.get("groups"):
+            groups = _grouping(raw, item, name, fleet, groupings)
+        spread = None
+        if item.get("spread_over") is not None or item.get("max_skew") is not None:
+            spread = _read_spread(item, f"request {name}")
+        count = item.get("count", 1)
+        if type(count) is not int or count < 1:
+            raise invalid(f"request {name}", "count", f"must be a whole number of at least 1, not {count!r}")
+        requests.append(Request(name, count, shape, groups, spread))
+    _refuse_contradictions(requests, fleet)
+    return requests
+
+
+def _key(item: Mapping[str, Any]) -> Any:
+    """Everything of an item that its shape is made from, hashable; None where that cannot be (the reader then says why)."""
+    get = item.get
+    vcpus, memory = get("vcpus"), get("memory")
+    if type(vcpus) is not int or type(memory) is not int or not item.keys() <= REQUEST_KEYS:
+        return None
+    try:
+        disks = tuple([
+            (d["capacity"], type(d["capacity"]), tuple(d.get("tags") or ()), d.get("boot"), len(d), d.get("flavor"))
+            for d in get("disks") or ()
+        ])
+        key = (
+            vcpus, memory, disks, get("zone"), tuple(get("zones") or ()), tuple(get("host_tags") or ()),
+            tuple(get("port_groups") or ()), get("image"), get("image_must_be_present"), get("tenant"),
+            get("usage"), get("host"), get("datastore"),
+        )
+        hash(key)
+    except (TypeError, KeyError, AttributeError):
+        return None
+    return key
+
+
+def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:
+    known_keys(item, REQUEST_KEYS, where)
+    vcpus, memory = whole(item, "vcpus", where, minimum=0), whole(item, "memory", where, minimum=0)
+    disks = tuple(_read_disk(disk, number, where) for number, disk in enumerate(rows(item, "disks", where)))
+    zones = _read_zones(item, where, fleet)
+    image = text(item, "image", where)
+    if image and disks and not any(disk.boot for disk in disks):
+        disks = (disks[0]._replace(boot=True), *disks[1:])
+    host, datastore = text(item, "host", where), text(item, "datastore", where)
+    if host is not None and host not in fleet.index:
+        raise invalid(where, "host", f"{host!r} is not among the fleet's hosts")
+    if datastore is not None and datastore not in fleet.store_index:
+        raise invalid(where, "datastore", f"{datastore!r} is not among the fleet's datastores")
+    usage = item.get("usage") or "CLOUD"
+    if usage not in USAGES:
+        raise invalid(where, "usage", f"must be CLOUD or MGMT, not {usage!r}")
+    must = item.get("image_must_be_present", True)
+    if must not in (True, False, None):
+        raise invalid(where, "image_must_be_present", f"must be true or false, not {must!r}")
+    return Shape(vcpus, memory, disks, Statics(
+        zones, frozenset(names(item, "host_tags", where)), frozenset(names(item, "port_groups", where)), image,
+        must is not False, text(item, "tenant", where), usage, host, datastore,
+        tuple((disk.tags, disk.boot) for disk in disks),
+    ))
+
+
+def _read_disk(disk: Any, number: int, where: str) -> Disk:
+    place = f"{where}: disks[{number}]"
+    known_keys(disk, DISK_KEYS, place)
+    return Disk(whole(disk, "capacity", place), frozenset(names(disk, "tags", place)), bool(disk.get("boot")))
+
+
+def _read_zones(item: Mapping[str, Any], where: str, fleet: Fleet) -> tuple[str, ...]:
+    zone, zones = item.get("zone"), names(item, "zones", where)
+    if zone is not None:
+        zone = text(item, "zone", where)
+        if zones and zone not in zones:
+            raise invalid(where, "zone", f"{zone!r} is not among the zones {list(zones)}: give one or the other")
+        zones = (zone,)
+    for name in zones:
+        if name not in fleet.zone_table:
+            known = ", ".join(sorted(fleet.zone_table)) or "none"
+            raise invalid(where, "zone", f"{name!r} is no zone of this fleet; there are: {known}")
+    return tuple(sorted(set(zones)))
+
+
+def _grouping(
+    raw: Any, item: Mapping[str, Any], name: str, fleet: Fleet, known: dict[Any, tuple[str, ...]]
+) -> tuple[str, ...]:
+    try:
+        key = tuple([(g["name"], g["kind"], g.get("level"), g.get("hard"), len(g)) for g in raw])
+        if (found := known.get(key)) is not None:
+            return found
+    except (TypeError, KeyError, AttributeError):
+        key = None
+    pairs = read_groups(item, f"request {name}")
+    for group, rule in pairs:
+        fleet.rules[group].add(rule)
+    found = tuple(dict.fromkeys(group for group, _rule in pairs))
+    if key is not None:
+        known[key] = found
+    return found
+
+
+def _read_spread(item: Mapping[str, Any], where: str) -> Spread:
+    level = item.get("spread_over")
+    if level is None:
+        raise invalid(where, "max_skew", "needs spread_over: zone, rack or host")
+    if level not in LEVELS:
+        raise invalid(where, "spread_over", f"must be host, rack or zone, not {level!r}")
+    skew = item.get("max_skew")
+    if skew is not None:
+        whole(item, "max_skew", where, minimum=1)
+    return Spread(text(item, "spread_group", where) or f"request:{item['id']}", level, skew)
+
+
+def _refuse_contradictions(requests: Iterable[Request], fleet: Fleet) -> None:
+    """Together within a host, rack or zone, yet apart on that level or a wider one: no placement can do that."""
+    contradictory = {}
+    for group, rules in fleet.rules.items():
+        together = [LEVELS.index(r.level) for r in rules if r.hard and r.kind == "affinity"]
+        apart = [LEVELS.index(r.level) for r in rules if r.hard and r.kind == "anti-affinity"]
+        if together and apart and min(together) <= max(apart):
+            contradictory[group] = (LEVELS[min(together)], LEVELS[max(apart)])
+    if contradictory:
+        for request in requests:
+            for group in request.groups:
+                if group in contradictory:
+                    same, other = contradictory[group]
+                    raise PhotonError(
+                        "SpecInvalid",
+                        f"request {request.id}: groups: {group!r} must share a {same} and must not share a {other}; "
+                        "keep one of the two rules",
+                        {"item": f"request {request.id}", "key": "groups"},
+                    )
