@@ -10,6 +10,18 @@ from __future__ import annotations
 
 from .faults import is_unknown
 from .folders import ensure_folders, remove_folder
+from .guestinfo import extra_config as guest_extra_config
+from .imagefile import inspect_image
+from .images import (
+    Template,
+    TemplateSpec,
+    copy_image,
+    delete_disk,
+    delete_files,
+    delete_template,
+    find_template,
+    import_image,
+)
 from .inventory import lookup_vms, read_heavy, read_inventory, wait_for_addresses
 from .jobs import Budgets, Job, run_jobs
 from .rows import (
@@ -44,21 +56,31 @@ __all__ = [
     "NicRow",
     "NicSpec",
     "Session",
+    "Template",
+    "TemplateSpec",
     "VmRow",
     "VmSpec",
     "connect",
+    "copy_image",
     "create_vm",
+    "delete_disk",
+    "delete_files",
+    "delete_template",
     "destroy",
     "ensure_folders",
+    "find_template",
+    "guest_extra_config",
+    "import_image",
+    "inspect_image",
     "is_unknown",
     "lookup_vms",
     "power_off",
     "power_on",
     "read_heavy",
     "read_inventory",
+    "reconfigure",
     "remove_folder",
     "reset",
-    "reconfigure",
     "run_jobs",
     "suspend",
     "wait_for_addresses",

@@ -46,6 +46,7 @@ class Job:
     timeout: float = 1800.0
     done_by: frozenset[str] = frozenset()
     then: Callable[[Any], Job | None] | None = None
+    raw_result: bool = False  # the result is the task's data object (an Element), not a moid
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -177,11 +178,12 @@ class _Run:
             seen.add(moid)
             state = values.get("info.state")
             if state == "success":
+                job, _ = self.running.pop(moid)
                 result = values.get("info.result")
-                yield self.running.pop(moid)[0], result if isinstance(result, str) and result else None
+                yield job, result if job.raw_result or (isinstance(result, str) and result) else None
             elif state == "error":
                 job, _ = self.running.pop(moid)
-                yield job, _forgiven(job, _task_error(job.what, values.get("info.error")))
+                yield job, _forgiven(job, task_error(job.what, values.get("info.error")))
         now = time.monotonic()
         for moid, (job, deadline) in list(self.running.items()):
             if moid not in seen:
@@ -205,7 +207,7 @@ def _forgiven(job: Job, error: PhotonError) -> Any:
     return None if error.data.get("fault") in job.done_by else error
 
 
-def _task_error(what: str, element: Any) -> PhotonError:
+def task_error(what: str, element: Any) -> PhotonError:
     """The LocalizedMethodFault of a task as PhotonError."""
     fault = retrieve.child(element, "fault") if hasattr(element, "find") else None
     if fault is None:

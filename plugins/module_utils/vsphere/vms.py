@@ -12,7 +12,7 @@ from typing import Any
 from ..model.errors import PhotonError
 from . import api, guestinfo, retrieve
 from .jobs import Job
-from .rows import DatastoreRow, HostRow, NetworkRow
+from .rows import DatastoreRow, DiskRow, HostRow, NetworkRow
 from .session import Session
 
 _CONTROLLERS = {"pvscsi": "ParaVirtualSCSIController", "lsilogic": "VirtualLsiLogicController",
@@ -67,6 +67,7 @@ class VmSpec:
     guest_id: str = "otherGuest64"
     firmware: str = "bios"
     annotation: str = ""
+    document_id: str | None = None  # photon.id, where it is not the uuid
 
     @property
     def home(self) -> str:
@@ -135,14 +136,17 @@ def destroy(moid: str, name: str, uuid: str, key: Any = None, **options: Any) ->
 
 def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = None, memory: int | None = None,
                 extra_config: Mapping[str, str] | None = None, add_nics: list[NicSpec] | None = None,
-                remove_devices: list[int] | None = None, new_name: str | None = None,
-                change_version: str | None = None, **options: Any) -> Job:
+                remove_devices: list[int] | None = None, grow_disks: list[tuple[DiskRow, int]] | None = None,
+                new_name: str | None = None, uuid: str | None = None, change_version: str | None = None,
+                **options: Any) -> Job:
     """Change only what is given. An extraConfig value of ``""`` removes its key; ``remove_devices`` are device keys.
+
+    ``grow_disks``: disks as read from the inventory, with their new size in bytes (a child disk cannot grow).
 
     With ``change_version`` a real endpoint refuses the change (ConcurrentTask) when somebody changed the VM in between.
     """
     vim = api.load().vim
-    config = vim.vm.ConfigSpec(changeVersion=change_version, name=new_name)
+    config = vim.vm.ConfigSpec(changeVersion=change_version, name=new_name, instanceUuid=uuid)
     if vcpus is not None:
         config.numCPUs = vcpus
     if memory is not None:
@@ -151,7 +155,9 @@ def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = No
         config.extraConfig = _options(extra_config)
     operation = vim.vm.device.VirtualDeviceSpec
     changes = [operation(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(add_nics or [])]
-    changes += [operation(operation="remove", device=vim.vm.device.VirtualDevice(key=each)) for each in remove_devices or []]
+    changes += [operation(operation="remove", device=vim.vm.device.VirtualDevice(key=each))
+                for each in remove_devices or []]
+    changes += [operation(operation="edit", device=_existing(row, capacity)) for row, capacity in grow_disks or []]
     if changes:
         config.deviceChange = changes
     what = f"reconfigure VM {name}"
@@ -163,7 +169,7 @@ def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = No
 def create_spec(spec: VmSpec) -> Any:
     """The vim.vm.ConfigSpec of a new VM."""
     vim = api.load().vim
-    markers = {guestinfo.ID_KEY: spec.uuid, guestinfo.SITE_KEY: spec.site}
+    markers = {guestinfo.ID_KEY: spec.document_id or spec.uuid, guestinfo.SITE_KEY: spec.site}
     return vim.vm.ConfigSpec(
         name=spec.name, instanceUuid=spec.uuid, numCPUs=spec.vcpus, memoryMB=_megabytes(spec.memory, spec.name),
         guestId=spec.guest_id, firmware=spec.firmware, annotation=spec.annotation or None,
@@ -226,6 +232,12 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
         raise PhotonError("SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is no whole number of KB")
     return vim.vm.device.VirtualDisk(key=key, controllerKey=-1, unitNumber=unit, capacityInKB=disk.capacity >> 10,
                                      backing=backing)
+
+
+def _existing(row: DiskRow, capacity: int) -> Any:
+    disk = api.load().vim.vm.device.VirtualDisk
+    return disk(key=row.key, controllerKey=row.controller_key, unitNumber=row.unit, capacityInKB=capacity >> 10,
+                backing=disk.FlatVer2BackingInfo(fileName=row.path, diskMode="persistent"))
 
 
 def _nic(nic: NicSpec, key: int) -> Any:

@@ -1,0 +1,310 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images on datastores: a template VM per copy, whose disk is the parent of boot disks.
+
+The first copy goes through the import lease (HttpNfcLease), in which the host itself unpacks the stream-optimised disk;
+a file put on the datastore as it is would be no usable disk. Further copies are made by vSphere from the first one. A
+template carries ``photon.image`` (the file's SHA-256) only once it is whole, so a torn one is never taken for a copy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..model.errors import PhotonError
+from . import api, guestinfo, imagefile, inventory, retrieve, tls, vms
+from .jobs import Job, run_jobs, task_error
+from .rows import DatastoreRow, HostRow, VmRow
+from .session import CONVERSATION_ERRORS, Session
+
+IMAGE_KEY = "photon.image"
+_READY_WITHIN = 120.0
+_PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
+_MEMORY = 256 << 20  # a template is never started
+
+
+@dataclass(slots=True)
+class TemplateSpec:
+    """The template that a copy of an image becomes. ``uuid``: its instanceUuid, ``image_id``: its ``photon.id``.
+
+    Its files lie in ``[datastore] directory/``; ``sha256`` is the file's, ``capacity`` the disk's size in bytes.
+    """
+
+    uuid: str
+    name: str
+    site: str
+    image_id: str
+    sha256: str
+    capacity: int
+    host: HostRow
+    datastore: DatastoreRow
+    folder: str
+    directory: str
+    controller: str = "lsilogic"
+    guest_id: str = "otherGuest64"
+    firmware: str = "bios"
+
+
+@dataclass(slots=True)
+class Template:
+    """A copy that is there: ``path`` (``[ds] dir/disk.vmdk``) is what boot disks name as their parent."""
+
+    uuid: str
+    moid: str
+    path: str
+
+
+def import_image(session: Session, path: str, spec: TemplateSpec, *, before_call: Callable[[], None] | None = None,
+                 progress: Callable[[int], None] | None = None) -> Template:
+    """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
+
+    What an earlier run left unfinished is removed first. ``before_call`` is called before the import starts (lease
+    check), ``progress`` with percents. On any failure the lease is aborted and nothing stays. Raises the errors of
+    ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those of the
+    fault table.
+    """
+    image = imagefile.open_image(path)
+    found = find_template(session, spec)
+    if found:
+        return found
+    if before_call:
+        before_call()
+    what = f"import of image {spec.name} to datastore {spec.datastore.name}"
+    lease = session.call(
+        what, session.reference("ResourcePool", spec.host.pool).ImportVApp,
+        api.load().vim.vm.VmImportSpec(configSpec=_config(spec), resPoolEntity=None),
+        session.reference("Folder", spec.folder), session.reference("HostSystem", spec.host.moid))
+    try:
+        urls = _ready(session, lease, what)
+        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what, progress)
+        session.call(what, lease.HttpNfcLeaseComplete)
+    except BaseException as error:
+        _give_up(session, lease, spec, error)
+        raise
+    return _finish(session, spec)
+
+
+def copy_image(session: Session, source: Template, source_datacenter: str, spec: TemplateSpec) -> Template:
+    """Make one more copy on another datastore of the same endpoint: vSphere copies the disk, a template gets it.
+
+    ``spec`` describes the new template. What an earlier run left unfinished is removed first.
+    """
+    found = find_template(session, spec)
+    if found:
+        return found
+    target = f"[{spec.datastore.name}] {spec.directory}/{spec.name}.vmdk"
+    what = f"copy of image {spec.name} to datastore {spec.datastore.name}"
+    make_directory(session, spec.host.datacenter, f"[{spec.datastore.name}] {spec.directory}")
+    if exists(session, spec.datastore, spec.directory, f"{spec.name}.vmdk"):
+        _one(session, delete_disk(target, spec.host.datacenter))
+    _one(session, _copy_disk(what, source.path, source_datacenter, target, spec))
+    created = _one(session, vms.create_vm(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=target)])))
+    return _finish(session, spec, created)
+
+
+def find_template(session: Session, spec: TemplateSpec) -> Template | None:
+    """The template of that uuid when it is whole. A torn one is destroyed, so that it can be made anew."""
+    for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
+        keys = row.extra_config or {}
+        if keys.get(guestinfo.ID_KEY) != spec.image_id or spec.uuid not in (row.uuid, keys.get("photon.template")):
+            continue
+        if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
+            return Template(spec.uuid, row.moid, row.disks[0].path)
+        _one(session, vms.destroy(row.moid, row.name, row.uuid))
+    return None
+
+
+def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
+    """Remove a copy with its disk: the job of ``destroy``. Boot disks that are its children must be gone."""
+    return vms.destroy(moid, name, uuid, **options)
+
+
+def delete_disk(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
+    """Delete a VMDK (``[ds] dir/disk.vmdk``) with all its files; one that is not there is done."""
+    what = f"delete disk {path}"
+
+    def submit(session: Session) -> Any:
+        return session.call(what, session.content.virtualDiskManager.DeleteVirtualDisk_Task, path,
+                            _datacenter(session, datacenter))
+
+    options = {"operation": "delete_disk", "done_by": frozenset({"FileNotFound"})} | options
+    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
+
+
+def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
+    """Delete a file, or a directory and all in it (``[ds] dir``); one that is not there is done."""
+    what = f"delete {path}"
+
+    def submit(session: Session) -> Any:
+        return session.call(what, session.content.fileManager.DeleteDatastoreFile_Task, path,
+                            _datacenter(session, datacenter))
+
+    options = {"operation": "delete_files", "done_by": frozenset({"FileNotFound"})} | options
+    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
+
+
+def make_directory(session: Session, datacenter: str, path: str) -> None:
+    """Make ``[ds] a/b`` with its parents; one that is there is done."""
+    try:
+        session.call(f"create directory {path}", session.content.fileManager.MakeDirectory, path,
+                     _datacenter(session, datacenter), True)
+    except PhotonError as error:
+        if error.data.get("fault") not in ("FileAlreadyExists", "AlreadyExists"):
+            raise
+
+
+def exists(session: Session, datastore: DatastoreRow, directory: str, name: str) -> bool:
+    """Whether ``[datastore] directory/name`` is there."""
+    rows = retrieve.from_objects(session, "Datastore", [datastore.moid], ["browser"])
+    browser = session.reference("HostDatastoreBrowser", rows[0][2]["browser"]) if rows else None
+    what = f"search of [{datastore.name}] {directory}"
+    search = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=[name])
+
+    def submit(each: Session) -> Any:
+        return each.call(what, browser.SearchDatastore_Task, f"[{datastore.name}] {directory}", search, read=True)
+
+    found = _one(session, Job(what, what, submit, done_by=frozenset({"FileNotFound"}), raw_result=True))
+    return found is not None and bool(retrieve.children(found, "file"))
+
+
+def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec: TemplateSpec) -> Job:
+    def submit(session: Session) -> Any:
+        return session.call(what, session.content.virtualDiskManager.CopyVirtualDisk_Task, source,
+                            _datacenter(session, source_datacenter), target,
+                            _datacenter(session, spec.host.datacenter), None, False)
+
+    return Job(what, what, submit, operation="copy_disk", host=spec.host.moid, host_units=4,
+               datastore=spec.datastore.moid, timeout=4 * 3600.0)
+
+
+def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
+    return vms.VmSpec(
+        uuid=spec.uuid, name=spec.name, site=spec.site, host=spec.host, datastore=spec.datastore, folder=spec.folder,
+        vcpus=1, memory=_MEMORY, directory=spec.directory, disks=disks, controller=spec.controller,
+        guest_id=spec.guest_id, firmware=spec.firmware, annotation="Parent of boot disks: do not start or change it",
+        document_id=spec.image_id, extra_config={"photon.template": spec.uuid})
+
+
+def _config(spec: TemplateSpec) -> Any:
+    return vms.create_spec(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity)]))
+
+
+def _ready(session: Session, lease: Any, what: str) -> list[Any]:
+    """Wait until the lease can be used; the device URLs of its disks."""
+    deadline, pause = time.monotonic() + _READY_WITHIN, 0.02
+    while True:
+        rows = retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error", "info"])
+        values = rows[0][2] if rows else {"state": "done"}
+        if values.get("state") == "ready":
+            return [each for each in retrieve.children(values["info"], "deviceUrl") if retrieve.text(each, "disk") == "true"]
+        if values.get("state") in ("error", "done"):
+            raise _lease_error(what, values.get("error"))
+        if time.monotonic() > deadline:
+            raise PhotonError("VCenterImportError", f"{what}: the host did not open its import lease within {_READY_WITHIN:g} s; "
+                              "look at its load, then run again", {"what": what})
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+
+
+def _lease_error(what: str, error: Any) -> PhotonError:
+    if error is None or not hasattr(error, "find"):
+        return PhotonError("VCenterImportError", f"{what}: vSphere ended the import; see the event log of the endpoint",
+                           {"what": what})
+    return task_error(what, error)
+
+
+def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str,
+            progress: Callable[[int], None] | None) -> None:
+    """POST the disk's stream to the one URL of the lease, telling the lease how far it is."""
+    if len(urls) != 1:
+        raise PhotonError("VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one", {"what": what})
+    url = urlsplit(retrieve.text(urls[0], "url"))
+    host = "" if url.hostname in (None, "*") else url.hostname
+    length = reader.image.length
+    sent, told = 0, time.monotonic()
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent, told
+        for chunk in reader:
+            yield chunk
+            sent += len(chunk)
+            if time.monotonic() - told > _PROGRESS_EVERY:
+                told = time.monotonic()
+                session.call(what, lease.HttpNfcLeaseProgress, min(99, 100 * sent // length))
+                if progress:
+                    progress(100 * sent // length)
+
+    connection = session.connection(host or "", url.port or 443, retrieve.text(urls[0], "sslThumbprint"))
+    path = url.path + (f"?{url.query}" if url.query else "")
+    try:
+        connection.request("POST", path, body(), {"Content-Type": "application/x-vnd.vmware-streamVmdk",
+                                                  "Content-Length": str(length), "Cookie": session.cookie})
+        answer = connection.getresponse()
+        reason = answer.read(500).decode("utf-8", "replace").strip()
+    except CONVERSATION_ERRORS as error:
+        where = f"{what} ({host or session.spec.address}:{url.port or 443})"
+        failure = tls.failure(where, error, {"what": what})
+        code = failure.code if failure.code == "EndpointCertificateError" else "ImageUploadError"
+        raise PhotonError(code, failure.message, failure.data) from error
+    finally:
+        connection.close()
+    if answer.status not in (200, 201):
+        raise PhotonError("ImageUploadError", f"{what}: the host refused the disk with HTTP {answer.status} {reason}; check that "
+                          "the file is whole and the datastore has room", {"what": what, "status": answer.status})
+    if progress:
+        progress(100)
+
+
+def _give_up(session: Session, lease: Any, spec: TemplateSpec, error: BaseException) -> None:
+    """Abort the lease, which removes the half-made VM; where the VM stays all the same, destroy it.
+
+    A failure in here must not hide the first one, which it is noted on.
+    """
+    if isinstance(error, Exception):
+        what = f"abort of the import of image {spec.name}"
+        fault = api.load().vim.fault.VimFault(msg=str(error)[:200])
+        for step in (lambda: session.call(what, lease.HttpNfcLeaseAbort, fault), lambda: find_template(session, spec)):
+            try:
+                step()
+            except PhotonError as second:
+                error.add_note(f"{what}: {second}")
+
+
+def _finish(session: Session, spec: TemplateSpec, moid: str | None = None) -> Template:
+    """Read where the disk lies, mark the template as whole and, on a vCenter, as one that cannot be started."""
+    what = f"image {spec.name} on datastore {spec.datastore.name}"
+    rows = [row for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True)
+            if (row.moid == moid if moid else _is_ours(row, spec))]
+    if not rows or not rows[0].disks:
+        raise PhotonError("VCenterImportError", f"{what}: the import ended without a VM that has a disk; run again", {"what": what})
+    row = rows[0]
+    marks = {IMAGE_KEY: spec.sha256}
+    _one(session, vms.reconfigure(row.moid, spec.name, extra_config=marks,
+                                  uuid=None if row.uuid == spec.uuid else spec.uuid))
+    if session.is_vcenter:
+        session.call(what, session.reference("VirtualMachine", row.moid).MarkAsTemplate)
+    return Template(spec.uuid, row.moid, row.disks[0].path)
+
+
+def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
+    keys = row.extra_config or {}
+    return row.uuid == spec.uuid or (keys.get(guestinfo.ID_KEY) == spec.image_id and keys.get("photon.template") == spec.uuid)
+
+
+def _datacenter(session: Session, moid: str) -> Any:
+    """The datacenter a path belongs to: names of datastores repeat across a vCenter's datacenters."""
+    return session.reference("Datacenter", moid) if session.is_vcenter else None
+
+
+def _one(session: Session, job: Job) -> Any:
+    """Run one job and return its result or raise its error."""
+    for _job, outcome in run_jobs(session, [job]):
+        if isinstance(outcome, PhotonError):
+            raise outcome
+        return outcome
+    return None

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An OVA before it goes anywhere: a tar whose first member is the OVF descriptor, its manifest, exactly its files.
+
+Rules of DSP0243 (Open Virtualization Format Specification) where they matter to a boot image: one VM with one disk.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+from ..model.errors import PhotonError
+
+_OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
+_LARGEST_DESCRIPTOR = 4 << 20
+_MANIFEST_LINE = re.compile(r"^(SHA1|SHA256|SHA512)\s*\(([^)]+)\)\s*=\s*([0-9a-fA-F]+)\s*$")
+_ADAPTERS = ("vmxnet3", "vmxnet2", "vmxnet", "e1000", "e1000e", "pcnet32")
+_SCSI = {"lsilogic": "lsilogic", "lsilogicsas": "lsisas1068", "lsisas1068": "lsisas1068", "virtualscsi": "pvscsi",
+         "pvscsi": "pvscsi", "buslogic": "buslogic"}
+_CONTROLLER_TYPES = {"5": "IDE", "6": "SCSI", "20": "SATA"}
+_SCSI_TYPE, _NIC_TYPE, _DISK_TYPE = "6", "10", "17"
+
+
+@dataclass(slots=True)
+class Ova:
+    """``digests``: ``{member: (algorithm, hex)}`` of the manifest; ``members``: ``{name: (offset, size)}`` in the file."""
+
+    disk: str
+    members: dict[str, tuple[int, int]]
+    digests: dict[str, tuple[str, str]] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def read(stream: BinaryIO, name: str) -> Ova:
+    """Structure and descriptor of an OVA; the members' digests are compared later, when the file is read through.
+
+    Raises InvalidOva, or UnsupportedDiskController when the boot disk hangs on no SCSI controller.
+    """
+    members = _members(stream, name)
+    first = next(iter(members), "")
+    if not first.endswith(".ovf"):
+        raise _invalid(name, f"its first member is {first or 'missing'}, not the .ovf descriptor; pack the descriptor first")
+    root = _descriptor(stream, members[first], name)
+    files = {each.get(_OVF + "id"): each for each in root.iterfind(f"{_OVF}References/{_OVF}File")}
+    disk = _only_disk(root, files, name)
+    _check_files(files, members, first, name)
+    digests = _manifest(stream, members, first, name)
+    return Ova(disk, members, digests, _settings(root, name))
+
+
+def _members(stream: BinaryIO, name: str) -> dict[str, tuple[int, int]]:
+    members: dict[str, tuple[int, int]] = {}
+    stream.seek(0)
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            for each in archive:
+                if not each.isfile() or "/" in each.name or each.name in members:
+                    raise _invalid(name, f"its member {each.name!r} is no plain file of its own at the top of the archive")
+                members[each.name] = (each.offset_data, each.size)
+    except (tarfile.TarError, EOFError) as error:
+        raise _invalid(name, f"it is no whole tar archive ({error}); copy the file again") from error
+    stream.seek(0, 2)
+    end = stream.tell()
+    torn = next((member for member, (offset, size) in members.items() if offset + size > end), None)
+    if torn:
+        raise _invalid(name, f"it is cut off inside {torn}; copy the file again")
+    return members
+
+
+def _descriptor(stream: BinaryIO, where: tuple[int, int], name: str) -> ElementTree.Element:
+    offset, size = where
+    if size > _LARGEST_DESCRIPTOR:
+        raise _invalid(name, f"its descriptor has {size} bytes, which is more than any real one")
+    stream.seek(offset)
+    text = stream.read(size)
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise _invalid(name, "its descriptor declares XML entities, which an OVF descriptor has no use for")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise _invalid(name, f"its descriptor is no well-formed XML: {error}") from error
+    if root.tag != _OVF + "Envelope":
+        raise _invalid(name, f"its descriptor is no OVF 1.x envelope but {root.tag}")
+    return root
+
+
+def _only_disk(root: ElementTree.Element, files: dict[str | None, ElementTree.Element], name: str) -> str:
+    """The file name of the one disk."""
+    systems = root.findall(f"{_OVF}VirtualSystem")
+    if len(systems) != 1 or root.find(f"{_OVF}VirtualSystemCollection") is not None:
+        raise _invalid(name, "its descriptor must have exactly one VirtualSystem: an image is one VM")
+    disks = root.findall(f"{_OVF}DiskSection/{_OVF}Disk")
+    if len(disks) != 1:
+        raise _invalid(name, f"its descriptor has {len(disks)} disks: an image is one boot disk")
+    reference = disks[0].get(_OVF + "fileRef")
+    if disks[0].get(_OVF + "parentRef"):
+        raise _invalid(name, "its disk is the child of another disk: export it as a whole")
+    if reference not in files:
+        raise _invalid(name, f"its disk points to the file {reference!r}, which the References do not list")
+    form = disks[0].get(_OVF + "format", "")
+    if form and "streamoptimized" not in form.lower():
+        raise PhotonError("InvalidVmdkFormat", f"{name} has a disk of the format {form}; only stream-optimised VMDK can be "
+                          "imported", {"file": name})
+    return files[reference].get(_OVF + "href", "")
+
+
+def _check_files(files: dict[str | None, ElementTree.Element], members: dict[str, tuple[int, int]], first: str,
+                 name: str) -> None:
+    """The archive holds exactly what the descriptor refers to, besides itself, its manifest and certificate."""
+    for each in files.values():
+        href, size = each.get(_OVF + "href", ""), each.get(_OVF + "size")
+        if each.get(_OVF + "compression", "identity") not in ("", "identity") or each.get(_OVF + "chunkSize"):
+            raise _invalid(name, f"{href} is compressed or cut into chunks; pack it as it is")
+        if href not in members:
+            raise _invalid(name, f"its descriptor refers to {href}, which the archive does not hold")
+        if size and (not size.isdigit() or int(size) != members[href][1]):
+            raise _invalid(name, f"{href} has {members[href][1]} bytes, not {size} as its descriptor says")
+    stem = first.removesuffix(".ovf")
+    expected = {each.get(_OVF + "href", "") for each in files.values()} | {first, f"{stem}.mf", f"{stem}.cert"}
+    if stray := sorted(set(members) - expected):
+        raise _invalid(name, f"it holds {stray[0]}, which its descriptor does not refer to")
+
+
+def _manifest(stream: BinaryIO, members: dict[str, tuple[int, int]], first: str, name: str) -> dict[str, tuple[str, str]]:
+    where = members.get(first.removesuffix(".ovf") + ".mf")
+    if where is None:  # optional in the standard; the platform keeps a digest of the whole file anyway
+        return {}
+    stream.seek(where[0])
+    digests: dict[str, tuple[str, str]] = {}
+    for line in stream.read(min(where[1], _LARGEST_DESCRIPTOR)).decode("utf-8", "replace").splitlines():
+        match = _MANIFEST_LINE.match(line)
+        if not match and line.strip():
+            raise _invalid(name, f"its manifest has the line {line.strip()[:80]!r}, which is no digest")
+        if match:
+            digests[match[2]] = (match[1].lower(), match[3].lower())
+    if absent := sorted(set(digests) - set(members)):
+        raise _invalid(name, f"its manifest lists {absent[0]}, which the archive does not hold")
+    certificate = first.removesuffix(".ovf") + ".cert"
+    manifest = first.removesuffix(".ovf") + ".mf"
+    if missing := sorted(set(members) - set(digests) - {certificate, manifest}):
+        raise _invalid(name, f"its manifest has no digest of {missing[0]}")
+    return digests
+
+
+def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
+    """Virtual hardware that VMs of this image take over, under the names of VMX files."""
+    items = [_item(each) for each in root.iter() if each.tag in (f"{_OVF}Item", f"{_OVF}StorageItem",
+                                                                f"{_OVF}EthernetPortItem")]
+    by_id = {item.get("InstanceID", ""): item for item in items}
+    disk = next((item for item in items if item.get("ResourceType") == _DISK_TYPE), None)
+    if disk is None:
+        raise _invalid(name, "its virtual hardware has no disk")
+    controller = by_id.get(disk.get("Parent", ""), {})
+    kind = controller.get("ResourceType", "")
+    subtype = controller.get("ResourceSubType", "lsilogic").split()[0].lower() if kind == _SCSI_TYPE else ""
+    if subtype not in _SCSI:
+        what = f"{_CONTROLLER_TYPES.get(kind, kind or 'no')} controller {controller.get('ResourceSubType', '')}".rstrip()
+        raise PhotonError("UnsupportedDiskController", f"{name}: its disk hangs on {what}; export the VM with its disk on a SCSI "
+                          f"controller ({', '.join(sorted(set(_SCSI)))})", {"file": name, "controller": what})
+    settings = {"scsi0.virtualDev": _SCSI[subtype]}
+    nic = next((item for item in items if item.get("ResourceType") == _NIC_TYPE), {})
+    adapter = nic.get("ResourceSubType", "").split()
+    if adapter and adapter[0].lower() in _ADAPTERS:
+        settings["ethernet0.virtualDev"] = adapter[0].lower()
+    system = next((each for each in root.iter(f"{_OVF}OperatingSystemSection")), None)
+    attributes = {key.rsplit("}", 1)[-1]: value for key, value in (system.attrib if system is not None else {}).items()}
+    if attributes.get("osType", "").endswith("Guest"):
+        settings["guestOS"] = attributes["osType"]
+    for each in root.iter():
+        pairs: dict[str, Any] = {key.rsplit("}", 1)[-1]: value for key, value in each.attrib.items()}
+        if each.tag.endswith("}Config") and pairs.get("key") == "firmware" and pairs.get("value") in ("bios", "efi"):
+            settings["firmware"] = pairs["value"]
+    return settings
+
+
+def _item(element: ElementTree.Element) -> dict[str, str]:
+    return {each.tag.rsplit("}", 1)[-1]: (each.text or "").strip() for each in element}
+
+
+def _invalid(name: str, reason: str) -> PhotonError:
+    return PhotonError("InvalidOva", f"{name} is no valid OVA: {reason}", {"file": name})
