@@ -141,6 +141,21 @@ def settle(candidate: Candidate, world: World) -> Document:
                               datastore=disks[0]["datastore"], disks=disks)
 
 
+def name_in_vsphere(document: Document, world: World, suffixed: bool = False) -> Document:
+    """Decide the VM's folder, name and directory: the plain name, with a suffix of the id where that is taken.
+
+    On a vCenter each project has its folder; an ESXi host has one for all.
+    """
+    endpoint, project = world.get(document.body["endpoint"]), world.get(document.scope)
+    assert endpoint is not None and project is not None
+    folder = f"{endpoint.body['folder']}/{world.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
+    suffix = f"{document.name}-{document.id[:8]}"
+    taken = world.names_in(endpoint.id, folder)
+    name = suffix if suffixed or document.name.lower() in taken else document.name
+    taken.add(name.lower())
+    return document.with_body(vsphere={"name": name, "folder": folder, "directory": suffix})
+
+
 def _likeness(candidate: Candidate) -> Any:
     body, item = candidate.document.body, candidate.item
     return (candidate.document.scope, body["flavor"], body["image"], candidate.host, candidate.datastore,

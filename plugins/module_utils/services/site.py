@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole declaration: planned at once, applied in the order in which one thing needs another.
 
-``reconcile`` is what every door that changes something calls: a whole site, or a declaration with one kind in it.
+Planning is here; site_run.py is what every door that changes something calls, for a whole site or for one kind.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class Planned:
     capacity: dict[str, Any] = field(default_factory=dict)
 
 
-def declare(tree: Mapping[str, Any], context: Context) -> Declaration:
+def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
     """Validate the variables of a site against what the CloudStore knows. Raises SpecInvalid with every mistake."""
-    return validate(tree, Known.of(context.store.snapshot().documents))
+    return validate(tree, Known.of(snapshot.documents))
 
 
-def plan(declaration: Declaration, context: Context, *, whole: bool = False, pinned: Mapping[str, Any] | None = None) -> Planned:
+def plan(declaration: Declaration, context: Context, snapshot: Any, *, whole: bool = False,
+         pinned: Mapping[str, Any] | None = None) -> Planned:
     """Compare the declaration with the CloudStore and the endpoints; nothing is changed anywhere.
 
     ``whole``: the declaration is all of its site, so that what it no longer names is reported or pruned. ``pinned``:
     placements of a saved plan, ``{VM's path: {host, datastore}}``.
     """
-    snapshot = context.store.snapshot()
     world = World(snapshot.documents, snapshot.counters)
     planned = Planned(declaration, Plan(warnings=list(declaration.warnings)), world,
                       {document.id: document.version for document in snapshot.documents}, dict(snapshot.capacity))
@@ -58,7 +58,7 @@ def plan(declaration: Declaration, context: Context, *, whole: bool = False, pin
         context.read_endpoints(world, world.of(entities.ENDPOINT))
         _report_unreachable(world, result)
         fleet.plan_hosts(declaration.hosts, world, result, actor, owner)
-        fleet.plan_datastores(declaration.datastores, declaration.image_datastores, world, result, actor, owner)
+        fleet.plan_datastores(declaration.datastores, _image_datastores(declaration), world, result, actor, owner)
     tenancy.plan_tenants(declaration.tenants, world, result, actor, owner)
     tenancy.plan_projects(declaration.projects, world, result, actor, owner)
     images.plan_images(declaration.images, _files(declaration, context, world), world, result, actor, owner)
@@ -73,6 +73,14 @@ def plan(declaration: Declaration, context: Context, *, whole: bool = False, pin
 def _needs_fleet(declaration: Declaration) -> bool:
     return bool(declaration.endpoints or declaration.hosts or declaration.datastores or declaration.images
                 or declaration.vms or declaration.image_datastores)
+
+
+def _image_datastores(declaration: Declaration) -> list[str] | None:
+    """photon_image_datastores and the datastores that say ``image: true``; None leaves the choice as it is."""
+    flagged = [item["name"] for item in declaration.datastores if item.get("image")]
+    if declaration.image_datastores is None and not flagged:
+        return None
+    return sorted({*(declaration.image_datastores or []), *flagged})
 
 
 def _report_unreachable(world: World, result: Plan) -> None:

@@ -138,7 +138,7 @@ def _compare_disks(wanted: Document, row: Any, difference: Difference) -> None:
 
 def _compare_nics(wanted: Document, row: Any, difference: Difference) -> None:
     seen = [nic.network for nic in row.nics]
-    if seen != wanted.body["port_groups"]:
+    if sorted(seen) != sorted(wanted.body["port_groups"]):
         difference.note("port_groups", seen, wanted.body["port_groups"])
         difference.reconfigure["port_groups"] = wanted.body["port_groups"]
 

@@ -18,7 +18,7 @@ from ..model.entities import Document, name_key
 from ..model.errors import PhotonError
 from ..model.quota import charge, refund
 from . import guest, vm_drift
-from .placement import Candidate, place_all, settle
+from .placement import Candidate, name_in_vsphere, place_all, settle
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
 from .world import World
 
@@ -252,7 +252,7 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
             accepted.append(candidate)
         except PhotonError as error:
             plan.fail(entities.VM, _label(candidate.item), error, candidate.item.get("path", ""))
-    place_all(accepted, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: _tenant(d, world).name)
+    place_all(accepted, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: world.tenant_of(d).name)
     for candidate in accepted:
         if candidate.error is not None:
             if world.get(candidate.document.id) is None:
@@ -260,8 +260,7 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
             plan.fail(entities.VM, _label(candidate.item), candidate.error, candidate.item.get("path", ""))
             continue
         again = world.get(candidate.document.id) is not None
-        document = replace(settle(candidate, world), state="CREATING")
-        document = replace(document, body={**document.body, "vsphere": {}, "address": None})
+        document = name_in_vsphere(replace(settle(candidate, world).with_body(address=None), state="CREATING"), world)
         world.put(document)
         plan.add(_create_action(candidate, document, world, again))
 
@@ -345,13 +344,6 @@ def _authorize(actor: Actor, verb: str, project: _Project, world: World) -> None
     if verb not in project.allowed:
         authorize(actor, verb, entities.VM, *world.chain(project.document))
         project.allowed.add(verb)
-
-
-def _tenant(document: Document, world: World) -> Document:
-    project = world.get(document.scope)
-    tenant = world.get(project.scope) if project else None
-    assert tenant is not None
-    return tenant
 
 
 def _cost(document: Document) -> dict[str, tuple[int, str]]:

@@ -31,6 +31,8 @@ class World:
         self.counters: dict[str, dict[str, Counter]] = dict(counters or {})
         self.inventories: dict[str, Any] = dict(inventories or {})
         self.unreachable: dict[str, PhotonError] = {}
+        self.generations: dict[str, int] = {}  # of host capacity, as the plan saw them
+        self._names: dict[tuple[str, str], set[str]] = {}
         self._hosts: dict[str, dict[str, Document]] | None = None
         for document in documents:
             self.put(document)
@@ -99,6 +101,27 @@ class World:
             for host in self.of(entities.HOST):
                 self._hosts.setdefault(host.body["endpoint"], {})[host.body.get("moid")] = host
         return self._hosts.get(endpoint_id, {})
+
+    def tenant_of(self, document: Document) -> Document:
+        """The tenant that a VM or project belongs to."""
+        while document.kind != entities.TENANT:
+            parent = self.get(document.scope)
+            assert parent is not None, f"{document.kind} {document.name} belongs to no tenant"
+            document = parent
+        return document
+
+    def names_in(self, endpoint_id: str, folder: str) -> set[str]:
+        """The lower-case names of VMs that an endpoint's folder (a path from its VM folder) showed in the last read."""
+        key = (endpoint_id, folder)
+        if key not in self._names:
+            inventory = self.inventories.get(endpoint_id)
+            self._names[key] = set()
+            if inventory is not None:
+                paths = {moid: row.path for moid, row in inventory.folders.items()}
+                standalone = inventory.type == "esxi"
+                self._names[key] = {vm.name.lower() for vm in inventory.vms.values()
+                                    if standalone or paths.get(vm.folder) == folder}
+        return self._names[key]
 
     def path_of(self, document: Document) -> str:
         """The path people say: ``acme/web/web-01`` for a VM, ``vm/core-100`` for a flavor, a plain name otherwise."""

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Claims: quota, capacity, names and the journal of new VMs in one transaction, so that two controllers never overbook.
+
+A conflict (somebody else took the quota, the host, the name) rolls everything back; only what conflicted is placed
+again against the fresh state, at most five times.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..cloudstore import Step, Task
+from ..model import entities
+from ..model.entities import Document
+from ..model.errors import PhotonError
+from ..model.quota import charge
+from .context import Context
+from .placement import Candidate, name_in_vsphere, place_all, settle
+from .planning import Action, Plan
+from .world import World
+
+ATTEMPTS = 5
+
+
+class Conflict(Exception):
+    """Somebody else took what these claims need: ids of hosts or datastores, or of VMs whose group or name is taken."""
+
+    def __init__(self, places: Iterable[str] = (), vms: Iterable[str] = ()) -> None:
+        super().__init__("claims conflict")
+        self.places, self.vms = set(places), set(vms)
+
+
+def claim(actions: list[Action], world: World, plan: Plan, context: Context, run: Any) -> list[Action]:
+    """Claim all new VMs; returns the actions that hold their claim, the others became failures of the plan."""
+    actions = [action for action in actions if _has_project(action, world, plan)]
+    for attempt in range(ATTEMPTS):
+        if not actions:
+            return []
+        try:
+            context.store.run(lambda tx, actions=actions: _claim_once(tx, actions, world, run), key=f"{run.run_id}/claim/{attempt}")
+            return actions
+        except Conflict as conflict:
+            actions = _place_again(actions, conflict, world, plan, context)
+        except PhotonError as error:
+            actions = _drop(actions, error, plan, context)
+    for action in actions:
+        plan.fail(entities.VM, action.name, PhotonError(
+            "InsufficientCapacity", f"VM {action.name}: other controllers took its place {ATTEMPTS} times; run again"), action.path)
+    return []
+
+
+def _claim_once(tx: Any, actions: list[Action], world: World, run: Any) -> None:
+    new = [action.document for action in actions if not action.data["again"]]
+    again = [action.document for action in actions if action.data["again"]]
+    costs: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
+    for document in new:
+        table = costs[document.scope]
+        for key, (amount, unit) in document.body["cost"].items():
+            table[key] = (table.get(key, (0, unit))[0] + amount, unit)
+    for project_id in sorted(costs):
+        tx.charge(project_id, costs[project_id])
+    documents = [action.document for action in actions]
+    taken = tx.take_groups(group_rows(documents, world))
+    if taken:
+        raise Conflict(vms={row[2] for row in taken})
+    conflicts = tx.claim(capacity_claims(documents, world))
+    if conflicts:
+        raise Conflict(places=conflicts)
+    tx.insert(new)
+    tx.update(again)
+    tx.add_tasks([_task(action, run) for action in actions])
+
+
+def capacity_claims(documents: Iterable[Document], world: World, sign: int = 1) -> list[Any]:
+    """``(host id, generation, vcpus, memory)`` and ``(datastore id, bytes)`` rows, summed per host and datastore."""
+    hosts: dict[str, list[int]] = {}
+    stores: dict[str, int] = defaultdict(int)
+    for document in documents:
+        body = document.body
+        if not body.get("host"):
+            continue
+        sums = hosts.setdefault(body["host"], [0, 0])
+        sums[0] += sign * body["vcpus"]
+        sums[1] += sign * body["memory"]
+        for disk in body["disks"]:
+            stores[disk["datastore"]] += sign * disk["capacity"]
+    rows: list[Any] = [(host, world.generations.get(host, 0), *hosts[host]) for host in sorted(hosts)]
+    return rows + [(store, stores[store]) for store in sorted(stores)]
+
+
+def group_rows(documents: Iterable[Document], world: World) -> list[tuple[str, str, str]]:
+    """``(group, topology key, VM id)``: one VM of a hard anti-affinity group per key, one VM per name in its folder."""
+    rows = []
+    for document in documents:
+        host = world.get(document.body["host"])
+        assert host is not None
+        for group in document.body["groups"]:
+            if group["hard"] and group["kind"] == "anti-affinity":
+                key = {"host": host.id, "rack": host.body.get("rack"), "zone": host.body.get("zone")}[group["level"]]
+                rows.append((f"{group['level']}:{group['name']}", key or host.id, document.id))
+        target = document.body["vsphere"]
+        rows.append((f"name:{document.body['endpoint']}:{target['folder']}", target["name"], document.id))
+    return rows
+
+
+def _task(action: Action, run: Any) -> Task:
+    steps = [Step(0, "RESERVE_RESOURCE", "COMPLETED")]
+    steps += [Step(number, operation, "QUEUED") for number, operation in enumerate(action.data["operations"], 1)]
+    return Task(operation="CREATE_VM", entity_kind=entities.VM, entity_id=action.id, run_id=run.run_id, state="STARTED",
+                steps=steps, data={"power": action.data["power"]})
+
+
+def _has_project(action: Action, world: World, plan: Plan) -> bool:
+    broken = {failure.name for failure in plan.failures if failure.kind in (entities.PROJECT, entities.TENANT)}
+    project = world.get(action.document.scope)
+    if project is None or world.path_of(project) in broken or world.path_of(project).split("/")[0] in broken:
+        plan.fail(entities.VM, action.name, PhotonError(
+            "DependencyFailed", f"VM {action.name} is not made: its project could not be; mend that and run again"), action.path)
+        return False
+    return True
+
+
+def _place_again(actions: list[Action], conflict: Conflict, world: World, plan: Plan, context: Context) -> list[Action]:
+    """Keep what did not conflict, place the rest on the state that is there now."""
+    fresh = refreshed(world, context)
+    hit = [a for a in actions if a.id in conflict.vms or conflict.places & {a.document.body["host"], *(
+        disk["datastore"] for disk in a.document.body["disks"])}]
+    kept = [a for a in actions if a not in hit]
+    for action in kept:
+        fresh.put(action.document)
+    candidates = {}
+    for action in hit:
+        document = replace(action.document, body={k: v for k, v in action.document.body.items() if k not in ("host", "datastore")})
+        if action.data["again"]:
+            fresh.put(document)
+        candidates[action.id] = Candidate(action.data["item"], document)
+    place_all(candidates.values(), fresh, policy=context.options.policy, seed=context.options.seed,
+              tenant_of=lambda d: fresh.tenant_of(d).name)
+    world.generations = fresh.generations
+    for action in hit:
+        candidate = candidates[action.id]
+        if candidate.error is not None:
+            plan.fail(entities.VM, action.name, candidate.error, action.path)
+            continue
+        action.document = name_in_vsphere(replace(settle(candidate, fresh), state="CREATING"), fresh,
+                                          suffixed=action.id in conflict.vms)
+        fresh.put(action.document)
+        world.put(action.document)
+        kept.append(action)
+    return kept
+
+
+def _drop(actions: list[Action], error: PhotonError, plan: Plan, context: Context) -> list[Action]:
+    """Quota or a name went to somebody else: fail the items it hits, in list order, and go on with the others."""
+    if error.code not in ("QuotaError", "NameTaken", "ConcurrentTask", "StaleVersion"):
+        raise error
+    snapshot = context.store.snapshot()
+    counters = snapshot.counters
+    by_key = {d.name_key for d in snapshot.documents if d.name_key}
+    versions = {d.id: d.version for d in snapshot.documents}
+    busy = {task.entity_id for task in snapshot.open_tasks}
+    kept = []
+    for action in actions:
+        document = action.document
+        try:
+            if action.id in busy:
+                raise PhotonError("ConcurrentTask", f"VM {action.name}: another run works on it; run again when that has ended")
+            if action.data["again"] and versions.get(action.id) != document.version:
+                raise PhotonError("StaleVersion", f"VM {action.name} was changed by another run meanwhile; run again")
+            if not action.data["again"]:
+                if document.name_key in by_key:
+                    raise PhotonError("NameTaken", f"VM {action.name} was made by another run meanwhile; run again")
+                charge(counters.setdefault(document.scope, {}), {
+                    key: (amount, unit) for key, (amount, unit) in document.body["cost"].items()}, f"project {action.name.rpartition('/')[0]}")
+            kept.append(action)
+        except PhotonError as failure:
+            plan.fail(entities.VM, action.name, failure, action.path)
+    if len(kept) == len(actions):
+        raise error
+    return kept
+
+
+def refreshed(world: World, context: Context) -> World:
+    """The CloudStore's present state with the inventories that this run has read."""
+    snapshot = context.store.snapshot()
+    fresh = World(snapshot.documents, snapshot.counters, world.inventories)
+    fresh.unreachable = world.unreachable
+    fresh.generations = {i: row.generation for i, row in snapshot.capacity.items()}
+    return fresh

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run tells its door: counts, what changed, what failed, a bounded diff, and the plan for people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..model.names import collapse
+from .planning import DELETE, KEEP, Action, Plan
+
+
+def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
+    """``{changed, counts, failures, warnings, diff, plan | items}``.
+
+    ``counts`` is ``{kind: {create, update, delete, keep}}``; ``diff`` one ``{before, after}`` of at most ``diff_limit``
+    items; ``items`` (``result: full``) every action with its id and, for VMs, host, datastore, state and address.
+    """
+    plan: Plan = planned.plan
+    failed = {(failure.kind, failure.name) for failure in plan.failures}
+    done = [action for action in plan.actions if action.verb != KEEP]
+    if not request.check:
+        done = [action for action in done if (action.kind, action.name) not in failed or action.data.get("partly")]
+    answer: dict[str, Any] = {
+        "changed": bool(done), "counts": plan.counts(), "failures": [failure.to_dict() for failure in plan.failures],
+        "warnings": list(plan.warnings), "diff": diff(done, request.diff_limit), "changes": changes(done, request.diff_limit),
+        "calls": {world_name(planned, i): session.calls for i, session in context.sessions.items()},
+    }
+    if request.result == "full":
+        answer["items"] = [item(action, planned) for action in plan.actions]
+    if request.check:
+        answer["plan"] = [step(action) for action in done]
+    return answer
+
+
+def world_name(planned: Any, entity_id: str) -> str:
+    document = planned.world.get(entity_id)
+    return document.name if document else entity_id
+
+
+def changes(actions: list[Action], limit: int) -> list[str]:
+    """One line per like changes: ``create vm acme/web/web-[01:20]``; at most ``limit`` lines and a total."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for action in actions:
+        reason = action.reason if action.verb not in ("create",) or action.kind != "vm" else action.reason
+        groups.setdefault((action.verb, action.kind, reason), []).append(action.name)
+    lines = []
+    for (verb, kind, reason), names in groups.items():
+        lines += [f"{verb} {kind} {name}{f' ({reason})' if reason else ''}" for name in collapse(names)]
+    return lines if len(lines) <= limit else [*lines[:limit], f"and {len(lines) - limit} more lines"]
+
+
+def diff(actions: list[Action], limit: int) -> dict[str, str]:
+    """Before and after as text, in Ansible's form; secrets never reach an action's fields."""
+    shown = actions[:limit]
+    rest = f"... and {len(actions) - limit} more items\n" if len(actions) > limit else ""
+    return {"before": "".join(_side(action, before=True) for action in shown) + rest,
+            "after": "".join(_side(action, before=False) for action in shown) + rest}
+
+
+def step(action: Action) -> dict[str, Any]:
+    """One action as a plan shows and saves it."""
+    return {"verb": action.verb, "kind": action.kind, "name": action.name, "reason": action.reason, "path": action.path,
+            "before": action.before, "after": action.after, "changes": action.changes, "id": action.id,
+            "version": action.document.version}
+
+
+def item(action: Action, planned: Any) -> dict[str, Any]:
+    """One entity of a full result."""
+    document = action.document
+    row = {"kind": action.kind, "name": action.name, "id": action.id, "action": action.verb,
+           "state": "DELETED" if action.verb == DELETE else document.state}
+    if action.kind == "vm":
+        for key in ("host", "datastore"):
+            row[key] = world_name(planned, document.body.get(key) or "")
+        row["address"] = document.body.get("address")
+    return row
+
+
+def _side(action: Action, before: bool) -> str:
+    if (before and action.verb == "create") or (not before and action.verb == DELETE):
+        return ""
+    fields = action.before if before else action.after
+    lines = [f"{action.kind} {action.name}:"] + [f"  {key}: {_text(value)}" for key, value in fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_text(each)}" for key, each in value.items()) or "{}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "[" + ", ".join(_text(each) for each in value) + "]"
+    return str(value)

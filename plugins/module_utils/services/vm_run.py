@@ -1,0 +1,262 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMs: carries a plan's actions out on the endpoints, side by side, and records what became of each.
+
+The order is delete, update, create: what goes makes room for what comes. Every change is journalled before its first
+external call, so that a run that died is taken up by the next one (recovery.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..cloudstore import Step, Task
+from ..model import entities
+from ..model.entities import Document
+from ..model.errors import PhotonError
+from . import claims, vm_jobs
+from .context import Context
+from .planning import CREATE, DELETE, UPDATE, Action, Plan
+from .world import World
+
+FLUSH_EVERY = 100  # results that one commit records
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one action: the document as it is now (None: deleted), and the failure of step ``failed``."""
+
+    action: Action
+    document: Document | None
+    failed: int | None = None
+    error: PhotonError | None = None
+
+
+@dataclass(slots=True)
+class Runner:
+    """One run's work on VMs; results of all endpoints meet in ``record``, which commits them in batches."""
+
+    world: World
+    plan: Plan
+    context: Context
+    run: Any
+    lock: Any = field(default_factory=threading.Lock)
+    results: list[Result] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Everything the plan says about VMs; what fails is appended to the plan's failures."""
+        self._journalled(self.plan.of(entities.VM, DELETE), lambda action: ["DELETE_VM"], self._delete_on)
+        self._journalled(self.plan.of(entities.VM, UPDATE), lambda action: vm_jobs.update_operations(action), self._update_on)
+        self._observe()
+        created = claims.claim(self.plan.of(entities.VM, CREATE), self.world, self.plan, self.context, self.run)
+        self._on_endpoints(created, self._create_on)
+
+    def record(self, result: Result) -> None:
+        with self.lock:
+            self.results.append(result)
+            if len(self.results) >= FLUSH_EVERY:
+                self._flush()
+
+    # -- the three kinds of work on one endpoint -------------------------------------------------------------
+
+    def _create_on(self, endpoint: Document, actions: list[Action]) -> None:
+        session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
+        folders = vm_jobs.folders(session, inventory, actions, self.world)
+        jobs = self._prepared(actions, lambda action: vm_jobs.create(action, inventory, folders, self.world))
+        made: dict[str, str] = {}
+        finished: list[Action] = []
+        for action, job, outcome in self._outcomes(session, jobs, actions):
+            if job.operation == "CREATE_VM":
+                outcome = vm_jobs.look_for(session, action, outcome)
+                if isinstance(outcome, str):
+                    made[action.id] = outcome
+            if isinstance(outcome, PhotonError):
+                self.record(_half_made(action, job.operation, made.get(action.id), outcome))
+                if action.id in made:
+                    finished.append(action)
+            elif job.operation == action.data["operations"][-1]:
+                finished.append(action)
+        self._settle(endpoint, finished, made)
+
+    def _update_on(self, endpoint: Document, actions: list[Action]) -> None:
+        session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
+        jobs = self._prepared(actions, lambda action: vm_jobs.update(action, session, inventory, self.world))
+        failed: set[str] = set()
+        for action, job, outcome in self._outcomes(session, jobs, actions):
+            if isinstance(outcome, PhotonError):
+                failed.add(action.id)
+                self.record(Result(action, action.data["previous"], vm_jobs.update_operations(action).index(job.operation), outcome))
+        self._settle(endpoint, [a for a in actions if a.id not in failed and not self._has_failed(a)], {})
+
+    def _delete_on(self, endpoint: Document, actions: list[Action]) -> None:
+        session = self.context.session(endpoint)
+        jobs = self._prepared(actions, vm_jobs.delete)
+        gone = {action.id for action in actions if action.data["moid"] is None}
+        for action in actions:
+            if action.id in gone:
+                self.record(Result(action, None))
+        for action, job, outcome in self._outcomes(session, jobs, actions):
+            if isinstance(outcome, PhotonError):
+                self.record(Result(action, action.document, 0, outcome))
+            elif job.operation == "DELETE_VM":
+                self.record(Result(action, None))
+
+    # -- shared ----------------------------------------------------------------------------------------------
+
+    def _journalled(self, actions: list[Action], operations: Callable[[Action], list[str]],
+                    work: Callable[[Document, list[Action]], None]) -> None:
+        """Write the tasks, which locks the entities, then do the work; an entity locked by another run is left out."""
+        tasks = {action.id: Task(
+            operation=operations(action)[-1], entity_kind=entities.VM, entity_id=action.id, run_id=self.run.run_id, state="STARTED",
+            steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations(action))]) for action in actions}
+        if not tasks:
+            return
+        free = []
+        try:
+            self.context.store.run(lambda tx: tx.add_tasks(list(tasks.values())))
+            free = actions
+        except PhotonError as error:
+            if error.code != "ConcurrentTask":
+                raise
+            for action in actions:  # one of them is busy: find out which
+                try:
+                    self.context.store.run(lambda tx, task=tasks[action.id]: tx.add_tasks([task]))
+                    free.append(action)
+                except PhotonError as busy:
+                    self.plan.fail(entities.VM, action.name, busy, action.path)
+        self._on_endpoints(free, work)
+
+    def _on_endpoints(self, actions: list[Action], work: Callable[[Document, list[Action]], None]) -> None:
+        groups: dict[str | None, list[Action]] = defaultdict(list)
+        for action in actions:
+            groups[action.document.body.get("endpoint")].append(action)
+        for action in groups.pop(None, []):  # never had a place: there is only a record to delete
+            self.record(Result(action, None))
+        if groups:
+            with ThreadPoolExecutor(len(groups)) as pool:
+                for future in [pool.submit(self._guarded, work, self.world.get(i), group) for i, group in groups.items()]:
+                    future.result()
+        with self.lock:
+            self._flush()
+
+    def _guarded(self, work: Callable[[Document, list[Action]], None], endpoint: Document, actions: list[Action]) -> None:
+        """When the endpoint itself fails, every action without a result fails with it."""
+        try:
+            work(endpoint, actions)
+        except PhotonError as error:
+            if error.code == "LeaseLost":
+                raise
+            with self.lock:
+                self._flush()
+                reported = {failure.name for failure in self.plan.failures}
+                for action in actions:
+                    if action.name not in reported and action.data.get("recorded") is None:
+                        self.results.append(Result(action, replace(action.document, state="ERROR") if action.verb == CREATE
+                                                   else action.data.get("previous", action.document), 0, error))
+
+    def _prepared(self, actions: Iterable[Action], make: Callable[[Action], Any]) -> list[Any]:
+        jobs = []
+        for action in actions:
+            try:
+                job = make(action)
+                if job is not None:
+                    jobs.append(job)
+            except PhotonError as error:
+                document = replace(action.document, state="ERROR") if action.verb == CREATE else action.data.get(
+                    "previous", action.document)
+                action.data["recorded"] = True
+                self.record(Result(action, document, 1 if action.verb == CREATE else 0, error))
+        return jobs
+
+    def _outcomes(self, session: Any, jobs: list[Any], actions: list[Action]) -> Iterable[tuple[Action, Any, Any]]:
+        by_id = {action.id: action for action in actions}
+        for job, outcome in vm_jobs.run(session, jobs, self.run.renew):
+            yield by_id[job.key], job, outcome
+
+    def _settle(self, endpoint: Document, actions: list[Action], made: dict[str, str]) -> None:
+        """One read of what was made or changed: power state, address, change version; then the record."""
+        if not actions:
+            return
+        rows = vm_jobs.read(self.context.session(endpoint), [a.id for a in actions])
+        for action in actions:
+            row = rows.get(action.id)
+            if row is None:
+                self.record(Result(action, replace(action.document, state="ERROR"), None, PhotonError(
+                    "VmNotFound", f"VM {action.name} vanished from {endpoint.name} while it was worked on; run again")))
+            elif not self._has_failed(action):
+                self.record(Result(action, vm_jobs.seen(action.document, row, self.world)))
+
+    def _has_failed(self, action: Action) -> bool:
+        return bool(action.data.get("recorded"))
+
+    def _observe(self) -> None:
+        """Record what vSphere changed by itself (host, address, change version) for VMs that need nothing."""
+        documents = [a.document for a in self.plan.of(entities.VM, "keep") if a.data.get("observed_only")]
+        if documents:
+            moves = [(a.data["previous"], a.document) for a in self.plan.of(entities.VM, "keep") if a.data.get("observed_only")]
+            self.context.store.run(lambda tx: (
+                tx.move([(old.id, old.body.get("host"), new.body.get("host"), new.body["vcpus"], new.body["memory"])
+                         for old, new in moves if old.body.get("host") != new.body.get("host")]),
+                tx.observe(documents)))
+
+    def _flush(self) -> None:
+        """Commit the results so far; called with the lock held."""
+        results, self.results = self.results, []
+        if results:
+            self.context.store.run(lambda tx: _commit(tx, results, self.world))
+        for result in results:
+            if result.error is not None:
+                result.action.data["recorded"] = True
+                self.plan.fail(entities.VM, result.action.name, result.error, result.action.path)
+
+
+def _half_made(action: Action, operation: str, moid: str | None, error: PhotonError) -> Result:
+    """A VM that was made but not started stays, STOPPED; one that was not made is ERROR and keeps its quota."""
+    step = action.data["operations"].index(operation) + 1
+    action.data["recorded"] = True
+    if moid is None:
+        return Result(action, replace(action.document, state="ERROR"), step, error)
+    vsphere = {**action.document.body["vsphere"], "moid": moid}
+    return Result(action, replace(action.document.with_body(vsphere=vsphere), state="STOPPED"), step, error)
+
+
+def _commit(tx: Any, results: list[Result], world: World) -> None:
+    gone = [r.action.document for r in results if r.document is None]
+    # What never came to be gives its place back; its quota stays charged until the VM is deleted, as in the original.
+    unmade = [r for r in results if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE]
+    freed = gone + [r.action.document for r in unmade]
+    if freed:
+        tx.release(claims.capacity_claims(freed, world))
+        tx.release_groups([document.id for document in freed])
+    for document in gone:
+        tx.charge(document.scope, {key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
+    _recharge(tx, results, world)
+    tx.delete(gone)
+    tx.update([_without_place(r.document) if r in unmade else r.document for r in results if r.document is not None])
+    tx.finish_tasks({r.action.id: (r.failed, r.error) for r in results})
+
+
+def _recharge(tx: Any, results: list[Result], world: World) -> None:
+    """An update that changed the flavor or a disk moves quota and capacity by the difference."""
+    for result in results:
+        previous = result.action.data.get("previous")
+        if result.document is None or previous is None or result.action.verb != UPDATE or result.error is not None:
+            continue
+        old, new = previous.body["cost"], result.document.body["cost"]
+        if old != new:
+            tx.charge(result.document.scope, {
+                key: (new.get(key, [0, ""])[0] - old.get(key, [0, ""])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}})
+        if claims.capacity_claims([previous], world) != claims.capacity_claims([result.document], world):
+            tx.release(claims.capacity_claims([previous], world))
+            tx.reclaim(claims.capacity_claims([result.document], world))
+
+
+def _without_place(document: Document) -> Document:
+    return replace(document, body={key: value for key, value in document.body.items()
+                                   if key not in ("host", "datastore", "endpoint", "cluster", "vsphere")})
