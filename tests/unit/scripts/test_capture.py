@@ -20,7 +20,9 @@ def capture(tmp_path, *arguments, code=0):
 
 
 def words(picture):
-    return "\n".join("".join(node.itertext()) for node in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text"))
+    return "\n".join(
+        "".join(node.itertext()) for node in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
+    )
 
 
 def test_a_command_runs_on_a_terminal_and_keeps_its_colours(tmp_path):
