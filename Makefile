@@ -42,9 +42,10 @@ lint: ## ruff, yamllint, ansible-lint (production profile), changelog fragments
 	@scripts/venv lint
 	@scripts/lint
 
-format: ## let ruff put imports in order and rewrite what it safely can
+format: ## let ruff format the Python files and put imports in order
 	@scripts/venv lint
-	@ruff check --fix .
+	@ruff check --fix-only --quiet .
+	@ruff format .
 
 sanity: ## ansible-test sanity on a copy of the collection
 	@scripts/venv dev
