@@ -88,13 +88,6 @@ def charge(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]], ow
         counter.usage += amount
 
 
-def refund(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]]) -> None:
-    """Give back what was charged."""
-    for key, (amount, _unit) in cost.items():
-        if key in counters:
-            counters[key].usage -= amount
-
-
 def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonError:
     """The original's QuotaError for ``amount`` more of ``key``."""
     unit, limit = counter.unit, counter.limit or 0

@@ -53,8 +53,8 @@ def wanted(item: Mapping[str, Any], before: Limits) -> Limits:
 def part(limits: Limits, percent: int, tenant: str) -> Limits:
     """``percent`` of each of the tenant's limits, rounded down."""
     if not limits:
-        raise PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant} has no limits to take {percent} percent of: "
-                          "give the tenant a quota, or the project none")
+        raise PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant} has no limits to take {percent} percent "
+                          "of: give the tenant a quota, or the project none")
     return {key: (amount * percent // 100, unit) for key, (amount, unit) in limits.items()}
 
 
@@ -64,7 +64,7 @@ def settle(tenant: Draft, projects: list[Draft], world: World) -> None:
     ``projects`` are all projects of the tenant, those that do not change too.
     """
     for project in projects:
-        if project.error is None:
+        if project.error is None and project.limits != project.before:
             project.error = _below_usage(project, world)
     tenant.error = tenant.error or _too_low(tenant, projects) or _not_subdivided(tenant, projects)
     limits = tenant.before if tenant.error else tenant.limits
@@ -75,7 +75,7 @@ def settle(tenant: Draft, projects: list[Draft], world: World) -> None:
     for project in projects:
         if project.error is not None or (project.current is not None and project.limits == project.before):
             continue
-        if tenant.error is not None and project.item.get("quota_percent") is not None and tenant.limits != tenant.before:
+        if project.item.get("quota_percent") is not None and tenant.error is not None and tenant.limits != limits:
             project.error = PhotonError("DependencyFailed", f"its limits are a part of those of tenant "
                                         f"{tenant.document.name}, which cannot change: {tenant.error.message}")
         else:
@@ -129,9 +129,9 @@ def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
     for key, (amount, unit) in tenant.limits.items():
         given = sum(_floor(project).get(key, 0) for project in projects)
         if given > amount:
-            return _error(f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, more "
-                          f"than the new limit {units.show(amount, unit)}: lower the projects' limits first", key, unit,
-                          amount, given)
+            return _error(f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, "
+                          f"more than the new limit {units.show(amount, unit)}: lower the projects' limits first",
+                          key, unit, amount, given)
     return None
 
 
@@ -142,7 +142,7 @@ def _not_subdivided(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
                    and key not in (p.before if p.error else p.limits)]
         if lacking:
             return PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant.document.name} limits {key}, its "
-                               f"projects {', '.join(lacking[:5])} do not: give them a limit of {key} too", {"key": key})
+                               f"projects {', '.join(lacking[:5])} do not: give them a limit of it too", {"key": key})
     return None
 
 
@@ -161,8 +161,8 @@ def _more_than_left(project: Draft, limits: Limits, given: dict[str, int], tenan
             amount, unit = limits[key]
             left = amount - given.get(key, 0)
             return _error(f"project {project.document.name} is to get {units.show(more, unit)} more of {key}, tenant "
-                          f"{tenant.document.name} has {units.show(left, unit)} of {units.show(amount, unit)} left: raise "
-                          "the tenant's limit or give less", key, unit, amount, given.get(key, 0) + more)
+                          f"{tenant.document.name} has {units.show(left, unit)} of {units.show(amount, unit)} left: "
+                          "raise the tenant's limit or give less", key, unit, amount, given.get(key, 0) + more)
     return None
 
 
