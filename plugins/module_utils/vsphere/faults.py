@@ -20,7 +20,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "AlreadyExists": ("NameTaken", "choose another name or remove the object that has it"),
     "FileAlreadyExists": ("NameTaken", "remove the file or choose another name"),
     "NoDiskSpace": ("NotEnoughDatastoreCapacity", "free space on the datastore or place the disk elsewhere"),
-    "InsufficientStorageSpace": ("NotEnoughDatastoreCapacity", "free space on the datastore or place the disk elsewhere"),
+    "InsufficientStorageSpace": ("NotEnoughDatastoreCapacity", "free space on the datastore"),
     "InsufficientCpuResourcesFault": ("NotEnoughCpuResource", "stop other VMs on the host or place the VM elsewhere"),
     "InsufficientMemoryResourcesFault": ("NotEnoughMemoryResource",
                                          "stop other VMs on the host or place the VM elsewhere"),
@@ -69,7 +69,7 @@ def from_exception(what: str, fault: Exception) -> PhotonError:
 
 
 def from_name(what: str, name: str, message: str = "", item: str = "", gone: str = "") -> PhotonError:
-    """A fault known by its type's name; ``item`` is what it is about, ``gone`` the type of an object that is missing."""
+    """A fault known by its type's name; ``item`` is what it is about, ``gone`` the type of what is missing."""
     code, hint = next((TABLE[each] for each in lineage(name) if each in TABLE), TABLE["MethodFault"])
     code = _GONE.get(gone, code) if code == "NotFound" else code
     said = ": ".join(part for part in (name, item, message) if part)

@@ -65,11 +65,14 @@ def open_image(path: str) -> ImageFile:
                 return _from_ova(path, name, ova.read(stream, name), stream)
             disk = vmdk.read(stream, 0, size, name)
     except OSError as error:
-        raise PhotonError("ImageUploadError", f"the image file {path} cannot be read: {error.strerror or error}; check the "
+        raise PhotonError("ImageUploadError", f"the image file {path} cannot be read: {error.strerror or error}; "
+                          "check the "
                           "path, which counts from the playbook's folder, and its rights", {"file": path}) from error
     if disk.adapter not in _CONTROLLERS:
-        raise PhotonError("UnsupportedDiskController", f"{name} was made for the disk controller {disk.adapter!r}; convert it "
-                          "with 'qemu-img convert -O vmdk -o subformat=streamOptimized,adapter_type=lsilogic SOURCE TARGET'",
+        raise PhotonError("UnsupportedDiskController", f"{name} was made for the disk controller {disk.adapter!r}; "
+                          "convert it "
+                          "with 'qemu-img convert -O vmdk -o subformat=streamOptimized,adapter_type=lsilogic SOURCE "
+                          "TARGET'",
                           {"file": name, "controller": disk.adapter})
     return ImageFile(path, "VMDK", disk.capacity, 0, size, {"scsi0.virtualDev": _CONTROLLERS[disk.adapter]})
 
@@ -113,11 +116,12 @@ class DiskReader:
     def _check(self, members: dict[tuple[int, int], Any], actual: str) -> None:
         for where, (member, algorithm, wanted) in self.image.digests.items():
             if not hmac.compare_digest(members[where].hexdigest(), wanted):
-                raise PhotonError("InvalidOva", f"{self.image.path} is no valid OVA: the {algorithm.upper()} of {member} is not "
-                                  "the one in its manifest; copy the file again", {"file": self.image.path, "member": member})
+                raise PhotonError("InvalidOva", f"{self.image.path} is no valid OVA: the {algorithm.upper()} of "
+                                  f"{member} is not the one in its manifest; copy the file again",
+                                  {"file": self.image.path, "member": member})
         if self.expected and not hmac.compare_digest(actual, self.expected):
-            raise PhotonError("ImageUploadError", f"{self.image.path} changed while the run was under way: its SHA-256 is {actual}, "
-                              f"not {self.expected}; run again", {"file": self.image.path})
+            raise PhotonError("ImageUploadError", f"{self.image.path} changed while the run was under way: its "
+                              f"SHA-256 is {actual}, not {self.expected}; run again", {"file": self.image.path})
         self.sha256 = actual
 
 

@@ -23,6 +23,7 @@ from .rows import DatastoreRow, HostRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
 
 IMAGE_KEY = "photon.image"
+_TEMPLATE_KEY = "photon.template"  # the uuid once more
 _READY_WITHIN = 120.0
 _PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
 _MEMORY = 256 << 20  # a template is never started
@@ -111,7 +112,7 @@ def find_template(session: Session, spec: TemplateSpec) -> Template | None:
     """The template of that uuid when it is whole. A torn one is destroyed, so that it can be made anew."""
     for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
         keys = row.extra_config or {}
-        if keys.get(guestinfo.ID_KEY) != spec.image_id or spec.uuid not in (row.uuid, keys.get("photon.template")):
+        if not _is_ours(row, spec):
             continue
         if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
             return Template(spec.uuid, row.moid, row.disks[0].path)
@@ -187,7 +188,7 @@ def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
         uuid=spec.uuid, name=spec.name, site=spec.site, host=spec.host, datastore=spec.datastore, folder=spec.folder,
         vcpus=1, memory=_MEMORY, directory=spec.directory, disks=disks, controller=spec.controller,
         guest_id=spec.guest_id, firmware=spec.firmware, annotation="Parent of boot disks: do not start or change it",
-        document_id=spec.image_id, extra_config={"photon.template": spec.uuid})
+        document_id=spec.image_id, extra_config={_TEMPLATE_KEY: spec.uuid})
 
 
 def _config(spec: TemplateSpec) -> Any:
@@ -201,12 +202,13 @@ def _ready(session: Session, lease: Any, what: str) -> list[Any]:
         rows = retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error", "info"])
         values = rows[0][2] if rows else {"state": "done"}
         if values.get("state") == "ready":
-            return [each for each in retrieve.children(values["info"], "deviceUrl") if retrieve.text(each, "disk") == "true"]
+            urls = retrieve.children(values["info"], "deviceUrl")
+            return [each for each in urls if retrieve.text(each, "disk") == "true"]
         if values.get("state") in ("error", "done"):
             raise _lease_error(what, values.get("error"))
         if time.monotonic() > deadline:
-            raise PhotonError("VCenterImportError", f"{what}: the host did not open its import lease within {_READY_WITHIN:g} s; "
-                              "look at its load, then run again", {"what": what})
+            raise PhotonError("VCenterImportError", f"{what}: the host did not open its import lease within "
+                              f"{_READY_WITHIN:g} s; look at its load, then run again", {"what": what})
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
 
@@ -222,7 +224,8 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
             progress: Callable[[int], None] | None) -> None:
     """POST the disk's stream to the one URL of the lease, telling the lease how far it is."""
     if len(urls) != 1:
-        raise PhotonError("VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one", {"what": what})
+        raise PhotonError("VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one",
+                          {"what": what})
     url = urlsplit(retrieve.text(urls[0], "url"))
     host = "" if url.hostname in (None, "*") else url.hostname
     length = reader.image.length
@@ -254,7 +257,8 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
     finally:
         connection.close()
     if answer.status not in (200, 201):
-        raise PhotonError("ImageUploadError", f"{what}: the host refused the disk with HTTP {answer.status} {reason}; check that "
+        raise PhotonError("ImageUploadError", f"{what}: the host refused the disk with HTTP {answer.status} "
+                          f"{reason}; check that "
                           "the file is whole and the datastore has room", {"what": what, "status": answer.status})
     if progress:
         progress(100)
@@ -278,10 +282,11 @@ def _give_up(session: Session, lease: Any, spec: TemplateSpec, error: BaseExcept
 def _finish(session: Session, spec: TemplateSpec, moid: str | None = None) -> Template:
     """Read where the disk lies, mark the template as whole and, on a vCenter, as one that cannot be started."""
     what = f"image {spec.name} on datastore {spec.datastore.name}"
-    rows = [row for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True)
-            if (row.moid == moid if moid else _is_ours(row, spec))]
+    found = inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True)
+    rows = [row for row in found if (row.moid == moid if moid else _is_ours(row, spec))]
     if not rows or not rows[0].disks:
-        raise PhotonError("VCenterImportError", f"{what}: the import ended without a VM that has a disk; run again", {"what": what})
+        raise PhotonError("VCenterImportError", f"{what}: the import ended without a VM that has a disk; run again",
+                          {"what": what})
     row = rows[0]
     marks = {IMAGE_KEY: spec.sha256}
     _one(session, vms.reconfigure(row.moid, spec.name, extra_config=marks,
@@ -292,8 +297,9 @@ def _finish(session: Session, spec: TemplateSpec, moid: str | None = None) -> Te
 
 
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
+    """By uuid, or by the mark where a server chose an instanceUuid of its own."""
     keys = row.extra_config or {}
-    return row.uuid == spec.uuid or (keys.get(guestinfo.ID_KEY) == spec.image_id and keys.get("photon.template") == spec.uuid)
+    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(_TEMPLATE_KEY))
 
 
 def _datacenter(session: Session, moid: str) -> Any:

@@ -60,15 +60,19 @@ _UPLINKS = "SYSTEM/DVS.UPLINKPG"  # a switch's own port group for its uplinks: n
 _DATASTORE_TYPES = {"NFS": "NFS_3", "NFS41": "NFS_41", "VSAN": "VSAN", "EXT3": "EXT3"}
 
 
+_Table = dict[str, dict[str, Any]]  # by moid: the values by path
+_Tables = dict[str, _Table]  # by type
+
+
 def read_inventory(session: Session, known: Mapping[str, str | None] | None = None) -> EndpointInventory:
     """Everything the platform wants to know of an endpoint.
 
     ``known``: ``{instanceUuid: the config.changeVersion last seen, or None}`` of our VMs: those that moved come with
     ``disks``, ``nics`` and ``extra_config``. With ``spec.datacenter`` only that datacenter's objects are kept;
-    DatacenterNotFound is answered as NotFound.
+    a datacenter that is not there raises NotFound.
     """
     inventory = EndpointInventory(session.spec.id, session.spec.type, session.content.about.version)
-    tables: dict[str, dict[str, dict[str, Any]]] = {}
+    tables: _Tables = {}
     for kind, moid, values in retrieve.from_view(session, PATHS):
         tables.setdefault(kind, {})[moid] = values
     _fill(inventory, tables, session.spec.datacenter, session.spec.where)
@@ -118,7 +122,8 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
     found: dict[str, str] = {}
     deadline, pause = time.monotonic() + timeout, 0.2
     while missing:
-        for _kind, moid, values in retrieve.from_objects(session, "VirtualMachine", sorted(missing), ["guest.ipAddress"]):
+        rows = retrieve.from_objects(session, "VirtualMachine", sorted(missing), ["guest.ipAddress"])
+        for _kind, moid, values in rows:
             if values.get("guest.ipAddress"):
                 found[moid] = values["guest.ipAddress"]
         missing -= found.keys()
@@ -130,11 +135,8 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
     return found
 
 
-def _fill(inventory: EndpointInventory, tables: dict[str, dict[str, dict[str, Any]]], datacenter: str | None,
-          where: str) -> None:
+def _fill(inventory: EndpointInventory, tables: _Tables, datacenter: str | None, where: str) -> None:
     compute = {**tables.get("ComputeResource", {}), **tables.get("ClusterComputeResource", {})}
-    parents = {moid: values["parent"] for table in (*tables.values(), compute) for moid, values in table.items()
-               if "parent" in values}
     for moid, values in tables.get("Datacenter", {}).items():
         if datacenter in (None, "", values["name"]):
             inventory.datacenters[moid] = DatacenterRow(moid, values["name"], values["vmFolder"])
@@ -142,28 +144,41 @@ def _fill(inventory: EndpointInventory, tables: dict[str, dict[str, dict[str, An
         known = ", ".join(sorted(values["name"] for values in tables.get("Datacenter", {}).values())) or "none"
         raise PhotonError("NotFound", f"endpoint {where} has no datacenter named {datacenter!r}; it has: {known}",
                           {"datacenter": datacenter})
-    inside = _Inside(parents, inventory.datacenters)
+    inside = _Inside({moid: values["parent"] for table in (*tables.values(), compute) for moid, values in table.items()
+                      if "parent" in values}, inventory.datacenters)
     for moid, values in compute.items():
         if inside(moid):
             inventory.clusters[moid] = _cluster(moid, values, moid in tables.get("ClusterComputeResource", {}))
+    _fill_networks(inventory, tables)
+    for moid, values in tables.get("HostSystem", {}).items():
+        if (home := inside(moid)) and (cluster := inventory.clusters.get(values.get("parent", ""))):
+            inventory.hosts[moid] = _host(moid, values, cluster, home, inventory.networks)
+    _fill_datastores(inventory, tables.get("Datastore", {}), inside)
+    _fill_folders(inventory, tables.get("Folder", {}), inside)
+    _fill_vms(inventory, tables.get("VirtualMachine", {}), inside)
+
+
+def _fill_networks(inventory: EndpointInventory, tables: _Tables) -> None:
     switches = {moid: values.get("uuid", "") for kind in tables if kind.endswith("VirtualSwitch")
                 for moid, values in tables[kind].items()}
     for kind in _NETWORK_KINDS:
         for moid, values in tables.get(kind, {}).items():
             if not any(retrieve.text(tag, "key") == _UPLINKS for tag in values.get("tag", ())):
                 inventory.networks[moid] = _network(kind, moid, values, switches)
-    for moid, values in tables.get("HostSystem", {}).items():
-        if (home := inside(moid)) and (cluster := inventory.clusters.get(values.get("parent", ""))):
-            inventory.hosts[moid] = _host(moid, values, cluster, home, inventory.networks)
+
+
+def _fill_datastores(inventory: EndpointInventory, table: _Table, inside: _Inside) -> None:
     mounted: dict[str, list[str]] = {}
     for host in inventory.hosts.values():
         for moid in host.datastores:
             mounted.setdefault(moid, []).append(host.moid)
-    for moid, values in tables.get("Datastore", {}).items():
+    for moid, values in table.items():
         if home := inside(moid):
             inventory.datastores[moid] = _datastore(moid, values, mounted.get(moid, []), home.moid)
-    _folders(inventory, tables.get("Folder", {}), inside)
-    for moid, values in tables.get("VirtualMachine", {}).items():
+
+
+def _fill_vms(inventory: EndpointInventory, table: _Table, inside: _Inside) -> None:
+    for moid, values in table.items():
         row = _vm(moid, values, inventory.networks)
         host = inventory.hosts.get(row.host or "")
         if host is None and not inside(moid):
@@ -189,7 +204,7 @@ class _Inside:
         return self._seen[moid]
 
 
-def _folders(inventory: EndpointInventory, table: Mapping[str, dict[str, Any]], inside: _Inside) -> None:
+def _fill_folders(inventory: EndpointInventory, table: _Table, inside: _Inside) -> None:
     roots = {row.vm_folder for row in inventory.datacenters.values()}
     for moid, values in table.items():
         if inside(moid):
@@ -217,7 +232,8 @@ def _account(host: HostRow, row: VmRow) -> None:
 
 
 def _cluster(moid: str, values: Mapping[str, Any], cluster: bool) -> ClusterRow:
-    drs = retrieve.child(values["configurationEx"], "drsConfig") if hasattr(values.get("configurationEx"), "find") else None
+    configuration = values.get("configurationEx")
+    drs = retrieve.child(configuration, "drsConfig") if hasattr(configuration, "find") else None
     return ClusterRow(moid, values["name"], cluster, values.get("resourcePool", ""),
                       drs is not None and retrieve.text(drs, "enabled") == "true",
                       "" if drs is None else retrieve.text(drs, "defaultVmBehavior"))

@@ -82,7 +82,8 @@ def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = No
 
 
 class _Run:
-    def __init__(self, session: Session, pending: deque[Job], budgets: Budgets, before_batch: Callable[[], None]) -> None:
+    def __init__(self, session: Session, pending: deque[Job], budgets: Budgets,
+                 before_batch: Callable[[], None]) -> None:
         self.session = session
         self.pending = pending
         self.budgets = budgets

@@ -28,7 +28,7 @@ _SCSI_TYPE, _NIC_TYPE, _DISK_TYPE = "6", "10", "17"
 
 @dataclass(slots=True)
 class Ova:
-    """``digests``: ``{member: (algorithm, hex)}`` of the manifest; ``members``: ``{name: (offset, size)}`` in the file."""
+    """``digests``: ``{member: (algorithm, hex)}`` of the manifest; ``members``: ``{name: (offset, size)}``."""
 
     disk: str
     members: dict[str, tuple[int, int]]
@@ -44,7 +44,8 @@ def read(stream: BinaryIO, name: str) -> Ova:
     members = _members(stream, name)
     first = next(iter(members), "")
     if not first.endswith(".ovf"):
-        raise _invalid(name, f"its first member is {first or 'missing'}, not the .ovf descriptor; pack the descriptor first")
+        raise _invalid(name, f"its first member is {first or 'missing'}, not the .ovf descriptor; pack the "
+                       "descriptor first")
     root = _descriptor(stream, members[first], name)
     files = {each.get(_OVF + "id"): each for each in root.iterfind(f"{_OVF}References/{_OVF}File")}
     disk = _only_disk(root, files, name)
@@ -60,7 +61,8 @@ def _members(stream: BinaryIO, name: str) -> dict[str, tuple[int, int]]:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for each in archive:
                 if not each.isfile() or "/" in each.name or each.name in members:
-                    raise _invalid(name, f"its member {each.name!r} is no plain file of its own at the top of the archive")
+                    raise _invalid(name, f"its member {each.name!r} is no plain file of its own at the top of the "
+                                   "archive")
                 members[each.name] = (each.offset_data, each.size)
     except (tarfile.TarError, EOFError) as error:
         raise _invalid(name, f"it is no whole tar archive ({error}); copy the file again") from error
@@ -104,8 +106,8 @@ def _only_disk(root: ElementTree.Element, files: dict[str | None, ElementTree.El
         raise _invalid(name, f"its disk points to the file {reference!r}, which the References do not list")
     form = disks[0].get(_OVF + "format", "")
     if form and "streamoptimized" not in form.lower():
-        raise PhotonError("InvalidVmdkFormat", f"{name} has a disk of the format {form}; only stream-optimised VMDK can be "
-                          "imported", {"file": name})
+        raise PhotonError("InvalidVmdkFormat", f"{name} has a disk of the format {form}; only stream-optimised VMDK "
+                          "can be imported", {"file": name})
     return files[reference].get(_OVF + "href", "")
 
 
@@ -126,7 +128,8 @@ def _check_files(files: dict[str | None, ElementTree.Element], members: dict[str
         raise _invalid(name, f"it holds {stray[0]}, which its descriptor does not refer to")
 
 
-def _manifest(stream: BinaryIO, members: dict[str, tuple[int, int]], first: str, name: str) -> dict[str, tuple[str, str]]:
+def _manifest(stream: BinaryIO, members: dict[str, tuple[int, int]], first: str,
+              name: str) -> dict[str, tuple[str, str]]:
     where = members.get(first.removesuffix(".ovf") + ".mf")
     if where is None:  # optional in the standard; the platform keeps a digest of the whole file anyway
         return {}
@@ -159,8 +162,10 @@ def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
     kind = controller.get("ResourceType", "")
     subtype = controller.get("ResourceSubType", "lsilogic").split()[0].lower() if kind == _SCSI_TYPE else ""
     if subtype not in _SCSI:
-        what = f"{_CONTROLLER_TYPES.get(kind, kind or 'no')} controller {controller.get('ResourceSubType', '')}".rstrip()
-        raise PhotonError("UnsupportedDiskController", f"{name}: its disk hangs on {what}; export the VM with its disk on a SCSI "
+        family = _CONTROLLER_TYPES.get(kind, kind or "no")
+        what = f"{family} controller {controller.get('ResourceSubType', '')}".rstrip()
+        raise PhotonError("UnsupportedDiskController", f"{name}: its disk hangs on {what}; export the VM with its "
+                          "disk on a SCSI "
                           f"controller ({', '.join(sorted(set(_SCSI)))})", {"file": name, "controller": what})
     settings = {"scsi0.virtualDev": _SCSI[subtype]}
     nic = next((item for item in items if item.get("ResourceType") == _NIC_TYPE), {})

@@ -10,7 +10,8 @@ pyvmomi builds a typed object for every value, which costs more than the server'
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator, Mapping
+import http.client
+from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -29,14 +30,13 @@ def from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
     A value is a string, a list, or an Element (a data object, see ``text`` and ``children``); unset paths are absent.
     The first read of a session makes the container view (one more call).
     """
-    collector = api.load().vmodl.query.PropertyCollector
-    what = f"read of endpoint {session.spec.where}"
-    if session.view is None:
-        session.view = session.call(what, session.content.viewManager.CreateContainerView, session.content.rootFolder,
-                                    [api.load().vim.ManagedEntity], True, read=True)
-    walk = collector.TraversalSpec(name="view", path="view", skip=False, type=api.load().vim.view.ContainerView)
-    start = collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])
-    return _retrieve(session, what, [start], paths)
+    try:
+        return _from_view(session, paths)
+    except PhotonError as error:
+        if error.data.get("fault") != "ManagedObjectNotFound" or session.view is None:
+            raise
+        session.view = None  # it went with a session that the server ended meanwhile
+        return _from_view(session, paths)
 
 
 def from_objects(session: Session, kind: str, moids: Iterable[str], paths: list[str]) -> list[Row]:
@@ -66,6 +66,18 @@ def children(element: Any, tag: str) -> list[Any]:
 def type_of(element: Any) -> str:
     """The data object's type name (``VirtualDisk``)."""
     return element.get(_TYPE, "").rsplit(":", 1)[-1]
+
+
+def _from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
+    loaded = api.load()
+    collector = loaded.vmodl.query.PropertyCollector
+    what = f"read of endpoint {session.spec.where}"
+    if session.view is None:
+        session.view = session.call(what, session.content.viewManager.CreateContainerView, session.content.rootFolder,
+                                    [loaded.vim.ManagedEntity], True, read=True)
+    walk = collector.TraversalSpec(name="view", path="view", skip=False, type=loaded.vim.view.ContainerView)
+    start = collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])
+    return _retrieve(session, what, [start], paths)
 
 
 def _retrieve(session: Session, what: str, objects: list[Any], paths: Mapping[str, list[str]],
@@ -115,9 +127,7 @@ def _ask(session: Session, what: str, method: str, args: list[Any]) -> tuple[lis
 
 
 def _refusal(what: str, status: int, body: bytes) -> Exception:
-    """The SOAP fault of an answer that is no 200; ``503`` in front as the session expects it of a busy proxy."""
-    import http.client
-
+    """The SOAP fault of an answer that is no 200, or an HTTPException that begins with the status."""
     try:
         fault = next(each for each in ElementTree.fromstring(body).iter("detail"))[0]
     except (ElementTree.ParseError, StopIteration, IndexError):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read from an endpoint and what is asked of it, as plain data. Sizes are bytes; ``moid`` is vSphere's own key."""
+"""What is read from an endpoint and what is asked of it, as plain data. Sizes are bytes; ``moid`` is vSphere's key."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class VmRow:
 
 @dataclass(slots=True)
 class EndpointInventory:
-    """One endpoint at one moment; every table is keyed by moid. ``vms_by_uuid`` lists several where a uuid is shared."""
+    """One endpoint at one moment; tables are keyed by moid. ``vms_by_uuid`` lists several where a uuid is shared."""
 
     endpoint_id: str
     type: str

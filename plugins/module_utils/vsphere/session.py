@@ -44,7 +44,9 @@ class Session:
         self.content: Any = None
         self.view: Any = None  # the container view over everything, made by the first bulk read
         self._logged_in = False
-        self._lock = threading.Lock()
+        self._logins = 0
+        self._logging_in = threading.Lock()
+        self._counting = threading.Lock()
         self._context = tls.context_for(spec)
         self._thumbprint = tls.normalize(spec.thumbprint)
         self.stub = _stub(self, pool_size)
@@ -64,18 +66,17 @@ class Session:
         return api.reference(kind, moid, self.stub)
 
     def login(self) -> None:
-        """(Re-)authenticate. A server answers a wrong login with InvalidLogin."""
+        """Log in. A server answers a wrong user name or password with InvalidLogin."""
         vim = api.load().vim
         where = f"endpoint {self.spec.where}"
         if self.content is None:
             instance = vim.ServiceInstance("ServiceInstance", self.stub)
-            self.content = self._guarded(where, instance.RetrieveContent)
-        self._guarded(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
-                      self.spec.username, self.spec.password)
+            self.content = self.call(where, instance.RetrieveContent, read=True)
+        self.call(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
+                  self.spec.username, self.spec.password, read=True)
         self._logged_in = True
-        self.view = None
 
-    def call(self, what: str, function: Callable[..., Any], *args: Any, read: bool = False, **kwargs: Any) -> Any:
+    def call(self, what: str, function: Callable[..., Any], *args: Any, read: bool = False) -> Any:
         """Invoke a method of a managed object. ``what`` names the item in errors.
 
         A read is repeated once when the connection drops. A write is not: its error carries ``unknown: true`` in
@@ -85,14 +86,14 @@ class Session:
         waits = iter(_BUSY_WAITS)
         fresh_logins, fresh_connections = 1, 1 if read else 0
         while True:
+            generation = self._logins
             try:
-                return self._guarded(what, function, *args, **kwargs)
+                return self._guarded(what, read, function, args)
             except PhotonError as error:
                 if error.data.get("fault") == "NotAuthenticated" and fresh_logins and self._logged_in:
                     fresh_logins -= 1
-                    with self._lock:
-                        self.login()
-                elif error.data.get("unknown") and fresh_connections:
+                    self._login_again(generation)
+                elif error.data.get("dropped") and fresh_connections:
                     fresh_connections -= 1
                 elif error.data.get("fault") in faults.BUSY and (wait := next(waits, None)) is not None:
                     time.sleep(wait)
@@ -105,7 +106,7 @@ class Session:
         context, pin = self._context, self._thumbprint
         if not same and thumbprint and self.spec.verify:
             pin = tls.normalize(thumbprint)
-            context = tls.context_for(EndpointSpec("", "", "", host, "", "", thumbprint=pin))
+            context = tls.unverified()
         return tls.Connection(host or self.spec.address, port or self.spec.port, context=context, thumbprint=pin,
                               connect_timeout=self.spec.connect_timeout, read_timeout=self.spec.timeout)
 
@@ -115,7 +116,7 @@ class Session:
         return self.stub.cookie.split(";")[0]
 
     def count(self) -> None:
-        with self._lock_calls:
+        with self._counting:
             self.calls += 1
 
     def close(self) -> None:
@@ -123,32 +124,39 @@ class Session:
         if self._logged_in:
             self._logged_in = False
             with contextlib.suppress(PhotonError):
-                self._guarded(f"endpoint {self.spec.where}: logout", self.content.sessionManager.Logout)
+                self._guarded(f"endpoint {self.spec.where}: logout", True, self.content.sessionManager.Logout)
         self.drop()
 
     def drop(self) -> None:
         self.stub.DropConnections()
 
-    _lock_calls = threading.Lock()
+    def _login_again(self, generation: int) -> None:
+        """One new login, however many threads met the end of the old session."""
+        with self._logging_in:
+            if self._logins == generation:
+                self._logged_in = False
+                self.login()
+                self._logins += 1
 
-    def _guarded(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _guarded(self, what: str, read: bool, function: Callable[..., Any], args: tuple[Any, ...] = ()) -> Any:
         vmodl = api.load().vmodl
         try:
-            return function(*args, **kwargs)
+            return function(*args)
         except vmodl.MethodFault as fault:
             raise faults.from_exception(what, fault) from fault
         except http.client.HTTPException as error:
             if str(error).startswith("503"):  # the proxy in front of the service refused: nothing was done
                 raise faults.from_name(what, "ServiceUnavailable", str(error)) from error
-            raise self._dropped(what, error) from error
+            raise self._dropped(what, read, error) from error
         except (OSError, ExpatError) as error:
-            raise self._dropped(what, error) from error
+            raise self._dropped(what, read, error) from error
 
-    def _dropped(self, what: str, error: Exception) -> PhotonError:
+    def _dropped(self, what: str, read: bool, error: Exception) -> PhotonError:
         reason = str(error) or type(error).__name__
-        return PhotonError("EndpointUnreachable", f"{what}: the connection to {self.spec.where} dropped ({reason}) before "
-                           "the answer came; run again: what was done is found by its uuid",
-                           {"reason": reason, "unknown": True, "what": what})
+        after = "run again" if read else "whether it was done is unknown: run again, and it is found by its uuid"
+        return PhotonError("EndpointUnreachable", f"{what}: the connection to {self.spec.where} dropped before the "
+                           f"answer came ({reason}); {after}",
+                           {"reason": reason, "dropped": True, "unknown": not read, "what": what})
 
 
 def _stub(session: Session, pool_size: int) -> Any:
@@ -168,5 +176,5 @@ def _stub(session: Session, pool_size: int) -> Any:
 
     stub = Stub(host=session.spec.address, port=session.spec.port, version=loaded.version, poolSize=pool_size,
                 connectionPoolTimeout=30)
-    stub.scheme = lambda host, port: session.connection(host, port)
+    stub.scheme = session.connection
     return stub

@@ -36,13 +36,18 @@ class Connection(http.client.HTTPSConnection):
         self.sock.settimeout(self._read_timeout)
 
 
+def unverified() -> ssl.SSLContext:
+    """A context that checks nothing: for ``verify: false``, and under a pin, which Connection compares."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def context_for(spec: EndpointSpec) -> ssl.SSLContext:
     """The SSL context of an endpoint. Raises EndpointCertificateError when ``ca_file`` cannot be read."""
     if not spec.verify or spec.thumbprint:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # the pin is compared in Connection.connect
-        return context
+        return unverified()
     try:
         return ssl.create_default_context(cafile=spec.ca_file)
     except OSError as error:
@@ -71,7 +76,8 @@ def failure(where: str, error: BaseException, data: dict[str, Any] | None = None
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = getattr(error, "verify_message", "") or str(error)
         hint = "renew the certificate, name its authority in tls.ca_file, or pin it with tls.thumbprint"
-        return PhotonError("EndpointCertificateError", f"endpoint {where}: the certificate was refused: {reason}; {hint}",
+        return PhotonError("EndpointCertificateError", f"endpoint {where}: the certificate was refused: {reason}; "
+                           f"{hint}",
                            {"reason": reason, **(data or {})})
     reason = str(error) or type(error).__name__
     return PhotonError("EndpointUnreachable", f"endpoint {where} cannot be reached: {reason}; check address, port and "

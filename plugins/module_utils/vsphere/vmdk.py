@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The header of a VMDK: is it the stream-optimised kind, the only one that a host takes over the network?
 
-Layout as in VMware's "Virtual Disk Format 5.0": a sparse extent whose grains are compressed and preceded by markers, the
-grain directory and a footer (a second header) at the end, then an end-of-stream marker.
+Layout as in VMware's "Virtual Disk Format 5.0": a sparse extent whose grains are compressed and preceded by markers,
+the grain directory and a footer (a second header) at the end, then an end-of-stream marker.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def read(stream: BinaryIO, start: int, size: int, name: str) -> Vmdk:
     descriptor = _descriptor(stream, start, size, header, name)
     if not header.flags & _COMPRESSED or not header.flags & _MARKERS or header.compression != 1:
         created = re.search(r'^createType="([^"]*)"', descriptor, re.M)
-        raise PhotonError("InvalidVmdkFormat", f"{name} is a VMDK of the kind {created[1] if created else 'sparse'}, not "
-                          f"stream-optimised: {_CONVERT}", {"file": name})
+        raise PhotonError("InvalidVmdkFormat", f"{name} is a VMDK of the kind {created[1] if created else 'sparse'}, "
+                          f"not stream-optimised: {_CONVERT}", {"file": name})
     if header.directory == _AT_END:
         _check_end(stream, start, size, header, name)
     if header.capacity == 0:
@@ -87,7 +87,8 @@ def _unpack(block: bytes, name: str) -> _Header:
     (_magic, version, flags, capacity, _grain, offset, size, _entries, _redundant, directory, _overhead, _unclean,
      _n1, _n2, _n3, _n4, compression) = _HEADER.unpack_from(block)
     if version not in (1, 2, 3):
-        raise PhotonError("InvalidVmdkFormat", f"{name} has the unknown VMDK version {version}: {_CONVERT}", {"file": name})
+        raise PhotonError("InvalidVmdkFormat", f"{name} has the unknown VMDK version {version}: {_CONVERT}",
+                          {"file": name})
     return _Header(flags, capacity, offset, size, directory, compression)
 
 
@@ -107,5 +108,5 @@ def _check_end(stream: BinaryIO, start: int, size: int, header: _Header, name: s
     end = stream.read(2 * SECTOR)
     whole = size % SECTOR == 0 and len(end) == 2 * SECTOR and end.startswith(_MAGIC) and not any(end[SECTOR:])
     if not whole or _unpack(end[:SECTOR], name).capacity != header.capacity:
-        raise PhotonError("InvalidVmdkFormat", f"{name} is cut off or damaged: it does not end with a footer; copy the file "
-                          "again", {"file": name})
+        raise PhotonError("InvalidVmdkFormat", f"{name} is cut off or damaged: it does not end with a footer; copy "
+                          "the file again", {"file": name})

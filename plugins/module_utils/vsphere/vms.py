@@ -89,7 +89,8 @@ def create_vm(spec: VmSpec, **options: Any) -> Job:
                             session.reference("ResourcePool", spec.pool or spec.host.pool),
                             session.reference("HostSystem", spec.host.moid))
 
-    options = {"key": spec.uuid, "host": spec.host.moid, "datastore": spec.datastore.moid, "operation": "create"} | options
+    options = {"key": spec.uuid, "operation": "create", "host": spec.host.moid,
+               "datastore": spec.datastore.moid} | options
     return Job(what=what, submit=submit, **options)
 
 
@@ -126,7 +127,8 @@ def destroy(moid: str, name: str, uuid: str, key: Any = None, **options: Any) ->
             return None
         found = rows[0][2].get("config.instanceUuid", "")
         if found.lower() != uuid.lower():
-            raise PhotonError("StateError", f"{what}: {moid} is now another VM (instanceUuid {found or 'unreadable'}, not "
+            raise PhotonError("StateError", f"{what}: {moid} is now another VM (instanceUuid "
+                              f"{found or 'unreadable'}, not "
                               f"{uuid}), so it was left alone; run again to see the present state", {"what": what})
         return session.call(what, session.reference("VirtualMachine", moid).Destroy_Task)
 
@@ -204,8 +206,8 @@ def _state(session: Session, moid: str) -> str:
 def _devices(spec: VmSpec) -> list[Any]:
     vim = api.load().vim
     if spec.controller not in _CONTROLLERS:
-        raise PhotonError("UnsupportedDiskController", f"VM {spec.name}: no disk controller {spec.controller!r}; use one of "
-                          f"{', '.join(sorted(_CONTROLLERS))}")
+        raise PhotonError("UnsupportedDiskController", f"VM {spec.name}: no disk controller {spec.controller!r}; use "
+                          f"one of {', '.join(sorted(_CONTROLLERS))}")
     if len(spec.disks) > _DISKS_PER_CONTROLLER:
         raise PhotonError("SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; {_DISKS_PER_CONTROLLER} at most")
     change = vim.vm.device.VirtualDeviceSpec
@@ -229,7 +231,8 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
     elif not disk.path:
         backing.thinProvisioned = disk.thin
     if disk.capacity % 1024:
-        raise PhotonError("SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is no whole number of KB")
+        raise PhotonError("SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is no whole "
+                          "number of KB")
     return vim.vm.device.VirtualDisk(key=key, controllerKey=-1, unitNumber=unit, capacityInKB=disk.capacity >> 10,
                                      backing=backing)
 
@@ -252,7 +255,8 @@ def _nic(nic: NicSpec, key: int) -> Any:
     else:
         backing = card.NetworkBackingInfo(deviceName=network.name)
     if nic.adapter not in _ADAPTERS:
-        raise PhotonError("SpecInvalid", f"no network adapter {nic.adapter!r}; use one of {', '.join(sorted(_ADAPTERS))}")
+        raise PhotonError("SpecInvalid", f"no network adapter {nic.adapter!r}; use one of "
+                          f"{', '.join(sorted(_ADAPTERS))}")
     adapter = api.load().support.GetWsdlType("urn:vim25", _ADAPTERS[nic.adapter])
     return adapter(key=key, backing=backing, addressType="manual" if nic.mac else "generated", macAddress=nic.mac,
                    connectable=vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True,
@@ -266,5 +270,6 @@ def _options(pairs: Mapping[str, str]) -> list[Any]:
 
 def _megabytes(memory: int, name: str) -> int:
     if memory <= 0 or memory % (4 << 20):
-        raise PhotonError("SpecInvalid", f"VM {name}: memory of {memory} bytes is no multiple of 4 MB, which vSphere wants")
+        raise PhotonError("SpecInvalid", f"VM {name}: memory of {memory} bytes is no multiple of 4 MB, which vSphere "
+                          "wants")
     return memory >> 20
