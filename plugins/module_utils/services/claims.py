@@ -65,6 +65,10 @@ def _claim_once(tx: Any, actions: list[Action], world: World, run: Any) -> None:
     for project_id in sorted(costs):
         tx.charge(project_id, costs[project_id])
     documents = [action.document for action in actions]
+    held = [action.data["held"] for action in actions if action.data["held"]]
+    if held:
+        tx.release(capacity_claims(held, world))
+        tx.release_groups([document.id for document in held])
     taken = tx.take_groups(group_rows(documents, world))
     if taken:
         raise Conflict(vms={row[2] for row in taken})

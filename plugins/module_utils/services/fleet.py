@@ -9,6 +9,7 @@ each endpoint. Facts are observed, not changed: they make no difference to a pla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -114,6 +115,11 @@ def image_datastores_of(world: World) -> list[Document]:
         chosen.append(best)
         waiting -= serves[best.id]
     return chosen
+
+
+def fact_of(document: Document) -> str:
+    """What of a host or datastore is compared to tell whether its facts changed since they were recorded."""
+    return json.dumps([document.state, document.body], sort_keys=True)
 
 
 def cloud_hosts(world: World) -> list[Document]:

@@ -36,6 +36,7 @@ class Candidate:
     document: Document
     host: str | None = None
     datastore: str | None = None
+    held: Document | None = None  # the record of an interrupted creation, which still claims its place
     placement: dict[str, Any] = field(default_factory=dict)
     error: PhotonError | None = None
 

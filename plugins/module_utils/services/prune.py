@@ -10,7 +10,6 @@ inventory made, never more than ``max_deletes`` in a run, never what has deletio
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..model import entities
 from ..model.authorization import Actor
@@ -59,16 +58,11 @@ def undeclared(declaration: Declaration, world: World, managed_by: str) -> list[
 
 def plan_pending(world: World, plan: Plan, actor: Actor) -> None:
     """Images, flavors and zones in PENDING_DELETE whose last user goes with this plan."""
-    users: dict[str, Callable[[Document, World], Any]] = {
-        entities.IMAGE: images.users_of, entities.FLAVOR: flavors.users_of, entities.ZONE: zones.users_of}
-    for kind, users_of in users.items():
-        for document in world.of(kind):
-            if document.state == "PENDING_DELETE" and not users_of(document, world):
-                if not any(a.id == document.id and a.verb == DELETE for a in plan.actions):
-                    try:
-                        _DELETERS[kind](document, world, plan, actor, "its last user is gone")
-                    except PhotonError as error:
-                        plan.fail(kind, world.path_of(document), error)
+    flavors.plan_pending_flavors(world, plan)
+    zones.plan_pending_zones(world, plan)
+    for image in world.of(entities.IMAGE):
+        if image.state == "PENDING_DELETE" and not images.users_of(image, world):
+            images.plan_delete(image, world, plan, actor, "its last user is gone")
 
 
 def _path(kind: str, item: dict[str, Any]) -> str:
@@ -79,8 +73,8 @@ def _path(kind: str, item: dict[str, Any]) -> str:
 
 
 _DELETERS: dict[str, Callable[..., None]] = {
-    entities.VM: vms.plan_delete, entities.IMAGE: images.plan_delete, entities.PROJECT: tenancy.plan_delete_project,
-    entities.TENANT: tenancy.plan_delete_tenant, entities.HOST: fleet.plan_delete_host,
-    entities.ENDPOINT: fleet.plan_delete_endpoint, entities.ZONE: zones.plan_delete_zone,
-    entities.FLAVOR: flavors.plan_delete_flavor,
+    entities.VM: vms.plan_delete, entities.IMAGE: images.plan_delete, entities.PROJECT: tenancy.plan_delete,
+    entities.TENANT: tenancy.plan_delete, entities.HOST: fleet.plan_delete_host,
+    entities.ENDPOINT: fleet.plan_delete_endpoint, entities.ZONE: zones.plan_delete,
+    entities.FLAVOR: flavors.plan_delete,
 }

@@ -24,13 +24,12 @@ FORMAT = 1
 def make(planned: Planned) -> dict[str, Any]:
     """``{format, site, actions, placements}`` as JSON values; a VM's metadata is in it as a digest only."""
     return {"format": FORMAT, "site": planned.declaration.site, "actions": _signatures(planned),
-            "placements": {a.name: {"host": a.document.body["host"], "datastore": a.document.body["datastore"],
-                                    "host_name": a.after["host"], "datastore_name": a.after["datastore"]}
+            "placements": {a.name: {"host_name": a.after["host"], "datastore_name": a.after["datastore"]}
                            for a in planned.plan.of(entities.VM, CREATE)}}
 
 
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """``{VM's path: {host, datastore}}`` names; raises SpecInvalid for what is no saved plan."""
+    """``{VM's path: {host_name, datastore_name}}``; raises SpecInvalid for what is no saved plan."""
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
         raise PhotonError("SpecInvalid", f"this is no saved plan of format {FORMAT}: make one with photon-plan -o FILE")
     return {name: dict(row) for name, row in saved["placements"].items()}

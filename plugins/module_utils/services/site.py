@@ -19,7 +19,7 @@ from ..model.errors import PhotonError
 from ..vsphere import inspect_image
 from . import fleet, flavors, images, prune, tenancy, vms, zones
 from .context import Context
-from .planning import Plan
+from .planning import DELETE, Plan
 from .world import World
 
 
@@ -32,6 +32,7 @@ class Planned:
     world: World
     versions: dict[str, int] = field(default_factory=dict)
     capacity: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
@@ -48,24 +49,27 @@ def plan(declaration: Declaration, context: Context, snapshot: Any, *, whole: bo
     """
     world = World(snapshot.documents, snapshot.counters)
     planned = Planned(declaration, Plan(warnings=list(declaration.warnings)), world,
-                      {document.id: document.version for document in snapshot.documents}, dict(snapshot.capacity))
+                      {document.id: document.version for document in snapshot.documents}, dict(snapshot.capacity),
+                      {d.id: fleet.fact_of(d) for d in snapshot.documents if d.kind in (entities.HOST, entities.DATASTORE)})
     result, actor, owner = planned.plan, context.actor, context.managed_by
-    tenancy.plan_deployment(declaration.security_groups, world, result, actor)
+    tenancy.plan_security_groups(declaration.security_groups, world, result, actor)
     fleet.plan_endpoints(declaration.endpoints, world, result, actor, owner)
     zones.plan_zones(declaration.zones, world, result, actor, owner)
+    flavors.plan_shipped_flavors(world, result)
     flavors.plan_flavors(declaration.flavors, world, result, actor, owner)
     if whole or _needs_fleet(declaration):
         context.read_endpoints(world, world.of(entities.ENDPOINT))
         _report_unreachable(world, result)
         fleet.plan_hosts(declaration.hosts, world, result, actor, owner)
         fleet.plan_datastores(declaration.datastores, _image_datastores(declaration), world, result, actor, owner)
-    tenancy.plan_tenants(declaration.tenants, world, result, actor, owner)
-    tenancy.plan_projects(declaration.projects, world, result, actor, owner)
+    tenancy.plan_tenancy(declaration.tenants, declaration.projects, world, result, actor, owner)
     images.plan_images(declaration.images, _files(declaration, context, world), world, result, actor, owner)
     vms.plan_vms(declaration.vms, world, result, actor, _settings(context, pinned))
+    tenancy.plan_removals(declaration.tenants, declaration.projects, world, result, actor)
     if whole:
         prune.plan_prune(declaration, world, result, context)
     prune.plan_pending(world, result, actor)
+    _supersede(result)
     _refuse_all(result, context)
     return planned
 
@@ -113,6 +117,12 @@ def _settings(context: Context, pinned: Mapping[str, Any] | None) -> vms.Setting
     options = context.options
     return vms.Settings(managed_by=context.managed_by, digest=context.store.digest, policy=options.policy, seed=options.seed,
                         default_port_group=options.default_port_group, pinned=dict(pinned or {}))
+
+
+def _supersede(result: Plan) -> None:
+    """A zone, flavor or image that waits for its last user, who goes in the same plan, is only deleted."""
+    gone = {action.id for action in result.actions if action.verb == DELETE}
+    result.actions = [a for a in result.actions if a.verb == DELETE or a.id not in gone]
 
 
 def _refuse_all(result: Plan, context: Context) -> None:

@@ -74,8 +74,7 @@ def plan_vms(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: A
             wanted = _wanted(item, current, project, world, settings)
             _authorize(actor, "update" if current else "create", project, world)
             if current is None or _needs_place(current, world):
-                pinned = settings.pinned.get(f"{project.path}/{wanted.name}", {})
-                candidates.append(Candidate(item, wanted, pinned.get("host"), pinned.get("datastore")))
+                candidates.append(_candidate(item, current, wanted, settings.pinned.get(f"{project.path}/{wanted.name}"), world))
             else:
                 _plan_existing(item, current, wanted, project, world, plan)
         except PhotonError as error:
@@ -237,6 +236,20 @@ def _needs_place(current: Document, world: World) -> bool:
     return inventory_row(current, world) is None
 
 
+def _candidate(item: dict[str, Any], current: Document | None, wanted: Document, pinned: dict[str, Any] | None,
+               world: World) -> Candidate:
+    """Pinned to the place of a saved plan, or to the one that an interrupted creation holds already."""
+    candidate = Candidate(item, wanted)
+    if pinned:
+        host = world.require(entities.HOST, "", pinned["host_name"])
+        stores = [store for i in host.body["datastores"] if (store := world.get(i)) and store.name == pinned["datastore_name"]]
+        candidate.host, candidate.datastore = host.id, stores[0].id if stores else pinned["datastore_name"]
+    elif current is not None and world.get(current.body.get("host")):
+        candidate.held = current
+        candidate.host, candidate.datastore = current.body["host"], current.body["datastore"]
+    return candidate
+
+
 def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: Settings) -> None:
     """Quota first, in list order, then one placement for all that have quota."""
     accepted: list[Candidate] = []
@@ -253,6 +266,11 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
         except PhotonError as error:
             plan.fail(entities.VM, _label(candidate.item), error, candidate.item.get("path", ""))
     place_all(accepted, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: world.tenant_of(d).name)
+    moved = [candidate for candidate in accepted if candidate.error is not None and candidate.held is not None]
+    for candidate in moved:  # the place that it holds is no longer fit: any other
+        candidate.host = candidate.datastore = candidate.error = None
+    if moved:
+        place_all(moved, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: world.tenant_of(d).name)
     for candidate in accepted:
         if candidate.error is not None:
             if world.get(candidate.document.id) is None:
@@ -282,7 +300,7 @@ def _create_action(candidate: Candidate, document: Document, world: World, again
         reason="its creation is taken up again" if again else "declared",
         after={"flavor": item["flavor"], "image": item["image"], "host": host.name, "zone": row.get("zone"),
                "datastore": store.name, "state": power},
-        data={"item": item, "power": power, "again": again, "score": row.get("score"), "parts": row.get("parts"),
+        data={"item": item, "power": power, "again": again, "held": candidate.held, "score": row.get("score"), "parts": row.get("parts"),
               "operations": ["CREATE_VM", *(["START_VM"] if power != "STOPPED" else []),
                              *(["SUSPEND_VM"] if power == "SUSPENDED" else [])]})
 
