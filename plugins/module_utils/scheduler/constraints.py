@@ -39,7 +39,6 @@ class Candidates:
         self.stores = [eligible_stores(statics, tags, boot, fleet) for tags, boot in statics.disk_tags]
         self.by_tags = [by_tags(tags, fleet) for tags, _boot in statics.disk_tags]
         self.eliminated: list[tuple[str, int]] = []
-        self.last: tuple[str, list[int]] | None = None
         hosts = list(range(len(fleet.ids)))
         classes: dict[tuple[object, ...], str | None] = {}
         verdicts: dict[str, list[int]] = {}
@@ -56,6 +55,7 @@ class Candidates:
             else:
                 verdicts.setdefault(verdict, []).append(host)
         self.hosts = kept
+        self.members = frozenset(kept)
         self.eliminated = [(name, len(verdicts[name])) for name in CODES if name in verdicts]
         self.removed = verdicts
 

@@ -1,167 +1,216 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine: takes VMs one by one, in list order, and keeps count of what is left."""
+"""The engine: takes VMs one by one and keeps count of what is left."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from .constraints import Candidates
-from .explain import reasons
-from .fleet import Fleet, Rule
+from .fleet import Fleet
+from .groups import GroupPlan, Ledger, SpreadOrder, skew_limit
+from .photon import scheduling_constants, transfer_score, utilization_score, winner_score
 from .policies import Policy
+from .pools import STEPS, Found, Test
 from .requests import Request, Shape, Spread, Statics
+from .view import View
 
 
 class Engine:
-    """State of one call: the fleet's columns (which shrink as VMs are placed), members of groups per topology value."""
+    """State of one call: the fleet's columns, which shrink as VMs are placed, and the members of groups.
+
+    Load ``levels`` are utilization in steps of 1/256 of the weighted dimension that is used most.
+    """
 
     def __init__(self, fleet: Fleet, policy: Policy) -> None:
-        self.fleet = fleet
-        self.policy = policy
-        self.candidates: dict[Statics, Candidates] = {}
-        self.members: dict[tuple[str, str], Counter[Any]] = {}
-        self.spread: dict[tuple[str, str], Counter[Any]] = {}
-        self.rules: dict[tuple[str, ...], list[tuple[str, Rule]]] = {}
+        self.fleet, self.policy = fleet, policy
+        self.ledger = Ledger(fleet)
+        self.column = self.ledger.column
         self.used: set[int] = set()
+        self._weights = policy.dimension_weights()
+        seed = f"{policy.seed}/"
+        self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
+        self.ranks = [0] * len(self.by_rank)
+        for rank, host in enumerate(self.by_rank):
+            self.ranks[host] = rank
+        self.levels = [self.level(host) for host in range(len(fleet.ids))]
+        self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
+        self._candidates: dict[Statics, Candidates] = {}
+        self._views: dict[Shape, View] = {}
+        self._orders: dict[tuple[Shape, Spread], SpreadOrder] = {}
+        self._shared: dict[Any, Any] = {}
 
-    def place(self, request: Request, index: int) -> dict[str, Any]:
-        """The placement of one VM, or the mapping that says why there is none."""
-        shape = request.shape
-        candidates = self.candidates.get(shape.statics)
-        if candidates is None:
-            candidates = self.candidates[shape.statics] = Candidates(shape.statics, self.fleet)
-        rules = self._rules_of(request.groups)
-        tests = self.tests(request, candidates)
-        wishes = [self._test(group, rule) for group, rule in rules if not rule.hard]
-        fitting = []
-        for host in candidates.hosts:
-            if all(test(host) for _name, test in tests):
-                stores = self.fit(shape, candidates, host)
-                if stores is not None:
-                    fitting.append((sum(not wish(host) for wish in wishes), self._rank(host, shape), host, stores))
-        if not fitting:
-            return reasons(self, request, index, candidates, tests)
-        broken, _rank, host, stores = min(fitting)
-        return self._commit(request, index, host, stores, broken)
+    def find(self, request: Request, index: int) -> tuple[Found | None, View, GroupPlan | None]:
+        """A host and datastores for one VM, or None; nothing is counted yet (see commit)."""
+        view = self.view(request.shape)
+        plan = self.ledger.plan(request.groups) if request.groups else None
+        if view.full:
+            return None, view, plan
+        position = self.position(request.id, index)
+        if plan is None:
+            if request.spread is None:
+                found = view.pool.find(position, None)
+                view.full = found is None
+            else:
+                found = self._spread(request.spread, view, position, None)
+            return found, view, plan
+        found = None
+        if plan.strict is not plan.test:
+            found = self._grouped(request, view, plan, position, plan.strict)
+        return found or self._grouped(request, view, plan, position, plan.test), view, plan
 
-    def tests(self, request: Request, candidates: Candidates) -> list[tuple[str, Callable[[int], bool]]]:
-        """The hard rules of the request's groups and spreading as (constraint, test of a host)."""
-        found = [
-            (rule.kind, self._test(group, rule)) for group, rule in self._rules_of(request.groups) if rule.hard
-        ]
-        if request.spread and request.spread.max_skew is not None:
-            found.append(("max_skew", self._skew_test(request.spread, candidates.hosts)))
-        return sorted(found, key=lambda pair: pair[0])
-
-    def fit(self, shape: Shape, candidates: Candidates, host: int) -> tuple[int, ...] | None:
-        """The datastores for the shape's disks when it fits on the host now, else None."""
-        fleet = self.fleet
-        if fleet.cpu_free[host] < shape.vcpus or fleet.memory_free[host] < shape.memory:
-            return None
-        return self.fit_disks(shape, candidates, host)
-
-    def fit_disks(self, shape: Shape, candidates: Candidates, host: int) -> tuple[int, ...] | None:
-        """A datastore per disk, the emptiest first; with several disks every combination is tried before giving up."""
-        mine, free = self.fleet.stores[host], self.fleet.store_free
-        options = [
-            sorted((s for s in mine if s in allowed), key=lambda s: -free[s]) for allowed in candidates.stores
-        ]
-        order = sorted(range(len(shape.disks)), key=lambda d: (len(options[d]), -shape.disks[d].capacity))
-        chosen: dict[int, int] = {}
-        taken: Counter[int] = Counter()
-
-        def fill(depth: int) -> bool:
-            if depth == len(order):
-                return True
-            disk = order[depth]
-            need = shape.disks[disk].capacity
-            for store in sorted(options[disk], key=lambda s: taken[s] - free[s]):
-                if free[store] - taken[store] < need:
-                    break
-                chosen[disk] = store
-                taken[store] += need
-                if fill(depth + 1):
-                    return True
-                taken[store] -= need
-            return False
-
-        return tuple(chosen[d] for d in range(len(order))) if fill(0) else None
-
-    def utilization(self, host: int) -> tuple[float, float, float]:
-        """Shares of CPU, memory and the host's datastores in use, each from 0 to 1."""
-        fleet = self.fleet
-        capacity = sum(fleet.store_capacity[s] for s in fleet.stores[host])
-        free = sum(fleet.store_free[s] for s in fleet.stores[host])
-        return (
-            1 - fleet.cpu_free[host] / fleet.cpu_limit[host] if fleet.cpu_limit[host] else 1.0,
-            1 - fleet.memory_free[host] / fleet.memory_limit[host] if fleet.memory_limit[host] else 1.0,
-            1 - free / capacity if capacity else 0.0,
-        )
-
-    def _rank(self, host: int, shape: Shape) -> float:
-        cpu, memory, _storage = self.utilization(host)
-        return max(cpu, memory) if self.policy.name != "pack" else -max(cpu, memory)
-
-    def _rules_of(self, groups: tuple[str, ...]) -> list[tuple[str, Rule]]:
-        found = self.rules.get(groups)
-        if found is None:
-            found = [(group, rule) for group in groups for rule in sorted(self.fleet.rules[group])]
-            self.rules[groups] = found
-            for group, rule in found:
-                self._members(group, rule.level)
-        return found
-
-    def _members(self, group: str, level: str) -> Counter[Any]:
-        key = (group, level)
-        if key not in self.members:
-            self.members[key] = Counter(self.fleet.value(level, h) for h in self.fleet.members.get(group, ()))
-        return self.members[key]
-
-    def _test(self, group: str, rule: Rule) -> Callable[[int], bool]:
-        members, value = self._members(group, rule.level), self.fleet.value
-        if rule.kind == "affinity":
-            return lambda host: not members or value(rule.level, host) in members
-        return lambda host: value(rule.level, host) not in members
-
-    def _spread_counts(self, spread: Spread) -> Counter[Any]:
-        key = (spread.group, spread.level)
-        if key not in self.spread:
-            self.spread[key] = Counter(self.fleet.value(spread.level, h) for h in self.fleet.spread.get(spread.group, ()))
-        return self.spread[key]
-
-    def _skew_test(self, spread: Spread, hosts: Iterable[int]) -> Callable[[int], bool]:
-        counts, value = self._spread_counts(spread), self.fleet.value
-        least = min((counts[v] for v in {value(spread.level, h) for h in hosts}), default=0)
-        assert spread.max_skew is not None
-        limit = least + spread.max_skew
-        return lambda host: counts[value(spread.level, host)] < limit
-
-    def _commit(self, request: Request, index: int, host: int, stores: tuple[int, ...], broken: int) -> dict[str, Any]:
+    def commit(self, request: Request, found: Found, plan: GroupPlan | None) -> None:
+        """Count a VM on its host and datastores."""
+        host, stores = found
         fleet, shape = self.fleet, request.shape
         fleet.cpu_free[host] -= shape.vcpus
         fleet.memory_free[host] -= shape.memory
-        for disk, store in zip(shape.disks, stores, strict=True):
-            fleet.store_free[store] -= disk.capacity
-        for group, rule in self._rules_of(request.groups):
-            pass
-        for group in request.groups:
-            for level in {rule.level for name, rule in self._rules_of(request.groups) if name == group}:
-                self._members(group, level)[fleet.value(level, host)] += 1
-        if request.spread:
-            self._spread_counts(request.spread)[fleet.value(request.spread.level, host)] += 1
+        if stores:
+            free = fleet.store_free
+            for disk, store in zip(shape.disks, stores, strict=True):
+                free[store] -= disk.capacity
+        self.levels[host] = self.level(host)
         self.used.add(host)
-        cpu, memory, storage = self.utilization(host)
-        parts = {"cpu": round(100 - 100 * cpu, 2), "memory": round(100 - 100 * memory, 2),
-                 "storage": round(100 - 100 * storage, 2), "preferences_broken": broken}
-        score = min(parts["cpu"], parts["memory"])
-        return {
-            "request": request.id, "index": index, "host": fleet.ids[host], "zone": fleet.zones[host],
-            "rack": fleet.racks[host], "datastores": [fleet.store_ids[s] for s in stores],
-            "score": score if self.policy.name != "pack" else round(100 - score, 2), "parts": parts,
-        }
+        if plan is not None:
+            plan.commit(host)
+        if request.spread is not None:
+            self.ledger.counts(request.spread)[self.column(request.spread.level)[host]] += 1
+
+    def level(self, host: int) -> int:
+        """The host's load in steps; a host without capacity counts as full."""
+        fleet, weights = self.fleet, self._weights
+        cpu, memory = fleet.cpu_limit[host], fleet.memory_limit[host]
+        used = (cpu - fleet.cpu_free[host]) / cpu * weights[0] if cpu else weights[0]
+        other = (memory - fleet.memory_free[host]) / memory * weights[1] if memory else weights[1]
+        if weights[2]:
+            used = max(used, self.storage_share(host) * weights[2])
+        return int((used if used > other else other) * STEPS)
+
+    def storage_share(self, host: int) -> float:
+        """Share of the host's datastores in use."""
+        fleet = self.fleet
+        capacity = sum(fleet.store_capacity[s] for s in fleet.stores[host])
+        return 1 - sum(fleet.store_free[s] for s in fleet.stores[host]) / capacity if capacity else 0.0
+
+    def view(self, shape: Shape) -> View:
+        """The shape's view, made at its first use."""
+        view = self._views.get(shape)
+        if view is None:
+            candidates = self._candidates.get(shape.statics)
+            if candidates is None:
+                candidates = self._candidates[shape.statics] = Candidates(shape.statics, self.fleet)
+            view = self._views[shape] = View(self, shape, candidates)
+        return view
+
+    def shared(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What views of the same static demands share."""
+        found = self._shared.get(key)
+        if found is None:
+            found = self._shared[key] = make()
+        return found
+
+    def pack_order(self, hosts: list[int]) -> list[int]:
+        """Hosts in use first, the fullest before others; then the empty ones, the largest first."""
+        fleet, levels, ranks = self.fleet, self.levels, self.ranks
+        return sorted(
+            hosts,
+            key=lambda h: (-levels[h], -fleet.memory_limit[h], -fleet.cpu_limit[h], ranks[h]),
+        )
+
+    def position(self, request: str, index: int) -> float:
+        """A number in [0, 1) that depends on seed, request and index alone."""
+        return crc32(f"{self.policy.seed}/{request}/{index}".encode()) / 4294967296
+
+    def tests(self, request: Request, view: View) -> list[tuple[str, Test]]:
+        """The hard rules of a request as (constraint, test of a host), affinity first."""
+        found = sorted(self.ledger.plan(request.groups).hard, key=lambda pair: pair[0]) if request.groups else []
+        if request.spread and request.spread.max_skew is not None:
+            test = self._skew_test(request.spread, view)
+            if test is not None:
+                found.append(("max_skew", test))
+        return found
+
+    def parts(self, request: Request, found: Found, plan: GroupPlan | None) -> tuple[float, dict[str, Any]]:
+        """Score and its parts before the VM is committed. Parts are the free shares in percent with the VM on the host."""
+        host, stores = found
+        fleet, shape = self.fleet, request.shape
+        if self.policy.name == "photon":
+            scores = utilization_score(fleet, host, shape, stores)
+            assert isinstance(scores, dict)
+            parts: dict[str, Any] = {**scores, "transfer": transfer_score(fleet, shape, stores)}
+            score = winner_score(min(scores.values()), parts["transfer"])
+        else:
+            cpu = 1000 * (fleet.cpu_free[host] - shape.vcpus) // (fleet.cpu_limit[host] or 1) / 10
+            memory = 1000 * (fleet.memory_free[host] - shape.memory) // (fleet.memory_limit[host] or 1) / 10
+            parts = {"cpu": cpu, "memory": memory}
+            if stores:
+                store, capacity = stores[0], shape.disks[0].capacity
+                parts["storage"] = 1000 * (fleet.store_free[store] - capacity) // (fleet.store_capacity[store] or 1) / 10
+            score = self._score(cpu, memory)
+        if plan is not None and plan.preferred:
+            parts["preferences_broken"] = sum(not test(host) for test in plan.preferred)
+        return score, parts
+
+    def _score(self, cpu: float, memory: float) -> float:
+        name, weights = self.policy.name, self._weights
+        if name == "balanced":
+            return round(100 - abs(cpu - memory), 1)
+        load = max((100 - cpu) * weights[0], (100 - memory) * weights[1])
+        return load if name == "pack" else 100 - load
+
+    def _grouped(self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None) -> Found | None:
+        for level, group, members in plan.anchors:
+            if not members:
+                roomy = self.ledger.roomy(view, level, group)
+                if roomy is not None:
+                    found = self._search(request, view, plan, position, _both(test, roomy))
+                    if found is not None:
+                        return found
+        return self._search(request, view, plan, position, test)
+
+    def _search(self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None) -> Found | None:
+        if request.spread is not None:
+            return self._spread(request.spread, view, position, test)
+        anchored = [(level, members) for level, _group, members in plan.anchors if members]
+        if not anchored:
+            return view.pool.find(position, test)
+        level, members = anchored[0]
+        for value in sorted(members, key=str):
+            found = view.pool_of(level, value).find(position, test)
+            if found is not None:
+                return found
+        return None
+
+    def _spread(self, spread: Spread, view: View, position: float, test: Test | None) -> Found | None:
+        counts = self.ledger.counts(spread)
+        if spread.level != "host":
+            key = (view.shape, spread)
+            order = self._orders.get(key)
+            if order is None:
+                seed = f"{self.policy.seed}/{spread.group}/"
+                order = self._orders[key] = SpreadOrder(view, spread, counts, lambda v: crc32(f"{seed}{v}".encode()))
+            return order.find(position, test)
+        # Hosts with few members first: raise the bar until one takes it.
+        hosts = view.candidates.hosts
+        present = sum(1 for host in counts if host in view.candidates.members)
+        least = 0 if present < len(hosts) else min((counts[h] for h in hosts), default=0)
+        most = max(counts.values(), default=0)
+        if spread.max_skew is not None:
+            most = min(most, least + spread.max_skew - 1)
+        for bar in range(least, most + 1):
+            found = view.pool.find(position, _both(test, lambda host, bar=bar: counts[host] <= bar))
+            if found is not None:
+                return found
+        return None
+
+    def _skew_test(self, spread: Spread, view: View) -> Test | None:
+        counts, column = self.ledger.counts(spread), self.column(spread.level)
+        limit = skew_limit(spread, counts, view.domains(spread.level))
+        return None if limit is None else lambda host: counts[column[host]] <= limit
 
 
+def _both(first: Test | None, second: Test) -> Test:
+    return second if first is None else lambda host: first(host) and second(host)

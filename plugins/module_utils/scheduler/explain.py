@@ -5,46 +5,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .constraints import CODES, Candidates
+from .constraints import CODES
+from .photon import utilization_score
 from .requests import Request
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .pools import Test
+    from .view import View
 
 UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
-def reasons(
-    engine: Engine, request: Request, index: int, candidates: Candidates, tests: Sequence[tuple[str, Callable[[int], bool]]]
-) -> dict[str, Any]:
-    """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the sentence."""
+class Reasons:
+    """Answers for VMs without a place. VMs of a shape that is full share one, whatever their number."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._full: dict[Any, dict[str, Any]] = {}
+
+    def of(self, request: Request, index: int, view: View) -> dict[str, Any]:
+        """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the sentence."""
+        if not view.full:
+            return {"request": request.id, "index": index, **self._explain(request, view)}
+        found = self._full.get(request.shape)
+        if found is None:
+            found = self._full[request.shape] = self._explain(request, view)
+        return {"request": request.id, "index": index, **found}
+
+    def _explain(self, request: Request, view: View) -> dict[str, Any]:
+        engine, candidates = self.engine, view.candidates
+        eliminated = list(candidates.eliminated)
+        last = eliminated[-1][0] if eliminated else None
+        left = survivors = candidates.hosts
+        for name, test in [*capacity_tests(engine, request, view), *engine.tests(request, view)]:
+            if not left:
+                break
+            survivors = left
+            left = [host for host in survivors if test(host)]
+            if len(left) < len(survivors):
+                eliminated.append((name, len(survivors) - len(left)))
+                last = name
+        hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
+        nearest = nearest_miss(engine, request, last, hosts)
+        return {
+            "code": CODES[last] if last else "NoSuchResource", "eliminated": [list(pair) for pair in eliminated],
+            "nearest": nearest, "message": sentence(request, last, nearest, len(engine.fleet.ids)),
+        }
+
+
+def capacity_tests(engine: Engine, request: Request, view: View) -> list[tuple[str, Test]]:
+    """CPU, memory and storage as (constraint, test of a host), with the original's 95 % limit under its policy."""
     fleet, shape = engine.fleet, request.shape
-    eliminated = list(candidates.eliminated)
-    last = max(candidates.removed, key=list(CODES).index) if candidates.removed else None
-    left, survivors = list(candidates.hosts), list(candidates.hosts)
-    dynamic: list[tuple[str, Callable[[int], bool]]] = [
+    tests: list[tuple[str, Test]] = [
         ("cpu", lambda host: fleet.cpu_free[host] >= shape.vcpus),
         ("memory", lambda host: fleet.memory_free[host] >= shape.memory),
-        ("storage", lambda host: engine.fit_disks(shape, candidates, host) is not None),
-        *tests,
+        ("storage", lambda host: view.fit_disks(host) is not None),
     ]
-    for name, test in dynamic:
-        if not left:
-            break
-        survivors = left
-        left = [host for host in survivors if test(host)]
-        if len(left) < len(survivors):
-            eliminated.append((name, len(survivors) - len(left)))
-            last = name
-    code = CODES[last] if last else "NoSuchResource"
-    nearest = nearest_miss(engine, request, last, survivors if candidates.hosts else candidates.removed.get(last or "", []))
-    return {
-        "request": request.id, "index": index, "code": code, "eliminated": [list(pair) for pair in eliminated],
-        "nearest": nearest, "message": sentence(request, last, nearest, len(fleet.ids)),
-    }
+    if engine.policy.name == "photon":
+        def refusal(host: int) -> str | None:
+            parts = utilization_score(fleet, host, shape, view.fit_disks(host) or ())
+            return parts if isinstance(parts, str) else None
+
+        tests += [(name, lambda host, name=name: refusal(host) != name) for name in ("cpu", "memory", "storage")]
+    return tests
 
 
 def nearest_miss(engine: Engine, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:

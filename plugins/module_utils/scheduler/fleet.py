@@ -58,10 +58,18 @@ class Fleet:
         self.members: dict[str, list[int]] = {}
         self.spread: dict[str, list[int]] = {}
         self._read_vms(rows(description, "vms", "fleet"))
+        count = len(self.ids) or 1
+        # CPU and memory of an average host, as a yardstick for sizes.
+        self.average = (sum(self.cpu_limit) / count or 1.0, sum(self.memory_limit) / count or 1.0)
 
-    def value(self, level: str, host: int) -> Any:
-        """Which host, rack or zone a host stands for at a level."""
-        return host if level == "host" else self.rack_values[host] if level == "rack" else self.zone_values[host]
+    def free(self) -> tuple[list[int], list[int], list[int]]:
+        """What is left, to be restored later."""
+        return self.cpu_free.copy(), self.memory_free.copy(), self.store_free.copy()
+
+    def restore(self, saved: tuple[list[int], list[int], list[int]]) -> None:
+        """Put back what ``free`` returned."""
+        for column, values in zip((self.cpu_free, self.memory_free, self.store_free), saved, strict=True):
+            column[:] = values
 
     def _read_datastores(self, items: Iterable[Any]) -> None:
         self.store_ids: list[str] = []

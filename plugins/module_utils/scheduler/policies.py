@@ -14,7 +14,8 @@ from ..model.errors import PhotonError
 
 POLICIES = ("spread", "pack", "balanced", "photon")
 QUALITIES = ("normal", "optimal")
-WEIGHTS: dict[str, float] = {"cpu": 1.0, "memory": 1.0, "storage": 1.0}
+# A host's load is the largest of its weighted shares in use. Datastores are mostly shared, so they count only when asked.
+WEIGHTS: dict[str, float] = {"cpu": 1.0, "memory": 1.0, "storage": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class Policy:
     quality: str = "normal"
     time_budget: float | None = None
     weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+
+    def dimension_weights(self) -> tuple[float, float, float]:
+        """Weights of CPU, memory and storage, the largest one 1 (all 0 where nothing counts)."""
+        values = [self.weights[key] for key in WEIGHTS]
+        top = max(values) or 1.0
+        return (values[0] / top, values[1] / top, values[2] / top)
 
 
 def read_policy(name: Any, weights: Any, seed: Any, quality: Any, time_budget: Any) -> Policy:

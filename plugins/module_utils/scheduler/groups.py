@@ -1,0 +1,176 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Groups and spreading: where members are, and which hosts that leaves to the next one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from .fleet import Fleet, Rule
+from .requests import Request, Spread
+
+if TYPE_CHECKING:
+    from .pools import Found, Test
+    from .view import View
+
+Column = Sequence[Any]
+
+
+class GroupPlan:
+    """The rules of one combination of groups, ready to ask: hard and preferred tests, and what a new member touches."""
+
+    def __init__(self, groups: tuple[str, ...], ledger: Ledger) -> None:
+        self.hard: list[tuple[str, Test]] = []
+        self.preferred: list[Test] = []
+        self.anchors: list[tuple[str, str, set[Any]]] = []  # (level, group, values of the members) of hard affinity
+        self.touched: list[tuple[set[Any], Column]] = []
+        levels: set[tuple[str, str]] = set()
+        for group in groups:
+            for rule in sorted(ledger.fleet.rules[group]):
+                members, column = ledger.values(group, rule.level), ledger.column(rule.level)
+                levels.add((group, rule.level))
+                test = _test(rule, members, column)
+                if rule.hard:
+                    self.hard.append((rule.kind, test))
+                    if rule.kind == "affinity":
+                        self.anchors.append((rule.level, group, members))
+                else:
+                    self.preferred.append(test)
+        self.touched = [(ledger.values(group, level), ledger.column(level)) for group, level in sorted(levels)]
+        self.test = _all([test for _kind, test in self.hard])
+        self.strict = _all([*[test for _kind, test in self.hard], *self.preferred]) if self.preferred else self.test
+
+    def commit(self, host: int) -> None:
+        """Count a new member on the host."""
+        for values, column in self.touched:
+            values.add(column[host])
+
+
+class Ledger:
+    """Members of groups and of spread groups per host, rack and zone, starting with the VMs that exist."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._columns: dict[str, Column] = {
+            "host": range(len(fleet.ids)), "rack": fleet.rack_values, "zone": fleet.zone_values
+        }
+        self._values: dict[tuple[str, str], set[Any]] = {}
+        self._counts: dict[tuple[str, str], Counter[Any]] = {}
+        self._plans: dict[tuple[str, ...], GroupPlan] = {}
+        self._demand: dict[str, tuple[int, int, int]] = {}
+
+    def column(self, level: str) -> Column:
+        """Per host position the host, rack or zone that it stands for."""
+        return self._columns[level]
+
+    def plan(self, groups: tuple[str, ...]) -> GroupPlan:
+        """The rules of a combination of groups, made at its first use."""
+        found = self._plans.get(groups)
+        if found is None:
+            found = self._plans[groups] = GroupPlan(groups, self)
+        return found
+
+    def values(self, group: str, level: str) -> set[Any]:
+        """The hosts, racks or zones that hold members of a group."""
+        key = (group, level)
+        if key not in self._values:
+            column = self._columns[level]
+            self._values[key] = {column[host] for host in self.fleet.members.get(group, ())}
+        return self._values[key]
+
+    def counts(self, spread: Spread) -> Counter[Any]:
+        """How many members of a spread group each value of its level holds."""
+        key = (spread.group, spread.level)
+        if key not in self._counts:
+            column = self._columns[spread.level]
+            self._counts[key] = Counter(column[host] for host in self.fleet.spread.get(spread.group, ()))
+        return self._counts[key]
+
+    def read_demand(self, requests: Iterable[Request]) -> None:
+        """Sum what the members of each affinity group of this call need, so that the first one leaves room for all."""
+        together = {g for g, rules in self.fleet.rules.items() if any(r.kind == "affinity" for r in rules)}
+        if not together:
+            return
+        for request in requests:
+            for group in request.groups:
+                if group in together:
+                    cpu, memory, disk = self._demand.get(group, (0, 0, 0))
+                    shape, count = request.shape, request.count
+                    self._demand[group] = (
+                        cpu + count * shape.vcpus, memory + count * shape.memory,
+                        disk + count * sum(d.capacity for d in shape.disks),
+                    )
+
+    def roomy(self, view: View, level: str, group: str) -> Test | None:
+        """Hosts of those racks or zones (or hosts) that could take the whole group; None where there are none."""
+        cpu, memory, _disk = self._demand.get(group, (0, 0, 0))
+        fleet, column = self.fleet, self._columns[level]
+        values = {
+            value
+            for value, hosts in view.domains(level).items()
+            if sum(fleet.cpu_free[h] for h in hosts) >= cpu and sum(fleet.memory_free[h] for h in hosts) >= memory
+        }
+        return (lambda host: column[host] in values) if values else None
+
+
+class SpreadOrder:
+    """The racks or zones of a view by number of members, fewest first; those without room for the shape drop out."""
+
+    def __init__(self, view: View, spread: Spread, counts: Counter[Any], tie: Callable[[Any], int]) -> None:
+        self.view, self.spread, self.counts = view, spread, counts
+        self.values = list(view.domains(spread.level))
+        self._heap = [(counts[value], tie(value), value) for value in self.values]
+        heapify(self._heap)
+        self._full: list[Any] = []
+
+    def find(self, position: float, test: Test | None) -> Found | None:
+        """A host in the emptiest domain that takes the VM and keeps the skew."""
+        heap, counts = self._heap, self.counts
+        aside, found, least = [], None, min((counts[value] for value in self._full), default=None)
+        while heap:
+            count, tie, value = heap[0]
+            if (now := counts[value]) != count:
+                heappop(heap)
+                heappush(heap, (now, tie, value))
+                continue
+            least = count if least is None else min(least, count)
+            if self.spread.max_skew is not None and count + 1 - least > self.spread.max_skew:
+                break
+            pool = self.view.pool_of(self.spread.level, value)
+            if (found := pool.find(position, test)) is not None:
+                break
+            heappop(heap)
+            if test is None:
+                self._full.append(value)
+            else:
+                aside.append((count, tie, value))
+        for entry in aside:
+            heappush(heap, entry)
+        return found
+
+
+def skew_limit(spread: Spread, counts: Counter[Any], values: Iterable[Any]) -> int | None:
+    """The number of members that a domain may hold before one more, or None without a hard limit."""
+    if spread.max_skew is None:
+        return None
+    return min((counts[value] for value in values), default=0) + spread.max_skew - 1
+
+
+def _test(rule: Rule, members: set[Any], column: Column) -> Test:
+    if rule.kind == "affinity":
+        return lambda host: not members or column[host] in members
+    if rule.level == "host":
+        return lambda host: host not in members
+    return lambda host: column[host] not in members
+
+
+def _all(tests: list[Test]) -> Test | None:
+    if not tests:
+        return None
+    if len(tests) == 1:
+        return tests[0]
+    return lambda host: all(test(host) for test in tests)

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pools: the hosts that one shape may use, in the order in which a policy tries them.
+
+Within one call capacity only shrinks. So a host that a shape does not fit on is never looked at again for that shape, and a
+load that a pool remembers can only be too low.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .view import View
+
+Found = tuple[int, tuple[int, ...]]
+Test = Callable[[int], bool]
+
+# Loads are compared in steps of 1/256: hosts within a step count as equal, and a hash of the request chooses among them.
+STEPS = 256
+# Hosts without room that a shape meets in a shared ring before it gets a ring of its own.
+PATIENCE = 64
+# "balanced" looks at this many of the least loaded hosts.
+CHOICES = 16
+
+
+class Ring:
+    """Least loaded first; among equals the next one on a ring, from the request's own position.
+
+    That is consistent hashing with bounded loads: a request more or less, or a host that changes, moves few of the others.
+    """
+
+    def __init__(self, hosts: Iterable[int], ranks: list[int], by_rank: list[int], levels: list[int]) -> None:
+        self.by_rank, self.levels = by_rank, levels
+        self.buckets: dict[int, list[int]] = {}
+        for rank in sorted([ranks[host] for host in hosts]):
+            self.buckets.setdefault(levels[by_rank[rank]], []).append(rank)
+        self.keys = sorted(self.buckets)
+
+    def find(self, view: View, position: float, test: Test | None, *, own: bool = False) -> tuple[Found | None, int]:
+        """The first host that fits and passes the test, and how many did not fit; ``own`` forgets those for good."""
+        start = int(position * len(self.by_rank))
+        levels, by_rank, buckets, keys, fit = self.levels, self.by_rank, self.buckets, self.keys, view.fit
+        misfits, at = 0, 0
+        while at < len(keys):
+            key = keys[at]
+            bucket = buckets[key]
+            left = len(bucket)
+            where = bisect_left(bucket, start)
+            while left:
+                left -= 1
+                if where >= len(bucket):
+                    where = 0
+                rank = bucket[where]
+                host = by_rank[rank]
+                if (now := levels[host]) != key:
+                    del bucket[where]
+                    self._insert(rank, now)
+                    continue
+                stores = fit(host)
+                if stores is None:
+                    misfits += 1
+                    if own:
+                        del bucket[where]
+                        continue
+                elif test is None or test(host):
+                    return (host, stores), misfits
+                where += 1
+            if bucket:
+                at += 1
+            else:
+                del buckets[key], keys[at]
+        return None, misfits
+
+    def _insert(self, rank: int, level: int) -> None:
+        bucket = self.buckets.get(level)
+        if bucket is None:
+            self.buckets[level] = [rank]
+            insort(self.keys, level)
+        else:
+            insort(bucket, rank)
+
+
+class SpreadPool:
+    """Policy ``spread``: a ring shared with other shapes of the same static demands until misfits make it slow."""
+
+    def __init__(self, view: View, hosts: list[int], ring: Ring) -> None:
+        self.view, self.hosts, self.ring, self.own, self.misfits = view, hosts, ring, False, 0
+
+    def find(self, position: float, test: Test | None) -> Found | None:
+        found, misfits = self.ring.find(self.view, position, test, own=self.own)
+        self._notice(misfits)
+        return found
+
+    def _notice(self, misfits: int) -> None:
+        self.misfits += misfits
+        if self.misfits > PATIENCE and not self.own:
+            self.own = True
+            ring, fit = self.ring, self.view.fit
+            ranks = self.view.engine.ranks
+            self.ring = Ring([h for h in self.hosts if fit(h) is not None], ranks, ring.by_rank, ring.levels)
+
+
+class BalancedPool(SpreadPool):
+    """Policy ``balanced``: of the least loaded hosts the one whose CPU and memory are used most evenly afterwards."""
+
+    def find(self, position: float, test: Test | None) -> Found | None:
+        best: tuple[float, int] | None = None
+        chosen: Found | None = None
+        seen: set[int] = set()
+
+        def fresh(host: int) -> bool:
+            return host not in seen and (test is None or test(host))
+
+        while len(seen) < CHOICES:
+            found, misfits = self.ring.find(self.view, position, fresh, own=self.own)
+            self._notice(misfits)
+            if found is None:
+                break
+            seen.add(found[0])
+            key = (self.view.imbalance(found[0]), len(seen))
+            if best is None or key < best:
+                best, chosen = key, found
+        return chosen
+
+
+class PackPool:
+    """Policy ``pack``: first fit over a fixed order, fullest hosts first, empty ones last."""
+
+    def __init__(self, view: View, order: list[int]) -> None:
+        self.view, self.order, self.first = view, order, 0
+
+    def find(self, _position: float, test: Test | None) -> Found | None:
+        order, fit, at, misfits = self.order, self.view.fit, self.first, 0
+        while at < len(order):
+            host = order[at]
+            stores = fit(host)
+            if stores is None:
+                misfits += 1
+                if at == self.first:
+                    self.first += 1
+            elif test is None or test(host):
+                if misfits > PATIENCE:
+                    self.order = [h for h in order[self.first :] if fit(h) is not None]
+                    self.first = 0
+                return host, stores
+            at += 1
+        if misfits:
+            self.order = [h for h in order[self.first :] if fit(h) is not None]
+            self.first = 0
+        return None
+
+
+class PhotonPool:
+    """Policy ``photon``: the original's sample by scheduling constant, the best score of it wins.
+
+    Where the original gives up when all hosts of the sample refuse, the next hosts in the same order are asked.
+    """
+
+    SAMPLE = 4  # the original's sampleHostCount
+
+    def __init__(self, view: View, hosts: list[int]) -> None:
+        self.view = view
+        constants = view.engine.constants
+        self.order = sorted(hosts, key=lambda host: (constants[host], host))
+        self.keys = [constants[host] for host in self.order]
+
+    def find(self, position: float, test: Test | None) -> Found | None:
+        # One hash gives both draws of the original: a midpoint from 1 to 9999 and the side of a coin.
+        draw = int(position * 2 * 9999)
+        middle = bisect_left(self.keys, draw // 2 + 1)
+        order = self.order
+        walk = order[middle:] + order[:middle] if draw % 2 else order[:middle][::-1] + order[middle:][::-1]
+        view = self.view
+        for start in range(0, len(walk), self.SAMPLE):
+            best: tuple[float, int] | None = None
+            chosen: Found | None = None
+            for number, host in enumerate(walk[start : start + self.SAMPLE]):
+                if test is not None and not test(host):
+                    continue
+                stores = view.fit(host)
+                if stores is None:
+                    continue
+                score = view.photon_score(host, stores)
+                if score is not None and (best is None or (-score, number) < best):
+                    best, chosen = (-score, number), (host, stores)
+            if chosen is not None:
+                return chosen
+        return None

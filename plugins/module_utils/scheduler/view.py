@@ -1,0 +1,135 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A shape's view of the fleet: where it fits, on which datastores, and its pools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .constraints import Candidates
+from .photon import transfer_score, utilization_score, winner_score
+from .pools import BalancedPool, PackPool, PhotonPool, Ring, SpreadPool
+from .requests import Shape
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+Pool = SpreadPool | PackPool | PhotonPool
+
+
+class View:
+    """One shape on one engine. ``full`` is set when no host had room, groups aside: capacity never comes back."""
+
+    def __init__(self, engine: Engine, shape: Shape, candidates: Candidates) -> None:
+        self.engine, self.shape, self.candidates = engine, shape, candidates
+        self.full = False
+        self.vcpus, self.memory, self.disks = shape.vcpus, shape.memory, shape.disks
+        self._cpu_free, self._memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
+        self._store_free = engine.fleet.store_free
+        self._options: dict[int, list[tuple[int, ...]]] = {}
+        self._domains: dict[str, dict[Any, list[int]]] = {}
+        self._pools: dict[tuple[str, Any], Pool] = {}
+        self.fit = {0: self._fit_none, 1: self._fit_one}.get(len(shape.disks), self._fit_many)
+        self.pool = self._make_pool(candidates.hosts, ("all", None))
+        self._capacity = shape.disks[0].capacity if shape.disks else 0
+
+    def domains(self, level: str) -> dict[Any, list[int]]:
+        """The candidates by host, rack or zone."""
+        found = self._domains.get(level)
+        if found is None:
+            found = self._domains[level] = {}
+            column = self.engine.column(level)
+            for host in self.candidates.hosts:
+                found.setdefault(column[host], []).append(host)
+        return found
+
+    def pool_of(self, level: str, value: Any) -> Pool:
+        """The pool of the candidates in one rack or zone."""
+        key = (level, value)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = self._make_pool(self.domains(level).get(value, []), key)
+        return pool
+
+    def _make_pool(self, hosts: list[int], key: tuple[str, Any]) -> Pool:
+        engine, name = self.engine, self.engine.policy.name
+        if name == "photon":
+            return PhotonPool(self, hosts)
+        if name == "pack":
+            return PackPool(self, engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts)))
+        ring = engine.shared(
+            (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
+        )
+        return (BalancedPool if name == "balanced" else SpreadPool)(self, hosts, ring)
+
+    def _fit_none(self, host: int) -> tuple[int, ...] | None:
+        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
+            return None
+        return ()
+
+    def _fit_one(self, host: int) -> tuple[int, ...] | None:
+        """As fit_disks for the common case: the emptiest of the datastores the one disk may lie on."""
+        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
+            return None
+        options = self._options.get(host)
+        if options is None:
+            options = self._options[host] = self._read_options(host)
+        free = self._store_free
+        stores = options[0]
+        best = stores[0]
+        if len(stores) > 1:
+            room = free[best]
+            for store in stores:
+                if free[store] > room:
+                    best, room = store, free[store]
+        return (best,) if free[best] >= self._capacity else None
+
+    def _fit_many(self, host: int) -> tuple[int, ...] | None:
+        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
+            return None
+        return self.fit_disks(host)
+
+    def _read_options(self, host: int) -> list[tuple[int, ...]]:
+        mine = self.engine.fleet.stores[host]
+        return [tuple([s for s in mine if s in allowed]) for allowed in self.candidates.stores]
+
+    def fit_disks(self, host: int) -> tuple[int, ...] | None:
+        """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
+        options = self._options.get(host)
+        if options is None:
+            options = self._options[host] = self._read_options(host)
+        disks, free = self.disks, self._store_free
+        order = sorted(range(len(disks)), key=lambda d: (len(options[d]), -disks[d].capacity))
+        taken = dict.fromkeys({s for choice in options for s in choice}, 0)
+        chosen = [0] * len(disks)
+
+        def fill(depth: int) -> bool:
+            if depth == len(order):
+                return True
+            disk = order[depth]
+            need = disks[disk].capacity
+            for store in sorted(options[disk], key=lambda s: taken[s] - free[s]):
+                if free[store] - taken[store] < need:
+                    break
+                chosen[disk] = store
+                taken[store] += need
+                if fill(depth + 1):
+                    return True
+                taken[store] -= need
+            return False
+
+        return tuple(chosen) if fill(0) else None
+
+    def imbalance(self, host: int) -> float:
+        """How far apart CPU and memory use of the host would be with one more of this shape."""
+        fleet = self.engine.fleet
+        cpu, memory = fleet.cpu_limit[host] or 1, fleet.memory_limit[host] or 1
+        return abs((fleet.cpu_free[host] - self.vcpus) / cpu - (fleet.memory_free[host] - self.memory) / memory)
+
+    def photon_score(self, host: int, stores: tuple[int, ...]) -> float | None:
+        """The original's score from 0 to 100, None where its 95 % limit refuses."""
+        parts = utilization_score(self.engine.fleet, host, self.shape, stores)
+        if isinstance(parts, str):
+            return None
+        return winner_score(min(parts.values()), transfer_score(self.engine.fleet, self.shape, stores))
