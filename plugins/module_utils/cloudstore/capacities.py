@@ -1,0 +1,176 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capacity of hosts and datastores inside a transaction: claimed only where it is free and nothing relevant changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from ..model.errors import PhotonError
+from .base import Base
+from .rows import Capacity, Claim, GroupMember
+
+_COLUMNS = tuple(field.name for field in fields(Capacity))
+_DECIDING = ("state", "vcpu_limit", "memory_limit", "space_limit", "attributes")
+_FOREIGN = ("vcpu_foreign", "memory_foreign", "space_foreign")
+_PARTS = (("vcpu", "vcpus"), ("memory", "memory"), ("space", "space"))
+
+
+class Capacities(Base):
+    """The part of Transaction that keeps capacity and hard anti-affinity."""
+
+    def capacity(self, ids: Iterable[str]) -> dict[str, Capacity]:
+        """``{id: Capacity}``; the rows stay ours until the transaction ends."""
+        table = self._tables.capacity
+        return {row.id: capacity_from_row(row) for row in self._rows(table, table.c.id, ids, lock=True)}
+
+    def set_capacity(self, rows: Iterable[Capacity]) -> dict[str, Capacity]:
+        """Record limits, state, attributes and what others use; what we claimed stays as it is.
+
+        The generation goes up when state, limits or attributes differ from what was recorded. Returns the rows afterwards.
+        """
+        wanted = {row.id: row for row in rows}
+        known = self.capacity(wanted)
+        after: dict[str, Capacity] = {}
+        for key, row in wanted.items():
+            old = known.get(key)
+            moved = old is None or any(getattr(row, name) != getattr(old, name) for name in _DECIDING)
+            after[key] = Capacity(
+                key, row.kind, row.state, (old.generation if old else 0) + moved,
+                row.vcpu_limit, old.vcpu_claimed if old else 0, row.vcpu_foreign,
+                row.memory_limit, old.memory_claimed if old else 0, row.memory_foreign,
+                row.space_limit, old.space_claimed if old else 0, row.space_foreign, row.attributes)
+        table, sa = self._tables.capacity, self._sa
+        fresh = [_as_dict(row) for key, row in after.items() if key not in known]
+        changed = [{"of_id": key, **{f"new_{name}": getattr(row, name) for name in ("generation", *_DECIDING, *_FOREIGN)}}
+                   for key, row in after.items() if key in known and row != known[key]]
+        if fresh:
+            self.connection.execute(table.insert(), fresh)
+        if changed:
+            self.connection.execute(table.update().where(table.c.id == sa.bindparam("of_id")).values(
+                {name: sa.bindparam(f"new_{name}") for name in ("generation", *_DECIDING, *_FOREIGN)}), changed)
+        return after
+
+    def remove_capacity(self, ids: Iterable[str]) -> None:
+        """Forget hosts or datastores."""
+        rows = [{"of_id": key} for key in sorted(set(ids))]
+        if rows:
+            table = self._tables.capacity
+            self.connection.execute(table.delete().where(table.c.id == self._sa.bindparam("of_id")), rows)
+
+    def claim(self, claims: Iterable[Claim]) -> list[str]:
+        """Take capacity on READY hosts and datastores; returns the ids where it did not fit or the generation moved on.
+
+        Claims on one id count together. On a conflicting id nothing was claimed, on the others all was: raise to undo
+        everything, or place again what conflicted.
+        """
+        wanted, generations = _sum(claims)
+        known = self.capacity(wanted)
+        conflicts = [key for key, claim in wanted.items() if not _fits(known.get(key), claim, generations[key])]
+        self._add(claim for key, claim in wanted.items() if key not in conflicts)
+        return conflicts
+
+    def release(self, claims: Iterable[Claim]) -> None:
+        """Give capacity back; hosts and datastores that are no longer recorded are passed over."""
+        wanted, _generations = _sum(claims)
+        known = self.capacity(wanted)
+        self._add(_negative(claim, known[key]) for key, claim in wanted.items() if key in known)
+
+    def move(self, released: Iterable[Claim], claimed: Iterable[Claim]) -> None:
+        """Record that something already runs elsewhere: no limit is asked, since vSphere has decided."""
+        out, _ = _sum(released)
+        into, _ = _sum(claimed)
+        known = self.capacity({*out, *into})
+        self._add((_negative(claim, known[key]) for key, claim in out.items() if key in known))
+        self._add((claim for key, claim in into.items() if key in known), guarded=False)
+
+    def take_groups(self, members: Iterable[GroupMember]) -> list[GroupMember]:
+        """Hard anti-affinity: one member per group and topology key; returns those whose place is taken, not recorded."""
+        wanted: dict[tuple[str, str], GroupMember] = {}
+        conflicts = []
+        table = self._tables.group_members
+        members = list(members)
+        taken = {(row.group_name, row.topology_key): row.entity_id
+                 for row in self._rows(table, table.c.group_name, {m.group for m in members})}
+        for member in members:
+            key = (member.group, member.topology_key)
+            holder = taken.get(key) or (wanted[key].entity_id if key in wanted else None)
+            if holder is None:
+                wanted[key] = member
+            elif holder != member.entity_id:
+                conflicts.append(member)
+        if wanted:
+            self.connection.execute(table.insert(), [
+                {"group_name": m.group, "topology_key": m.topology_key, "entity_id": m.entity_id} for m in wanted.values()])
+        return conflicts
+
+    def release_groups(self, entity_ids: Iterable[str]) -> None:
+        """Take entities out of all their groups."""
+        rows = [{"of_id": key} for key in sorted(set(entity_ids))]
+        if rows:
+            table = self._tables.group_members
+            self.connection.execute(table.delete().where(table.c.entity_id == self._sa.bindparam("of_id")), rows)
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _add(self, claims: Iterable[Claim], *, guarded: bool = True) -> None:
+        rows = [{"of_id": c.id, "d_vcpu": c.vcpus, "d_memory": c.memory, "d_space": c.space} for c in claims]
+        if not rows:
+            return
+        done = self.connection.execute(self._update(guarded), rows)
+        if done.rowcount not in (len(rows), -1):
+            raise PhotonError("InternalError", "a host's or datastore's capacity changed under its lock: run again")
+
+    def _update(self, guarded: bool) -> Any:
+        table, sa = self._tables.capacity, self._sa
+        conditions = [table.c.id == sa.bindparam("of_id")]
+        values = {}
+        for part, _name in _PARTS:
+            claimed, delta = table.c[f"{part}_claimed"], sa.bindparam(f"d_{part}", type_=sa.BigInteger)
+            values[f"{part}_claimed"] = claimed + delta
+            conditions.append(claimed + delta >= 0)
+            if guarded:
+                conditions.append(sa.or_(delta <= 0, sa.and_(
+                    table.c.state == "READY", claimed + table.c[f"{part}_foreign"] + delta <= table.c[f"{part}_limit"])))
+        return table.update().where(*conditions).values(values)
+
+
+def capacity_from_row(row: Any) -> Capacity:
+    return Capacity(*(getattr(row, name) for name in _COLUMNS))
+
+
+def _fits(row: Capacity | None, claim: Claim, generations: set[int]) -> bool:
+    if row is None or row.state != "READY" or generations - {row.generation}:
+        return False
+    return all(not (amount := getattr(claim, name)) or amount <= getattr(row, f"{part}_limit") - getattr(row, f"{part}_claimed")
+               - getattr(row, f"{part}_foreign") for part, name in _PARTS)
+
+
+def _sum(claims: Iterable[Claim]) -> tuple[dict[str, Claim], dict[str, set[int]]]:
+    total: dict[str, Claim] = {}
+    generations: dict[str, set[int]] = {}
+    for claim in claims:
+        for amount in (claim.vcpus, claim.memory, claim.space):
+            if amount < 0:
+                raise PhotonError("InternalError", f"a claim on {claim.id} is negative: release it instead")
+        row = total.setdefault(claim.id, Claim(claim.id))
+        row.vcpus += claim.vcpus
+        row.memory += claim.memory
+        row.space += claim.space
+        generations.setdefault(claim.id, set()).update(() if claim.generation is None else (claim.generation,))
+    return dict(sorted(total.items())), generations
+
+
+def _negative(claim: Claim, row: Capacity) -> Claim:
+    for part, name in _PARTS:
+        if getattr(claim, name) > getattr(row, f"{part}_claimed"):
+            raise PhotonError("InternalError", f"{claim.id} would give back more {name} than was claimed: report this with the "
+                              "task's id", {"id": claim.id})
+    return Claim(claim.id, -claim.vcpus, -claim.memory, -claim.space)
+
+
+def _as_dict(row: Capacity) -> Mapping[str, Any]:
+    return {name: getattr(row, name) for name in _COLUMNS}

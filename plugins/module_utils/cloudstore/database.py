@@ -1,0 +1,231 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections and transactions on either database: one write at a time or rows locked in one order, errors retried."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+import stat
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from ..model.errors import PhotonError
+from . import errors
+from .library import load
+from .location import POSTGRESQL, SQLITE, Location
+
+Result = TypeVar("Result")
+_CLOCK = {
+    SQLITE: "((julianday('now') - 2440587.5) * 86400.0)",
+    POSTGRESQL: "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+}
+PATIENCE = 180.0  # seconds that a transaction keeps trying to get through
+PATIENCE_FOR_SERVER = 20.0  # seconds that a server may be away, as it is while a standby takes over
+_SCHEMA_LOCK = 0x70686F746F6E  # the advisory lock of whoever makes or changes tables
+_DUPLICATES = 20  # attempts after somebody else inserted the same key first
+
+
+class Database:
+    """One database, opened for writing or only for reading. Threads may share it."""
+
+    def __init__(self, location: Location, *, writable: bool) -> None:
+        self.location = location
+        self.dialect = location.dialect
+        self._sa = load()
+        self._writable = writable
+        self._connected = False
+        if self.dialect == SQLITE:
+            self.engine = self._sa.create_engine("sqlite://", creator=self._connect_sqlite, poolclass=self._sa.pool.QueuePool)
+            self._sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            load("psycopg")
+            self.engine = self._sa.create_engine("postgresql+psycopg://", creator=self._connect_postgresql)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @property
+    def clock(self) -> Any:
+        """The database's time as a SQL expression, seconds since the epoch."""
+        return self._sa.literal_column(_CLOCK[self.dialect], self._sa.Double)
+
+    def time(self, connection: Any) -> float:
+        """The database's time now."""
+        return float(connection.execute(self._sa.select(self.clock)).scalar_one())
+
+    def read(self, work: Callable[[Any], Result]) -> Result:
+        """``work(connection)`` on one consistent state of the database."""
+        if self.dialect == SQLITE and not self._writable:
+            return self._read_file(work)
+        return self._persist(lambda: self._read_once(work))
+
+    def write(self, work: Callable[[Any, float], Result], key: str | None = None,
+              recall: Callable[[Any], Result] | None = None) -> Result:
+        """Run ``work(connection, now)`` in one transaction, again whenever the database asks for it.
+
+        ``key`` names the transaction: when one of that name was committed before, ``recall(connection)`` gives the answer
+        instead. On PostgreSQL each transaction has a name, so that one whose commit was not answered is recognised.
+        """
+        name = key or str(uuid.uuid4())
+        unanswered: list[Result] = []
+
+        def attempt() -> Result:
+            with self.engine.connect() as connection, connection.begin() as transaction:
+                now = self._begin(connection, name, named=key is not None)
+                if now is None:
+                    return unanswered[0] if unanswered else recall(connection) if recall else None  # type: ignore[return-value]
+                result = work(connection, now)
+                unanswered[:] = [result]
+                transaction.commit()
+                return result
+
+        return self._persist(attempt)
+
+    def change_schema(self, work: Callable[[Any, float], Result]) -> Result:
+        """``work(connection, now)`` while nobody else changes the schema, whether there are tables yet or not."""
+
+        def attempt() -> Result:
+            with self.engine.connect() as connection, connection.begin():
+                if self.dialect != SQLITE:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+                return work(connection, self.time(connection))
+
+        return self._persist(attempt)
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    def _begin(self, connection: Any, name: str, named: bool) -> float | None:
+        """The time, or None when the transaction of this name is already committed."""
+        if self.dialect == SQLITE and not named:
+            return time.time()
+        statement = self._sa.text(
+            f"INSERT INTO commits (key, at) VALUES (:key, {_CLOCK[self.dialect]}) ON CONFLICT DO NOTHING RETURNING at")
+        return connection.execute(statement, {"key": name}).scalar_one_or_none()
+
+    def _persist(self, attempt: Callable[[], Result]) -> Result:
+        started, duplicates, delay = time.monotonic(), 0, 0.002
+        while True:
+            try:
+                result = attempt()
+                self._connected = True
+                return result
+            except self._sa.exc.DBAPIError as error:
+                patience = PATIENCE if self.dialect == SQLITE or getattr(error.orig, "sqlstate", None) else PATIENCE_FOR_SERVER
+                if not self._connected:
+                    patience = min(patience, PATIENCE_FOR_SERVER / 2)
+                if errors.is_duplicate(error) and duplicates < _DUPLICATES:
+                    duplicates += 1
+                elif not errors.is_transient(error):
+                    raise errors.unavailable(self.location.shown, error) from error
+                elif time.monotonic() - started > patience:
+                    raise errors.unavailable(
+                        self.location.shown, error, f"it did not answer for {patience:.0f} s; look for a process that "
+                        "holds it (a paused controller, a backup), then run again") from error
+            time.sleep(delay * (0.5 + random.random()))  # noqa: S311 - spreads competitors, guards nothing
+            delay = min(delay * 2, 0.5)
+
+    def _read_once(self, work: Callable[[Any], Result]) -> Result:
+        with self.engine.connect() as connection:
+            if self.dialect != SQLITE:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.execution_options(photon_read=True).begin():
+                return work(connection)
+
+    def _read_file(self, work: Callable[[Any], Result]) -> Result:
+        """Read a SQLite file without leaving any file beside it.
+
+        Reading a write-ahead database makes its helper files where there are none. While there is no log the file is
+        complete and can be read as an unchanging one; whether it stayed so is looked up afterwards.
+        """
+        for _ in range(100):
+            before = self._file_state()
+            if before is None:
+                break
+            try:
+                result = self._read_once(work)
+            except self._sa.exc.DBAPIError as error:
+                if self._file_state() == before:  # else it was caught in a change: once more
+                    raise errors.unavailable(self.location.shown, error) from error
+                continue
+            finally:
+                self.engine.dispose()
+            if self._file_state() == before:
+                return result
+        return self._persist(lambda: self._read_once(work))
+
+    def _file_state(self) -> tuple[int, int, int] | None:
+        """What changes when the file does; None while a log lies beside it."""
+        if os.path.exists(f"{self.location.target}-wal"):
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(self.location.target)
+            return status.st_ino, status.st_size, status.st_mtime_ns
+        return 0, 0, 0
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def _connect_sqlite(self) -> sqlite3.Connection:
+        path = self.location.target
+        options: dict[str, Any] = {"uri": True, "timeout": 60.0, "isolation_level": None, "check_same_thread": False}
+        if not self._writable:
+            immutable = "" if self._file_state() is None else "&immutable=1"
+            return sqlite3.connect(f"file:{quote(path)}?mode=ro{immutable}", **options)
+        _create_file(path)
+        connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", **options)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cache_size=-32768")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_postgresql(self) -> Any:
+        psycopg = load("psycopg")
+        # A controller that is paused inside a transaction must not hold its rows for ever.
+        settings = "-c idle_in_transaction_session_timeout=60000"
+        defaults = {"application_name": "photon-cloudstore", "connect_timeout": "10", "keepalives_idle": "10",
+                    "keepalives_interval": "5", "keepalives_count": "3"}
+        if self._writable:
+            defaults["target_session_attrs"] = "read-write"
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(self.location.target)
+        except psycopg.ProgrammingError as error:
+            raise errors.unavailable(self.location.shown, error, "correct photon_cloudstore_url") from error
+        options = f"{settings} {given.get('options', '')}".strip()
+        return psycopg.connect(**{**defaults, **given, "options": options})
+
+
+def _begin_sqlite(connection: Any) -> None:
+    reading = connection.get_execution_options().get("photon_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _create_file(path: str) -> None:
+    """Make the database's file, readable by its owner alone, and its folder where only that is missing."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return
+        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} is no file: name a file")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise errors.unavailable(path, error) from error
+    folder = os.path.dirname(path)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise errors.unavailable(path, error, f"make its folder first: mkdir -p {folder}") from error
+
+

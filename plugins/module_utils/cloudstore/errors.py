@@ -1,0 +1,41 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database's error means: try again, or tell the user."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..model.errors import PhotonError
+
+# serialization failure, deadlock, lock not available, idle in transaction, server going down or starting up, too many
+# connections
+_TRY_AGAIN = frozenset(("40001", "40P01", "55P03", "25P03", "57P01", "57P02", "57P03", "53300", "25006"))
+_CONNECTION = ("08",)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same transaction can succeed a moment later (``error``: SQLAlchemy's DBAPIError)."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BUSY
+    state = getattr(cause, "sqlstate", None)
+    if state is None:  # libpq's own errors have none: the connection failed or was cut
+        return type(cause).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown")
+    return state in _TRY_AGAIN or state.startswith(_CONNECTION)
+
+
+def is_duplicate(error: Exception) -> bool:
+    """Whether another transaction inserted the same key first."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.IntegrityError):
+        return cause.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+    return getattr(cause, "sqlstate", None) == "23505"
+
+
+def unavailable(shown: str, error: object, hint: str = "check that it runs and that this user may open it") -> PhotonError:
+    """CloudStoreUnavailable with the database's own words in one line."""
+    words = " ".join(str(getattr(error, "orig", None) or error).split())
+    return PhotonError("CloudStoreUnavailable", f"the CloudStore {shown} cannot be used ({words}): {hint}")

@@ -1,0 +1,27 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that imports SQLAlchemy and the PostgreSQL driver, late: who opens no store does not pay for them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+from ..model.errors import PhotonError
+
+_WANTED = {"sqlalchemy": "SQLAlchemy", "psycopg": "psycopg[binary]"}
+
+
+def load(name: str = "sqlalchemy") -> ModuleType:
+    """The module ``sqlalchemy`` or ``psycopg``. Raises MissingLibrary with the pip line for this interpreter."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = _WANTED[name.partition(".")[0]]
+        raise PhotonError(
+            "MissingLibrary",
+            f"the CloudStore needs {package}, which {sys.executable} cannot import ({error}): run "
+            f"'{sys.executable} -m pip install \"{package}\"', or set ansible_python_interpreter to a Python that has it",
+            {"library": package, "interpreter": sys.executable}) from error

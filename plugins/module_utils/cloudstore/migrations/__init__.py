@@ -1,0 +1,18 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema's version and the way from each version to the next.
+
+A new version is a module beside this one with ``upgrade(connection)``, imported here by name (a module run by Ansible
+carries only what is imported so), and an entry in UPGRADES; tables.py always describes the newest version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+VERSION = 1
+
+# {version: function that makes it from the version before}
+UPGRADES: dict[int, Callable[[Any], None]] = {}

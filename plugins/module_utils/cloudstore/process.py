@@ -1,0 +1,50 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who holds a lease: this process, named so that another one on the same machine can tell whether it still lives."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+
+
+def own() -> str:
+    """``boot id/pid namespace/pid/start time`` of this process."""
+    return f"{_here()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def is_dead(process: str) -> bool:
+    """Whether that process has certainly ended: only answered for one of the same boot and pid namespace."""
+    here, pid, started = (process.rsplit("/", 2) + ["", ""])[:3]
+    return here == _here() and pid.isdigit() and _started(int(pid)) != started
+
+
+def describe() -> str:
+    """``user@machine`` for people."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _here() -> str:
+    boot = namespace = "unknown"
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return f"{boot}/{namespace}"
+
+
+def _started(pid: int) -> str:
+    """Start time of a process in ticks since boot; empty for one that has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]
