@@ -39,7 +39,6 @@ TABLE: dict[str, tuple[str, str]] = {
     "HostNotConnected": ("InvalidHostState", "the host must be connected and out of maintenance mode"),
     "HostNotReachable": ("InvalidHostState", "the host must be connected and out of maintenance mode"),
     "HostCommunication": ("InvalidHostState", "vCenter cannot reach the host"),
-    "HostInMaintenance": ("InvalidHostState", "take the host out of maintenance mode"),
     "InvalidState": ("StateError", "the object's state does not allow it now: run again when it does"),
     "TaskInProgress": ("ConcurrentTask", "another task works on the object: run again when it has ended"),
     "ConcurrentAccess": ("ConcurrentTask", "somebody else changed the object in between: run again"),

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job runner by itself: budgets, batches, followers, partial failure. Jobs here answer at once; those that start
+tasks in vSphere are tested against the lab."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import Budgets, Job, run_jobs
+
+
+class Gauge:
+    """How many calls are under way, per name and in all, and the most there ever were."""
+
+    def __init__(self):
+        self.lock, self.now, self.most = threading.Lock(), {}, {}
+
+    def call(self, *names, result=None, fail=None):
+        def submit(_session):
+            with self.lock:
+                for name in ("all", *names):
+                    self.now[name] = self.now.get(name, 0) + 1
+                    self.most[name] = max(self.most.get(name, 0), self.now[name])
+            time.sleep(0.005)
+            with self.lock:
+                for name in ("all", *names):
+                    self.now[name] -= 1
+            if fail:
+                raise fail
+            return result
+
+        return submit
+
+
+def test_results_and_partial_failure():
+    gauge, error = Gauge(), PhotonError("NameTaken", "b is there")
+    jobs = [Job("a", "a", gauge.call(result=1)), Job("b", "b", gauge.call(fail=error)),
+            Job("c", "c", gauge.call(result=3))]
+    assert {job.key: outcome for job, outcome in run_jobs(None, jobs)} == {"a": 1, "b": error, "c": 3}
+
+
+def test_budgets_hold():
+    gauge = Gauge()
+    jobs = [Job(n, "j", gauge.call(f"host{n % 3}", f"ds{n % 2}"), host=f"h{n % 3}", host_units=4, datastore=f"d{n % 2}")
+            for n in range(40)]
+    done = list(run_jobs(None, jobs, Budgets(per_host=8, per_datastore=2, threads=16)))
+    assert len(done) == 40
+    assert max(gauge.most[name] for name in ("host0", "host1", "host2")) <= 2  # 8 units, 4 each
+    assert max(gauge.most[name] for name in ("ds0", "ds1")) <= 2
+
+
+def test_overall_budget_and_threads():
+    gauge = Gauge()
+    list(run_jobs(None, [Job(n, "j", gauge.call()) for n in range(30)], Budgets(overall=3, threads=16)))
+    assert gauge.most["all"] <= 3
+
+
+def test_a_full_host_does_not_hold_up_the_others():
+    order = []
+    jobs = [Job(n, "j", lambda _s, n=n: order.append(n), host="a" if n < 10 else "b", host_units=16) for n in range(11)]
+    list(run_jobs(None, jobs, Budgets(threads=2)))
+    assert order.index(10) < 9
+
+
+def test_job_larger_than_any_budget():
+    ((_job, outcome),) = run_jobs(None, [Job("a", "a", lambda _s: 1, host="h", host_units=99)])
+    assert outcome.code == "InternalError"
+
+
+def test_before_batch_bounds_what_goes_out():
+    gone_out, checks = [], []
+
+    def check():
+        checks.append(len(gone_out))
+        if len(checks) > 2:
+            raise PhotonError("LeaseLost", "another controller took over")
+
+    jobs = [Job(n, "j", lambda _s, n=n: gone_out.append(n)) for n in range(30)]
+    with pytest.raises(PhotonError, match="took over"):
+        list(run_jobs(None, jobs, Budgets(batch=4), check))
+    assert len(checks) == 3
+    assert len(gone_out) <= 8
+
+
+def test_followers_are_run_and_reported():
+    seen = []
+    first = Job("a", "first", lambda _s: "vm-1", then=lambda moid: Job("a", "second", lambda _s: seen.append(moid)))
+    assert [job.what for job, _outcome in run_jobs(None, [first])] == ["first", "second"]
+    assert seen == ["vm-1"]
+
+
+def test_no_follower_after_a_failure():
+    def fail(_session):
+        raise PhotonError("NameTaken", "no")
+
+    first = Job("a", "first", fail, then=lambda moid: Job("a", "second", lambda _s: None))
+    assert [job.what for job, _outcome in run_jobs(None, [first])] == ["first"]
+
+
+def test_fault_that_means_done():
+    def fail(_session):
+        raise PhotonError("InvalidVmState", "is on", {"fault": "InvalidPowerState"})
+
+    ((_job, outcome),) = run_jobs(None, [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState"}))])
+    assert outcome is None
