@@ -11,6 +11,7 @@ from __future__ import annotations
 from .faults import is_unknown
 from .folders import ensure_folders, remove_folder
 from .guestinfo import extra_config as guest_extra_config
+from .hosts import enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
 from .images import (
     Template,
@@ -68,6 +69,8 @@ __all__ = [
     "delete_template",
     "destroy",
     "ensure_folders",
+    "enter_maintenance",
+    "exit_maintenance",
     "find_template",
     "guest_extra_config",
     "import_image",

@@ -12,7 +12,7 @@ from typing import Any
 from ..model.errors import PhotonError
 from . import api, guestinfo, retrieve
 from .jobs import Job
-from .rows import DatastoreRow, DiskRow, HostRow, NetworkRow
+from .rows import DatastoreRow, HostRow, NetworkRow
 from .session import Session
 
 _CONTROLLERS = {"pvscsi": "ParaVirtualSCSIController", "lsilogic": "VirtualLsiLogicController",
@@ -138,12 +138,12 @@ def destroy(moid: str, name: str, uuid: str, key: Any = None, **options: Any) ->
 
 def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = None, memory: int | None = None,
                 extra_config: Mapping[str, str] | None = None, add_nics: list[NicSpec] | None = None,
-                remove_devices: list[int] | None = None, grow_disks: list[tuple[DiskRow, int]] | None = None,
+                remove_devices: list[int] | None = None, extend_disks: Mapping[int, int] | None = None,
                 new_name: str | None = None, uuid: str | None = None, change_version: str | None = None,
                 **options: Any) -> Job:
     """Change only what is given. An extraConfig value of ``""`` removes its key; ``remove_devices`` are device keys.
 
-    ``grow_disks``: disks as read from the inventory, with their new size in bytes (a child disk cannot grow).
+    ``extend_disks``: ``{device key: new size in bytes}`` (a child disk cannot grow); the disks are read once more for it.
 
     With ``change_version`` a real endpoint refuses the change (ConcurrentTask) when somebody changed the VM in between.
     """
@@ -159,13 +159,17 @@ def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = No
     changes = [operation(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(add_nics or [])]
     changes += [operation(operation="remove", device=vim.vm.device.VirtualDevice(key=each))
                 for each in remove_devices or []]
-    changes += [operation(operation="edit", device=_existing(row, capacity)) for row, capacity in grow_disks or []]
-    if changes:
-        config.deviceChange = changes
     what = f"reconfigure VM {name}"
+
+    def submit(session: Session) -> Any:
+        edits = [operation(operation="edit", device=device)
+                 for device in _extended(session, moid, name, extend_disks or {})]
+        if changes or edits:
+            config.deviceChange = changes + edits
+        return session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config)
+
     options = {"operation": "reconfigure"} | options
-    return Job(key=key if key is not None else moid, what=what, submit=lambda session: session.call(
-        what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config), **options)
+    return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
 
 
 def create_spec(spec: VmSpec) -> Any:
@@ -237,10 +241,22 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
                                      backing=backing)
 
 
-def _existing(row: DiskRow, capacity: int) -> Any:
+def _extended(session: Session, moid: str, name: str, sizes: Mapping[int, int]) -> list[Any]:
+    """These disks of a VM with their new sizes; an edit must name controller, unit and backing as they are."""
+    if not sizes:
+        return []
+    rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["config.hardware.device"])
+    devices = rows[0][2].get("config.hardware.device", []) if rows else []
+    found = {int(retrieve.text(each, "key")): each for each in devices if retrieve.type_of(each) == "VirtualDisk"}
+    if missing := sorted(set(sizes) - set(found)):
+        raise PhotonError("DiskNotFound", f"VM {name} has no disk with the device key {missing[0]}: run again to see the "
+                          "present state")
     disk = api.load().vim.vm.device.VirtualDisk
-    return disk(key=row.key, controllerKey=row.controller_key, unitNumber=row.unit, capacityInKB=capacity >> 10,
-                backing=disk.FlatVer2BackingInfo(fileName=row.path, diskMode="persistent"))
+    return [disk(key=key, controllerKey=int(retrieve.text(found[key], "controllerKey")),
+                 unitNumber=int(retrieve.text(found[key], "unitNumber")), capacityInKB=size >> 10,
+                 backing=disk.FlatVer2BackingInfo(fileName=retrieve.text(found[key], "backing/fileName"),
+                                                  diskMode=retrieve.text(found[key], "backing/diskMode", "persistent")))
+            for key, size in sizes.items()]
 
 
 def _nic(nic: NicSpec, key: int) -> Any:
