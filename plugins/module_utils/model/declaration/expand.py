@@ -62,7 +62,7 @@ def duplicates(checker: Checker, kind: str, entities: list[Item]) -> None:
         name, path = entity["name"], entity["path"]
         if name is None or path in told:
             continue
-        identity = (*(entity[key] for key in scopes), name)
+        identity = (*(entity.get(key) for key in scopes), name)
         if identity in seen:
             told.add(path)
             checker.add(f"{path}.name", f"{name!r} is already declared at {seen[identity]}", "NameTaken")

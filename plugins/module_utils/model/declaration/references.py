@@ -161,7 +161,8 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
             _check_superset(checker, tenant, project, limits)
             for key, (amount, _unit) in project["quota"].items():
                 given[key] += amount
-        elif limits and (tenant["name"], project["name"]) not in known.projects:
+        elif (limits and (tenant["name"], project["name"]) not in known.projects
+              and not any(m.path.startswith(f"{project['path']}.quota") for m in checker.mistakes)):
             checker.add(f"{project['path']}.quota", f"missing: tenant {tenant['name']} has limits, so give its project "
                         "quota_percent, or a quota with the same keys", "InvalidResourceTicketSubdivide")
     for key, (limit, unit) in limits.items():

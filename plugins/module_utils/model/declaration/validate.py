@@ -19,6 +19,7 @@ Item = dict[str, Any]
 _NESTED = {"tenant": ("projects",), "project": ("images", "vms")}
 _LISTED = {"endpoint": "photon_endpoints", "zone": "photon_zones", "host": "photon_hosts",
            "datastore": "photon_datastores", "flavor": "photon_flavors", "image": "photon_images"}
+_SCOPE = {"project": {"tenant": ""}, "image": {"tenant": "", "project": ""}, "vm": {"tenant": "", "project": ""}}
 _SHOWN = 50  # mistakes in the message; data has all of them
 
 
@@ -73,8 +74,7 @@ def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration
     for kind, variable in _LISTED.items():
         items = getattr(declaration, f"{kind}s")
         for item in values[variable] or []:
-            scope = {"tenant": "", "project": ""} if kind == "image" else {}
-            items.extend(expand.items(checker, kind, item, scope))
+            items.extend(expand.items(checker, kind, item, _SCOPE.get(kind, {})))
     for tenant in values["photon_tenants"] or []:
         _flatten_tenant(checker, declaration, tenant)
     for kind in ITEMS:
@@ -100,7 +100,7 @@ def check_items(kind: str, items: Iterable[Mapping[str, Any]], *, root: str = ""
         path = f"{root or kind + 's'}[{index}]"
         normal = checker.mapping(schema, item, path)
         normal["path"] = path
-        expanded += expand.items(checker, kind, normal, dict(scope or {}))
+        expanded += expand.items(checker, kind, normal, {**_SCOPE.get(kind, {}), **(scope or {})})
     expand.duplicates(checker, kind, expanded)
     for item in expanded:
         if kind == "project":

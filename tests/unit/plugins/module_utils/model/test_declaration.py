@@ -1,0 +1,436 @@
+"""The declared tree: its normal form, and every mistake with its key path."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.photon.platform.plugins.module_utils.model import declaration as declared
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Known, check_items, validate
+from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import HTTP_STATUS, PhotonError
+
+GB = 1 << 30
+SITE = r"""
+photon_site: lab
+photon_endpoints: [{name: vc1, kind: vcenter, address: vc1.example.org, credential: vc1}]
+photon_zones: [{name: a}, {name: b}]
+photon_hosts: [{name: "esx[01:04]", endpoint: vc1, zone: a, usage_tags: [CLOUD]}]
+photon_images: [{name: debian-13, file: debian-13.ova, replication: EAGER}]
+photon_flavors:
+  - {name: fast, kind: ephemeral, cost: {ephemeral-disk.cost: 2.5, storage.shared_vmfs: 1}}
+photon_tenants:
+  - name: acme
+    quota: {vm.count: 100, vm.cpu: 200, vm.memory: 400 GB, ephemeral-disk.capacity: 4000 GB}
+    security_groups: ['photon\acme-admins']
+    projects:
+      - name: web
+        quota_percent: 50
+        vms:
+          - {name: "web-[01:20]", flavor: core-100, image: debian-13, boot_disk_flavor: fast, spread_over: zone,
+             state: started, disks: [{name: data, flavor: core-100, capacity: 40}]}
+"""
+
+
+@pytest.fixture
+def tree() -> dict[str, Any]:
+    return yaml.safe_load(SITE)
+
+
+def web(tree: dict[str, Any]) -> dict[str, Any]:
+    return tree["photon_tenants"][0]["projects"][0]
+
+
+def vm(tree: dict[str, Any]) -> dict[str, Any]:
+    return web(tree)["vms"][0]
+
+
+VM = "photon_tenants[0].projects[0].vms[0]"
+
+
+def mistakes(tree: dict[str, Any], known: Known | None = None) -> dict[str, tuple[str, str]]:
+    """{path: (code, message)} of what validate refuses."""
+    with pytest.raises(PhotonError) as caught:
+        validate(tree, known)
+    assert caught.value.code == "SpecInvalid"
+    rows = caught.value.data["mistakes"]
+    assert all(row["code"] in HTTP_STATUS for row in rows)
+    assert all(row["path"] in caught.value.message for row in rows)
+    return {row["path"]: (row["code"], row["message"]) for row in rows}
+
+
+def test_normal_form(tree: dict[str, Any]) -> None:
+    site = validate(tree)
+    assert (site.site, site.managed_by) == ("lab", "inventory:lab")
+    assert [host["name"] for host in site.hosts] == ["esx01", "esx02", "esx03", "esx04"]
+    assert [v["name"] for v in site.vms] == [f"web-{n:02d}" for n in range(1, 21)]
+    first = site.vms[0]
+    assert (first["tenant"], first["project"], first["path"], first["state"]) == ("acme", "web", VM, "started")
+    assert first["disks"] == [{"name": "data", "flavor": "core-100", "capacity": 40 * GB}]
+    assert first["spread_group"] == "web-*"
+    assert first["tags"] == []
+    assert site.tenants[0]["quota"]["vm.memory"] == (400 * GB, "GB")
+    assert "projects" not in site.tenants[0]
+    project = site.projects[0]
+    assert (project["tenant"], project["quota_percent"], project["quota"]) == ("acme", 50, None)
+    assert site.flavors[0]["kind"] == "ephemeral-disk"
+    assert site.flavors[0]["cost"] == {"ephemeral-disk.cost": (2500, "COST"), "storage.SHARED_VMFS": (1, "COUNT")}
+    image = site.images[0]
+    assert (image["tenant"], image["project"], image["file_type"]) == ("", "", "OVA")
+    assert site.endpoints[0]["tls"] == {"verify": True, "ca_file": None, "thumbprint": None}
+    assert site.settings == {"prune": "report", "max_deletes": 10, "placement_policy": "spread", "atomic": False,
+                             "diff_limit": 50, "act_as": None}
+    assert site.warnings == []
+
+
+def test_validation_changes_nothing_of_what_it_is_given(tree: dict[str, Any]) -> None:
+    before = copy.deepcopy(tree)
+    validate(tree)
+    assert tree == before
+
+
+def test_an_empty_site() -> None:
+    site = validate({})
+    assert (site.site, site.vms, site.security_groups, site.image_datastores) == ("site", [], None, None)
+
+
+@pytest.mark.parametrize(("key", "hint"), [("photon_tennants", "photon_tenants"), ("photon_host", "photon_hosts")])
+def test_unknown_variable(key: str, hint: str) -> None:
+    assert mistakes({key: []})[key] == ("SpecInvalid", f"unknown key: did you mean {hint!r}?")
+
+
+@pytest.mark.parametrize(("key", "hint"), [
+    ("flavour", "flavor"), ("boot_disk_flavour", "boot_disk_flavor"), ("networks", "port_groups"), ("Zone", "zone"),
+    ("template", "image"), ("antiaffinity", "anti_affinity")])
+def test_unknown_key_of_a_vm(tree: dict[str, Any], key: str, hint: str) -> None:
+    vm(tree)[key] = "x"
+    assert mistakes(tree) == {f"{VM}.{key}": ("SpecInvalid", f"unknown key: did you mean {hint!r}?")}
+
+
+def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
+    vm(tree)["qqqqqq"] = 1
+    assert mistakes(tree)[f"{VM}.qqqqqq"][1] == "unknown key"
+
+
+@pytest.mark.parametrize(("change", "path", "code"), [
+    ({"name": 7}, "name", "InvalidEntity"), ({"name": "7up"}, "name", "InvalidEntity"),
+    ({"name": "web-[9:1]"}, "name", "SpecInvalid"), ({"name": "a" * 64}, "name", "InvalidEntity"),
+    ({"flavor": ["core-100"]}, "flavor", "InvalidEntity"), ({"flavor": "core-999"}, "flavor", "FlavorNotFound"),
+    ({"flavor": None}, "flavor", "SpecInvalid"), ({"image": None}, "image", "SpecInvalid"),
+    ({"image": "debian-12"}, "image", "ImageNotFound"), ({"zone": "c"}, "zone", "AvailabilityZoneNotFound"),
+    ({"boot_disk_flavor": None}, "boot_disk_flavor", "InvalidEntity"),
+    ({"boot_disk_flavor": "core-10"}, "boot_disk_flavor", "FlavorNotFound"),
+    ({"state": "running"}, "state", "SpecInvalid"), ({"spread_over": "zones"}, "spread_over", "SpecInvalid"),
+    ({"max_skew": 0}, "max_skew", "SpecInvalid"), ({"max_skew": "x"}, "max_skew", "SpecInvalid"),
+    ({"max_skew": 1, "spread_over": None}, "max_skew", "SpecInvalid"), ({"force": "maybe"}, "force", "SpecInvalid"),
+    ({"tags": "web"}, "tags", "SpecInvalid"), ({"tags": ["web", "web"]}, "tags[1]", "SpecInvalid"),
+    ({"tags": [1]}, "tags[0]", "SpecInvalid"), ({"metadata": "x"}, "metadata", "SpecInvalid"),
+    ({"metadata": {"user-data": "x"}}, "metadata.user-data", "SpecInvalid"),
+    ({"metadata": {"meta_data": "x"}}, "metadata.meta_data", "SpecInvalid"),
+    ({"metadata": {"environment": {"A": []}}}, "metadata.environment.A", "SpecInvalid"),
+    ({"disks": {"name": "x"}}, "disks", "SpecInvalid"), ({"disks": ["x"]}, "disks[0]", "SpecInvalid"),
+    ({"disks": [{"name": "d", "flavor": "core-100"}]}, "disks[0].capacity", "SpecInvalid"),
+    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 0}]}, "disks[0].capacity", "SpecInvalid"),
+    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": "4 COUNT"}]}, "disks[0].capacity", "SpecInvalid"),
+    ({"disks": [{"name": "d", "flavor": "core-1", "capacity": 4}]}, "disks[0].flavor", "FlavorNotFound"),
+    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 4}] * 2}, "disks[1].name", "SpecInvalid"),
+    ({"anti_affinity": [{"name": "g", "level": "city"}]}, "anti_affinity[0].level", "SpecInvalid"),
+    ({"affinity": [{"name": "g"}], "anti_affinity": [{"name": "g"}]}, "anti_affinity", "UnfullfillableAffinities"),
+])
+def test_one_mistake_in_a_vm(tree: dict[str, Any], change: dict[str, Any], path: str, code: str) -> None:
+    vm(tree).update(change)
+    found = mistakes(tree)
+    assert list(found) == [f"{VM}.{path}"]
+    assert found[f"{VM}.{path}"][0] == code
+
+
+def test_all_mistakes_at_once(tree: dict[str, Any]) -> None:
+    vm(tree)["flavor"] = "core-1000"
+    vm(tree)["colour"] = "red"
+    web(tree)["quota_percent"] = 101
+    tree["photon_hosts"][0]["zone"] = "z"
+    tree["photon_tenants"][0]["quota"]["vm.count"] = "4 GB"
+    found = mistakes(tree)
+    assert set(found) == {f"{VM}.flavor", f"{VM}.colour", "photon_tenants[0].projects[0].quota_percent",
+                          "photon_hosts[0].zone", "photon_tenants[0].quota.vm.count"}
+    assert "did you mean 'core-100'?" in found[f"{VM}.flavor"][1]
+
+
+@pytest.mark.parametrize(("variable", "item", "path", "code"), [
+    ("photon_endpoints", {"name": "v", "kind": "xen", "address": "x"}, "kind", "SpecInvalid"),
+    ("photon_endpoints", {"name": "v"}, "address", "SpecInvalid"),
+    ("photon_endpoints", {"name": "v", "address": "x", "port": 0}, "port", "SpecInvalid"),
+    ("photon_endpoints", {"name": "v", "address": "x", "tls": {"verfy": True}}, "tls.verfy", "SpecInvalid"),
+    ("photon_hosts", {"name": "h"}, "endpoint", "SpecInvalid"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc9"}, "endpoint", "EndpointNotFound"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc1", "zone": "q"}, "zone", "AvailabilityZoneNotFound"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": []}, "usage_tags", "SpecInvalid"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": ["cloud"]}, "usage_tags", "SpecInvalid"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc1", "cpu_overcommit": 0}, "cpu_overcommit", "SpecInvalid"),
+    ("photon_hosts", {"name": "h[1:3]", "endpoint": "vc1", "address": "h[1:2].lab"}, "address", "SpecInvalid"),
+    ("photon_hosts", {"name": "h", "endpoint": "vc1", "address": "esx01"}, "address", "DuplicateHost"),
+    ("photon_hosts", {"name": "esx03", "endpoint": "vc1"}, "name", "NameTaken"),
+    ("photon_datastores", {"name": "ds", "endpoint": "x"}, "endpoint", "EndpointNotFound"),
+    ("photon_zones", {"name": "a"}, "name", "NameTaken"),
+    ("photon_zones", {"name": "c", "dedicated_tenants": ["acmee"]}, "dedicated_tenants[0]", "TenantNotFound"),
+    ("photon_flavors", {"name": "x", "kind": "disk", "cost": {"a": 1}}, "kind", "InvalidEntity"),
+    ("photon_flavors", {"name": "x", "kind": "vm"}, "cost", "InvalidFlavorSpecification"),
+    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {}}, "cost", "InvalidFlavorSpecification"),
+    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {"vm.cpu": 1}}, "cost", "InvalidFlavorSpecification"),
+    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {"vm.cpu": "1 GB", "vm.memory": "1 GB"}}, "cost.vm.cpu",
+     "InvalidFlavorSpecification"),
+    ("photon_flavors", {"name": "fast", "kind": "ephemeral-disk", "cost": {"a": 1}}, "name", "NameTaken"),
+    ("photon_images", {"name": "i", "file": "i.qcow2", "replication": "EAGER"}, "file", "UnsupportedImageFileType"),
+    ("photon_images", {"name": "i", "file": "i.ova"}, "replication", "InvalidImageReplicationType"),
+    ("photon_images", {"name": "i", "file": "i.ova", "replication": "LAZY"}, "replication",
+     "InvalidImageReplicationType"),
+    ("photon_images", {"name": "i", "replication": "EAGER"}, "file", "ImageUploadError"),
+    ("photon_images", {"name": "debian-13", "file": "i.ova", "replication": "EAGER"}, "name", "NameTaken"),
+    ("photon_tenants", {"name": "acme"}, "name", "NameTaken"),
+    ("photon_tenants", {"name": "b", "security_groups": ["x"]}, "security_groups[0]", "InvalidSecurityGroupFormat"),
+    ("photon_tenants", {"name": "b", "security_groups": "x"}, "security_groups", "InvalidSecurityGroupFormat"),
+    ("photon_tenants", {"name": "b", "quota": []}, "quota", "SpecInvalid"),
+    ("photon_tenants", {"name": "b", "quota": {"vm.memory": 4}}, "quota.vm.memory", "SpecInvalid"),
+])
+def test_one_mistake_in_an_item(
+        tree: dict[str, Any], variable: str, item: dict[str, Any], path: str, code: str) -> None:
+    rows = tree.setdefault(variable, [])
+    rows.append(item)
+    found = mistakes(tree)
+    assert list(found) == [f"{variable}[{len(rows) - 1}].{path}"]
+    assert found[f"{variable}[{len(rows) - 1}].{path}"][0] == code
+
+
+@pytest.mark.parametrize(("variable", "value"), [
+    ("photon_tenants", {"name": "acme"}), ("photon_tenants", "acme"), ("photon_prune", "yes"),
+    ("photon_max_deletes", -1),
+    ("photon_site", "1"), ("photon_placement_policy", "random"), ("photon_act_as", "bob"), ("photon_atomic", 3)])
+def test_wrong_variables(variable: str, value: object) -> None:
+    assert variable in mistakes({variable: value})
+
+
+def test_a_tree_that_is_no_mapping() -> None:
+    with pytest.raises(PhotonError, match="no mapping"):
+        validate([1])  # type: ignore[arg-type]
+
+
+def test_duplicates_after_ranges(tree: dict[str, Any]) -> None:
+    web(tree)["vms"].append({**vm(tree), "name": "web-[20:21]"})
+    found = mistakes(tree)
+    path = "photon_tenants[0].projects[0].vms[1].name"
+    assert found == {path: ("NameTaken", f"'web-20' is already declared at {VM}")}
+
+
+def test_a_range_that_repeats_itself(tree: dict[str, Any]) -> None:
+    vm(tree)["name"] = "web-[1:11][1:11]"
+    assert mistakes(tree)[f"{VM}.name"][0] == "NameTaken"
+
+
+def test_equal_names_in_two_projects_are_fine(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"].append({**copy.deepcopy(web(tree)), "name": "db"})
+    assert len(validate(tree).vms) == 40
+
+
+def test_flavors_share_a_name_across_kinds(tree: dict[str, Any]) -> None:
+    tree["photon_flavors"].append({"name": "fast", "kind": "persistent-disk", "cost": {"persistent-disk.cost": 1}})
+    assert len(validate(tree).flavors) == 2
+
+
+def test_ranges_in_step(tree: dict[str, Any]) -> None:
+    tree["photon_endpoints"].append({"name": "esx[11:12]", "kind": "esxi", "address": "10.0.0.[11:12]"})
+    tree["photon_hosts"].append({"name": "edge[11:12]", "endpoint": "esx[11:12]", "zone": "b"})
+    site = validate(tree)
+    assert [(e["name"], e["address"], e["credential"]) for e in site.endpoints[1:]] == [
+        ("esx11", "10.0.0.11", "esx11"), ("esx12", "10.0.0.12", "esx12")]
+    assert [(h["name"], h["endpoint"]) for h in site.hosts[4:]] == [("edge11", "esx11"), ("edge12", "esx12")]
+
+
+def test_quota_or_percent(tree: dict[str, Any]) -> None:
+    web(tree)["quota"] = dict(tree["photon_tenants"][0]["quota"])
+    assert mistakes(tree)["photon_tenants[0].projects[0].quota_percent"][0] == "SpecInvalid"
+
+
+def test_percents_above_a_hundred(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"] += [{"name": "db", "quota_percent": 51}]
+    assert mistakes(tree)["photon_tenants[0].projects"][0] == "QuotaError"
+
+
+def test_limits_above_the_tenants(tree: dict[str, Any]) -> None:
+    quota = {**tree["photon_tenants"][0]["quota"], "vm.count": 51}
+    tree["photon_tenants"][0]["projects"] += [{"name": "db", "quota": {**dict.fromkeys(quota, "0 GB"), "vm.count": 51,
+                                                                       "vm.cpu": 1}}]
+    assert mistakes(tree) == {"photon_tenants[0].quota.vm.count": (
+        "QuotaError", "the projects' limits sum up to 101, the tenant's is 100")}
+
+
+def test_limits_equal_to_the_tenants(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"] += [{"name": "db", "quota_percent": 50}]
+    validate(tree)
+
+
+def test_a_project_limits_every_key_of_its_tenant(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"] += [{"name": "db", "quota": {"vm.count": 1}}]
+    code, message = mistakes(tree)["photon_tenants[0].projects[1].quota"]
+    assert code == "InvalidResourceTicketSubdivide"
+    assert "vm.cpu, vm.memory, ephemeral-disk.capacity" in message
+
+
+def test_a_new_project_without_quota_below_limits(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"] += [{"name": "db"}]
+    assert mistakes(tree)["photon_tenants[0].projects[1].quota"][0] == "InvalidResourceTicketSubdivide"
+    known = Known()
+    known.projects.add(("acme", "db"))
+    validate(tree, known)
+
+
+def test_quota_key_in_two_places(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["quota_exclude"] = ["vm.cpu"]
+    assert "photon_tenants[0].quota_exclude" in mistakes(tree)
+
+
+def test_a_limit_that_nothing_is_charged_for(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"] = [{"name": "acme", "quota": {"vm.memroy": "4 GB"}}]
+    [warning] = validate(tree).warnings
+    assert warning == ("photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy; "
+                       "did you mean 'vm.memory'?")
+
+
+def test_absent_things_need_no_more_than_their_name() -> None:
+    site = validate({
+        "photon_endpoints": [{"name": "vc", "state": "absent"}], "photon_hosts": [{"name": "h", "state": "absent"}],
+        "photon_images": [{"name": "i", "state": "absent"}],
+        "photon_flavors": [{"name": "f", "kind": "vm", "state": "absent"}],
+        "photon_tenants": [{"name": "t", "projects": [{"name": "p", "state": "absent", "vms": [
+            {"name": "v-[1:3]", "state": "absent"}]}]}]})
+    assert [v["state"] for v in site.vms] == ["absent"] * 3
+
+
+def test_nothing_lives_in_what_is_absent(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["state"] = "absent"
+    assert mistakes(tree)["photon_tenants[0].projects[0].state"][0] == "ContainerNotEmpty"
+    tree["photon_tenants"][0]["state"] = "present"
+    web(tree)["state"] = "absent"
+    assert mistakes(tree)[f"{VM}.state"][0] == "ContainerNotEmpty"
+
+
+def test_absent_things_cannot_be_referred_to(tree: dict[str, Any]) -> None:
+    vm(tree)["zone"] = "b"
+    tree["photon_zones"][1]["state"] = "absent"
+    tree["photon_images"][0]["state"] = "absent"
+    assert {path: code for path, (code, _) in mistakes(tree).items()} == {
+        f"{VM}.zone": "AvailabilityZoneNotFound", f"{VM}.image": "ImageNotFound"}
+
+
+def test_zone_of_another_tenant(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"].append({"name": "umbrella"})
+    tree["photon_zones"][1]["dedicated_tenants"] = ["umbrella"]
+    vm(tree)["zone"] = "b"
+    assert mistakes(tree)[f"{VM}.zone"][0] == "UnfullfillableAffinities"
+
+
+def test_a_project_image_is_for_its_project_alone(tree: dict[str, Any]) -> None:
+    web(tree)["images"] = [{"name": "own", "file": "own.vmdk", "replication": "ON_DEMAND"}]
+    vm(tree)["image"] = "own"
+    site = validate(tree)
+    assert [(i["project"], i["file_type"]) for i in site.images] == [("", "OVA"), ("web", "VMDK")]
+    tree["photon_tenants"][0]["projects"].append({"name": "db", "quota_percent": 1, "vms": [{**vm(tree)}]})
+    assert mistakes(tree) == {"photon_tenants[0].projects[1].vms[0].image": (
+        "ImageNotFound", "no image is named 'own'; there are: debian-13")}
+
+
+def test_what_the_cloudstore_knows_can_be_referred_to(tree: dict[str, Any]) -> None:
+    tenant = Document("tenant", "old")
+    project = Document("project", "p", tenant.id)
+    known = Known.of([tenant, project, Document("zone", "z"), Document("endpoint", "vc9"), Document("host", "h"),
+                      Document("flavor", "big", "vm"), Document("image", "all"), Document("image", "own", project.id)])
+    assert known.projects == {("old", "p")}
+    assert known.images == {("", "", "all"), ("old", "p", "own")}
+    vm(tree).update(zone="z", flavor="big", image="all")
+    tree["photon_hosts"][0]["endpoint"] = "vc9"
+    validate(tree, known)
+
+
+def test_6400_vms_of_one_range_make_one_mistake(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["quota"]["vm.count"] = 6400
+    vm(tree).update(name="web-[0001:6400]", flavor="core-101")
+    assert list(mistakes(tree)) == [f"{VM}.flavor"]
+    vm(tree)["flavor"] = "core-100"
+    assert len(validate(tree).vms) == 6400
+
+
+def test_a_long_list_of_mistakes_is_cut_in_the_message_alone() -> None:
+    with pytest.raises(PhotonError) as caught:
+        validate({"photon_zones": [{"name": f"{n}"} for n in range(80)]})
+    assert len(caught.value.data["mistakes"]) == 80
+    assert "80 mistakes" in caught.value.message
+    assert "and 30 more" in caught.value.message
+
+
+def test_secrets_of_the_doors_are_no_part_of_the_plan() -> None:
+    site = validate({"photon_credentials": {"vc1": {"username": "u", "password": "p"}},
+                     "photon_cloudstore_url": "sqlite:////x"})
+    assert not {"credentials", "cloudstore_url"} & set(site.settings)
+
+
+# -- the items of a single-kind module ------------------------------------------------------------------------------
+
+
+def test_module_items_leave_out_what_stays() -> None:
+    item = check_items("vm", [{"name": "web-[1:2]", "state": "stopped"}], scope={"tenant": "acme", "project": "web"})[1]
+    assert (item["name"], item["tenant"], item["path"]) == ("web-2", "acme", "vms[0]")
+    assert (item["flavor"], item["tags"]) == (None, None)
+
+
+def test_module_items_may_be_filled_up() -> None:
+    host = check_items("host", [{"name": "h", "state": "maintenance"}])[0]
+    assert host["usage_tags"] is None
+    assert declared.with_initial("host", host)["usage_tags"] == ["CLOUD"]
+    assert declared.with_initial("host", host, {"usage_tags": ["MGMT"]})["usage_tags"] == ["MGMT"]
+
+
+def test_module_arguments_that_are_none_are_not_given() -> None:
+    assert check_items("zone", [{"name": "a", "dedicated_tenants": None, "state": None}])[0]["state"] == "present"
+
+
+@pytest.mark.parametrize(("kind", "item", "path", "code"), [
+    ("vm", {"name": "9"}, "vms[0].name", "InvalidEntity"), ("vm", {"nam": "a"}, "vms[0].nam", "SpecInvalid"),
+    ("flavor", {"name": "a", "kind": "vm", "cost": {"vm.cpu": 1}}, "flavors[0].cost", "InvalidFlavorSpecification"),
+    ("project", {"name": "a", "quota": {}, "quota_percent": 3}, "projects[0].quota_percent", "SpecInvalid"),
+    ("project", {"name": "a", "vms": []}, "projects[0].vms", "SpecInvalid"),
+    ("tenant", {"name": "a", "projects": []}, "tenants[0].projects", "SpecInvalid"),
+])
+def test_module_items_with_mistakes(kind: str, item: dict[str, Any], path: str, code: str) -> None:
+    with pytest.raises(PhotonError) as caught:
+        check_items(kind, [item])
+    assert code in {row["code"] for row in caught.value.data["mistakes"] if row["path"] == path}
+
+
+def test_module_items_with_the_name_of_their_argument() -> None:
+    with pytest.raises(PhotonError, match=r"requests\[1\]\.name"):
+        check_items("vm", [{"name": "a"}, {"name": "a"}], root="requests")
+
+
+# -- the tables as data ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", declared.ITEMS)
+def test_the_tables_make_argument_specs(kind: str) -> None:
+    spec = declared.argument_spec(declared.ITEMS[kind])
+    table = declared.describe(declared.ITEMS[kind])
+    assert set(spec) == set(table)
+    for key, row in spec.items():
+        assert row["type"] in {"str", "bool", "int", "float", "dict", "list"}, key
+        assert ("elements" in row) == (row["type"] == "list")
+        assert table[key]["description"]
+
+
+def test_every_choice_can_be_chosen() -> None:
+    def walk(schema: dict[str, Any]) -> None:
+        for key, spec in schema.items():
+            if spec.default is not None and spec.choices:
+                assert spec.default in spec.choices, key
+            if spec.options:
+                walk(spec.options)
+    walk(declared.SITE)
