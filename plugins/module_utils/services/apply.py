@@ -74,7 +74,7 @@ class Applier:
             if documents:
                 write(documents)
         if observed:
-            tx.observe(observed)
+            tx.update(observed)
 
     def _fail(self, actions: list[Action], error: PhotonError) -> None:
         if error.code == "LeaseLost" or not actions:

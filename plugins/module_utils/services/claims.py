@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..cloudstore import Step, Task
+from ..cloudstore import Claim, GroupMember, Step, Task
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
@@ -42,8 +42,9 @@ def claim(actions: list[Action], world: World, plan: Plan, context: Context, run
         if not actions:
             return []
         try:
-            context.store.run(lambda tx, actions=actions: _claim_once(tx, actions, world, run), key=f"{run.run_id}/claim/{attempt}")
-            return actions
+            recorded = context.store.run(lambda tx, actions=actions: _claim_once(tx, actions, world),
+                                         key=f"{run.run_id}/claim/{attempt}")
+            return _note(actions, recorded, world)
         except Conflict as conflict:
             actions = _place_again(actions, conflict, world, plan, context)
         except PhotonError as error:
@@ -54,7 +55,14 @@ def claim(actions: list[Action], world: World, plan: Plan, context: Context, run
     return []
 
 
-def _claim_once(tx: Any, actions: list[Action], world: World, run: Any) -> None:
+def _note(actions: list[Action], recorded: list[list[Any]], world: World) -> list[Action]:
+    """The versions that the CloudStore gave the documents, and each action's task."""
+    for action, (version, task_id) in zip(actions, recorded, strict=True):
+        action.document, action.data["task"] = world.put(replace(action.document, version=version)), task_id
+    return actions
+
+
+def _claim_once(tx: Any, actions: list[Action], world: World) -> list[list[Any]]:
     new = [action.document for action in actions if not action.data["again"]]
     again = [action.document for action in actions if action.data["again"]]
     costs: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
@@ -69,36 +77,30 @@ def _claim_once(tx: Any, actions: list[Action], world: World, run: Any) -> None:
     if held:
         tx.release(capacity_claims(held, world))
         tx.release_groups([document.id for document in held])
-    taken = tx.take_groups(group_rows(documents, world))
+    taken = tx.take_groups(group_members(documents, world))
     if taken:
-        raise Conflict(vms={row[2] for row in taken})
+        raise Conflict(vms={member.entity_id for member in taken})
     conflicts = tx.claim(capacity_claims(documents, world))
     if conflicts:
         raise Conflict(places=conflicts)
-    tx.insert(new)
-    tx.update(again)
-    tx.add_tasks([_task(action, run) for action in actions])
+    versions = {document.id: document.version for document in (*tx.insert(new), *tx.update(again))}
+    tasks = tx.add_tasks([_task(action) for action in actions])
+    return [[versions[action.id], task.id] for action, task in zip(actions, tasks, strict=True)]
 
 
-def capacity_claims(documents: Iterable[Document], world: World, sign: int = 1) -> list[Any]:
-    """``(host id, generation, vcpus, memory)`` and ``(datastore id, bytes)`` rows, summed per host and datastore."""
-    hosts: dict[str, list[int]] = {}
-    stores: dict[str, int] = defaultdict(int)
+def capacity_claims(documents: Iterable[Document], world: World) -> list[Claim]:
+    """What these VMs take of their hosts and datastores, each row valid for the generation that the plan saw."""
+    rows = []
     for document in documents:
         body = document.body
-        if not body.get("host"):
-            continue
-        sums = hosts.setdefault(body["host"], [0, 0])
-        sums[0] += sign * body["vcpus"]
-        sums[1] += sign * body["memory"]
-        for disk in body["disks"]:
-            stores[disk["datastore"]] += sign * disk["capacity"]
-    rows: list[Any] = [(host, world.generations.get(host, 0), *hosts[host]) for host in sorted(hosts)]
-    return rows + [(store, stores[store]) for store in sorted(stores)]
+        if body.get("host"):
+            rows.append(Claim(body["host"], body["vcpus"], body["memory"], generation=world.generations.get(body["host"])))
+            rows += [Claim(disk["datastore"], space=disk["capacity"]) for disk in body["disks"]]
+    return rows
 
 
-def group_rows(documents: Iterable[Document], world: World) -> list[tuple[str, str, str]]:
-    """``(group, topology key, VM id)``: one VM of a hard anti-affinity group per key, one VM per name in its folder."""
+def group_members(documents: Iterable[Document], world: World) -> list[GroupMember]:
+    """One VM of a hard anti-affinity group per host, rack or zone; one VM per name in its vSphere folder."""
     rows = []
     for document in documents:
         host = world.get(document.body["host"])
@@ -106,16 +108,16 @@ def group_rows(documents: Iterable[Document], world: World) -> list[tuple[str, s
         for group in document.body["groups"]:
             if group["hard"] and group["kind"] == "anti-affinity":
                 key = {"host": host.id, "rack": host.body.get("rack"), "zone": host.body.get("zone")}[group["level"]]
-                rows.append((f"{group['level']}:{group['name']}", key or host.id, document.id))
+                rows.append(GroupMember(f"{group['level']}:{group['name']}", key or host.id, document.id))
         target = document.body["vsphere"]
-        rows.append((f"name:{document.body['endpoint']}:{target['folder']}", target["name"], document.id))
+        rows.append(GroupMember(f"name:{document.body['endpoint']}:{target['folder']}", target["name"].lower(), document.id))
     return rows
 
 
-def _task(action: Action, run: Any) -> Task:
+def _task(action: Action) -> Task:
     steps = [Step(0, "RESERVE_RESOURCE", "COMPLETED")]
     steps += [Step(number, operation, "QUEUED") for number, operation in enumerate(action.data["operations"], 1)]
-    return Task(operation="CREATE_VM", entity_kind=entities.VM, entity_id=action.id, run_id=run.run_id, state="STARTED",
+    return Task(operation="CREATE_VM", entity_kind=entities.VM, entity_id=action.id, state="STARTED",
                 steps=steps, data={"power": action.data["power"]})
 
 

@@ -39,7 +39,7 @@ def _change(action: Action, operations: list[str], world: World, context: Contex
     host: Document = action.document
     endpoint = world.get(host.body["endpoint"])
     assert endpoint is not None
-    task = Task(operations[0], entities.HOST, host.id, run_id=run.run_id, state="STARTED",
+    task = Task(operations[0], entities.HOST, host.id, state="STARTED",
                 steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations)])
     context.store.run(lambda tx: tx.add_tasks([task]))
     error = None

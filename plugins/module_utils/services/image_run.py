@@ -37,7 +37,7 @@ def apply_images(plan: Plan, world: World, context: Context, run: Any) -> None:
             _guard(plan, action, lambda action=action: context.store.run(lambda tx: tx.update([action.document])))
     touched = [a.document for a in plan.of(entities.IMAGE, KEEP) if a.data.get("observed_only")]
     if touched:
-        context.store.run(lambda tx: tx.observe(touched))
+        context.store.run(lambda tx: tx.update(touched))
 
 
 def delete_images(plan: Plan, world: World, context: Context, run: Any) -> None:
@@ -49,25 +49,23 @@ def delete_images(plan: Plan, world: World, context: Context, run: Any) -> None:
 def _bring_up(action: Action, plan: Plan, world: World, context: Context, run: Any) -> None:
     document = replace(action.document, state="CREATING", body={
         **action.document.body, "copies": {i: copy for i, copy in action.document.body["copies"].items() if copy}})
-    task = Task("CREATE_IMAGE", entities.IMAGE, document.id, run_id=run.run_id, state="STARTED", data={"targets": action.data["targets"]},
+    task = Task("CREATE_IMAGE", entities.IMAGE, document.id, state="STARTED", data={"targets": action.data["targets"]},
                 steps=[Step(0, "UPLOAD_IMAGE", "STARTED"), Step(1, "REPLICATE_IMAGE")])
-    written = replace(document, state="CREATING" if action.verb == CREATE else document.state)
 
-    def begin(tx: Any) -> None:
-        (tx.insert if action.verb == CREATE else tx.update)([written])
+    def begin(tx: Any) -> Document:
         tx.add_tasks([task])
+        return (tx.insert if action.verb == CREATE else tx.update)([document])[0]
 
-    context.store.run(begin)
+    written = context.store.run(begin)
     copies, errors = _copies(action, written, world, context, run)
     state = "READY" if copies else "ERROR"
-    ready = replace(written, state=state, version=written.version, body={**written.body, "copies": copies})
+    made = replace(written, state=state, body={**written.body, "copies": copies})
 
-    def end(tx: Any) -> None:
-        tx.update([ready])
+    def end(tx: Any) -> Document:
         tx.finish_tasks({task.id: errors[0] if errors else None})
+        return tx.update([made])[0]
 
-    context.store.run(end)
-    world.put(ready)
+    ready = world.put(context.store.run(end))
     action.document = ready
     action.data["partly"] = bool(copies)
     for error in errors:
@@ -143,7 +141,7 @@ def _host_for(store: Document, endpoint: Document, inventory: Any, world: World)
 
 def _remove(action: Action, world: World, context: Context, run: Any) -> None:
     document = action.document
-    task = Task("DELETE_IMAGE", entities.IMAGE, document.id, run_id=run.run_id, state="STARTED", steps=[Step(0, "DELETE_IMAGE", "STARTED")])
+    task = Task("DELETE_IMAGE", entities.IMAGE, document.id, state="STARTED", steps=[Step(0, "DELETE_IMAGE", "STARTED")])
     context.store.run(lambda tx: tx.add_tasks([task]))
     error = None
     try:

@@ -34,6 +34,7 @@ class Request:
     result: str = "summary"
     diff_limit: int = 50
     saved: Mapping[str, Any] | None = None
+    site: str = "site"
     by: str = ""
 
 
@@ -66,7 +67,7 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
     actor = actor_of(request.act_as)
     mode = "read" if request.check else "write"
     with open_context(request.cloudstore_url, mode=mode, allow_ephemeral=request.allow_ephemeral,
-                      by=request.by or actor.user, actor=actor, credentials=request.credentials,
+                      by=request.by or actor.user, actor=actor, managed_by=f"inventory:{request.site}", credentials=request.credentials,
                       options=request.options) as context:
         if request.check:
             snapshot = context.store.snapshot()

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cloudstore import Step, Task
-from ..model import entities
+from ..model import entities, flavors
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import claims, vm_jobs
 from .context import Context
-from .planning import CREATE, DELETE, UPDATE, Action, Plan
+from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
 from .world import World
 
 FLUSH_EVERY = 100  # results that one commit records
@@ -48,6 +48,7 @@ class Runner:
     run: Any
     lock: Any = field(default_factory=threading.Lock)
     results: list[Result] = field(default_factory=list)
+    flushes: int = 0
 
     def apply(self) -> None:
         """Everything the plan says about VMs; what fails is appended to the plan's failures."""
@@ -112,18 +113,19 @@ class Runner:
     def _journalled(self, actions: list[Action], operations: Callable[[Action], list[str]],
                     work: Callable[[Document, list[Action]], None]) -> None:
         """Write the tasks, which locks the entities, then do the work; an entity locked by another run is left out."""
-        tasks = {action.id: Task(
-            operation=operations(action)[-1], entity_kind=entities.VM, entity_id=action.id, run_id=self.run.run_id, state="STARTED",
-            steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations(action))]) for action in actions}
-        if not tasks:
+        if not actions:
             return
-        free = []
+        tasks = {action.id: Task(operations(action)[-1], entities.VM, action.id, state="STARTED", steps=[
+            Step(number, name, "QUEUED") for number, name in enumerate(operations(action))]) for action in actions}
+        for action in actions:
+            action.data["task"] = tasks[action.id].id
         try:
             self.context.store.run(lambda tx: tx.add_tasks(list(tasks.values())))
             free = actions
         except PhotonError as error:
             if error.code != "ConcurrentTask":
                 raise
+            free = []
             for action in actions:  # one of them is busy: find out which
                 try:
                     self.context.store.run(lambda tx, task=tasks[action.id]: tx.add_tasks([task]))
@@ -197,19 +199,21 @@ class Runner:
 
     def _observe(self) -> None:
         """Record what vSphere changed by itself (host, address, change version) for VMs that need nothing."""
-        documents = [a.document for a in self.plan.of(entities.VM, "keep") if a.data.get("observed_only")]
-        if documents:
-            moves = [(a.data["previous"], a.document) for a in self.plan.of(entities.VM, "keep") if a.data.get("observed_only")]
-            self.context.store.run(lambda tx: (
-                tx.move([(old.id, old.body.get("host"), new.body.get("host"), new.body["vcpus"], new.body["memory"])
-                         for old, new in moves if old.body.get("host") != new.body.get("host")]),
-                tx.observe(documents)))
+        kept = [action for action in self.plan.of(entities.VM, KEEP) if action.data.get("observed_only")]
+        if not kept:
+            return
+        moved = [(a.data["previous"], a.document) for a in kept if a.data["previous"].body.get("host") != a.document.body.get("host")]
+        self.context.store.run(lambda tx: (
+            tx.move(claims.capacity_claims([old for old, _new in moved], self.world),
+                    claims.capacity_claims([new for _old, new in moved], self.world)),
+            tx.update([action.document for action in kept])))
 
     def _flush(self) -> None:
         """Commit the results so far; called with the lock held."""
         results, self.results = self.results, []
         if results:
-            self.context.store.run(lambda tx: _commit(tx, results, self.world))
+            self.flushes += 1
+            self.context.store.run(lambda tx: _commit(tx, results, self.world), key=f"{self.run.run_id}/results/{self.flushes}")
         for result in results:
             if result.error is not None:
                 result.action.data["recorded"] = True
@@ -229,32 +233,36 @@ def _half_made(action: Action, operation: str, moid: str | None, error: PhotonEr
 def _commit(tx: Any, results: list[Result], world: World) -> None:
     gone = [r.action.document for r in results if r.document is None]
     # What never came to be gives its place back; its quota stays charged until the VM is deleted, as in the original.
-    unmade = [r for r in results if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE]
-    freed = gone + [r.action.document for r in unmade]
+    unmade = {r.action.id for r in results if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE}
+    freed = gone + [r.action.document for r in results if r.action.id in unmade]
     if freed:
         tx.release(claims.capacity_claims(freed, world))
         tx.release_groups([document.id for document in freed])
+    refunds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for document in gone:
-        tx.charge(document.scope, {key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
-    _recharge(tx, results, world)
-    tx.delete(gone)
-    tx.update([_without_place(r.document) if r in unmade else r.document for r in results if r.document is not None])
-    tx.finish_tasks({r.action.id: (r.failed, r.error) for r in results})
-
-
-def _recharge(tx: Any, results: list[Result], world: World) -> None:
-    """An update that changed the flavor or a disk moves quota and capacity by the difference."""
+        refunds[document.scope].append({key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
+    for project_id, costs in sorted(refunds.items()):
+        tx.charge(project_id, flavors.add_costs(costs))
     for result in results:
-        previous = result.action.data.get("previous")
-        if result.document is None or previous is None or result.action.verb != UPDATE or result.error is not None:
-            continue
-        old, new = previous.body["cost"], result.document.body["cost"]
-        if old != new:
-            tx.charge(result.document.scope, {
-                key: (new.get(key, [0, ""])[0] - old.get(key, [0, ""])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}})
-        if claims.capacity_claims([previous], world) != claims.capacity_claims([result.document], world):
-            tx.release(claims.capacity_claims([previous], world))
-            tx.reclaim(claims.capacity_claims([result.document], world))
+        _recharge(tx, result, world)
+    tx.delete(gone)
+    tx.update([_without_place(r.document) if r.action.id in unmade else r.document for r in results if r.document is not None])
+    tx.steps([(r.action.data["task"], r.failed, "ERROR", None, r.error) for r in results if r.failed is not None])
+    tx.finish_tasks({r.action.data["task"]: r.error for r in results})
+
+
+def _recharge(tx: Any, result: Result, world: World) -> None:
+    """An update that changed the flavor or a disk moves quota and capacity by the difference."""
+    previous = result.action.data.get("previous")
+    if result.document is None or previous is None or result.action.verb != UPDATE or result.error is not None:
+        return
+    old, new = previous.body["cost"], result.document.body["cost"]
+    if old != new:
+        tx.charge(result.document.scope, {
+            key: (new.get(key, [0])[0] - old.get(key, [0])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}})
+    before, after = (claims.capacity_claims([document], world) for document in (previous, result.document))
+    if before != after:
+        tx.move(before, after)
 
 
 def _without_place(document: Document) -> Document:
