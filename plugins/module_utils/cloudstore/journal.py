@@ -91,7 +91,7 @@ class Journal(Base):
         steps = self._tables.steps
         if done:
             self.connection.execute(steps.update().where(
-                steps.c.task_id == sa.bindparam("of_task"), steps.c.state.in_(_OPEN)).values(
+                steps.c.task_id == sa.bindparam("of_task"), steps.c.ended_at.is_(None)).values(
                 state="COMPLETED", ended_at=self.now), done)
         if failed:
             self.connection.execute(steps.update().where(
