@@ -109,13 +109,20 @@ def copy_image(session: Session, source: Template, source_datacenter: str, spec:
 
 
 def find_template(session: Session, spec: TemplateSpec) -> Template | None:
-    """The template of that uuid when it is whole. A torn one is destroyed, so that it can be made anew."""
+    """The template of that uuid when it is whole. A torn one is destroyed, so that it can be made anew.
+
+    Raises InvalidImageState when it holds another file: its disk may have children, so it is left alone.
+    """
     for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
         keys = row.extra_config or {}
         if not _is_ours(row, spec):
             continue
         if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
             return Template(spec.uuid, row.moid, row.disks[0].path)
+        if keys.get(IMAGE_KEY, spec.sha256) != spec.sha256:
+            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made from "
+                              f"another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the new file "
+                              "a new name", {"template": row.uuid})
         _one(session, vms.destroy(row.moid, row.name, row.uuid))
     return None
 
@@ -242,11 +249,13 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
                 if progress:
                     progress(100 * sent // length)
 
-    connection = session.connection(host or "", url.port or 443, retrieve.text(urls[0], "sslThumbprint"))
+    connection = session.connection(host, url.port or 443, retrieve.text(urls[0], "sslThumbprint"))
     path = url.path + (f"?{url.query}" if url.query else "")
+    headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(length)}
+    if host in ("", session.spec.address):  # a vCenter's hosts know the lease by its URL and never see our session
+        headers["Cookie"] = session.cookie
     try:
-        connection.request("POST", path, body(), {"Content-Type": "application/x-vnd.vmware-streamVmdk",
-                                                  "Content-Length": str(length), "Cookie": session.cookie})
+        connection.request("POST", path, body(), headers)
         answer = connection.getresponse()
         reason = answer.read(500).decode("utf-8", "replace").strip()
     except CONVERSATION_ERRORS as error:

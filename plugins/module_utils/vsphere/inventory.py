@@ -39,7 +39,8 @@ PATHS: dict[str, list[str]] = {
     "Datacenter": ["name", "vmFolder"],
     "Folder": ["name", "parent"],
     "ComputeResource": ["name", "parent", "resourcePool"],
-    "ClusterComputeResource": ["configurationEx"],  # the path into it differs between a cluster and its base type
+    # Whole: the declared type of configurationEx is the base type's, which has no drsConfig to name in a path.
+    "ClusterComputeResource": ["name", "parent", "resourcePool", "configurationEx"],
     "HostSystem": [
         "name", "parent", "datastore", "network", "runtime.connectionState", "runtime.inMaintenanceMode",
         "runtime.powerState", "summary.hardware.numCpuCores", "summary.hardware.numCpuThreads",
@@ -50,8 +51,8 @@ PATHS: dict[str, list[str]] = {
         "summary.maintenanceMode", "summary.multipleHostAccess",
     ],
     "Network": ["name"],
-    "DistributedVirtualPortgroup": ["key", "config.distributedVirtualSwitch", "tag"],
-    "OpaqueNetwork": ["summary"],
+    "DistributedVirtualPortgroup": ["name", "key", "config.distributedVirtualSwitch", "tag"],
+    "OpaqueNetwork": ["name", "summary"],
     "DistributedVirtualSwitch": ["uuid"],
     "VirtualMachine": VM_PATHS,
 }

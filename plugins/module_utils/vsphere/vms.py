@@ -143,7 +143,7 @@ def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = No
                 **options: Any) -> Job:
     """Change only what is given. An extraConfig value of ``""`` removes its key; ``remove_devices`` are device keys.
 
-    ``extend_disks``: ``{device key: new size in bytes}`` (a child disk cannot grow); the disks are read once more for it.
+    ``extend_disks``: ``{device key: new size in bytes}`` (a child disk cannot grow); they are read once more for it.
 
     With ``change_version`` a real endpoint refuses the change (ConcurrentTask) when somebody changed the VM in between.
     """
@@ -249,8 +249,8 @@ def _extended(session: Session, moid: str, name: str, sizes: Mapping[int, int]) 
     devices = rows[0][2].get("config.hardware.device", []) if rows else []
     found = {int(retrieve.text(each, "key")): each for each in devices if retrieve.type_of(each) == "VirtualDisk"}
     if missing := sorted(set(sizes) - set(found)):
-        raise PhotonError("DiskNotFound", f"VM {name} has no disk with the device key {missing[0]}: run again to see the "
-                          "present state")
+        raise PhotonError("DiskNotFound", f"VM {name} has no disk with the device key {missing[0]}: run again to see "
+                          "the present state")
     disk = api.load().vim.vm.device.VirtualDisk
     return [disk(key=key, controllerKey=int(retrieve.text(found[key], "controllerKey")),
                  unitNumber=int(retrieve.text(found[key], "unitNumber")), capacityInKB=size >> 10,
