@@ -12,10 +12,10 @@ from .requests import Statics
 CODES = {
     "state": "NoSuchResource",
     "usage": "NoSuchResource",
-    "host": "NoSuchResource",
     "zone": "NoSuchResource",
     "host_tags": "NoSuchResource",
     "port_groups": "NoSuchResource",
+    "host": "NoSuchResource",
     "datastore_tags": "NoConstraintMatchingDatastore",
     "datastore": "NoSuchResource",
     "image": "NoSuchResource",
@@ -31,33 +31,46 @@ CODES = {
 class Candidates:
     """The hosts that pass a request's static demands.
 
-    ``hosts``: positions; ``eliminated``: (constraint, hosts removed) in order; ``stores``: per disk the set of datastores
-    that it may lie on (intersect with a host's own).
+    ``hosts``: positions; ``removed``: hosts by the first constraint they fail; ``eliminated``: their numbers in order;
+    ``stores``: per disk the datastores that it may lie on; ``options``: what of these a host mounts, where asked before.
     """
 
     def __init__(self, statics: Statics, fleet: Fleet) -> None:
         self.stores = [eligible_stores(statics, tags, boot, fleet) for tags, boot in statics.disk_tags]
-        self.by_tags = [by_tags(tags, fleet) for tags, _boot in statics.disk_tags]
-        self.eliminated: list[tuple[str, int]] = []
-        hosts = list(range(len(fleet.ids)))
-        classes: dict[tuple[object, ...], str | None] = {}
-        verdicts: dict[str, list[int]] = {}
-        kept = []
-        for host in hosts:
-            key = (
-                fleet.states[host], fleet.usage_tags[host], fleet.zones[host], fleet.tags[host],
-                fleet.port_groups[host], fleet.stores[host], statics.host is None or fleet.ids[host] == statics.host,
-            )
-            if key not in classes:
-                classes[key] = self._verdict(statics, fleet, host)
-            if (verdict := classes[key]) is None:
-                kept.append(host)
+        self.by_tags = [fleet.stores_with(tags) for tags, _boot in statics.disk_tags]
+        self.removed: dict[str, list[int]] = {}
+        kept: list[int] = []
+        for hosts in fleet.classes.values():
+            verdict = self._verdict(statics, fleet, hosts[0])
+            if verdict is None:
+                kept += hosts
             else:
-                verdicts.setdefault(verdict, []).append(host)
+                self.removed.setdefault(verdict, []).extend(hosts)
+        if statics.host is not None:
+            kept = self._keep(kept, "host", [h for h in kept if fleet.ids[h] == statics.host])
+        if self.stores:
+            verdicts = [(host, self._datastore_verdict(statics, fleet, host)) for host in kept]
+            kept = [host for host, verdict in verdicts if verdict is None]
+            for host, verdict in verdicts:
+                if verdict is not None:
+                    self.removed.setdefault(verdict, []).append(host)
+        kept.sort()
         self.hosts = kept
         self.members = frozenset(kept)
-        self.eliminated = [(name, len(verdicts[name])) for name in CODES if name in verdicts]
-        self.removed = verdicts
+        self.eliminated = [(name, len(self.removed[name])) for name in CODES if name in self.removed]
+        self.options: dict[int, list[tuple[int, ...]]] = {}
+        self._mounted = fleet.stores
+
+    def read_options(self, host: int) -> list[tuple[int, ...]]:
+        """Per disk the datastores of one candidate that it may lie on."""
+        mine = self._mounted[host]
+        found = self.options[host] = [tuple([s for s in mine if s in allowed]) for allowed in self.stores]
+        return found
+
+    def _keep(self, before: list[int], name: str, after: list[int]) -> list[int]:
+        if len(after) < len(before):
+            self.removed[name] = sorted(set(before) - set(after))
+        return after
 
     def _verdict(self, statics: Statics, fleet: Fleet, host: int) -> str | None:
         """The first constraint that this host fails, or None."""
@@ -65,25 +78,26 @@ class Candidates:
             return "state"
         if statics.usage not in fleet.usage_tags[host]:
             return "usage"
-        if statics.host is not None and fleet.ids[host] != statics.host:
-            return "host"
         if not zone_serves(statics, fleet, host):
             return "zone"
         if not statics.host_tags <= fleet.tags[host]:
             return "host_tags"
         if not statics.port_groups <= fleet.port_groups[host]:
             return "port_groups"
-        return self._datastore_verdict(statics, fleet, host)
+        return None
 
     def _datastore_verdict(self, statics: Statics, fleet: Fleet, host: int) -> str | None:
         mine = fleet.stores[host]
+        for allowed in self.stores:
+            if allowed.isdisjoint(mine):
+                break
+        else:
+            return None
         if any(tagged.isdisjoint(mine) for tagged in self.by_tags):
             return "datastore_tags"
         if statics.datastore is not None and fleet.store_index[statics.datastore] not in mine:
             return "datastore"
-        if any(allowed.isdisjoint(mine) for allowed in self.stores):
-            return "image" if statics.image and statics.image_must_be_present else "datastore"
-        return None
+        return "image" if statics.image and statics.image_must_be_present else "datastore"
 
 
 def zone_serves(statics: Statics, fleet: Fleet, host: int) -> bool:
@@ -97,16 +111,9 @@ def zone_serves(statics: Statics, fleet: Fleet, host: int) -> bool:
     return zone.state == "READY" and (not zone.dedicated_tenants or statics.tenant in zone.dedicated_tenants)
 
 
-def by_tags(tags: frozenset[str], fleet: Fleet) -> frozenset[int]:
-    """Datastores for VMs that carry all the tags."""
-    return frozenset(
-        s for s, found in enumerate(fleet.store_tags) if fleet.store_usable[s] and tags <= found
-    )
-
-
 def eligible_stores(statics: Statics, tags: frozenset[str], boot: bool, fleet: Fleet) -> frozenset[int]:
     """Datastores that a disk may lie on, space apart."""
-    found = by_tags(tags, fleet)
+    found = fleet.stores_with(tags)
     if statics.datastore is not None:
         found &= {fleet.store_index[statics.datastore]}
     if boot and statics.image and statics.image_must_be_present:

@@ -14,7 +14,7 @@ from .fleet import Fleet
 from .groups import GroupPlan, Ledger, SpreadOrder, skew_limit
 from .photon import scheduling_constants, transfer_score, utilization_score, winner_score
 from .policies import Policy
-from .pools import STEPS, Found, Test
+from .pools import Found, Test
 from .requests import Request, Shape, Spread, Statics
 from .view import View
 
@@ -22,7 +22,8 @@ from .view import View
 class Engine:
     """State of one call: the fleet's columns, which shrink as VMs are placed, and the members of groups.
 
-    Load ``levels`` are utilization in steps of 1/256 of the weighted dimension that is used most.
+    A host's level is the share in use of its most used (weighted) dimension, in steps: hosts within a step count as equally
+    loaded, and a hash of the request chooses among them. Small fleets have fine steps, large ones coarse and quick ones.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy) -> None:
@@ -31,6 +32,7 @@ class Engine:
         self.column = self.ledger.column
         self.used: set[int] = set()
         self._weights = policy.dimension_weights()
+        self.steps = max(64, 65_536 // (len(fleet.ids) or 1))
         seed = f"{policy.seed}/"
         self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
         self.ranks = [0] * len(self.by_rank)
@@ -87,7 +89,7 @@ class Engine:
         other = (memory - fleet.memory_free[host]) / memory * weights[1] if memory else weights[1]
         if weights[2]:
             used = max(used, self.storage_share(host) * weights[2])
-        return int((used if used > other else other) * STEPS)
+        return int((used if used > other else other) * self.steps)
 
     def storage_share(self, host: int) -> float:
         """Share of the host's datastores in use."""

@@ -58,9 +58,23 @@ class Fleet:
         self.members: dict[str, list[int]] = {}
         self.spread: dict[str, list[int]] = {}
         self._read_vms(rows(description, "vms", "fleet"))
+        self._by_tags: dict[frozenset[str], frozenset[int]] = {}
+        # Hosts that no request can tell apart, datastores and capacity aside.
+        self.classes: dict[Any, list[int]] = {}
+        for host, key in enumerate(zip(self.states, self.usage_tags, self.zones, self.tags, self.port_groups, strict=True)):
+            self.classes.setdefault(key, []).append(host)
         count = len(self.ids) or 1
         # CPU and memory of an average host, as a yardstick for sizes.
         self.average = (sum(self.cpu_limit) / count or 1.0, sum(self.memory_limit) / count or 1.0)
+
+    def stores_with(self, tags: frozenset[str]) -> frozenset[int]:
+        """Datastores for VMs that carry all the tags."""
+        found = self._by_tags.get(tags)
+        if found is None:
+            found = self._by_tags[tags] = frozenset(
+                [s for s, mine in enumerate(self.store_tags) if self.store_usable[s] and tags <= mine]
+            )
+        return found
 
     def free(self) -> tuple[list[int], list[int], list[int]]:
         """What is left, to be restored later."""

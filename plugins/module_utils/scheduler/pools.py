@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 Found = tuple[int, tuple[int, ...]]
 Test = Callable[[int], bool]
 
-# Loads are compared in steps of 1/256: hosts within a step count as equal, and a hash of the request chooses among them.
-STEPS = 256
 # Hosts without room that a shape meets in a shared ring before it gets a ring of its own.
 PATIENCE = 64
 # "balanced" looks at this many of the least loaded hosts.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -74,8 +75,8 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and key."""
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-    shapes: dict[Any, Shape] = {}
-    groupings: dict[Any, tuple[str, ...]] = {}
+    known: dict[bytes, tuple[Shape, tuple[str, ...], Spread | None, int]] = {}
+    shapes: dict[Shape, Shape] = {}
     requests: list[Request] = []
     seen: set[str] = set()
     for number, item in enumerate(items):
@@ -87,45 +88,41 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
         if name in seen:
             raise invalid(f"request {name}", "id", "is there twice; give each request its own")
         seen.add(name)
-        shape = shapes.get(key) if (key := _key(item)) is not None else None
-        if shape is None:
-            shape = _read_shape(item, f"request {name}", fleet)
-            if key is not None:
-                shapes[key] = shape
-        groups: tuple[str, ...] = ()
-        if raw := item.get("groups"):
-            groups = _grouping(raw, item, name, fleet, groupings)
-        spread = None
-        if item.get("spread_over") is not None or item.get("max_skew") is not None:
-            spread = _read_spread(item, f"request {name}")
-        count = item.get("count", 1)
-        if type(count) is not int or count < 1:
-            raise invalid(f"request {name}", "count", f"must be a whole number of at least 1, not {count!r}")
-        requests.append(Request(name, count, shape, groups, spread))
+        key = _key(item)
+        parts = known.get(key) if key is not None else None
+        if parts is None:
+            parts = _read_one(item, f"request {name}", fleet, shapes)
+            # A spread without a group of its own is over the request's VMs, so it is not like another request's.
+            if key is not None and (parts[2] is None or item.get("spread_group")):
+                known[key] = parts
+        requests.append(Request(name, parts[3], parts[0], parts[1], parts[2]))
     _refuse_contradictions(requests, fleet)
     return requests
 
 
-def _key(item: Mapping[str, Any]) -> Any:
-    """Everything of an item that its shape is made from, hashable; None where that cannot be (the reader then says why)."""
-    get = item.get
-    vcpus, memory = get("vcpus"), get("memory")
-    if type(vcpus) is not int or type(memory) is not int or not item.keys() <= REQUEST_KEYS:
-        return None
+def _key(item: Mapping[str, Any]) -> bytes | None:
+    """Everything of an item but its id, types included, as bytes that equal items share; None for other than plain data."""
+    rest = dict(item)
+    del rest["id"]
     try:
-        disks = tuple([
-            (d["capacity"], type(d["capacity"]), tuple(d.get("tags") or ()), d.get("boot"), len(d), d.get("flavor"))
-            for d in get("disks") or ()
-        ])
-        key = (
-            vcpus, memory, disks, get("zone"), tuple(get("zones") or ()), tuple(get("host_tags") or ()),
-            tuple(get("port_groups") or ()), get("image"), get("image_must_be_present"), get("tenant"),
-            get("usage"), get("host"), get("datastore"),
-        )
-        hash(key)
-    except (TypeError, KeyError, AttributeError):
+        return marshal.dumps(rest, 2)  # version 2 has no references, which would depend on more than the value
+    except ValueError:
         return None
-    return key
+
+
+def _read_one(
+    item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[Shape, Shape]
+) -> tuple[Shape, tuple[str, ...], Spread | None, int]:
+    shape = _read_shape(item, where, fleet)
+    shape = shapes.setdefault(shape, shape)
+    pairs = read_groups(item, where) if item.get("groups") is not None else []
+    for group, rule in pairs:
+        fleet.rules[group].add(rule)
+    spread = None
+    if item.get("spread_over") is not None or item.get("max_skew") is not None:
+        spread = _read_spread(item, where)
+    count = whole(item, "count", where, 1, minimum=1)
+    return shape, tuple(dict.fromkeys(group for group, _rule in pairs)), spread, count
 
 
 def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:
@@ -172,24 +169,6 @@ def _read_zones(item: Mapping[str, Any], where: str, fleet: Fleet) -> tuple[str,
             known = ", ".join(sorted(fleet.zone_table)) or "none"
             raise invalid(where, "zone", f"{name!r} is no zone of this fleet; there are: {known}")
     return tuple(sorted(set(zones)))
-
-
-def _grouping(
-    raw: Any, item: Mapping[str, Any], name: str, fleet: Fleet, known: dict[Any, tuple[str, ...]]
-) -> tuple[str, ...]:
-    try:
-        key = tuple([(g["name"], g["kind"], g.get("level"), g.get("hard"), len(g)) for g in raw])
-        if (found := known.get(key)) is not None:
-            return found
-    except (TypeError, KeyError, AttributeError):
-        key = None
-    pairs = read_groups(item, f"request {name}")
-    for group, rule in pairs:
-        fleet.rules[group].add(rule)
-    found = tuple(dict.fromkeys(group for group, _rule in pairs))
-    if key is not None:
-        known[key] = found
-    return found
 
 
 def _read_spread(item: Mapping[str, Any], where: str) -> Spread:

@@ -27,7 +27,7 @@ class View:
         self.vcpus, self.memory, self.disks = shape.vcpus, shape.memory, shape.disks
         self._cpu_free, self._memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
         self._store_free = engine.fleet.store_free
-        self._options: dict[int, list[tuple[int, ...]]] = {}
+        self._options = candidates.options
         self._domains: dict[str, dict[Any, list[int]]] = {}
         self._pools: dict[tuple[str, Any], Pool] = {}
         self.fit = {0: self._fit_none, 1: self._fit_one}.get(len(shape.disks), self._fit_many)
@@ -74,7 +74,7 @@ class View:
             return None
         options = self._options.get(host)
         if options is None:
-            options = self._options[host] = self._read_options(host)
+            options = self.candidates.read_options(host)
         free = self._store_free
         stores = options[0]
         best = stores[0]
@@ -90,15 +90,11 @@ class View:
             return None
         return self.fit_disks(host)
 
-    def _read_options(self, host: int) -> list[tuple[int, ...]]:
-        mine = self.engine.fleet.stores[host]
-        return [tuple([s for s in mine if s in allowed]) for allowed in self.candidates.stores]
-
     def fit_disks(self, host: int) -> tuple[int, ...] | None:
         """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
         options = self._options.get(host)
         if options is None:
-            options = self._options[host] = self._read_options(host)
+            options = self.candidates.read_options(host)
         disks, free = self.disks, self._store_free
         order = sorted(range(len(disks)), key=lambda d: (len(options[d]), -disks[d].capacity))
         taken = dict.fromkeys({s for choice in options for s in choice}, 0)
