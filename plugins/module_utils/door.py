@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all modules share: the common arguments, the call of the service, the report. A module adds its documentation."""
+"""What all modules share: the common arguments, the call of the service, the report. A module adds its words."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ COMMON: dict[str, Any] = {
     "cloudstore_url": {"type": "str"},
     "cloudstore_allow_ephemeral": {"type": "bool", "default": False},
     "credentials": {"type": "dict", "no_log": True},
-    "act_as": {"type": "dict", "options": {
-        "user": {"type": "str", "required": True}, "groups": {"type": "list", "elements": "str", "default": []}}},
+    "act_as": {
+        "type": "dict",
+        "options": {
+            "user": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "site": {"type": "str", "default": "site"},
     "base_directory": {"type": "path"},
     "result": {"type": "str", "choices": ["summary", "full"], "default": "summary"},
@@ -44,9 +49,17 @@ def run_kind(kind: str, *, scope: tuple[str, ...] = (), leave_out: tuple[str, ..
     item = argument_spec(ITEMS[kind], leave_out)
     single = {key: {k: v for k, v in spec.items() if k != "required"} for key, spec in item.items()}
     module = AnsibleModule(
-        argument_spec={**single, **COMMON, **(PLACING if placing else {}), **{name: {"type": "str"} for name in scope},
-                       plural: {"type": "list", "elements": "dict", "options": item}},
-        mutually_exclusive=[("name", plural)], required_one_of=[("name", plural)], supports_check_mode=True)
+        argument_spec={
+            **single,
+            **COMMON,
+            **(PLACING if placing else {}),
+            **{name: {"type": "str"} for name in scope},
+            plural: {"type": "list", "elements": "dict", "options": item},
+        },
+        mutually_exclusive=[("name", plural)],
+        required_one_of=[("name", plural)],
+        supports_check_mode=True,
+    )
     params = module.params
     items = params[plural]
     if items is None:
@@ -80,13 +93,25 @@ def finish(module: AnsibleModule, work: Any, whole: bool = False, saved: Any = N
 def request_of(module: AnsibleModule, whole: bool, saved: Any) -> site_run.Request:
     params = module.params
     return site_run.Request(
-        cloudstore_url=params["cloudstore_url"], allow_ephemeral=params["cloudstore_allow_ephemeral"], act_as=params["act_as"],
-        credentials=params["credentials"] or {}, check=module.check_mode, whole=whole, result=params["result"],
-        diff_limit=params["diff_limit"], saved=saved, site=params["site"],
+        cloudstore_url=params["cloudstore_url"],
+        allow_ephemeral=params["cloudstore_allow_ephemeral"],
+        act_as=params["act_as"],
+        credentials=params["credentials"] or {},
+        check=module.check_mode,
+        whole=whole,
+        result=params["result"],
+        diff_limit=params["diff_limit"],
+        saved=saved,
+        site=params["site"],
         by=os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         options=Options(
-            policy=params.get("policy") or "spread", seed=params.get("seed") or 0, atomic=bool(params.get("atomic")),
-            default_port_group=params.get("default_port_group"), base_directory=params["base_directory"] or os.getcwd()))
+            policy=params.get("policy") or "spread",
+            seed=params.get("seed") or 0,
+            atomic=bool(params.get("atomic")),
+            default_port_group=params.get("default_port_group"),
+            base_directory=params["base_directory"] or os.getcwd(),
+        ),
+    )
 
 
 def read_json(path: str) -> Any:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Carries a plan out, in the order in which one thing needs another.
 
-Records first (endpoints, zones, hosts, tenants ...), then images, then VMs, then what is deleted: users before what they
-use. What fails is appended to the plan's failures; everything else is done.
+Records first (endpoints, zones, hosts, tenants ...), then images, then VMs, then what is deleted: users before what
+they use. What fails is appended to the plan's failures; everything else is done.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ class Applier:
     def _records(self, verbs: tuple[str, ...]) -> None:
         """What lives in the CloudStore alone, in one transaction; when that is refused, each by itself."""
         failed = {(failure.kind, failure.name) for failure in self.planned.plan.failures}
-        actions = [a for a in self.planned.plan.actions
-                   if a.kind in _RECORDS and a.verb in verbs and (a.kind, a.name) not in failed]
+        actions = [
+            a
+            for a in self.planned.plan.actions
+            if a.kind in _RECORDS and a.verb in verbs and (a.kind, a.name) not in failed
+        ]
         observed = self._observed() if CREATE in verbs else []
         if not actions and not observed:
             return
@@ -85,15 +88,21 @@ class Applier:
     def _observed(self) -> list[Document]:
         """Hosts and datastores whose facts, not their declaration, changed since they were recorded."""
         changed = {a.id for a in self.planned.plan.actions if a.verb != KEEP}
-        return [d for kind in (entities.HOST, entities.DATASTORE) for d in self.planned.world.of(kind)
-                if d.id not in changed and d.id in self.planned.facts and self.planned.facts[d.id] != fleet.fact_of(d)]
+        return [
+            d
+            for kind in (entities.HOST, entities.DATASTORE)
+            for d in self.planned.world.of(kind)
+            if d.id not in changed and d.id in self.planned.facts and self.planned.facts[d.id] != fleet.fact_of(d)
+        ]
 
     def _capacity(self) -> None:
         """Re-base the capacity counters on what the endpoints show, where that differs from what is kept."""
         rows = [row for row in capacity_rows(self.planned.world) if _differs(row, self.planned.capacity.get(row.id))]
         if rows:
             self.context.store.run(lambda tx: tx.set_capacity(rows))
-        self.planned.world.generations = {i: row.generation for i, row in self.context.store.snapshot(kinds=[]).capacity.items()}
+        self.planned.world.generations = {
+            i: row.generation for i, row in self.context.store.snapshot(kinds=[]).capacity.items()
+        }
 
 
 def capacity_rows(world: World) -> list[Capacity]:
@@ -104,15 +113,31 @@ def capacity_rows(world: World) -> list[Capacity]:
         body = host.body
         if body["endpoint"] not in world.inventories:
             continue
-        rows.append(Capacity(
-            host.id, entities.HOST, host.state if "CLOUD" in body["usage_tags"] else "MGMT",
-            vcpu_limit=int(body["vcpus"] * body["cpu_overcommit"]), memory_limit=int(body["memory"] * body["memory_overcommit"]),
-            vcpu_foreign=foreign[host.id].vcpus, memory_foreign=foreign[host.id].memory, attributes=_attributes(body)))
+        rows.append(
+            Capacity(
+                host.id,
+                entities.HOST,
+                host.state if "CLOUD" in body["usage_tags"] else "MGMT",
+                vcpu_limit=int(body["vcpus"] * body["cpu_overcommit"]),
+                memory_limit=int(body["memory"] * body["memory_overcommit"]),
+                vcpu_foreign=foreign[host.id].vcpus,
+                memory_foreign=foreign[host.id].memory,
+                attributes=_attributes(body),
+            )
+        )
     for store in world.of(entities.DATASTORE):
         if store.scope in world.inventories:
             usable = store.state == "READY" and store.body["usable_for_vms"]
-            rows.append(Capacity(store.id, entities.DATASTORE, "READY" if usable else "ERROR", space_limit=store.body["capacity"],
-                                 space_foreign=foreign[store.id].space, attributes=",".join(store.body["tags"])))
+            rows.append(
+                Capacity(
+                    store.id,
+                    entities.DATASTORE,
+                    "READY" if usable else "ERROR",
+                    space_limit=store.body["capacity"],
+                    space_foreign=foreign[store.id].space,
+                    attributes=",".join(store.body["tags"]),
+                )
+            )
     return rows
 
 
@@ -123,5 +148,14 @@ def _attributes(body: dict[str, Any]) -> str:
 
 
 def _differs(row: Capacity, kept: Capacity | None) -> bool:
-    fields = ("state", "vcpu_limit", "vcpu_foreign", "memory_limit", "memory_foreign", "space_limit", "space_foreign", "attributes")
+    fields = (
+        "state",
+        "vcpu_limit",
+        "vcpu_foreign",
+        "memory_limit",
+        "memory_foreign",
+        "space_limit",
+        "space_foreign",
+        "attributes",
+    )
     return kept is None or any(getattr(row, name) != getattr(kept, name) for name in fields)

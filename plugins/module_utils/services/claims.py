@@ -42,16 +42,24 @@ def claim(actions: list[Action], world: World, plan: Plan, context: Context, run
         if not actions:
             return []
         try:
-            recorded = context.store.run(lambda tx, actions=actions: _claim_once(tx, actions, world),
-                                         key=f"{run.run_id}/claim/{attempt}")
+            recorded = context.store.run(
+                lambda tx, actions=actions: _claim_once(tx, actions, world), key=f"{run.run_id}/claim/{attempt}"
+            )
             return _note(actions, recorded, world)
         except Conflict as conflict:
             actions = _place_again(actions, conflict, world, plan, context)
         except PhotonError as error:
             actions = _drop(actions, error, plan, context)
     for action in actions:
-        plan.fail(entities.VM, action.name, PhotonError(
-            "InsufficientCapacity", f"VM {action.name}: other controllers took its place {ATTEMPTS} times; run again"), action.path)
+        plan.fail(
+            entities.VM,
+            action.name,
+            PhotonError(
+                "InsufficientCapacity",
+                f"VM {action.name}: other controllers took its place {ATTEMPTS} times; run again",
+            ),
+            action.path,
+        )
     return []
 
 
@@ -94,7 +102,9 @@ def capacity_claims(documents: Iterable[Document], world: World) -> list[Claim]:
     for document in documents:
         body = document.body
         if body.get("host"):
-            rows.append(Claim(body["host"], body["vcpus"], body["memory"], generation=world.generations.get(body["host"])))
+            rows.append(
+                Claim(body["host"], body["vcpus"], body["memory"], generation=world.generations.get(body["host"]))
+            )
             rows += [Claim(disk["datastore"], space=disk["capacity"]) for disk in body["disks"]]
     return rows
 
@@ -103,30 +113,43 @@ def group_members(documents: Iterable[Document], world: World) -> list[GroupMemb
     """One VM of a hard anti-affinity group per host, rack or zone; one VM per name in its vSphere folder."""
     rows = []
     for document in documents:
-        host = world.get(document.body["host"])
-        assert host is not None
+        host = world.must(document.body["host"])
         for group in document.body["groups"]:
             if group["hard"] and group["kind"] == "anti-affinity":
                 key = {"host": host.id, "rack": host.body.get("rack"), "zone": host.body.get("zone")}[group["level"]]
                 rows.append(GroupMember(f"{group['level']}:{group['name']}", key or host.id, document.id))
         target = document.body["vsphere"]
-        rows.append(GroupMember(f"name:{document.body['endpoint']}:{target['folder']}", target["name"].lower(), document.id))
+        rows.append(
+            GroupMember(f"name:{document.body['endpoint']}:{target['folder']}", target["name"].lower(), document.id)
+        )
     return rows
 
 
 def _task(action: Action) -> Task:
     steps = [Step(0, "RESERVE_RESOURCE", "COMPLETED")]
     steps += [Step(number, operation, "QUEUED") for number, operation in enumerate(action.data["operations"], 1)]
-    return Task(operation="CREATE_VM", entity_kind=entities.VM, entity_id=action.id, state="STARTED",
-                steps=steps, data={"power": action.data["power"]})
+    return Task(
+        operation="CREATE_VM",
+        entity_kind=entities.VM,
+        entity_id=action.id,
+        state="STARTED",
+        steps=steps,
+        data={"power": action.data["power"]},
+    )
 
 
 def _has_project(action: Action, world: World, plan: Plan) -> bool:
     broken = {failure.name for failure in plan.failures if failure.kind in (entities.PROJECT, entities.TENANT)}
     project = world.get(action.document.scope)
     if project is None or world.path_of(project) in broken or world.path_of(project).split("/")[0] in broken:
-        plan.fail(entities.VM, action.name, PhotonError(
-            "DependencyFailed", f"VM {action.name} is not made: its project could not be; mend that and run again"), action.path)
+        plan.fail(
+            entities.VM,
+            action.name,
+            PhotonError(
+                "DependencyFailed", f"VM {action.name} is not made: its project could not be; mend that and run again"
+            ),
+            action.path,
+        )
         return False
     return True
 
@@ -134,27 +157,39 @@ def _has_project(action: Action, world: World, plan: Plan) -> bool:
 def _place_again(actions: list[Action], conflict: Conflict, world: World, plan: Plan, context: Context) -> list[Action]:
     """Keep what did not conflict, place the rest on the state that is there now."""
     fresh = refreshed(world, context)
-    hit = [a for a in actions if a.id in conflict.vms or conflict.places & {a.document.body["host"], *(
-        disk["datastore"] for disk in a.document.body["disks"])}]
+    hit = [
+        a
+        for a in actions
+        if a.id in conflict.vms
+        or conflict.places & {a.document.body["host"], *(disk["datastore"] for disk in a.document.body["disks"])}
+    ]
     kept = [a for a in actions if a not in hit]
     for action in kept:
         fresh.put(action.document)
     candidates = {}
     for action in hit:
-        document = replace(action.document, body={k: v for k, v in action.document.body.items() if k not in ("host", "datastore")})
+        document = replace(
+            action.document, body={k: v for k, v in action.document.body.items() if k not in ("host", "datastore")}
+        )
         if action.data["again"]:
             fresh.put(document)
         candidates[action.id] = Candidate(action.data["item"], document)
-    place_all(candidates.values(), fresh, policy=context.options.policy, seed=context.options.seed,
-              tenant_of=lambda d: fresh.tenant_of(d).name)
+    place_all(
+        candidates.values(),
+        fresh,
+        policy=context.options.policy,
+        seed=context.options.seed,
+        tenant_of=lambda d: fresh.tenant_of(d).name,
+    )
     world.generations = fresh.generations
     for action in hit:
         candidate = candidates[action.id]
         if candidate.error is not None:
             plan.fail(entities.VM, action.name, candidate.error, action.path)
             continue
-        action.document = name_in_vsphere(replace(settle(candidate, fresh), state="CREATING"), fresh,
-                                          suffixed=action.id in conflict.vms)
+        action.document = name_in_vsphere(
+            replace(settle(candidate, fresh), state="CREATING"), fresh, suffixed=action.id in conflict.vms
+        )
         fresh.put(action.document)
         world.put(action.document)
         kept.append(action)
@@ -175,14 +210,19 @@ def _drop(actions: list[Action], error: PhotonError, plan: Plan, context: Contex
         document = action.document
         try:
             if action.id in busy:
-                raise PhotonError("ConcurrentTask", f"VM {action.name}: another run works on it; run again when that has ended")
+                raise PhotonError(
+                    "ConcurrentTask", f"VM {action.name}: another run works on it; run again when that has ended"
+                )
             if action.data["again"] and versions.get(action.id) != document.version:
                 raise PhotonError("StaleVersion", f"VM {action.name} was changed by another run meanwhile; run again")
             if not action.data["again"]:
                 if document.name_key in by_key:
                     raise PhotonError("NameTaken", f"VM {action.name} was made by another run meanwhile; run again")
-                charge(counters.setdefault(document.scope, {}), {
-                    key: (amount, unit) for key, (amount, unit) in document.body["cost"].items()}, f"project {action.name.rpartition('/')[0]}")
+                charge(
+                    counters.setdefault(document.scope, {}),
+                    {key: (amount, unit) for key, (amount, unit) in document.body["cost"].items()},
+                    f"project {action.name.rpartition('/')[0]}",
+                )
             kept.append(action)
         except PhotonError as failure:
             plan.fail(entities.VM, action.name, failure, action.path)

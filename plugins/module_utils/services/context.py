@@ -63,7 +63,7 @@ class Context:
         return file if os.path.isabs(file) else os.path.join(self.options.base_directory, file)
 
     def read_endpoints(self, world: World, endpoints: Iterable[Document]) -> None:
-        """One bulk read of each endpoint, side by side; an endpoint that cannot be read goes to ``world.unreachable``."""
+        """One bulk read of each endpoint, side by side; what cannot be read goes to ``world.unreachable``."""
         wanted = list(endpoints)
         known: dict[str, dict[str, str | None]] = {endpoint.id: {} for endpoint in wanted}
         for vm in world.of(entities.VM):
@@ -93,19 +93,34 @@ class Context:
         secret = credentials.resolve(body["credential"], self.credentials)
         tls = body["tls"]
         return EndpointSpec(
-            id=endpoint.id, name=endpoint.name, type=body["type"], address=body["address"], port=body["port"],
-            username=secret.username, password=secret.password, verify=tls.get("verify", True),
-            ca_file=self.path(tls["ca_file"]) if tls.get("ca_file") else None, thumbprint=tls.get("thumbprint"),
-            timeout=float(body.get("timeout") or 60), datacenter=body.get("datacenter"), folder=body.get("folder"))
+            id=endpoint.id,
+            name=endpoint.name,
+            type=body["type"],
+            address=body["address"],
+            port=body["port"],
+            username=secret.username,
+            password=secret.password,
+            verify=tls.get("verify", True),
+            ca_file=self.path(tls["ca_file"]) if tls.get("ca_file") else None,
+            thumbprint=tls.get("thumbprint"),
+            timeout=float(body.get("timeout") or 60),
+            datacenter=body.get("datacenter"),
+            folder=body.get("folder"),
+        )
 
 
 @contextlib.contextmanager
-def open_context(url: str | None, *, mode: str, allow_ephemeral: bool = False, by: str = "", **rest: Any) -> Iterator[Context]:
-    """A context on the CloudStore at ``url`` (else PHOTON_CLOUDSTORE). ``mode`` read never creates or changes anything."""
+def open_context(
+    url: str | None, *, mode: str, allow_ephemeral: bool = False, by: str = "", **rest: Any
+) -> Iterator[Context]:
+    """A context on the CloudStore at ``url`` (else PHOTON_CLOUDSTORE); ``mode`` read changes nothing."""
     url = url or os.environ.get("PHOTON_CLOUDSTORE")
     if not url:
-        raise PhotonError("CloudStoreUnavailable", "no CloudStore: set photon_cloudstore_url or the environment variable "
-                          "PHOTON_CLOUDSTORE, for example sqlite:////var/lib/photon/cloudstore.db")
+        raise PhotonError(
+            "CloudStoreUnavailable",
+            "no CloudStore: set photon_cloudstore_url or the environment variable "
+            "PHOTON_CLOUDSTORE, for example sqlite:////var/lib/photon/cloudstore.db",
+        )
     store = open_store(url, mode=mode, allow_ephemeral=allow_ephemeral, by=by)
     with Context(store, **rest) as context:
         yield context

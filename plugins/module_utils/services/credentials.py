@@ -25,8 +25,9 @@ def environment_prefix(name: str) -> str:
     return "PHOTON_CREDENTIAL_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
 
 
-def resolve(name: str, given: Mapping[str, Mapping[str, Any]] | None = None,
-            environment: Mapping[str, str] | None = None) -> Credential:
+def resolve(
+    name: str, given: Mapping[str, Mapping[str, Any]] | None = None, environment: Mapping[str, str] | None = None
+) -> Credential:
     """The credential of that name: from the ones given to the run (vaulted variables), else from the environment.
 
     An AWX credential type injects the same two environment variables. Raises InvalidLoginCredentials naming every
@@ -47,4 +48,5 @@ def resolve(name: str, given: Mapping[str, Mapping[str, Any]] | None = None,
         "InvalidLoginCredentials",
         f"no credential named {name!r}: set photon_credentials.{name} (username, password; keep it in a vault), or the "
         f"environment variables {prefix}_USERNAME and {prefix}_PASSWORD, as an AWX credential does",
-        {"credential": name})
+        {"credential": name},
+    )

@@ -37,10 +37,14 @@ def change_states(plan: Plan, world: World, context: Context, run: Any) -> None:
 
 def _change(action: Action, operations: list[str], world: World, context: Context, run: Any) -> None:
     host: Document = action.document
-    endpoint = world.get(host.body["endpoint"])
-    assert endpoint is not None
-    task = Task(operations[0], entities.HOST, host.id, state="STARTED",
-                steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations)])
+    endpoint = world.must(host.body["endpoint"])
+    task = Task(
+        operations[0],
+        entities.HOST,
+        host.id,
+        state="STARTED",
+        steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations)],
+    )
     context.store.run(lambda tx: tx.add_tasks([task]))
     error = None
     for name in operations:

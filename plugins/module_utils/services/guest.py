@@ -19,7 +19,7 @@ _ENCODED = ("guestinfo.metadata", "guestinfo.userdata")
 def keys(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
     """The ``guestinfo.*`` keys of a VM: meta-data always, user-data and the environment where they are declared.
 
-    ``item["metadata"]``: ``{user_data: text, meta_data: text or mapping, ssh_keys: [text], environment: {name: value}}``.
+    ``item["metadata"]``: ``{user_data: text, meta_data: text or mapping, ssh_keys: [text], environment: {..}}``.
     """
     declared = item.get("metadata") or {}
     meta: dict[str, Any] = {"instance-id": identity, "local-hostname": name, **_mapping(declared.get("meta_data"))}

@@ -47,10 +47,22 @@ def delete_images(plan: Plan, world: World, context: Context, run: Any) -> None:
 
 
 def _bring_up(action: Action, plan: Plan, world: World, context: Context, run: Any) -> None:
-    document = replace(action.document, state="CREATING", body={
-        **action.document.body, "copies": {i: copy for i, copy in action.document.body["copies"].items() if copy}})
-    task = Task("CREATE_IMAGE", entities.IMAGE, document.id, state="STARTED", data={"targets": action.data["targets"]},
-                steps=[Step(0, "UPLOAD_IMAGE", "STARTED"), Step(1, "REPLICATE_IMAGE")])
+    document = replace(
+        action.document,
+        state="CREATING",
+        body={
+            **action.document.body,
+            "copies": {i: copy for i, copy in action.document.body["copies"].items() if copy},
+        },
+    )
+    task = Task(
+        "CREATE_IMAGE",
+        entities.IMAGE,
+        document.id,
+        state="STARTED",
+        data={"targets": action.data["targets"]},
+        steps=[Step(0, "UPLOAD_IMAGE", "STARTED"), Step(1, "REPLICATE_IMAGE")],
+    )
 
     def begin(tx: Any) -> Document:
         tx.add_tasks([task])
@@ -72,7 +84,9 @@ def _bring_up(action: Action, plan: Plan, world: World, context: Context, run: A
         plan.fail(entities.IMAGE, action.name, error, action.path)
 
 
-def _copies(action: Action, document: Document, world: World, context: Context, run: Any) -> tuple[Copies, list[PhotonError]]:
+def _copies(
+    action: Action, document: Document, world: World, context: Context, run: Any
+) -> tuple[Copies, list[PhotonError]]:
     """``({datastore id: copy}, errors)``: endpoints side by side, on each the first copy before the others."""
     by_endpoint: dict[str, list[Document]] = defaultdict(list)
     for store_id in action.data["targets"]:
@@ -82,8 +96,10 @@ def _copies(action: Action, document: Document, world: World, context: Context, 
     copies: Copies = dict(document.body["copies"])
     errors: list[PhotonError] = []
     with ThreadPoolExecutor(max(1, len(by_endpoint))) as pool:
-        work = [pool.submit(_on_endpoint, world.get(i), stores, action, document, world, context, run)
-                for i, stores in by_endpoint.items()]
+        work = [
+            pool.submit(_on_endpoint, world.get(i), stores, action, document, world, context, run)
+            for i, stores in by_endpoint.items()
+        ]
         for future in work:
             made, failed = future.result()
             copies.update(made)
@@ -91,8 +107,15 @@ def _copies(action: Action, document: Document, world: World, context: Context, 
     return copies, errors
 
 
-def _on_endpoint(endpoint: Document, stores: list[Document], action: Action, document: Document, world: World,
-                 context: Context, run: Any) -> tuple[Copies, list[PhotonError]]:
+def _on_endpoint(
+    endpoint: Document,
+    stores: list[Document],
+    action: Action,
+    document: Document,
+    world: World,
+    context: Context,
+    run: Any,
+) -> tuple[Copies, list[PhotonError]]:
     inventory = world.inventories[endpoint.id]
     made: Copies = {}
     errors: list[PhotonError] = []
@@ -111,7 +134,11 @@ def _on_endpoint(endpoint: Document, stores: list[Document], action: Action, doc
         except PhotonError as error:
             if error.code == "LeaseLost":
                 raise
-            errors.append(PhotonError(error.code, f"image {document.name} on {endpoint.name}/{store.name}: {error.message}", error.data))
+            errors.append(
+                PhotonError(
+                    error.code, f"image {document.name} on {endpoint.name}/{store.name}: {error.message}", error.data
+                )
+            )
     return made, errors
 
 
@@ -124,10 +151,18 @@ def _spec(document: Document, store: Document, endpoint: Document, inventory: An
     name = f"{document.name}-{document.id[:8]}-{store.name}"[:80]
     settings = document.body.get("settings") or {}
     return vsphere.TemplateSpec(
-        uuid=template_uuid(document.id, store.id), name=name, site=document.managed_by, image_id=document.id,
-        sha256=document.body["sha256"], capacity=document.body["size"], host=host,
-        datastore=inventory.datastores[store.body["moid"]], folder=folder, directory=name,
-        controller=settings.get("scsi0.virtualDev", "lsilogic"))
+        uuid=template_uuid(document.id, store.id),
+        name=name,
+        site=document.managed_by,
+        image_id=document.id,
+        sha256=document.body["sha256"],
+        capacity=document.body["size"],
+        host=host,
+        datastore=inventory.datastores[store.body["moid"]],
+        folder=folder,
+        directory=name,
+        controller=settings.get("scsi0.virtualDev", "lsilogic"),
+    )
 
 
 def _host_for(store: Document, endpoint: Document, inventory: Any, world: World) -> Any:
@@ -141,7 +176,9 @@ def _host_for(store: Document, endpoint: Document, inventory: Any, world: World)
 
 def _remove(action: Action, world: World, context: Context, run: Any) -> None:
     document = action.document
-    task = Task("DELETE_IMAGE", entities.IMAGE, document.id, state="STARTED", steps=[Step(0, "DELETE_IMAGE", "STARTED")])
+    task = Task(
+        "DELETE_IMAGE", entities.IMAGE, document.id, state="STARTED", steps=[Step(0, "DELETE_IMAGE", "STARTED")]
+    )
     context.store.run(lambda tx: tx.add_tasks([task]))
     error = None
     try:
@@ -155,8 +192,13 @@ def _remove(action: Action, world: World, context: Context, run: Any) -> None:
                 continue
             row = world.inventories[endpoint.id].vm(template_uuid(document.id, store.id))
             if row is not None:
-                _one(vsphere.run_jobs(context.session(endpoint), [
-                    vsphere.delete_template(row.moid, row.name, row.uuid)], before_batch=run.renew))
+                _one(
+                    vsphere.run_jobs(
+                        context.session(endpoint),
+                        [vsphere.delete_template(row.moid, row.name, row.uuid)],
+                        before_batch=run.renew,
+                    )
+                )
     except PhotonError as failure:
         error = failure
     context.store.run(lambda tx: (tx.delete([document]) if error is None else None, tx.finish_tasks({task.id: error})))

@@ -25,8 +25,9 @@ from .world import World
 _NAMESPACE = uuid.UUID("0b1d63f4-6a3a-5d3e-9c40-6f6e2f0c5a11")
 
 
-def plan_images(items: Iterable[dict[str, Any]], files: Mapping[str, Any], world: World, plan: Plan, actor: Actor,
-                managed_by: str) -> None:
+def plan_images(
+    items: Iterable[dict[str, Any]], files: Mapping[str, Any], world: World, plan: Plan, actor: Actor, managed_by: str
+) -> None:
     """``files``: ``{path: facts of the file, or the PhotonError of reading it}`` (see files_to_read).
 
     An item: ``{name, file, replication, tenant, project, state, path}``; tenant and project only for a project's image.
@@ -71,50 +72,99 @@ def plan_delete(current: Document, world: World, plan: Plan, actor: Actor, reaso
     if users:
         if current.state != "PENDING_DELETE":
             document = world.put(replace(current, state="PENDING_DELETE"))
-            plan.add(Action(UPDATE, entities.IMAGE, label, document, f"{reason}; {len(users)} VMs still use it", path=path,
-                            before={"state": current.state}, after={"state": "PENDING_DELETE"}, changes=["state"]))
+            plan.add(
+                Action(
+                    UPDATE,
+                    entities.IMAGE,
+                    label,
+                    document,
+                    f"{reason}; {len(users)} VMs still use it",
+                    path=path,
+                    before={"state": current.state},
+                    after={"state": "PENDING_DELETE"},
+                    changes=["state"],
+                )
+            )
         return
     world.drop(current.id)
     plan.add(Action(DELETE, entities.IMAGE, label, current, reason, path=path))
 
 
-def _plan_image(item: dict[str, Any], files: Mapping[str, Any], targets: list[Document], world: World, plan: Plan,
-                actor: Actor, managed_by: str) -> None:
+def _plan_image(
+    item: dict[str, Any],
+    files: Mapping[str, Any],
+    targets: list[Document],
+    world: World,
+    plan: Plan,
+    actor: Actor,
+    managed_by: str,
+) -> None:
     scope, current, path = _scope(item, world), _find(item, world), item.get("path", "")
     if item.get("state") == "absent":
         if current is not None:
             plan_delete(current, world, plan, actor, "declared absent", path)
         return
-    fresh = current or Document(entities.IMAGE, item["name"], scope, managed_by=managed_by,
-                                name_key=name_key(entities.IMAGE, scope, item["name"]), body={"copies": {}})
+    fresh = current or Document(
+        entities.IMAGE,
+        item["name"],
+        scope,
+        managed_by=managed_by,
+        name_key=name_key(entities.IMAGE, scope, item["name"]),
+        body={"copies": {}},
+    )
     authorize(actor, "update" if current else "create", entities.IMAGE, *world.chain(fresh)[:-1])
     if fresh.state not in ("READY", "ERROR", "CREATING"):
-        raise PhotonError("InvalidImageState", f"image {item['name']} is {fresh.state}: its VMs must go before it can be made anew")
+        raise PhotonError(
+            "InvalidImageState", f"image {item['name']} is {fresh.state}: its VMs must go before it can be made anew"
+        )
     body = {**fresh.body, **_content(item, fresh, files)}
     reachable = [d for d in targets if d.body["endpoint"] not in world.unreachable]
     missing = [d for d in reachable if d.id not in body["copies"]]
     if not targets:
-        raise PhotonError("NoConstraintMatchingDatastore", f"image {item['name']} has no datastore to go to: declare hosts with "
-                          "datastores, or photon_image_datastores")
+        raise PhotonError(
+            "NoConstraintMatchingDatastore",
+            f"image {item['name']} has no datastore to go to: declare hosts with "
+            "datastores, or photon_image_datastores",
+        )
     body["copies"] = {**body["copies"], **{d.id: {} for d in missing}}
     document = world.put(replace(fresh, state="READY", body=body))
-    changes = [*(["copies"] if missing else []), *(["replication"] if current and
-                                                  current.body["replication"] != body["replication"] else [])]
+    changes = [
+        *(["copies"] if missing else []),
+        *(["replication"] if current and current.body["replication"] != body["replication"] else []),
+    ]
     verb = CREATE if current is None else UPDATE if changes or fresh.state != "READY" else KEEP
-    plan.add(Action(
-        verb, entities.IMAGE, world.path_of(document), document, path=path, changes=changes,
-        reason="declared" if current is None else "copies are missing" if missing else ", ".join(changes),
-        before={} if current is None else {"copies": sorted(_names(set(body["copies"]) - {d.id for d in missing}, world))},
-        after={"replication": body["replication"], "copies": sorted(_names(body["copies"], world))} if verb != KEEP else {},
-        data={"targets": [d.id for d in missing], "file": item.get("file"),
-              "observed_only": bool(current) and verb == KEEP and body.get("stat") != fresh.body.get("stat")}))
+    plan.add(
+        Action(
+            verb,
+            entities.IMAGE,
+            world.path_of(document),
+            document,
+            path=path,
+            changes=changes,
+            reason="declared" if current is None else "copies are missing" if missing else ", ".join(changes),
+            before={}
+            if current is None
+            else {"copies": sorted(_names(set(body["copies"]) - {d.id for d in missing}, world))},
+            after={"replication": body["replication"], "copies": sorted(_names(body["copies"], world))}
+            if verb != KEEP
+            else {},
+            data={
+                "targets": [d.id for d in missing],
+                "file": item.get("file"),
+                "observed_only": bool(current) and verb == KEEP and body.get("stat") != fresh.body.get("stat"),
+            },
+        )
+    )
 
 
 def _content(item: dict[str, Any], fresh: Document, files: Mapping[str, Any]) -> dict[str, Any]:
     """What the file says; an image's content never changes, so another content needs another name."""
     path, replication = item.get("file"), item.get("replication") or fresh.body.get("replication")
     if replication is None:
-        raise PhotonError("InvalidImageReplicationType", f"image {item['name']} does not exist yet: give replication EAGER or ON_DEMAND")
+        raise PhotonError(
+            "InvalidImageReplicationType",
+            f"image {item['name']} does not exist yet: give replication EAGER or ON_DEMAND",
+        )
     if not path and "sha256" not in fresh.body:
         raise PhotonError("ImageUploadError", f"image {item['name']} does not exist yet: give its file")
     if path not in files:  # neither new nor touched since it was read
@@ -123,8 +173,11 @@ def _content(item: dict[str, Any], fresh: Document, files: Mapping[str, Any]) ->
     if isinstance(facts, PhotonError):
         raise PhotonError(facts.code, f"image {item['name']}: {facts.message}", facts.data)
     if fresh.body.get("sha256") not in (None, facts["sha256"]):
-        raise PhotonError("UpdateNotSupported", f"image {item['name']}: {path} has another content than the image was made "
-                          "from; declare it under a new name, and the old one absent")
+        raise PhotonError(
+            "UpdateNotSupported",
+            f"image {item['name']}: {path} has another content than the image was made "
+            "from; declare it under a new name, and the old one absent",
+        )
     return {"replication": replication, "file": path.rpartition("/")[2], **facts}
 
 

@@ -42,7 +42,7 @@ class Candidate:
 
 
 def foreign_usage(world: World) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` as the inventories show it, our own VMs left out (their claims count instead)."""
+    """``{host or datastore id: Usage}`` as the inventories show it, our own VMs left out: their claims count."""
     usage: dict[str, Usage] = defaultdict(Usage)
     hosts = {(h.body["endpoint"], h.body["moid"]): h.id for h in world.of(entities.HOST)}
     for endpoint_id, inventory in world.inventories.items():
@@ -83,35 +83,74 @@ def scheduler_fleet(world: World) -> dict[str, Any]:
     for host in world.of(entities.HOST):
         body = host.body
         reachable = body["endpoint"] in world.inventories
-        hosts.append({
-            "id": host.id, "name": host.name, "zone": zones.get(body.get("zone")), "rack": body.get("rack"),
-            "state": host.state if reachable else "ERROR", "usage_tags": body["usage_tags"], "tags": body["tags"],
-            "vcpus": body["vcpus"], "cpu_overcommit": body["cpu_overcommit"],
-            "memory": body["memory"], "memory_overcommit": body["memory_overcommit"],
-            "used_vcpus": foreign[host.id].vcpus + claimed[host.id].vcpus,
-            "used_memory": foreign[host.id].memory + claimed[host.id].memory,
-            "datastores": body["datastores"], "port_groups": body["port_groups"],
-            "cluster": body.get("cluster"), "drs": bool(body.get("drs")), "endpoint": body["endpoint"],
-        })
+        hosts.append(
+            {
+                "id": host.id,
+                "name": host.name,
+                "zone": zones.get(body.get("zone")),
+                "rack": body.get("rack"),
+                "state": host.state if reachable else "ERROR",
+                "usage_tags": body["usage_tags"],
+                "tags": body["tags"],
+                "vcpus": body["vcpus"],
+                "cpu_overcommit": body["cpu_overcommit"],
+                "memory": body["memory"],
+                "memory_overcommit": body["memory_overcommit"],
+                "used_vcpus": foreign[host.id].vcpus + claimed[host.id].vcpus,
+                "used_memory": foreign[host.id].memory + claimed[host.id].memory,
+                "datastores": body["datastores"],
+                "port_groups": body["port_groups"],
+                "cluster": body.get("cluster"),
+                "drs": bool(body.get("drs")),
+                "endpoint": body["endpoint"],
+            }
+        )
     return {
         "hosts": hosts,
-        "datastores": [{
-            "id": d.id, "name": d.name, "type": d.body["type"], "tags": sorted({d.body["type"], d.body["type"].split("_")[0] if d.body["type"].startswith("NFS") else d.body["type"],
-                                     *d.body["tags"]}),
-            "capacity": d.body["capacity"], "used": foreign[d.id].space + claimed[d.id].space,
-            "usable_for_vms": d.state == "READY" and d.body["usable_for_vms"],
-        } for d in world.of(entities.DATASTORE)],
-        "zones": [{"name": z.name, "state": z.state, "dedicated_tenants": z.body.get("dedicated_tenants") or []}
-                  for z in world.of(entities.ZONE)],
+        "datastores": [
+            {
+                "id": d.id,
+                "name": d.name,
+                "type": d.body["type"],
+                "tags": sorted(
+                    {
+                        d.body["type"],
+                        d.body["type"].split("_")[0] if d.body["type"].startswith("NFS") else d.body["type"],
+                        *d.body["tags"],
+                    }
+                ),
+                "capacity": d.body["capacity"],
+                "used": foreign[d.id].space + claimed[d.id].space,
+                "usable_for_vms": d.state == "READY" and d.body["usable_for_vms"],
+            }
+            for d in world.of(entities.DATASTORE)
+        ],
+        "zones": [
+            {"name": z.name, "state": z.state, "dedicated_tenants": z.body.get("dedicated_tenants") or []}
+            for z in world.of(entities.ZONE)
+        ],
         "images": {i.id: sorted(i.body["copies"]) for i in world.of(entities.IMAGE)},
-        "vms": [{"id": v.id, "host": v.body["host"], "groups": v.body.get("groups") or [],
-                 "spread_group": v.body.get("spread_group")}
-                for v in world.of(entities.VM) if v.body.get("host")],
+        "vms": [
+            {
+                "id": v.id,
+                "host": v.body["host"],
+                "groups": v.body.get("groups") or [],
+                "spread_group": v.body.get("spread_group"),
+            }
+            for v in world.of(entities.VM)
+            if v.body.get("host")
+        ],
     }
 
 
-def place_all(candidates: Iterable[Candidate], world: World, *, policy: str = "spread", seed: int = 0,
-              tenant_of: Callable[[Document], str]) -> None:
+def place_all(
+    candidates: Iterable[Candidate],
+    world: World,
+    *,
+    policy: str = "spread",
+    seed: int = 0,
+    tenant_of: Callable[[Document], str],
+) -> None:
     """Place all candidates in one scheduler call; each gets ``placement`` or ``error``.
 
     Identical VMs go as one request with a count, so that the scheduler's work and answer stay small.
@@ -122,24 +161,33 @@ def place_all(candidates: Iterable[Candidate], world: World, *, policy: str = "s
     if not batches:
         return
     lists = list(batches.values())
-    requests = [_request(str(number), batch[0], len(batch), tenant_of(batch[0].document)) for number, batch in enumerate(lists)]
+    requests = [
+        _request(str(number), batch[0], len(batch), tenant_of(batch[0].document)) for number, batch in enumerate(lists)
+    ]
     answer = place(requests, scheduler_fleet(world), policy=policy, seed=seed)
     for row in answer["placements"]:
         lists[int(row["request"])][row["index"]].placement = row
     for row in answer["unplaced"]:
         candidate = lists[int(row["request"])][row["index"]]
-        candidate.error = PhotonError(row["code"], row["message"], {
-            "eliminated": row["eliminated"], "nearest": row.get("nearest")})
+        candidate.error = PhotonError(
+            row["code"], row["message"], {"eliminated": row["eliminated"], "nearest": row.get("nearest")}
+        )
 
 
 def settle(candidate: Candidate, world: World) -> Document:
     """The candidate's document with its placement written in, as the claim and vSphere will know it."""
     row, document = candidate.placement, candidate.document
-    host = world.get(row["host"])
-    assert host is not None
-    disks = [{**disk, "datastore": store} for disk, store in zip(document.body["disks"], row["datastores"], strict=True)]
-    return document.with_body(host=host.id, endpoint=host.body["endpoint"], cluster=host.body.get("cluster"),
-                              datastore=disks[0]["datastore"], disks=disks)
+    host = world.must(row["host"])
+    disks = [
+        {**disk, "datastore": store} for disk, store in zip(document.body["disks"], row["datastores"], strict=True)
+    ]
+    return document.with_body(
+        host=host.id,
+        endpoint=host.body["endpoint"],
+        cluster=host.body.get("cluster"),
+        datastore=disks[0]["datastore"],
+        disks=disks,
+    )
 
 
 def name_in_vsphere(document: Document, world: World, suffixed: bool = False) -> Document:
@@ -147,8 +195,7 @@ def name_in_vsphere(document: Document, world: World, suffixed: bool = False) ->
 
     On a vCenter each project has its folder; an ESXi host has one for all.
     """
-    endpoint, project = world.get(document.body["endpoint"]), world.get(document.scope)
-    assert endpoint is not None and project is not None
+    endpoint, project = world.must(document.body["endpoint"]), world.must(document.scope)
     folder = f"{endpoint.body['folder']}/{world.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
     suffix = f"{document.name}-{document.id[:8]}"
     taken = world.names_in(endpoint.id, folder)
@@ -159,10 +206,18 @@ def name_in_vsphere(document: Document, world: World, suffixed: bool = False) ->
 
 def _likeness(candidate: Candidate) -> Any:
     body, item = candidate.document.body, candidate.item
-    return (candidate.document.scope, body["flavor"], body["image"], candidate.host, candidate.datastore,
-            tuple((d["flavor"], d["capacity"]) for d in body["disks"]), body.get("spread_group"),
-            tuple((g["name"], g["kind"], g["level"], g["hard"]) for g in body["groups"]),
-            tuple(_frozen(item.get(key)) for key in REQUEST_KEYS), tuple(body["port_groups"]))
+    return (
+        candidate.document.scope,
+        body["flavor"],
+        body["image"],
+        candidate.host,
+        candidate.datastore,
+        tuple((d["flavor"], d["capacity"]) for d in body["disks"]),
+        body.get("spread_group"),
+        tuple((g["name"], g["kind"], g["level"], g["hard"]) for g in body["groups"]),
+        tuple(_frozen(item.get(key)) for key in REQUEST_KEYS),
+        tuple(body["port_groups"]),
+    )
 
 
 def _frozen(value: Any) -> Any:
@@ -172,11 +227,20 @@ def _frozen(value: Any) -> Any:
 def _request(name: str, candidate: Candidate, count: int, tenant: str) -> dict[str, Any]:
     body, item = candidate.document.body, candidate.item
     request = {
-        "id": name, "count": count, "vcpus": body["vcpus"], "memory": body["memory"], "tenant": tenant,
-        "disks": [{"flavor": d["flavor"], "capacity": d["capacity"], "tags": d["datastore_tags"], "boot": d["boot"]}
-                  for d in body["disks"]],
-        "image": body["image"], "port_groups": body["port_groups"], "groups": body["groups"],
-        "spread_group": body.get("spread_group"), "usage": "CLOUD",
+        "id": name,
+        "count": count,
+        "vcpus": body["vcpus"],
+        "memory": body["memory"],
+        "tenant": tenant,
+        "disks": [
+            {"flavor": d["flavor"], "capacity": d["capacity"], "tags": d["datastore_tags"], "boot": d["boot"]}
+            for d in body["disks"]
+        ],
+        "image": body["image"],
+        "port_groups": body["port_groups"],
+        "groups": body["groups"],
+        "spread_group": body.get("spread_group"),
+        "usage": "CLOUD",
     }
     request.update({key: item[key] for key in ("zone", "host_tags", "spread_over", "max_skew") if item.get(key)})
     if candidate.host:

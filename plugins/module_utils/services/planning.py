@@ -55,8 +55,14 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """``{kind, name, error_code, message, path, data}`` as results report it."""
-        return {"kind": self.kind, "name": self.name, "error_code": self.error.code, "message": self.error.message,
-                "path": self.path, "data": self.error.data}
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "error_code": self.error.code,
+            "message": self.error.message,
+            "path": self.path,
+            "data": self.error.data,
+        }
 
 
 @dataclass(slots=True)

@@ -10,20 +10,29 @@ inventory made, never more than ``max_deletes`` in a run, never what has deletio
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..model import entities
 from ..model.authorization import Actor
 from ..model.declaration import Declaration
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from . import fleet, flavors, images, tenancy, vms, zones
+from . import flavors, fleet, images, tenancy, vms, zones
 from .context import Context
-from .planning import DELETE, Plan
+from .planning import Plan
 from .world import World
 
 # Users first, then what they use.
-ORDER = (entities.VM, entities.IMAGE, entities.PROJECT, entities.TENANT, entities.HOST, entities.ENDPOINT, entities.ZONE,
-         entities.FLAVOR)
+ORDER = (
+    entities.VM,
+    entities.IMAGE,
+    entities.PROJECT,
+    entities.TENANT,
+    entities.HOST,
+    entities.ENDPOINT,
+    entities.ZONE,
+    entities.FLAVOR,
+)
 
 
 def plan_prune(declaration: Declaration, world: World, plan: Plan, context: Context) -> None:
@@ -37,9 +46,15 @@ def plan_prune(declaration: Declaration, world: World, plan: Plan, context: Cont
         plan.warnings.append(f"no longer declared and left alone: {names}{more}; photon_prune: delete removes them")
         return
     if len(gone) > context.options.max_deletes:
-        plan.fail("site", declaration.site, PhotonError(
-            "TooManyDeletes", f"pruning would delete {len(gone)} entities ({names}{more}), more than photon_max_deletes "
-            f"({context.options.max_deletes}): none was deleted; raise the limit for this run if that is meant"))
+        plan.fail(
+            "site",
+            declaration.site,
+            PhotonError(
+                "TooManyDeletes",
+                f"pruning would delete {len(gone)} entities ({names}{more}), more than photon_max_deletes "
+                f"({context.options.max_deletes}): none was deleted; raise the limit for this run if that is meant",
+            ),
+        )
         return
     reason = "no longer declared"
     for document in gone:
@@ -52,8 +67,12 @@ def plan_prune(declaration: Declaration, world: World, plan: Plan, context: Cont
 def undeclared(declaration: Declaration, world: World, managed_by: str) -> list[Document]:
     """Documents of this site that the declaration does not name, users before what they use."""
     declared = {(kind, _path(kind, item)) for kind in ORDER for item in declaration.of(kind)}
-    return [d for kind in ORDER for d in world.of(kind)
-            if d.managed_by == managed_by and d.state != "PENDING_DELETE" and (kind, world.path_of(d)) not in declared]
+    return [
+        d
+        for kind in ORDER
+        for d in world.of(kind)
+        if d.managed_by == managed_by and d.state != "PENDING_DELETE" and (kind, world.path_of(d)) not in declared
+    ]
 
 
 def plan_pending(world: World, plan: Plan, actor: Actor) -> None:
@@ -73,8 +92,12 @@ def _path(kind: str, item: dict[str, Any]) -> str:
 
 
 _DELETERS: dict[str, Callable[..., None]] = {
-    entities.VM: vms.plan_delete, entities.IMAGE: images.plan_delete, entities.PROJECT: tenancy.plan_delete,
-    entities.TENANT: tenancy.plan_delete, entities.HOST: fleet.plan_delete_host,
-    entities.ENDPOINT: fleet.plan_delete_endpoint, entities.ZONE: zones.plan_delete,
+    entities.VM: vms.plan_delete,
+    entities.IMAGE: images.plan_delete,
+    entities.PROJECT: tenancy.plan_delete,
+    entities.TENANT: tenancy.plan_delete,
+    entities.HOST: fleet.plan_delete_host,
+    entities.ENDPOINT: fleet.plan_delete_endpoint,
+    entities.ZONE: zones.plan_delete,
     entities.FLAVOR: flavors.plan_delete,
 }

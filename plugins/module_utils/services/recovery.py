@@ -30,7 +30,9 @@ def recover(context: Context, run: Any) -> list[str]:
     snapshot = context.store.snapshot()
     world = World(snapshot.documents, snapshot.counters)
     wanted = {document.body.get("endpoint") for task in tasks if (document := world.get(task.entity_id))} - {None}
-    context.read_endpoints(world, [e for i in wanted if (e := world.get(i)) is not None and e.kind == entities.ENDPOINT])
+    context.read_endpoints(
+        world, [e for i in wanted if (e := world.get(i)) is not None and e.kind == entities.ENDPOINT]
+    )
     settled = [task for task in tasks if _reachable(task, world)]
     context.store.run(lambda tx: [_settle(tx, task, world) for task in settled])
     lines = [f"{len(settled)} unfinished tasks of a run that ended early were settled"] if settled else []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run tells its door: counts, what changed, what failed, a bounded diff, and the plan for people and machines."""
+"""What a run tells its door: counts, what changed, what failed, a bounded diff, and the plan for all readers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
     if not request.check:
         done = [action for action in done if (action.kind, action.name) not in failed or action.data.get("partly")]
     answer: dict[str, Any] = {
-        "changed": bool(done), "counts": plan.counts(), "failures": [failure.to_dict() for failure in plan.failures],
-        "warnings": list(plan.warnings), "diff": diff(done, request.diff_limit), "changes": changes(done, request.diff_limit),
+        "changed": bool(done),
+        "counts": plan.counts(),
+        "failures": failures(plan),
+        "warnings": list(plan.warnings),
+        "diff": diff(done, request.diff_limit),
+        "changes": changes(done, request.diff_limit),
         "calls": {world_name(planned, i): session.calls for i, session in context.sessions.items()},
     }
     if request.result == "full":
@@ -33,6 +37,18 @@ def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
     if request.check:
         answer["plan"] = [step(action) for action in done]
     return answer
+
+
+def failures(plan: Plan) -> list[dict[str, Any]]:
+    """One row for items that failed alike: ``name`` holds all their names, neighbours as a range; ``count`` of them."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    names: dict[tuple[str, ...], list[str]] = {}
+    for failure in plan.failures:
+        error = failure.error
+        key = (failure.kind, error.code, error.message.replace(failure.name, ""), failure.path)
+        rows.setdefault(key, failure.to_dict())
+        names.setdefault(key, []).append(failure.name)
+    return [{**row, "name": ", ".join(collapse(names[key])), "count": len(names[key])} for key, row in rows.items()]
 
 
 def world_name(planned: Any, entity_id: str) -> str:
@@ -44,8 +60,7 @@ def changes(actions: list[Action], limit: int) -> list[str]:
     """One line per like changes: ``create vm acme/web/web-[01:20]``; at most ``limit`` lines and a total."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for action in actions:
-        reason = action.reason if action.verb not in ("create",) or action.kind != "vm" else action.reason
-        groups.setdefault((action.verb, action.kind, reason), []).append(action.name)
+        groups.setdefault((action.verb, action.kind, action.reason), []).append(action.name)
     lines = []
     for (verb, kind, reason), names in groups.items():
         lines += [f"{verb} {kind} {name}{f' ({reason})' if reason else ''}" for name in collapse(names)]
@@ -56,22 +71,38 @@ def diff(actions: list[Action], limit: int) -> dict[str, str]:
     """Before and after as text, in Ansible's form; secrets never reach an action's fields."""
     shown = actions[:limit]
     rest = f"... and {len(actions) - limit} more items\n" if len(actions) > limit else ""
-    return {"before": "".join(_side(action, before=True) for action in shown) + rest,
-            "after": "".join(_side(action, before=False) for action in shown) + rest}
+    return {
+        "before": "".join(_side(action, before=True) for action in shown) + rest,
+        "after": "".join(_side(action, before=False) for action in shown) + rest,
+    }
 
 
 def step(action: Action) -> dict[str, Any]:
     """One action as a plan shows and saves it."""
-    return {"verb": action.verb, "kind": action.kind, "name": action.name, "reason": action.reason, "path": action.path,
-            "before": action.before, "after": action.after, "changes": action.changes, "id": action.id,
-            "version": action.document.version}
+    return {
+        "verb": action.verb,
+        "kind": action.kind,
+        "name": action.name,
+        "reason": action.reason,
+        "path": action.path,
+        "before": action.before,
+        "after": action.after,
+        "changes": action.changes,
+        "id": action.id,
+        "version": action.document.version,
+    }
 
 
 def item(action: Action, planned: Any) -> dict[str, Any]:
     """One entity of a full result."""
     document = action.document
-    row = {"kind": action.kind, "name": action.name, "id": action.id, "action": action.verb,
-           "state": "DELETED" if action.verb == DELETE else document.state}
+    row = {
+        "kind": action.kind,
+        "name": action.name,
+        "id": action.id,
+        "action": action.verb,
+        "state": "DELETED" if action.verb == DELETE else document.state,
+    }
     if action.kind == "vm":
         for key in ("host", "datastore"):
             row[key] = world_name(planned, document.body.get(key) or "")

@@ -23,9 +23,15 @@ FORMAT = 1
 
 def make(planned: Planned) -> dict[str, Any]:
     """``{format, site, actions, placements}`` as JSON values; a VM's metadata is in it as a digest only."""
-    return {"format": FORMAT, "site": planned.declaration.site, "actions": _signatures(planned),
-            "placements": {a.name: {"host_name": a.after["host"], "datastore_name": a.after["datastore"]}
-                           for a in planned.plan.of(entities.VM, CREATE)}}
+    return {
+        "format": FORMAT,
+        "site": planned.declaration.site,
+        "actions": _signatures(planned),
+        "placements": {
+            a.name: {"host_name": a.after["host"], "datastore_name": a.after["datastore"]}
+            for a in planned.plan.of(entities.VM, CREATE)
+        },
+    }
 
 
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -39,19 +45,31 @@ def verify(saved: Mapping[str, Any], planned: Planned) -> None:
     """Raise PlanChanged, saying what differs, unless the new plan is the saved one."""
     old = {(a["kind"], a["name"]): a for a in saved["actions"]}
     new = {(a["kind"], a["name"]): a for a in _signatures(planned)}
-    differences = [f"{kind} {name} is no longer to be done ({old[kind, name]['verb']})" for kind, name in old if (kind, name) not in new]
+    differences = [
+        f"{kind} {name} is no longer to be done ({old[kind, name]['verb']})"
+        for kind, name in old
+        if (kind, name) not in new
+    ]
     differences += [f"{a['verb']} {kind} {name} is new" for (kind, name), a in new.items() if (kind, name) not in old]
     for key, action in new.items():
         before = old.get(key)
         if before is not None and before != action:
             fields = [field for field in action if before.get(field) != action[field]]
             differences.append(f"{key[0]} {key[1]}: {', '.join(fields)} changed")
-    differences += [f"{f.kind} {f.name}: {f.error.message}" for f in planned.plan.failures
-                    if (f.kind, f.name) in old or f.kind == entities.ENDPOINT]
+    differences += [
+        f"{f.kind} {f.name}: {f.error.message}"
+        for f in planned.plan.failures
+        if (f.kind, f.name) in old or f.kind == entities.ENDPOINT
+    ]
     if differences:
         more = f"\n- and {len(differences) - 20} more" if len(differences) > 20 else ""
-        raise PhotonError("PlanChanged", "nothing was done, the saved plan is out of date; look at a new one:\n- "
-                          + "\n- ".join(differences[:20]) + more, {"differences": differences})
+        raise PhotonError(
+            "PlanChanged",
+            "nothing was done, the saved plan is out of date; look at a new one:\n- "
+            + "\n- ".join(differences[:20])
+            + more,
+            {"differences": differences},
+        )
 
 
 def _signatures(planned: Planned) -> list[dict[str, Any]]:
@@ -61,6 +79,16 @@ def _signatures(planned: Planned) -> list[dict[str, Any]]:
             continue
         row = report.step(action)
         version = planned.versions.get(action.id, 0)
-        rows.append({"verb": row["verb"], "kind": row["kind"], "name": row["name"], "before": row["before"], "after": row["after"],
-                     "changes": row["changes"], "version": version, **({"id": action.id} if version else {})})
+        rows.append(
+            {
+                "verb": row["verb"],
+                "kind": row["kind"],
+                "name": row["name"],
+                "before": row["before"],
+                "after": row["after"],
+                "changes": row["changes"],
+                "version": version,
+                **({"id": action.id} if version else {}),
+            }
+        )
     return rows

@@ -17,7 +17,7 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..vsphere import inspect_image
-from . import fleet, flavors, images, prune, tenancy, vms, zones
+from . import flavors, fleet, images, prune, tenancy, vms, zones
 from .context import Context
 from .planning import DELETE, Plan
 from .world import World
@@ -40,17 +40,28 @@ def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
     return validate(tree, Known.of(snapshot.documents))
 
 
-def plan(declaration: Declaration, context: Context, snapshot: Any, *, whole: bool = False,
-         pinned: Mapping[str, Any] | None = None) -> Planned:
+def plan(
+    declaration: Declaration,
+    context: Context,
+    snapshot: Any,
+    *,
+    whole: bool = False,
+    pinned: Mapping[str, Any] | None = None,
+) -> Planned:
     """Compare the declaration with the CloudStore and the endpoints; nothing is changed anywhere.
 
     ``whole``: the declaration is all of its site, so that what it no longer names is reported or pruned. ``pinned``:
     placements of a saved plan, ``{VM's path: {host, datastore}}``.
     """
     world = World(snapshot.documents, snapshot.counters)
-    planned = Planned(declaration, Plan(warnings=list(declaration.warnings)), world,
-                      {document.id: document.version for document in snapshot.documents}, dict(snapshot.capacity),
-                      {d.id: fleet.fact_of(d) for d in snapshot.documents if d.kind in (entities.HOST, entities.DATASTORE)})
+    planned = Planned(
+        declaration,
+        Plan(warnings=list(declaration.warnings)),
+        world,
+        {document.id: document.version for document in snapshot.documents},
+        dict(snapshot.capacity),
+        {d.id: fleet.fact_of(d) for d in snapshot.documents if d.kind in (entities.HOST, entities.DATASTORE)},
+    )
     result, actor, owner = planned.plan, context.actor, context.managed_by
     tenancy.plan_security_groups(declaration.security_groups, world, result, actor)
     fleet.plan_endpoints(declaration.endpoints, world, result, actor, owner)
@@ -75,8 +86,14 @@ def plan(declaration: Declaration, context: Context, snapshot: Any, *, whole: bo
 
 
 def _needs_fleet(declaration: Declaration) -> bool:
-    return bool(declaration.endpoints or declaration.hosts or declaration.datastores or declaration.images
-                or declaration.vms or declaration.image_datastores)
+    return bool(
+        declaration.endpoints
+        or declaration.hosts
+        or declaration.datastores
+        or declaration.images
+        or declaration.vms
+        or declaration.image_datastores
+    )
 
 
 def _image_datastores(declaration: Declaration) -> list[str] | None:
@@ -89,8 +106,7 @@ def _image_datastores(declaration: Declaration) -> list[str] | None:
 
 def _report_unreachable(world: World, result: Plan) -> None:
     for endpoint_id, error in world.unreachable.items():
-        endpoint = world.get(endpoint_id)
-        assert endpoint is not None
+        endpoint = world.must(endpoint_id)
         result.fail(entities.ENDPOINT, endpoint.name, error)
 
 
@@ -115,8 +131,14 @@ def _stat(path: str) -> list[int] | None:
 
 def _settings(context: Context, pinned: Mapping[str, Any] | None) -> vms.Settings:
     options = context.options
-    return vms.Settings(managed_by=context.managed_by, digest=context.store.digest, policy=options.policy, seed=options.seed,
-                        default_port_group=options.default_port_group, pinned=dict(pinned or {}))
+    return vms.Settings(
+        managed_by=context.managed_by,
+        digest=context.store.digest,
+        policy=options.policy,
+        seed=options.seed,
+        default_port_group=options.default_port_group,
+        pinned=dict(pinned or {}),
+    )
 
 
 def _supersede(result: Plan) -> None:
@@ -129,6 +151,13 @@ def _refuse_all(result: Plan, context: Context) -> None:
     """``atomic``: when one VM cannot be made, none is."""
     if context.options.atomic and any(failure.kind == entities.VM for failure in result.failures):
         for action in result.of(entities.VM, "create"):
-            result.fail(entities.VM, action.name, PhotonError(
-                "DependencyFailed", f"VM {action.name} is not made because atomic is set and another VM cannot be made"), action.path)
+            result.fail(
+                entities.VM,
+                action.name,
+                PhotonError(
+                    "DependencyFailed",
+                    f"VM {action.name} is not made because atomic is set and another VM cannot be made",
+                ),
+                action.path,
+            )
         result.actions = [a for a in result.actions if not (a.kind == entities.VM and a.verb == "create")]

@@ -54,8 +54,14 @@ def run_site(tree: Mapping[str, Any], request: Request) -> dict[str, Any]:
     return _run(request, lambda snapshot: site.declare(tree, snapshot))
 
 
-def run_items(kind: str, items: Iterable[Mapping[str, Any]], request: Request, *, root: str = "",
-              scope: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run_items(
+    kind: str,
+    items: Iterable[Mapping[str, Any]],
+    request: Request,
+    *,
+    root: str = "",
+    scope: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Items of one kind as its module takes them; otherwise as run_site."""
     declaration = Declaration()
     declaration.of(kind)
@@ -66,9 +72,16 @@ def run_items(kind: str, items: Iterable[Mapping[str, Any]], request: Request, *
 def _run(request: Request, declare: Any) -> dict[str, Any]:
     actor = actor_of(request.act_as)
     mode = "read" if request.check else "write"
-    with open_context(request.cloudstore_url, mode=mode, allow_ephemeral=request.allow_ephemeral,
-                      by=request.by or actor.user, actor=actor, managed_by=f"inventory:{request.site}", credentials=request.credentials,
-                      options=request.options) as context:
+    with open_context(
+        request.cloudstore_url,
+        mode=mode,
+        allow_ephemeral=request.allow_ephemeral,
+        by=request.by or actor.user,
+        actor=actor,
+        managed_by=f"inventory:{request.site}",
+        credentials=request.credentials,
+        options=request.options,
+    ) as context:
         if request.check:
             snapshot = context.store.snapshot()
             planned = _plan(declare(snapshot), context, snapshot, request)
@@ -112,10 +125,14 @@ def failed(outcome: Mapping[str, Any]) -> PhotonError | None:
     failures = outcome["failures"]
     if not failures:
         return None
-    lines = [f"- {f['kind']} {f['name']}" + (f" ({f['path']})" if f["path"] else "") + f": {f['error_code']}: {f['message']}"
-             for f in failures[:20]]
+    lines = [
+        f"- {f['kind']} {f['name']}" + (f" ({f['path']})" if f["path"] else "") + f": {f['error_code']}: {f['message']}"
+        for f in failures[:20]
+    ]
     if len(failures) > 20:
         lines.append(f"- and {len(failures) - 20} more")
     number = "1 item" if len(failures) == 1 else f"{len(failures)} items"
-    return PhotonError(failures[0]["error_code"], f"{number} failed, everything else was done; mend the cause and run again:\n"
-                       + "\n".join(lines))
+    return PhotonError(
+        failures[0]["error_code"],
+        f"{number} failed, everything else was done; mend the cause and run again:\n" + "\n".join(lines),
+    )

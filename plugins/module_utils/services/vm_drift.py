@@ -11,14 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import guest
 from .world import World
 
 _POWER_STATES = {"poweredOn": "STARTED", "poweredOff": "STOPPED", "suspended": "SUSPENDED"}
-_FIXED = {"image": "an image is chosen when a VM is made", "boot_disk_flavor": "a boot disk's flavor is set when a VM is made"}
+_FIXED = {
+    "image": "an image is chosen when a VM is made",
+    "boot_disk_flavor": "a boot disk's flavor is set when a VM is made",
+}
 
 
 @dataclass(slots=True)
@@ -41,8 +43,11 @@ class Difference:
     def refuse_impossible(self, label: str) -> None:
         """Raises UpdateNotSupported when something differs that cannot be changed in place."""
         if self.impossible:
-            raise PhotonError("UpdateNotSupported", f"VM {label}: {'; '.join(self.impossible)}; delete the VM and declare it again, "
-                              "or put the declaration back")
+            raise PhotonError(
+                "UpdateNotSupported",
+                f"VM {label}: {'; '.join(self.impossible)}; delete the VM and declare it again, "
+                "or put the declaration back",
+            )
 
 
 def power_state(row: Any) -> str:
@@ -67,14 +72,23 @@ def observed(document: Document, row: Any, world: World) -> dict[str, Any]:
     """The body fields that vSphere owns: where the VM is, its address, its change version."""
     body = document.body
     host = world.hosts_of(body["endpoint"]).get(row.host)
-    seen = {"address": row.guest_address, "vsphere": {**body.get("vsphere", {}), "moid": row.moid, "name": row.name,
-                                                     "change_version": row.change_version}}
+    seen = {
+        "address": row.guest_address,
+        "vsphere": {
+            **body.get("vsphere", {}),
+            "moid": row.moid,
+            "name": row.name,
+            "change_version": row.change_version,
+        },
+    }
     if host is not None and host.id != body.get("host"):
         seen.update(host=host.id, cluster=host.body.get("cluster"))
     return seen
 
 
-def _compare_records(current: Document, wanted: Document, item: dict[str, Any], difference: Difference, world: World) -> None:
+def _compare_records(
+    current: Document, wanted: Document, item: dict[str, Any], difference: Difference, world: World
+) -> None:
     old, new = current.body, wanted.body
     if old["image"] != new["image"]:
         difference.impossible.append(_FIXED["image"])
@@ -107,7 +121,9 @@ def _compare_disk_lists(old: list[dict[str, Any]], new: list[dict[str, Any]], di
         if before["flavor"] != disk["flavor"]:
             difference.impossible.append(f"the flavor of disk {disk['name']} is set when a VM is made")
         if disk["capacity"] < before["capacity"]:
-            difference.impossible.append(f"disk {disk['name']} cannot shrink from {before['capacity']} to {disk['capacity']} B")
+            difference.impossible.append(
+                f"disk {disk['name']} cannot shrink from {before['capacity']} to {disk['capacity']} B"
+            )
         elif disk["capacity"] > before["capacity"]:
             difference.note(f"disks.{disk['name']}.capacity", before["capacity"], disk["capacity"])
             difference.reconfigure.setdefault("disks", {})[disk["name"]] = disk["capacity"]
@@ -125,12 +141,16 @@ def _compare_disks(wanted: Document, row: Any, difference: Difference) -> None:
     """Disks are matched in the order in which they were made: the boot disk first."""
     declared = wanted.body["disks"]
     if len(row.disks) < len(declared):
-        difference.impossible.append(f"{len(declared) - len(row.disks)} of its {len(declared)} disks were taken away in vSphere")
+        difference.impossible.append(
+            f"{len(declared) - len(row.disks)} of its {len(declared)} disks were taken away in vSphere"
+        )
         return
     for disk, seen in zip(declared, row.disks, strict=False):
         if seen.capacity > disk["capacity"] and not difference.reconfigure.get("disks", {}).get(disk["name"]):
-            difference.impossible.append(f"disk {disk['name']} was grown in vSphere from {disk['capacity']} to {seen.capacity} B "
-                                         "and cannot shrink")
+            difference.impossible.append(
+                f"disk {disk['name']} was grown in vSphere from {disk['capacity']} to {seen.capacity} B "
+                "and cannot shrink"
+            )
         elif seen.capacity < disk["capacity"]:
             difference.note(f"disks.{disk['name']}.capacity", seen.capacity, disk["capacity"])
             difference.reconfigure.setdefault("disks", {})[disk["name"]] = disk["capacity"]

@@ -17,8 +17,12 @@ from . import guest, vm_drift
 from .planning import Action
 from .world import World
 
-_POWER = {"START_VM": vsphere.power_on, "RESUME_VM": vsphere.power_on, "STOP_VM": vsphere.power_off,
-          "SUSPEND_VM": vsphere.suspend}
+_POWER = {
+    "START_VM": vsphere.power_on,
+    "RESUME_VM": vsphere.power_on,
+    "STOP_VM": vsphere.power_off,
+    "SUSPEND_VM": vsphere.suspend,
+}
 _TAKEN = {"DuplicateName", "AlreadyExists", "FileAlreadyExists"}
 
 
@@ -28,41 +32,61 @@ def run(session: Any, jobs: Iterable[Any], before_batch: Callable[[], Any]) -> I
 
 
 def folders(session: Any, inventory: Any, actions: list[Action], world: World) -> dict[tuple[str, str], str]:
-    """``{(datacenter's VM folder, path): moid}`` of the projects' folders, made where missing; an ESXi host has none."""
+    """``{(datacenter's VM folder, path): moid}`` of the projects' folders, made where missing; ESXi has none."""
     paths: dict[str, set[str]] = defaultdict(set)
     for action in actions:
         host, folder = world.get(action.document.body["host"]), action.document.body["vsphere"]["folder"]
         if folder and host is not None:
             paths[inventory.hosts[host.body["moid"]].vm_folder].add(folder)
-    return {(root, path): moid for root, wanted in paths.items()
-            for path, moid in vsphere.ensure_folders(session, inventory, root, sorted(wanted)).items()}
+    return {
+        (root, path): moid
+        for root, wanted in paths.items()
+        for path, moid in vsphere.ensure_folders(session, inventory, root, sorted(wanted)).items()
+    }
 
 
 def create(action: Action, inventory: Any, folder_moids: dict[tuple[str, str], str], world: World) -> Any:
     """CREATE_VM, and each further operation of the action as soon as the one before it is done."""
     document, body = action.document, action.document.body
-    host, store, image = (world.get(body[key]) for key in ("host", "datastore", "image"))
-    assert host is not None and store is not None and image is not None
+    host, store, image = (world.must(body[key]) for key in ("host", "datastore", "image"))
     copy = image.body["copies"].get(store.id) or {}
     if not copy.get("path"):
-        raise PhotonError("DependencyFailed", f"VM {action.name}: image {image.name} has no copy on datastore {store.name}; mend "
-                          "the image and run again")
+        raise PhotonError(
+            "DependencyFailed",
+            f"VM {action.name}: image {image.name} has no copy on datastore {store.name}; mend the image and run again",
+        )
     row, target = inventory.hosts[host.body["moid"]], body["vsphere"]
     hardware = image.body.get("settings") or {}
     spec = vsphere.VmSpec(
-        uuid=document.id, name=target["name"], site=document.managed_by, host=row,
+        uuid=document.id,
+        name=target["name"],
+        site=document.managed_by,
+        host=row,
         datastore=inventory.datastores[store.body["moid"]],
         folder=folder_moids[(row.vm_folder, target["folder"])] if target["folder"] else row.vm_folder,
-        vcpus=body["vcpus"], memory=body["memory"], directory=target["directory"],
-        disks=[vsphere.DiskSpec(disk["name"], disk["capacity"], parent=copy["path"] if disk["boot"] else None)
-               for disk in body["disks"]],
-        nics=[vsphere.NicSpec(_network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3"))
-              for name in body["port_groups"]],
+        vcpus=body["vcpus"],
+        memory=body["memory"],
+        directory=target["directory"],
+        disks=[
+            vsphere.DiskSpec(disk["name"], disk["capacity"], parent=copy["path"] if disk["boot"] else None)
+            for disk in body["disks"]
+        ],
+        nics=[
+            vsphere.NicSpec(
+                _network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3")
+            )
+            for name in body["port_groups"]
+        ],
         controller=hardware.get("scsi0.virtualDev", "pvscsi"),
-        extra_config=guest.keys(action.data["item"], document.name, document.id))
+        extra_config=guest.keys(action.data["item"], document.name, document.id),
+    )
     operations = action.data["operations"]
-    return vsphere.create_vm(spec, key=document.id, operation="CREATE_VM",
-                             then=lambda moid: _chain(operations[1:], moid, document.name, document.id, row.moid))
+    return vsphere.create_vm(
+        spec,
+        key=document.id,
+        operation="CREATE_VM",
+        then=lambda moid: _chain(operations[1:], moid, document.name, document.id, row.moid),
+    )
 
 
 def update_operations(action: Action) -> list[str]:
@@ -79,8 +103,14 @@ def update(action: Action, session: Any, inventory: Any, world: World) -> Any:
     if steps == ["SET_METADATA"]:
         return None
     row = inventory.vms[action.data["moid"]]
-    return _chain(steps, row.moid, action.document.name, action.id, row.host,
-                  lambda: _reconfigure(action, row, session, inventory))
+    return _chain(
+        steps,
+        row.moid,
+        action.document.name,
+        action.id,
+        row.host,
+        lambda: _reconfigure(action, row, session, inventory),
+    )
 
 
 def delete(action: Action) -> Any:
@@ -110,16 +140,27 @@ def read(session: Any, uuids: list[str]) -> dict[str, Any]:
 
 def seen(document: Document, row: Any, world: World) -> Document:
     """The document with what vSphere now says of the VM."""
-    return replace(document, state=vm_drift.power_state(row), body={**document.body, **vm_drift.observed(document, row, world)})
+    return replace(
+        document, state=vm_drift.power_state(row), body={**document.body, **vm_drift.observed(document, row, world)}
+    )
 
 
-def _chain(operations: list[str], moid: str, name: str, key: str, host: str | None,
-           reconfigure: Callable[[], Any] | None = None) -> Any:
+def _chain(
+    operations: list[str],
+    moid: str,
+    name: str,
+    key: str,
+    host: str | None,
+    reconfigure: Callable[[], Any] | None = None,
+) -> Any:
     if not operations:
         return None
     first, rest = operations[0], operations[1:]
-    job = reconfigure() if first == "RECONFIGURE_VM" and reconfigure else _POWER[first](
-        moid, name, key=key, operation=first, host=host)
+    job = (
+        reconfigure()
+        if first == "RECONFIGURE_VM" and reconfigure
+        else _POWER[first](moid, name, key=key, operation=first, host=host)
+    )
     job.then = lambda _result: _chain(rest, moid, name, key, host, reconfigure)
     return job
 
@@ -153,6 +194,9 @@ def _nic_changes(row: Any, wanted: list[str]) -> tuple[list[int], list[str]]:
 def _network(inventory: Any, host: Any, name: str, label: str) -> Any:
     network = inventory.network_of(host, name)
     if network is None:
-        raise PhotonError("PortGroupNotFound", f"VM {label}: host {host.name} has no port group {name!r}; it has "
-                          f"{', '.join(sorted(host.networks)[:10]) or 'none'}")
+        raise PhotonError(
+            "PortGroupNotFound",
+            f"VM {label}: host {host.name} has no port group {name!r}; it has "
+            f"{', '.join(sorted(host.networks)[:10]) or 'none'}",
+        )
     return network

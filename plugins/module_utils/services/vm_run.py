@@ -53,7 +53,7 @@ class Runner:
     def apply(self) -> None:
         """Everything the plan says about VMs; what fails is appended to the plan's failures."""
         self._journalled(self.plan.of(entities.VM, DELETE), lambda action: ["DELETE_VM"], self._delete_on)
-        self._journalled(self.plan.of(entities.VM, UPDATE), lambda action: vm_jobs.update_operations(action), self._update_on)
+        self._journalled(self.plan.of(entities.VM, UPDATE), vm_jobs.update_operations, self._update_on)
         self._observe()
         created = claims.claim(self.plan.of(entities.VM, CREATE), self.world, self.plan, self.context, self.run)
         self._on_endpoints(created, self._create_on)
@@ -92,7 +92,11 @@ class Runner:
         for action, job, outcome in self._outcomes(session, jobs, actions):
             if isinstance(outcome, PhotonError):
                 failed.add(action.id)
-                self.record(Result(action, action.data["previous"], vm_jobs.update_operations(action).index(job.operation), outcome))
+                self.record(
+                    Result(
+                        action, action.data["previous"], vm_jobs.update_operations(action).index(job.operation), outcome
+                    )
+                )
         self._settle(endpoint, [a for a in actions if a.id not in failed and not self._has_failed(a)], {})
 
     def _delete_on(self, endpoint: Document, actions: list[Action]) -> None:
@@ -110,13 +114,25 @@ class Runner:
 
     # -- shared ----------------------------------------------------------------------------------------------
 
-    def _journalled(self, actions: list[Action], operations: Callable[[Action], list[str]],
-                    work: Callable[[Document, list[Action]], None]) -> None:
+    def _journalled(
+        self,
+        actions: list[Action],
+        operations: Callable[[Action], list[str]],
+        work: Callable[[Document, list[Action]], None],
+    ) -> None:
         """Write the tasks, which locks the entities, then do the work; an entity locked by another run is left out."""
         if not actions:
             return
-        tasks = {action.id: Task(operations(action)[-1], entities.VM, action.id, state="STARTED", steps=[
-            Step(number, name, "QUEUED") for number, name in enumerate(operations(action))]) for action in actions}
+        tasks = {
+            action.id: Task(
+                operations(action)[-1],
+                entities.VM,
+                action.id,
+                state="STARTED",
+                steps=[Step(number, name, "QUEUED") for number, name in enumerate(operations(action))],
+            )
+            for action in actions
+        }
         for action in actions:
             action.data["task"] = tasks[action.id].id
         try:
@@ -142,12 +158,16 @@ class Runner:
             self.record(Result(action, None))
         if groups:
             with ThreadPoolExecutor(len(groups)) as pool:
-                for future in [pool.submit(self._guarded, work, self.world.get(i), group) for i, group in groups.items()]:
+                for future in [
+                    pool.submit(self._guarded, work, self.world.get(i), group) for i, group in groups.items()
+                ]:
                     future.result()
         with self.lock:
             self._flush()
 
-    def _guarded(self, work: Callable[[Document, list[Action]], None], endpoint: Document, actions: list[Action]) -> None:
+    def _guarded(
+        self, work: Callable[[Document, list[Action]], None], endpoint: Document, actions: list[Action]
+    ) -> None:
         """When the endpoint itself fails, every action without a result fails with it."""
         try:
             work(endpoint, actions)
@@ -159,8 +179,16 @@ class Runner:
                 reported = {failure.name for failure in self.plan.failures}
                 for action in actions:
                     if action.name not in reported and action.data.get("recorded") is None:
-                        self.results.append(Result(action, replace(action.document, state="ERROR") if action.verb == CREATE
-                                                   else action.data.get("previous", action.document), 0, error))
+                        self.results.append(
+                            Result(
+                                action,
+                                replace(action.document, state="ERROR")
+                                if action.verb == CREATE
+                                else action.data.get("previous", action.document),
+                                0,
+                                error,
+                            )
+                        )
 
     def _prepared(self, actions: Iterable[Action], make: Callable[[Action], Any]) -> list[Any]:
         jobs = []
@@ -170,8 +198,11 @@ class Runner:
                 if job is not None:
                     jobs.append(job)
             except PhotonError as error:
-                document = replace(action.document, state="ERROR") if action.verb == CREATE else action.data.get(
-                    "previous", action.document)
+                document = (
+                    replace(action.document, state="ERROR")
+                    if action.verb == CREATE
+                    else action.data.get("previous", action.document)
+                )
                 action.data["recorded"] = True
                 self.record(Result(action, document, 1 if action.verb == CREATE else 0, error))
         return jobs
@@ -189,8 +220,17 @@ class Runner:
         for action in actions:
             row = rows.get(action.id)
             if row is None:
-                self.record(Result(action, replace(action.document, state="ERROR"), None, PhotonError(
-                    "VmNotFound", f"VM {action.name} vanished from {endpoint.name} while it was worked on; run again")))
+                self.record(
+                    Result(
+                        action,
+                        replace(action.document, state="ERROR"),
+                        None,
+                        PhotonError(
+                            "VmNotFound",
+                            f"VM {action.name} vanished from {endpoint.name} while it was worked on; run again",
+                        ),
+                    )
+                )
             elif not self._has_failed(action):
                 self.record(Result(action, vm_jobs.seen(action.document, row, self.world)))
 
@@ -202,18 +242,29 @@ class Runner:
         kept = [action for action in self.plan.of(entities.VM, KEEP) if action.data.get("observed_only")]
         if not kept:
             return
-        moved = [(a.data["previous"], a.document) for a in kept if a.data["previous"].body.get("host") != a.document.body.get("host")]
-        self.context.store.run(lambda tx: (
-            tx.move(claims.capacity_claims([old for old, _new in moved], self.world),
-                    claims.capacity_claims([new for _old, new in moved], self.world)),
-            tx.update([action.document for action in kept])))
+        moved = [
+            (a.data["previous"], a.document)
+            for a in kept
+            if a.data["previous"].body.get("host") != a.document.body.get("host")
+        ]
+        self.context.store.run(
+            lambda tx: (
+                tx.move(
+                    claims.capacity_claims([old for old, _new in moved], self.world),
+                    claims.capacity_claims([new for _old, new in moved], self.world),
+                ),
+                tx.update([action.document for action in kept]),
+            )
+        )
 
     def _flush(self) -> None:
         """Commit the results so far; called with the lock held."""
         results, self.results = self.results, []
         if results:
             self.flushes += 1
-            self.context.store.run(lambda tx: _commit(tx, results, self.world), key=f"{self.run.run_id}/results/{self.flushes}")
+            self.context.store.run(
+                lambda tx: _commit(tx, results, self.world), key=f"{self.run.run_id}/results/{self.flushes}"
+            )
         for result in results:
             if result.error is not None:
                 result.action.data["recorded"] = True
@@ -233,7 +284,11 @@ def _half_made(action: Action, operation: str, moid: str | None, error: PhotonEr
 def _commit(tx: Any, results: list[Result], world: World) -> None:
     gone = [r.action.document for r in results if r.document is None]
     # What never came to be gives its place back; its quota stays charged until the VM is deleted, as in the original.
-    unmade = {r.action.id for r in results if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE}
+    unmade = {
+        r.action.id
+        for r in results
+        if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE
+    }
     freed = gone + [r.action.document for r in results if r.action.id in unmade]
     if freed:
         tx.release(claims.capacity_claims(freed, world))
@@ -246,7 +301,9 @@ def _commit(tx: Any, results: list[Result], world: World) -> None:
     for result in results:
         _recharge(tx, result, world)
     tx.delete(gone)
-    tx.update([_without_place(r.document) if r.action.id in unmade else r.document for r in results if r.document is not None])
+    tx.update(
+        [_without_place(r.document) if r.action.id in unmade else r.document for r in results if r.document is not None]
+    )
     tx.steps([(r.action.data["task"], r.failed, "ERROR", None, r.error) for r in results if r.failed is not None])
     tx.finish_tasks({r.action.data["task"]: r.error for r in results})
 
@@ -258,13 +315,21 @@ def _recharge(tx: Any, result: Result, world: World) -> None:
         return
     old, new = previous.body["cost"], result.document.body["cost"]
     if old != new:
-        tx.charge(result.document.scope, {
-            key: (new.get(key, [0])[0] - old.get(key, [0])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}})
+        tx.charge(
+            result.document.scope,
+            {key: (new.get(key, [0])[0] - old.get(key, [0])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}},
+        )
     before, after = (claims.capacity_claims([document], world) for document in (previous, result.document))
     if before != after:
         tx.move(before, after)
 
 
 def _without_place(document: Document) -> Document:
-    return replace(document, body={key: value for key, value in document.body.items()
-                                   if key not in ("host", "datastore", "endpoint", "cluster", "vsphere")})
+    return replace(
+        document,
+        body={
+            key: value
+            for key, value in document.body.items()
+            if key not in ("host", "datastore", "endpoint", "cluster", "vsphere")
+        },
+    )

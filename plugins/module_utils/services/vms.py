@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """VMs: what a declaration asks of each, beside what is recorded and what runs, as a plan.
 
-The plan is pure: it reads the World (documents, quota, inventories) and changes only that copy. vm_run.py carries it out.
+The plan is pure: it reads the World (documents, quota, inventories) and changes only that copy. vm_run.py does it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from .world import World
 
 POWER = {"started": "STARTED", "stopped": "STOPPED", "suspended": "SUSPENDED"}
 OPERATIONS = {
-    ("STOPPED", "STARTED"): ["START_VM"], ("SUSPENDED", "STARTED"): ["RESUME_VM"],
-    ("STARTED", "STOPPED"): ["STOP_VM"], ("SUSPENDED", "STOPPED"): ["STOP_VM"],
-    ("STARTED", "SUSPENDED"): ["SUSPEND_VM"], ("STOPPED", "SUSPENDED"): ["START_VM", "SUSPEND_VM"],
+    ("STOPPED", "STARTED"): ["START_VM"],
+    ("SUSPENDED", "STARTED"): ["RESUME_VM"],
+    ("STARTED", "STOPPED"): ["STOP_VM"],
+    ("SUSPENDED", "STOPPED"): ["STOP_VM"],
+    ("STARTED", "SUSPENDED"): ["SUSPEND_VM"],
+    ("STOPPED", "SUSPENDED"): ["START_VM", "SUSPEND_VM"],
 }
 
 
@@ -69,12 +72,16 @@ def plan_vms(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: A
             current = world.find(entities.VM, project.document.id, item["name"])
             if item.get("state") == "absent":
                 if current is not None:
-                    plan_delete(current, world, plan, actor, "declared absent", bool(item.get("force")), item.get("path", ""))
+                    plan_delete(
+                        current, world, plan, actor, "declared absent", bool(item.get("force")), item.get("path", "")
+                    )
                 continue
             wanted = _wanted(item, current, project, world, settings)
             _authorize(actor, "update" if current else "create", project, world)
             if current is None or _needs_place(current, world):
-                candidates.append(_candidate(item, current, wanted, settings.pinned.get(f"{project.path}/{wanted.name}"), world))
+                candidates.append(
+                    _candidate(item, current, wanted, settings.pinned.get(f"{project.path}/{wanted.name}"), world)
+                )
             else:
                 _plan_existing(item, current, wanted, project, world, plan)
         except PhotonError as error:
@@ -82,8 +89,9 @@ def plan_vms(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: A
     _plan_new(candidates, world, plan, settings)
 
 
-def plan_delete(current: Document, world: World, plan: Plan, actor: Actor, reason: str, force: bool = False,
-                path: str = "") -> None:
+def plan_delete(
+    current: Document, world: World, plan: Plan, actor: Actor, reason: str, force: bool = False, path: str = ""
+) -> None:
     """Deleting needs a VM that is off (InvalidVmState), unless ``force``; never a protected one (DeletionProtected)."""
     label = world.path_of(current)
     authorize(actor, "delete", entities.VM, *world.chain(current)[:-1])
@@ -92,13 +100,24 @@ def plan_delete(current: Document, world: World, plan: Plan, actor: Actor, reaso
     row = inventory_row(current, world)
     state = vm_drift.power_state(row) if row is not None else "STOPPED"
     if state != "STOPPED" and not force:
-        raise PhotonError("InvalidVmState", f"VM {label} is {state}: stop it first (state: stopped), or delete it with force: true")
+        raise PhotonError(
+            "InvalidVmState", f"VM {label} is {state}: stop it first (state: stopped), or delete it with force: true"
+        )
     if current.body.get("endpoint") in world.unreachable:
         raise world.unreachable[current.body["endpoint"]]
     world.drop(current.id)
     refund(world.counters.setdefault(current.scope, {}), _cost(current))
-    plan.add(Action(DELETE, entities.VM, label, current, reason, path=path,
-                    data={"power_off": state != "STOPPED", "moid": row.moid if row is not None else None}))
+    plan.add(
+        Action(
+            DELETE,
+            entities.VM,
+            label,
+            current,
+            reason,
+            path=path,
+            data={"power_off": state != "STOPPED", "moid": row.moid if row is not None else None},
+        )
+    )
 
 
 def inventory_row(document: Document, world: World) -> Any:
@@ -110,15 +129,28 @@ def inventory_row(document: Document, world: World) -> Any:
 # -- what is wanted ----------------------------------------------------------------------------------------------
 
 
-def _wanted(item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings) -> Document:
+def _wanted(
+    item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings
+) -> Document:
     """The document that the declaration describes, without its placement; what was left out stays as recorded."""
     spec = _spec(_complete(item, current, world), project, world, settings)
     if current is None:
         name = item["name"]
-        body = {**spec, "deletion_protection": bool(item.get("deletion_protection")),
-                "metadata_digest": settings.digest(guest.fingerprint(item)), "metadata_declared": bool(item.get("metadata"))}
-        return Document(entities.VM, name, project.document.id, "CREATING", settings.managed_by,
-                        name_key=name_key(entities.VM, project.document.id, name), body=body)
+        body = {
+            **spec,
+            "deletion_protection": bool(item.get("deletion_protection")),
+            "metadata_digest": settings.digest(guest.fingerprint(item)),
+            "metadata_declared": bool(item.get("metadata")),
+        }
+        return Document(
+            entities.VM,
+            name,
+            project.document.id,
+            "CREATING",
+            settings.managed_by,
+            name_key=name_key(entities.VM, project.document.id, name),
+            body=body,
+        )
     recorded = current.body
     body = {**recorded, **spec}
     for key in ("tags", "port_groups", "deletion_protection", "zone"):
@@ -153,8 +185,7 @@ def _keep_disks(body: dict[str, Any], current: Document, world: World) -> None:
 
 
 def _vm_share(flavor_id: str, world: World) -> dict[str, tuple[int, str]]:
-    flavor = world.get(flavor_id)
-    assert flavor is not None
+    flavor = world.must(flavor_id)
     return flavors.vm_cost(flavor.name, {key: tuple(value) for key, value in flavor.body["cost"].items()})
 
 
@@ -167,8 +198,11 @@ def _complete(item: dict[str, Any], current: Document | None, world: World) -> d
         if missing == ["boot_disk_flavor"]:
             raise PhotonError("InvalidEntity", f"VM {item['name']} has no boot disk: give boot_disk_flavor")
         raise PhotonError("SpecInvalid", f"VM {item['name']} does not exist yet: give {', '.join(missing)} to make it")
-    recorded = {"flavor": current.body["flavor"], "image": current.body["image"],
-                "boot_disk_flavor": current.body["disks"][0]["flavor"]}
+    recorded = {
+        "flavor": current.body["flavor"],
+        "image": current.body["image"],
+        "boot_disk_flavor": current.body["disks"][0]["flavor"],
+    }
     names = {key: document.name for key in missing if (document := world.get(recorded[key]))}
     return {**item, **names}
 
@@ -183,22 +217,34 @@ def _spec(item: dict[str, Any], project: _Project, world: World, settings: Setti
 
 def _resolve(item: dict[str, Any], project: _Project, world: World, settings: Settings) -> dict[str, Any]:
     flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.VM, item["flavor"]))
-    image = world.find(entities.IMAGE, project.document.id, item["image"]) or world.require(entities.IMAGE, "", item["image"])
+    image = world.find(entities.IMAGE, project.document.id, item["image"]) or world.require(
+        entities.IMAGE, "", item["image"]
+    )
     if image.state != "READY":
         raise PhotonError("InvalidImageState", f"image {image.name} is {image.state}: only a READY image makes VMs")
     disks = [_disk("boot-disk", item["boot_disk_flavor"], image.body["size"], True, world)]
     disks += [_disk(disk["name"], disk["flavor"], disk["capacity"], False, world) for disk in item.get("disks") or []]
     vm_cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
     cost = flavors.add_costs([flavors.vm_cost(flavor.name, vm_cost), *(disk.pop("cost") for disk in disks)])
-    groups = [{**group, "kind": kind, "name": f"{project.path}/{group['name']}"}
-              for kind in ("affinity", "anti-affinity") for group in item.get(kind.replace("-", "_")) or []]
+    groups = [
+        {**group, "kind": kind, "name": f"{project.path}/{group['name']}"}
+        for kind in ("affinity", "anti-affinity")
+        for group in item.get(kind.replace("-", "_")) or []
+    ]
     port_groups = item.get("port_groups")
     if port_groups is None:
         port_groups = [settings.default_port_group] if settings.default_port_group else []
     return {
-        "flavor": flavor.id, "image": image.id, "vcpus": vm_cost["vm.cpu"][0], "memory": vm_cost["vm.memory"][0],
-        "cost": {key: list(value) for key, value in cost.items()}, "disks": disks, "port_groups": list(port_groups),
-        "tags": sorted(item.get("tags") or []), "groups": groups, "spread_over": item.get("spread_over"),
+        "flavor": flavor.id,
+        "image": image.id,
+        "vcpus": vm_cost["vm.cpu"][0],
+        "memory": vm_cost["vm.memory"][0],
+        "cost": {key: list(value) for key, value in cost.items()},
+        "disks": disks,
+        "port_groups": list(port_groups),
+        "tags": sorted(item.get("tags") or []),
+        "groups": groups,
+        "spread_over": item.get("spread_over"),
         "spread_group": f"{project.path}/{item['spread_group']}" if item.get("spread_over") else None,
         "zone": item.get("zone"),
     }
@@ -207,9 +253,15 @@ def _resolve(item: dict[str, Any], project: _Project, world: World, settings: Se
 def _disk(name: str, flavor_name: str, capacity: int, boot: bool, world: World) -> dict[str, Any]:
     flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.EPHEMERAL_DISK, flavor_name))
     cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
-    return {"name": name, "kind": flavors.EPHEMERAL_DISK, "flavor": flavor.id, "capacity": capacity, "boot": boot,
-            "datastore_tags": list(flavors.datastore_tags(cost)),
-            "cost": flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)}
+    return {
+        "name": name,
+        "kind": flavors.EPHEMERAL_DISK,
+        "flavor": flavor.id,
+        "capacity": capacity,
+        "boot": boot,
+        "datastore_tags": list(flavors.datastore_tags(cost)),
+        "cost": flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity),
+    }
 
 
 def _ready_flavor(flavor: Document) -> Document:
@@ -236,13 +288,16 @@ def _needs_place(current: Document, world: World) -> bool:
     return inventory_row(current, world) is None
 
 
-def _candidate(item: dict[str, Any], current: Document | None, wanted: Document, pinned: dict[str, Any] | None,
-               world: World) -> Candidate:
+def _candidate(
+    item: dict[str, Any], current: Document | None, wanted: Document, pinned: dict[str, Any] | None, world: World
+) -> Candidate:
     """Pinned to the place of a saved plan, or to the one that an interrupted creation holds already."""
     candidate = Candidate(item, wanted)
     if pinned:
         host = world.require(entities.HOST, "", pinned["host_name"])
-        stores = [store for i in host.body["datastores"] if (store := world.get(i)) and store.name == pinned["datastore_name"]]
+        stores = [
+            store for i in host.body["datastores"] if (store := world.get(i)) and store.name == pinned["datastore_name"]
+        ]
         candidate.host, candidate.datastore = host.id, stores[0].id if stores else pinned["datastore_name"]
     elif current is not None and world.get(current.body.get("host")):
         candidate.held = current
@@ -257,9 +312,12 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
         current = world.get(candidate.document.id)
         try:
             if current is None:
-                project = world.get(candidate.document.scope)
-                assert project is not None
-                charge(world.counters.setdefault(project.id, {}), _cost(candidate.document), f"project {world.path_of(project)}")
+                project = world.must(candidate.document.scope)
+                charge(
+                    world.counters.setdefault(project.id, {}),
+                    _cost(candidate.document),
+                    f"project {world.path_of(project)}",
+                )
             elif current.body.get("host"):
                 _release_place(current, world)
             accepted.append(candidate)
@@ -290,26 +348,47 @@ def _release_place(current: Document, world: World) -> None:
 
 
 def _create_action(candidate: Candidate, document: Document, world: World, again: bool) -> Action:
-    host, item = world.get(document.body["host"]), candidate.item
-    store = world.get(document.body["datastore"])
-    assert host is not None and store is not None
+    host, store = world.must(document.body["host"]), world.must(document.body["datastore"])
+    item = candidate.item
     power = POWER.get(item.get("state") or "", "STOPPED")
     row = candidate.placement
     return Action(
-        CREATE, entities.VM, world.path_of(document), document, path=item.get("path", ""),
+        CREATE,
+        entities.VM,
+        world.path_of(document),
+        document,
+        path=item.get("path", ""),
         reason="its creation is taken up again" if again else "declared",
-        after={"flavor": item["flavor"], "image": item["image"], "host": host.name, "zone": row.get("zone"),
-               "datastore": store.name, "state": power},
-        data={"item": item, "power": power, "again": again, "held": candidate.held, "score": row.get("score"), "parts": row.get("parts"),
-              "operations": ["CREATE_VM", *(["START_VM"] if power != "STOPPED" else []),
-                             *(["SUSPEND_VM"] if power == "SUSPENDED" else [])]})
+        after={
+            "flavor": item["flavor"],
+            "image": item["image"],
+            "host": host.name,
+            "zone": row.get("zone"),
+            "datastore": store.name,
+            "state": power,
+        },
+        data={
+            "item": item,
+            "power": power,
+            "again": again,
+            "held": candidate.held,
+            "score": row.get("score"),
+            "parts": row.get("parts"),
+            "operations": [
+                "CREATE_VM",
+                *(["START_VM"] if power != "STOPPED" else []),
+                *(["SUSPEND_VM"] if power == "SUSPENDED" else []),
+            ],
+        },
+    )
 
 
 # -- existing VMs ------------------------------------------------------------------------------------------------
 
 
-def _plan_existing(item: dict[str, Any], current: Document, wanted: Document, project: _Project, world: World,
-                   plan: Plan) -> None:
+def _plan_existing(
+    item: dict[str, Any], current: Document, wanted: Document, project: _Project, world: World, plan: Plan
+) -> None:
     label = f"{project.path}/{current.name}"
     row = inventory_row(current, world)
     seen = vm_drift.power_state(row)
@@ -324,19 +403,34 @@ def _plan_existing(item: dict[str, Any], current: Document, wanted: Document, pr
         _recharge(current, document, world)
     world.put(document)
     changed = bool(difference.fields or operations)
-    plan.add(Action(
-        UPDATE if changed else KEEP, entities.VM, label, document, path=item.get("path", ""),
-        reason=f"{', '.join(difference.fields)} differ" if changed else "", before=difference.before, after=difference.after,
-        changes=[*difference.fields],
-        data={"item": item, "operations": operations, "reconfigure": difference.reconfigure, "seen": seen,
-              "moid": row.moid, "previous": current, "observed_only": not changed and document.body != current.body}))
+    plan.add(
+        Action(
+            UPDATE if changed else KEEP,
+            entities.VM,
+            label,
+            document,
+            path=item.get("path", ""),
+            reason=f"{', '.join(difference.fields)} differ" if changed else "",
+            before=difference.before,
+            after=difference.after,
+            changes=[*difference.fields],
+            data={
+                "item": item,
+                "operations": operations,
+                "reconfigure": difference.reconfigure,
+                "seen": seen,
+                "moid": row.moid,
+                "previous": current,
+                "observed_only": not changed and document.body != current.body,
+            },
+        )
+    )
 
 
 def _recharge(current: Document, document: Document, world: World) -> None:
     """A larger flavor costs more; the quota decides before anything is touched."""
     counters = world.counters.setdefault(current.scope, {})
-    project = world.get(current.scope)
-    assert project is not None
+    project = world.must(current.scope)
     refund(counters, _cost(current))
     try:
         charge(counters, _cost(document), f"project {world.path_of(project)}")

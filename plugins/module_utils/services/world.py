@@ -22,8 +22,12 @@ class World:
     vsphere/inventory.py); an endpoint that could not be read is in ``unreachable`` with its error instead.
     """
 
-    def __init__(self, documents: Iterable[Document] = (), counters: Mapping[str, dict[str, Counter]] | None = None,
-                 inventories: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        documents: Iterable[Document] = (),
+        counters: Mapping[str, dict[str, Counter]] | None = None,
+        inventories: Mapping[str, Any] | None = None,
+    ) -> None:
         self._by_id: dict[str, Document] = {}
         self._by_name: dict[tuple[str, str, str], dict[str, Document]] = {}
         self._by_scope: dict[tuple[str, str], dict[str, Document]] = {}
@@ -40,6 +44,15 @@ class World:
     def get(self, entity_id: str | None) -> Document | None:
         return self._by_id.get(entity_id) if entity_id else None
 
+    def must(self, entity_id: str) -> Document:
+        """A document that others refer to; its absence is a fault of ours."""
+        document = self._by_id.get(entity_id)
+        if document is None:
+            raise PhotonError(
+                "InternalError", f"the CloudStore refers to {entity_id!r}, which it does not hold: report this"
+            )
+        return document
+
     def of(self, kind: str, scope: str | None = None) -> list[Document]:
         """All documents of a kind, or those in one scope."""
         table = self._by_kind.get(kind, {}) if scope is None else self._by_scope.get((kind, scope), {})
@@ -51,8 +64,11 @@ class World:
         if not found:
             return None
         if len(found) > 1:
-            raise PhotonError("InvalidEntity", f"{len(found)} entities of kind {kind} are named {name!r}: say which by id "
-                              f"({', '.join(sorted(found))})")
+            raise PhotonError(
+                "InvalidEntity",
+                f"{len(found)} entities of kind {kind} are named {name!r}: say which by id "
+                f"({', '.join(sorted(found))})",
+            )
         return next(iter(found.values()))
 
     def require(self, kind: str, scope: str, name: str) -> Document:
@@ -119,8 +135,9 @@ class World:
             if inventory is not None:
                 paths = {moid: row.path for moid, row in inventory.folders.items()}
                 standalone = inventory.type == "esxi"
-                self._names[key] = {vm.name.lower() for vm in inventory.vms.values()
-                                    if standalone or paths.get(vm.folder) == folder}
+                self._names[key] = {
+                    vm.name.lower() for vm in inventory.vms.values() if standalone or paths.get(vm.folder) == folder
+                }
         return self._names[key]
 
     def path_of(self, document: Document) -> str:
