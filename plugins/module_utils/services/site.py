@@ -17,7 +17,7 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..vsphere import inspect_image
-from . import flavors, fleet, images, prune, tenancy, vms, zones
+from . import flavors, fleet, images, prune, strays, tenancy, vms, zones
 from .context import Context
 from .planning import DELETE, Plan
 from .world import World
@@ -71,6 +71,8 @@ def plan(
     if whole or _needs_fleet(declaration):
         context.read_endpoints(world, world.of(entities.ENDPOINT))
         _report_unreachable(world, result)
+        if strays.unknown_uuids(world):
+            strays.plan_strays(world, {d.id for d in context.store.tombstones()}, result)
         fleet.plan_hosts(declaration.hosts, world, result, actor, owner)
         fleet.plan_datastores(declaration.datastores, _image_datastores(declaration), world, result, actor, owner)
     tenancy.plan_tenancy(declaration.tenants, declaration.projects, world, result, actor, owner)

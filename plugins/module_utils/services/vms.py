@@ -341,6 +341,12 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
         plan.add(_create_action(candidate, document, world, again))
 
 
+def _why(candidate: Candidate, again: bool) -> str:
+    if not again:
+        return "declared"
+    return "its creation is taken up again" if candidate.document.state in ("CREATING", "ERROR") else "gone from vSphere"
+
+
 def _release_place(current: Document, world: World) -> None:
     """Before a lost VM is placed again its old place counts as free."""
     kept = {key: value for key, value in current.body.items() if key not in ("host", "datastore")}
@@ -358,7 +364,7 @@ def _create_action(candidate: Candidate, document: Document, world: World, again
         world.path_of(document),
         document,
         path=item.get("path", ""),
-        reason="its creation is taken up again" if again else "declared",
+        reason=_why(candidate, again),
         after={
             "flavor": item["flavor"],
             "image": item["image"],
