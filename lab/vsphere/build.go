@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// apiVersion is announced by every endpoint; pyvmomi hides whatever is newer than what a server announces.
+const apiVersion = "8.0.3.0"
+
+// builder makes the inventory of one endpoint before that endpoint listens.
+type builder struct {
+	spec   *endpointSpec
+	model  *simulator.Model
+	client *vim25.Client
+	ctx    context.Context
+	hosts  map[string]*simulator.HostSystem
+	root   string // folder that holds one folder per datastore
+}
+
+// buildModel makes the simulator's model and, in it, everything the endpoint's specification names.
+func buildModel(spec *endpointSpec, directory string) (*simulator.Model, error) {
+	model := simulator.VPX()
+	if spec.Kind == "esxi" {
+		model = simulator.ESX()
+	}
+	model.Datacenter, model.Cluster, model.Host, model.Machine, model.Datastore, model.Portgroup = 0, 0, 0, 0, 0, 0
+	about := &model.ServiceContent.About
+	about.ApiVersion, about.Version, about.InstanceUuid = apiVersion, "8.0.3", nameUUID("about", spec.Name)
+	if err := model.Create(); err != nil {
+		return nil, err
+	}
+	client, err := vim25.NewClient(context.Background(), model.Service)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{spec: spec, model: model, client: client, ctx: context.Background(),
+		hosts: map[string]*simulator.HostSystem{}, root: filepath.Join(directory, spec.Name)}
+	steps := []func() error{b.vcenterHosts, b.datastores, b.portGroups}
+	if spec.Kind == "esxi" {
+		steps[0] = b.esxiHost
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("endpoint %s: %w", spec.Name, err)
+		}
+	}
+	return model, nil
+}
+
+func (b *builder) vcenterHosts() error {
+	dc, err := object.NewRootFolder(b.client).CreateDatacenter(b.ctx, b.spec.Datacenter)
+	if err != nil {
+		return err
+	}
+	folders, err := dc.Folders(b.ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range b.spec.Clusters {
+		config := types.ClusterConfigSpecEx{DrsConfig: &types.ClusterDrsConfigInfo{
+			Enabled: &c.DRS, DefaultVmBehavior: types.DrsBehaviorFullyAutomated}}
+		cluster, err := folders.HostFolder.CreateCluster(b.ctx, c.Name, config)
+		if err != nil {
+			return err
+		}
+		for _, h := range c.Hosts {
+			task, err := cluster.AddHost(b.ctx, types.HostConnectSpec{HostName: h.Name}, true, nil, nil)
+			if err := b.size(h, task, err); err != nil {
+				return err
+			}
+		}
+		b.total(cluster.Reference())
+	}
+	for _, h := range b.spec.Hosts {
+		task, err := folders.HostFolder.AddStandaloneHost(b.ctx, types.HostConnectSpec{HostName: h.Name}, true, nil, nil)
+		if err := b.size(h, task, err); err != nil {
+			return err
+		}
+		b.hosts[h.Name].Runtime.ConnectionState = types.HostSystemConnectionStateConnected
+		b.total(*b.hosts[h.Name].Parent)
+	}
+	return b.racks()
+}
+
+// racks writes the rack of each host into a custom attribute, the usual place for it in a vCenter.
+func (b *builder) racks() error {
+	fields, err := object.GetCustomFieldsManager(b.client)
+	if err != nil {
+		return err
+	}
+	def, err := fields.Add(b.ctx, "rack", "HostSystem", nil, nil)
+	if err != nil {
+		return err
+	}
+	for _, h := range b.spec.allHosts() {
+		if h.Rack != "" {
+			if err := fields.Set(b.ctx, b.hosts[h.Name].Self, def.Key, h.Rack); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *builder) esxiHost() error {
+	spec := b.spec.Hosts[0]
+	host := b.model.Map().Any("HostSystem").(*simulator.HostSystem)
+	b.hosts[spec.Name] = host
+	host.Name, host.Summary.Config.Name = spec.Name, spec.Name
+	host.Network = append([]types.ManagedObjectReference(nil), host.Network...)
+	resource := b.model.Map().Any("ComputeResource").(*mo.ComputeResource)
+	resource.Name = spec.Name
+	resource.Network = host.Network
+	setHardware(host, spec)
+	b.total(resource.Self)
+	return nil
+}
+
+// size waits for the host to be added and gives it the hardware of its specification.
+func (b *builder) size(spec hostSpec, task *object.Task, err error) error {
+	if err != nil {
+		return err
+	}
+	info, err := task.WaitForResult(b.ctx, nil)
+	if err != nil {
+		return fmt.Errorf("host %s: %w", spec.Name, err)
+	}
+	ref := info.Result.(types.ManagedObjectReference)
+	if ref.Type != "HostSystem" { // a host outside clusters answers with its compute resource
+		ref = b.model.Map().Get(ref).(*mo.ComputeResource).Host[0]
+	}
+	host := b.model.Map().Get(ref).(*simulator.HostSystem)
+	b.hosts[spec.Name] = host
+	setHardware(host, spec)
+	return nil
+}
+
+// setHardware replaces the shared template by the host's own copy: every simulated host starts as the same machine.
+func setHardware(host *simulator.HostSystem, spec hostSpec) {
+	summary := *host.Summary.Hardware
+	summary.Uuid, summary.CpuMhz, summary.MemorySize = spec.UUID, int32(spec.MHz), spec.Memory
+	summary.NumCpuPkgs, summary.NumCpuCores, summary.NumCpuThreads = 2, int16(spec.Cores), int16(spec.Threads)
+	host.Summary.Hardware = &summary
+	info := *host.Hardware
+	info.SystemInfo.Uuid, info.MemorySize = spec.UUID, spec.Memory
+	info.CpuInfo.NumCpuPackages, info.CpuInfo.Hz = 2, int64(spec.MHz)*1_000_000
+	info.CpuInfo.NumCpuCores, info.CpuInfo.NumCpuThreads = int16(spec.Cores), int16(spec.Threads)
+	host.Hardware = &info
+	host.Summary.QuickStats.OverallCpuUsage, host.Summary.QuickStats.OverallMemoryUsage = 0, 0
+}
+
+// total recomputes a compute resource's summary: the simulator added the template's size for each host.
+func (b *builder) total(ref types.ManagedObjectReference) {
+	var resource *mo.ComputeResource
+	switch r := b.model.Map().Get(ref).(type) {
+	case *simulator.ClusterComputeResource:
+		resource = &r.ComputeResource
+	case *mo.ComputeResource:
+		resource = r
+	}
+	s := resource.Summary.GetComputeResourceSummary()
+	s.TotalCpu, s.TotalMemory, s.NumCpuCores, s.NumCpuThreads, s.EffectiveCpu, s.EffectiveMemory = 0, 0, 0, 0, 0, 0
+	for _, h := range resource.Host {
+		hw := b.model.Map().Get(h).(*simulator.HostSystem).Summary.Hardware
+		s.TotalCpu += hw.CpuMhz * int32(hw.NumCpuCores)
+		s.TotalMemory += hw.MemorySize
+		s.NumCpuCores += hw.NumCpuCores
+		s.NumCpuThreads += hw.NumCpuThreads
+	}
+	s.EffectiveCpu, s.EffectiveMemory = s.TotalCpu, s.TotalMemory>>20
+}
+
+func (b *builder) datastores() error {
+	for _, spec := range b.spec.Datastores {
+		dir := filepath.Join(b.root, spec.Name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		for _, name := range spec.Hosts {
+			host, ok := b.hosts[name]
+			if !ok {
+				return fmt.Errorf("datastore %s: no host %s", spec.Name, name)
+			}
+			system, err := object.NewHostSystem(b.client, host.Self).ConfigManager().DatastoreSystem(b.ctx)
+			if err == nil {
+				_, err = system.CreateLocalDatastore(b.ctx, spec.Name, dir)
+			}
+			if err != nil {
+				return fmt.Errorf("datastore %s on %s: %w", spec.Name, name, err)
+			}
+		}
+	}
+	for _, entity := range b.model.Map().All("Datastore") {
+		ds := entity.(*simulator.Datastore)
+		for _, spec := range b.spec.Datastores {
+			if spec.Name == ds.Name {
+				ds.Summary.Type = spec.Type
+				shared := len(spec.Hosts) > 1
+				ds.Summary.MultipleHostAccess = &shared
+			}
+		}
+	}
+	return nil
+}
+
+func (b *builder) portGroups() error {
+	var distributed []portGroupSpec
+	for _, spec := range b.spec.PortGroups {
+		if spec.Kind == "distributed" {
+			distributed = append(distributed, spec)
+		} else if err := b.standardPortGroup(spec); err != nil {
+			return fmt.Errorf("port group %s: %w", spec.Name, err)
+		}
+	}
+	if len(distributed) == 0 {
+		return nil
+	}
+	return b.distributedSwitch(distributed)
+}
+
+// standardPortGroup makes the network once and then shows it on every host: the simulator refuses the same name twice.
+func (b *builder) standardPortGroup(spec portGroupSpec) error {
+	var network *types.ManagedObjectReference
+	for _, e := range b.model.Map().All("Network") {
+		if n, ok := e.(*mo.Network); ok && n.Name == spec.Name {
+			network = &n.Self
+		}
+	}
+	for _, name := range spec.Hosts {
+		host, ok := b.hosts[name]
+		if !ok {
+			return fmt.Errorf("no host %s", name)
+		}
+		if network == nil {
+			system, err := object.NewHostSystem(b.client, host.Self).ConfigManager().NetworkSystem(b.ctx)
+			if err == nil {
+				err = system.AddPortGroup(b.ctx, types.HostPortGroupSpec{
+					Name: spec.Name, VlanId: spec.VLAN, VswitchName: "vSwitch0"})
+			}
+			if err != nil {
+				return err
+			}
+			for _, e := range b.model.Map().All("Network") {
+				if n := e.(*mo.Network); n.Name == spec.Name {
+					n.Summary = &types.NetworkSummary{Network: &n.Self, Name: n.Name, Accessible: true}
+					network = &n.Self
+				}
+			}
+		}
+		b.attach(host, *network)
+	}
+	return nil
+}
+
+// attach lists a network at the host and at the compute resource around it, each with a slice of its own.
+func (b *builder) attach(host *simulator.HostSystem, network types.ManagedObjectReference) {
+	add := func(list []types.ManagedObjectReference) []types.ManagedObjectReference {
+		if simulator.FindReference(list, network) != nil {
+			return list
+		}
+		return append(append([]types.ManagedObjectReference(nil), list...), network)
+	}
+	host.Network = add(host.Network)
+	switch r := b.model.Map().Get(*host.Parent).(type) {
+	case *simulator.ClusterComputeResource:
+		r.Network = add(r.Network)
+	case *mo.ComputeResource:
+		r.Network = add(r.Network)
+	}
+	if n, ok := b.model.Map().Get(network).(*mo.Network); ok && simulator.FindReference(n.Host, host.Self) == nil {
+		n.Host = append(n.Host, host.Self)
+	}
+}
+
+func (b *builder) distributedSwitch(groups []portGroupSpec) error {
+	dc := object.NewDatacenter(b.client, b.model.Map().Any("Datacenter").Reference())
+	folders, err := dc.Folders(b.ctx)
+	if err != nil {
+		return err
+	}
+	task, err := folders.NetworkFolder.CreateDVS(b.ctx, types.DVSCreateSpec{
+		ConfigSpec: &types.VMwareDVSConfigSpec{DVSConfigSpec: types.DVSConfigSpec{Name: "dvs-" + b.spec.Datacenter}}})
+	if err != nil {
+		return err
+	}
+	info, err := task.WaitForResult(b.ctx, nil)
+	if err != nil {
+		return err
+	}
+	dvs := object.NewDistributedVirtualSwitch(b.client, info.Result.(types.ManagedObjectReference))
+	config := &types.DVSConfigSpec{}
+	for _, h := range b.spec.allHosts() {
+		config.Host = append(config.Host, types.DistributedVirtualSwitchHostMemberConfigSpec{
+			Operation: string(types.ConfigSpecOperationAdd), Host: b.hosts[h.Name].Self})
+	}
+	if task, err = dvs.Reconfigure(b.ctx, config); err == nil {
+		_, err = task.WaitForResult(b.ctx, nil)
+	}
+	for _, spec := range groups {
+		if err != nil {
+			return err
+		}
+		task, err = dvs.AddPortgroup(b.ctx, []types.DVPortgroupConfigSpec{{
+			Name: spec.Name, NumPorts: 128, Type: string(types.DistributedVirtualPortgroupPortgroupTypeEarlyBinding),
+			DefaultPortConfig: &types.VMwareDVSPortSetting{
+				Vlan: &types.VmwareDistributedVirtualSwitchVlanIdSpec{VlanId: spec.VLAN}}}})
+		if err == nil {
+			_, err = task.WaitForResult(b.ctx, nil)
+		}
+	}
+	return err
+}
+
+func (s *endpointSpec) allHosts() []hostSpec {
+	var hosts []hostSpec
+	for _, c := range s.Clusters {
+		hosts = append(hosts, c.Hosts...)
+	}
+	return append(hosts, s.Hosts...)
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vim25/xml"
+)
+
+var quietLog = log.New(io.Discard, "", 0)
+
+const (
+	envelopeHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
+		`<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/"` +
+		` xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsd="http://www.w3.org/2001/XMLSchema"` +
+		` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>`
+	envelopeTail = `</soapenv:Body></soapenv:Envelope>`
+)
+
+var lookupType = types.TypeFunc()
+
+// vimType finds a type by its name on the wire, with or without a namespace prefix.
+func vimType(name string) (reflect.Type, bool) {
+	if t, ok := lookupType(name); ok {
+		return t, ok
+	}
+	if _, local, ok := strings.Cut(name, ":"); ok {
+		return lookupType(local)
+	}
+	return nil, false
+}
+
+// newFault makes a fault by its vSphere name, e.g. NoDiskSpace.
+func newFault(name string) (types.BaseMethodFault, bool) {
+	for _, candidate := range []string{name, name + "Fault"} {
+		if t, ok := lookupType(candidate); ok {
+			if fault, ok := reflect.New(t).Interface().(types.BaseMethodFault); ok {
+				return fault, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func faultName(fault types.BaseMethodFault) string {
+	return reflect.TypeOf(fault).Elem().Name()
+}
+
+// writeFault answers a call with a SOAP fault.
+func writeFault(w http.ResponseWriter, fault types.BaseMethodFault, message string) {
+	kind := faultName(fault)
+	if message == "" {
+		message = kind
+	}
+	var out bytes.Buffer
+	out.WriteString(envelopeHead + `<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>`)
+	_ = xml.EscapeText(&out, []byte(message))
+	out.WriteString(`</faultstring><detail>`)
+	encoder := xml.NewEncoder(&out)
+	err := encoder.EncodeElement(fault, xml.StartElement{Name: xml.Name{Local: kind + "Fault"}, Attr: []xml.Attr{
+		{Name: xml.Name{Local: "xmlns"}, Value: "urn:vim25"}, {Name: xml.Name{Local: "xsi:type"}, Value: kind}}})
+	if err != nil {
+		log.Printf("encode fault %s: %s", kind, err)
+	}
+	_ = encoder.Flush()
+	out.WriteString(`</detail></soapenv:Fault>` + envelopeTail)
+	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = w.Write(out.Bytes())
+}
+
+// writeResult answers a call whose result is one object, such as a task or a lease.
+func writeResult(w http.ResponseWriter, method string, ref types.ManagedObjectReference) {
+	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	fmt.Fprintf(w, `%s<%sResponse xmlns="urn:vim25"><returnval type="%s">%s</returnval></%sResponse>%s`,
+		envelopeHead, method, ref.Type, ref.Value, method, envelopeTail)
+}
+
+var taskInAnswer = regexp.MustCompile(`<returnval [^>]*type="Task"[^>]*>([^<]+)</returnval>`)
+
+// passTask lets the simulator answer and calls done when the task it returned has ended.
+func (e *endpoint) passTask(w http.ResponseWriter, r *http.Request, done func(failed bool)) {
+	recorder := httptest.NewRecorder()
+	e.next.ServeHTTP(recorder, r)
+	if found := taskInAnswer.FindSubmatch(recorder.Body.Bytes()); found != nil && recorder.Code == http.StatusOK {
+		e.whenDone(types.ManagedObjectReference{Type: "Task", Value: string(found[1])}, done)
+	} else {
+		done(recorder.Code != http.StatusOK)
+	}
+	replay(w, recorder)
+}
+
+// whenDone calls done once, when the task has ended or at once if it already has.
+func (e *endpoint) whenDone(ref types.ManagedObjectReference, done func(failed bool)) {
+	e.mu.Lock()
+	e.pending[ref] = done
+	e.mu.Unlock()
+	if state := e.taskState(ref); state == types.TaskInfoStateSuccess || state == types.TaskInfoStateError {
+		e.taskEnded(ref, state == types.TaskInfoStateError)
+	}
+}
+
+func (e *endpoint) taskEnded(ref types.ManagedObjectReference, failed bool) {
+	e.mu.Lock()
+	done := e.pending[ref]
+	delete(e.pending, ref)
+	e.mu.Unlock()
+	if done != nil {
+		done(failed)
+	}
+}
+
+func (e *endpoint) taskState(ref types.ManagedObjectReference) (state types.TaskInfoState) {
+	task, ok := e.model.Map().Get(ref).(*simulator.Task)
+	if !ok {
+		return types.TaskInfoStateError
+	}
+	ctx := e.context()
+	ctx.WithLock(task, func() { state = task.Info.State })
+	return state
+}
+
+// newTask puts a running task into the inventory. Unlike the simulator's own it holds no lock while it runs.
+func (e *endpoint) newTask(entity types.ManagedObjectReference, method string) *simulator.Task {
+	name := strings.TrimSuffix(method, "_Task")
+	task := simulator.CreateTask(taskEntity{entity}, name, nil)
+	task.Info.Name = method
+	task.Info.EntityName = e.entityName(entity)
+	e.model.Map().Put(task)
+	ctx := e.context()
+	ctx.Map.AtomicUpdate(ctx, task, []types.PropertyChange{
+		{Name: "info", Val: func() types.TaskInfo {
+			info := task.Info
+			info.Key, info.Task, info.State = task.Self.Value, task.Self, types.TaskInfoStateRunning
+			now := time.Now()
+			info.StartTime = &now
+			return info
+		}()},
+	})
+	return task
+}
+
+// endTask finishes a task of newTask unless somebody cancelled it meanwhile.
+func (e *endpoint) endTask(task *simulator.Task, result types.AnyType, fault types.BaseMethodFault, message string) {
+	ctx := e.context()
+	ctx.WithLock(task, func() {
+		if task.Info.State != types.TaskInfoStateRunning {
+			return
+		}
+		changes := []types.PropertyChange{{Name: "info.completeTime", Val: time.Now()}}
+		if fault != nil {
+			if message == "" {
+				message = faultName(fault)
+			}
+			changes = append(changes,
+				types.PropertyChange{Name: "info.state", Val: types.TaskInfoStateError},
+				types.PropertyChange{Name: "info.error", Val: types.LocalizedMethodFault{Fault: fault, LocalizedMessage: message}})
+		} else {
+			changes = append(changes,
+				types.PropertyChange{Name: "info.state", Val: types.TaskInfoStateSuccess},
+				types.PropertyChange{Name: "info.result", Val: result})
+		}
+		ctx.Update(task, changes)
+	})
+}
+
+// failedTask is a task that has already ended in the given fault: vCenter accepts the call and refuses the work.
+func (e *endpoint) failedTask(m *simulator.Method, fault types.BaseMethodFault, message string) types.ManagedObjectReference {
+	task := e.newTask(m.This, m.Name)
+	e.endTask(task, nil, fault, message)
+	return task.Self
+}
+
+// startTask runs work in a task of our own, after the delay asked for that task's name.
+func (e *endpoint) startTask(m *simulator.Method, work func() (types.AnyType, types.BaseMethodFault, string)) types.ManagedObjectReference {
+	task := e.newTask(m.This, m.Name)
+	go func() {
+		taskDelay(strings.TrimSuffix(m.Name, "_Task"))
+		result, fault, message := work()
+		e.endTask(task, result, fault, message)
+	}()
+	return task.Self
+}
+
+type taskEntity struct{ self types.ManagedObjectReference }
+
+func (t taskEntity) Reference() types.ManagedObjectReference { return t.self }
+
+var _ mo.Reference = taskEntity{}
