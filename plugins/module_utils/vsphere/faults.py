@@ -52,6 +52,8 @@ TABLE: dict[str, tuple[str, str]] = {
 _GONE = {"VirtualMachine": "VmNotFound", "HostSystem": "HostNotFound", "Datastore": "DatastoreNotFound",
          "Network": "PortGroupNotFound", "DistributedVirtualPortgroup": "PortGroupNotFound",
          "OpaqueNetwork": "PortGroupNotFound"}
+# Fields of faults that name what they are about, the most telling first.
+ITEM_FIELDS = ("file", "datastore", "name", "property", "argument", "invalidProperty")
 # The call was refused before anything was done, and the same call succeeds a moment later.
 BUSY = frozenset({"TaskInProgress", "TooManyTasks", "ServiceUnavailable"})
 
@@ -60,19 +62,23 @@ def from_exception(what: str, fault: Exception) -> PhotonError:
     """A pyvmomi fault, raised by a call or carried by a task, as PhotonError about ``what``."""
     name = type_name(type(fault))
     obj = getattr(fault, "obj", None)
+    state = str(getattr(fault, "existingState", None) or "")
     gone = type_name(type(obj)) if obj is not None else ""
-    item = getattr(fault, "file", None) or getattr(fault, "name", None) or getattr(fault, "argument", None) \
-        or getattr(fault, "invalidProperty", None) or getattr(fault, "property", None)
+    named = (getattr(fault, each, None) for each in ITEM_FIELDS)
+    item = next((each for each in named if isinstance(each, str) and each), "")
     return from_name(what, name, getattr(fault, "msg", "") or getattr(fault, "reason", "") or "",
-                     item=str(item) if item and isinstance(item, str) else "", gone=gone)
+                     item=item, gone=gone, state=state)
 
 
-def from_name(what: str, name: str, message: str = "", item: str = "", gone: str = "") -> PhotonError:
-    """A fault known by its type's name; ``item`` is what it is about, ``gone`` the type of what is missing."""
+def from_name(what: str, name: str, message: str = "", item: str = "", gone: str = "", state: str = "") -> PhotonError:
+    """A fault known by its type's name; ``item`` is what it is about, ``gone`` the type of what is missing, ``state``
+    the power state that a VM is in (``data["existing_state"]``).
+    """
     code, hint = next((TABLE[each] for each in lineage(name) if each in TABLE), TABLE["MethodFault"])
     code = _GONE.get(gone, code) if code == "NotFound" else code
     said = ": ".join(part for part in (name, item, message) if part)
-    return PhotonError(code, f"{what}: vSphere answered {said}; {hint}", {"fault": name, "what": what, "item": item})
+    return PhotonError(code, f"{what}: vSphere answered {said}; {hint}",
+                       {"fault": name, "what": what, "item": item, "existing_state": state})
 
 
 def lineage(name: str) -> list[str]:

@@ -120,9 +120,9 @@ def find_template(session: Session, spec: TemplateSpec) -> Template | None:
         if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
             return Template(spec.uuid, row.moid, row.disks[0].path)
         if keys.get(IMAGE_KEY, spec.sha256) != spec.sha256:
-            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made from "
-                              f"another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the new file "
-                              "a new name", {"template": row.uuid})
+            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made "
+                              f"from another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the "
+                              "new file a new name", {"template": row.uuid})
         _one(session, vms.destroy(row.moid, row.name, row.uuid))
     return None
 
@@ -234,7 +234,9 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
         raise PhotonError("VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one",
                           {"what": what})
     url = urlsplit(retrieve.text(urls[0], "url"))
-    host = "" if url.hostname in (None, "*") else url.hostname
+    host, port = url.hostname or "", url.port or 443
+    if host in ("", "*"):  # an ESXi host leaves it to the client to know its address
+        host, port = session.spec.address, url.port or session.spec.port
     length = reader.image.length
     sent, told = 0, time.monotonic()
 
@@ -249,28 +251,36 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
                 if progress:
                     progress(100 * sent // length)
 
-    connection = session.connection(host, url.port or 443, retrieve.text(urls[0], "sslThumbprint"))
+    connection = session.connection(host, port, retrieve.text(urls[0], "sslThumbprint"))
     path = url.path + (f"?{url.query}" if url.query else "")
     headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(length)}
-    if host in ("", session.spec.address):  # a vCenter's hosts know the lease by its URL and never see our session
+    if host == session.spec.address:  # a vCenter's hosts know the lease by its URL and never see our session
         headers["Cookie"] = session.cookie
     try:
         connection.request("POST", path, body(), headers)
         answer = connection.getresponse()
         reason = answer.read(500).decode("utf-8", "replace").strip()
     except CONVERSATION_ERRORS as error:
-        where = f"{what} ({host or session.spec.address}:{url.port or 443})"
-        failure = tls.failure(where, error, {"what": what})
+        _raise_fault(session, lease, what)
+        failure = tls.failure(f"{what} ({host}:{port})", error, {"what": what})
         code = failure.code if failure.code == "EndpointCertificateError" else "ImageUploadError"
         raise PhotonError(code, failure.message, failure.data) from error
     finally:
         connection.close()
     if answer.status not in (200, 201):
+        _raise_fault(session, lease, what)
         raise PhotonError("ImageUploadError", f"{what}: the host refused the disk with HTTP {answer.status} "
                           f"{reason}; check that "
                           "the file is whole and the datastore has room", {"what": what, "status": answer.status})
     if progress:
         progress(100)
+
+
+def _raise_fault(session: Session, lease: Any, what: str) -> None:
+    """Raise what the lease says of a transfer that broke, where it says anything: a full datastore above all."""
+    for _kind, _moid, values in retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error"]):
+        if values.get("state") == "error" and hasattr(values.get("error"), "find"):
+            raise task_error(what, values["error"])
 
 
 def _give_up(session: Session, lease: Any, spec: TemplateSpec, error: BaseException) -> None:

@@ -292,11 +292,10 @@ def _vm(moid: str, values: Mapping[str, Any], networks: Mapping[str, NetworkRow]
 
 def _disk(device: Any) -> DiskRow:
     text = retrieve.text
-    size = text(device, "capacityInBytes")
     return DiskRow(
         key=int(text(device, "key", "0")), controller_key=int(text(device, "controllerKey", "0")),
         unit=int(text(device, "unitNumber", "0")),
-        capacity=int(size) if size else int(text(device, "capacityInKB", "0")) << 10,
+        capacity=max(int(text(device, "capacityInBytes", "0")), int(text(device, "capacityInKB", "0")) << 10),
         path=text(device, "backing/fileName"), datastore=text(device, "backing/datastore") or None,
         parent=text(device, "backing/parent/fileName") or None,
         thin=text(device, "backing/thinProvisioned") == "true", label=text(device, "deviceInfo/label"))

@@ -32,8 +32,9 @@ class Job:
     ``submit(session)`` makes the call and returns the Task (waited for) or anything else (the result at once). ``what``
     names the item in messages. ``host`` and ``datastore`` are the moids whose budgets it uses, ``host_units`` how much
     of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` names faults that mean
-    that the wanted state is there already (InvalidPowerState of a power-on: running). ``then(result)`` may return the
-    next job of the same item, which is started as soon as this one is done; both are reported.
+    that the wanted state is there already, with the power state where it matters (``InvalidPowerState:poweredOn``).
+    ``then(result)`` may return the next job of the same item, which is started as soon as this one is done; both are
+    reported.
     """
 
     key: Any
@@ -124,6 +125,8 @@ class _Run:
         impossible = [job for job in self.pending if job.host and job.host_units > self.budgets.per_host]
         if impossible:
             self.pending = deque(job for job in self.pending if job not in impossible)
+        if len(self.submitting) > self.budgets.threads:  # nobody is idle: fewer, larger batches
+            return impossible
         room = min(self.budgets.batch - len(self.submitting),
                    self.budgets.overall - len(self.submitting) - len(self.running))
         batch: list[Job] = []
@@ -205,7 +208,8 @@ class _Run:
 
 
 def _forgiven(job: Job, error: PhotonError) -> Any:
-    return None if error.data.get("fault") in job.done_by else error
+    fault, state = error.data.get("fault"), error.data.get("existing_state")
+    return None if job.done_by & {fault, f"{fault}:{state}"} else error
 
 
 def task_error(what: str, element: Any) -> PhotonError:
@@ -214,8 +218,8 @@ def task_error(what: str, element: Any) -> PhotonError:
     if fault is None:
         return faults.from_name(what, "MethodFault", "the task failed without saying why")
     gone = retrieve.child(fault, "obj")
-    item = next((retrieve.text(fault, tag) for tag in ("file", "datastore", "name", "property", "argument",
-                                                       "invalidProperty") if retrieve.text(fault, tag)), "")
+    item = next((retrieve.text(fault, tag) for tag in faults.ITEM_FIELDS if retrieve.text(fault, tag)), "")
     return faults.from_name(what, retrieve.type_of(fault) or "MethodFault",
                             retrieve.text(element, "localizedMessage") or retrieve.text(fault, "reason"), item=item,
-                            gone=gone.get("type", "") if gone is not None else "")
+                            gone=gone.get("type", "") if gone is not None else "",
+                            state=retrieve.text(fault, "existingState"))

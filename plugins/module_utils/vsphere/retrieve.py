@@ -134,7 +134,7 @@ def _refusal(what: str, status: int, body: bytes) -> Exception:
         return http.client.HTTPException(f"{status} {body[:200].decode(errors='replace')}")
     name = type_of(fault) or fault.tag.rsplit("}", 1)[-1].removesuffix("Fault")
     gone = child(fault, "obj")
-    item = next((text(fault, tag) for tag in ("name", "invalidProperty", "file") if text(fault, tag)), "")
+    item = next((text(fault, tag) for tag in faults.ITEM_FIELDS if text(fault, tag)), "")
     return faults.from_name(what, name, item=item, gone=gone.get("type", "") if gone is not None else "")
 
 
@@ -147,7 +147,7 @@ def _parse(body: Any) -> tuple[list[Row], str]:
             reference = element[0]
             values = {}
             for each in element[1:]:
-                if each.tag == _NS + "propSet":
+                if each.tag == _NS + "propSet" and len(each) > 1:  # the name, and the value where there is one
                     values[each[0].text] = _value(each[1])
             rows.append((reference.get("type", ""), reference.text or "", values))
             element.clear()

@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -69,11 +69,12 @@ class Session:
         """Log in. A server answers a wrong user name or password with InvalidLogin."""
         vim = api.load().vim
         where = f"endpoint {self.spec.where}"
-        if self.content is None:
-            instance = vim.ServiceInstance("ServiceInstance", self.stub)
-            self.content = self.call(where, instance.RetrieveContent, read=True)
-        self.call(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
-                  self.spec.username, self.spec.password, read=True)
+        with self.stub.new_cookie():
+            if self.content is None:
+                instance = vim.ServiceInstance("ServiceInstance", self.stub)
+                self.content = self.call(where, instance.RetrieveContent, read=True)
+            self.call(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
+                      self.spec.username, self.spec.password, read=True)
         self._logged_in = True
 
     def call(self, what: str, function: Callable[..., Any], *args: Any, read: bool = False) -> Any:
@@ -84,7 +85,8 @@ class Session:
         (0.2 to 2 s apart), and once after a new login when the session had ended: neither had any effect.
         """
         waits = iter(_BUSY_WAITS)
-        fresh_logins, fresh_connections = 1, 1 if read else 0
+        fresh_logins = 0 if self.stub.login_thread == threading.get_ident() else 1
+        fresh_connections = 1 if read else 0
         while True:
             generation = self._logins
             try:
@@ -134,7 +136,6 @@ class Session:
         """One new login, however many threads met the end of the old session."""
         with self._logging_in:
             if self._logins == generation:
-                self._logged_in = False
                 self.login()
                 self._logins += 1
 
@@ -164,6 +165,28 @@ def _stub(session: Session, pool_size: int) -> Any:
     loaded = api.load()
 
     class Stub(loaded.soap.SoapStubAdapter):
+        login_thread: int | None = None
+        _cookie = ""
+
+        @property
+        def cookie(self) -> str:
+            return self._cookie
+
+        @cookie.setter
+        def cookie(self, value: str) -> None:
+            # A late answer to a call of a session that ended offers a cookie too: only a login may set one.
+            if self.login_thread == threading.get_ident():
+                self._cookie = value
+
+        @contextlib.contextmanager
+        def new_cookie(self) -> Iterator[None]:
+            """While this thread logs in. It starts without a cookie: a login on a dead session would be refused."""
+            self.login_thread, self._cookie = threading.get_ident(), ""
+            try:
+                yield
+            finally:
+                self.login_thread = None
+
         def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802, N803
             session.count()
             return super().InvokeMethod(mo, info, args, outerStub)

@@ -187,24 +187,11 @@ def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str |
     what = f"{verb} VM {name}"
 
     def submit(session: Session) -> Any:
-        try:
-            return session.call(what, getattr(session.reference("VirtualMachine", moid), method))
-        except PhotonError as error:
-            if wanted and error.data.get("fault") == "InvalidPowerState" and _state(session, moid) == wanted:
-                return None
-            raise
+        return session.call(what, getattr(session.reference("VirtualMachine", moid), method))
 
-    options = {"operation": verb.replace(" ", "_")} | options
-    job = Job(key=key if key is not None else moid, what=what, submit=submit, **options)
-    # A power-on or power-off refused for its state means that the VM is there already; a suspended VM accepts both.
-    if wanted in ("poweredOn", "poweredOff"):
-        job.done_by |= {"InvalidPowerState"}
-    return job
-
-
-def _state(session: Session, moid: str) -> str:
-    rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["runtime.powerState"])
-    return rows[0][2].get("runtime.powerState", "") if rows else ""
+    done_by = frozenset({f"InvalidPowerState:{wanted}"} if wanted else ())
+    options = {"operation": verb.replace(" ", "_"), "done_by": done_by} | options
+    return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
 
 
 def _devices(spec: VmSpec) -> list[Any]:
@@ -252,11 +239,17 @@ def _extended(session: Session, moid: str, name: str, sizes: Mapping[int, int]) 
         raise PhotonError("DiskNotFound", f"VM {name} has no disk with the device key {missing[0]}: run again to see "
                           "the present state")
     disk = api.load().vim.vm.device.VirtualDisk
-    return [disk(key=key, controllerKey=int(retrieve.text(found[key], "controllerKey")),
-                 unitNumber=int(retrieve.text(found[key], "unitNumber")), capacityInKB=size >> 10,
-                 backing=disk.FlatVer2BackingInfo(fileName=retrieve.text(found[key], "backing/fileName"),
-                                                  diskMode=retrieve.text(found[key], "backing/diskMode", "persistent")))
-            for key, size in sizes.items()]
+
+    def edited(device: Any, key: int, size: int) -> Any:
+        thin = retrieve.text(device, "backing/thinProvisioned")
+        backing = disk.FlatVer2BackingInfo(
+            fileName=retrieve.text(device, "backing/fileName"),
+            diskMode=retrieve.text(device, "backing/diskMode", "persistent"),
+            thinProvisioned=thin == "true" if thin else None)
+        return disk(key=key, controllerKey=int(retrieve.text(device, "controllerKey")), backing=backing,
+                    unitNumber=int(retrieve.text(device, "unitNumber")), capacityInKB=size >> 10, capacityInBytes=size)
+
+    return [edited(found[key], key, size) for key, size in sizes.items()]
 
 
 def _nic(nic: NicSpec, key: int) -> Any:

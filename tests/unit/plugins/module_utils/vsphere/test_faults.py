@@ -34,7 +34,8 @@ def test_codes(name, code):
 def test_message_names_item_fault_and_next_step():
     error = faults.from_name("create VM web-01", "FileNotFound", "no such file", item="[ds1] base.vmdk")
     assert error.message.startswith("create VM web-01: vSphere answered FileNotFound: [ds1] base.vmdk: no such file; ")
-    assert error.data == {"fault": "FileNotFound", "what": "create VM web-01", "item": "[ds1] base.vmdk"}
+    assert error.data == {"fault": "FileNotFound", "what": "create VM web-01", "item": "[ds1] base.vmdk",
+                          "existing_state": ""}
 
 
 def test_pyvmomi_fault():

@@ -102,9 +102,10 @@ def test_no_follower_after_a_failure():
     assert [job.what for job, _outcome in run_jobs(None, [first])] == ["first"]
 
 
-def test_fault_that_means_done():
+@pytest.mark.parametrize(("state", "done"), [("poweredOn", True), ("suspended", False)])
+def test_fault_that_means_done(state, done):
     def fail(_session):
-        raise PhotonError("InvalidVmState", "is on", {"fault": "InvalidPowerState"})
+        raise PhotonError("InvalidVmState", "is there", {"fault": "InvalidPowerState", "existing_state": state})
 
-    ((_job, outcome),) = run_jobs(None, [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState"}))])
-    assert outcome is None
+    ((_job, outcome),) = run_jobs(None, [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState:poweredOn"}))])
+    assert (outcome is None) == done

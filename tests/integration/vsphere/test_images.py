@@ -1,0 +1,225 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images on a real endpoint: imported through the lease, copied, taken as parents, removed; and every way it goes wrong."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
+    DiskSpec,
+    TemplateSpec,
+    connect,
+    copy_image,
+    create_vm,
+    delete_disk,
+    delete_files,
+    delete_template,
+    destroy,
+    import_image,
+    inspect_image,
+    read_inventory,
+    run_jobs,
+)
+
+from tests.support import diskimages
+
+ENDPOINTS = pytest.mark.parametrize("name", ["vc", "esx"])
+CONTENT = os.urandom(3 << 20)
+
+
+@pytest.fixture(scope="module")
+def ova(tmp_path_factory):
+    return str(diskimages.ova(tmp_path_factory.mktemp("images") / "image.ova", CONTENT))
+
+
+@pytest.fixture
+def template_spec(bench):
+    """Build the TemplateSpec of a file on a datastore of an endpoint."""
+
+    def build(name, path, datastore=None, image_id="image-1"):
+        seen = bench.inventory(name)
+        store = next(row for row in seen.datastores.values() if datastore in (None, row.name))
+        facts = inspect_image(path)
+        identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
+        host = seen.hosts[sorted(store.hosts)[0]]
+        return TemplateSpec(identity, f"image-{store.name}", "test", image_id, facts["sha256"], facts["size"], host, store,
+                            host.vm_folder, f"photon-image-{identity}")
+
+    return build
+
+
+def only(jobs):
+    ((_job, outcome),) = jobs
+    return outcome
+
+
+def refused(call, *args):
+    with pytest.raises(PhotonError) as caught:
+        call(*args)
+    return caught.value
+
+
+@ENDPOINTS
+@pytest.mark.parametrize("kind", ["ova", "vmdk"])
+def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name, kind):
+    path = ova
+    if kind == "vmdk":
+        path = str(tmp_path / "disk.vmdk")
+        (tmp_path / "disk.vmdk").write_bytes(diskimages.stream_optimized(CONTENT))
+    spec, told = template_spec(name, path), []
+    with connect(bench.spec(name)) as session:
+        template = import_image(session, path, spec, progress=told.append)
+        assert told[-1] == 100
+        assert template.path.startswith(f"[{spec.datastore.name}] {spec.directory}/")
+        row = read_inventory(session, {spec.uuid: None}).vm(spec.uuid)
+        assert (row.moid, row.template, row.disks[0].capacity) == (template.moid, name == "vc", spec.capacity)
+        assert row.extra_config["photon.id"] == spec.image_id
+        assert row.extra_config["photon.image"] == spec.sha256
+
+        imports = bench.calls(name)["ImportVApp"]
+        assert import_image(session, path, spec) == template
+        assert bench.calls(name)["ImportVApp"] == imports
+
+        child = vm_spec(name, "child", datastore=spec.datastore.name)
+        child.disks = [DiskSpec("boot", spec.capacity, parent=template.path), DiskSpec("data", 1 << 20)]
+        assert isinstance(only(run_jobs(session, [create_vm(child)])), str)
+        assert read_inventory(session, {child.uuid: None}).vm(child.uuid).disks[0].parent == template.path
+        in_use = only(run_jobs(session, [delete_template(template.moid, spec.name, spec.uuid)]))
+        assert in_use.code == "StateError"
+
+        child_row = read_inventory(session).vm(child.uuid)
+        assert only(run_jobs(session, [destroy(child_row.moid, "child", child.uuid)])) is None
+        assert only(run_jobs(session, [delete_template(template.moid, spec.name, spec.uuid)])) is None
+        assert not read_inventory(session).vms
+
+
+def test_what_was_uploaded_is_what_is_there(bench, template_spec, ova):
+    spec = template_spec("vc", ova)
+    with connect(bench.spec("vc")) as session:
+        template = import_image(session, ova, spec)
+    content = bench.download("vc", template.path.replace(".vmdk", "-flat.vmdk"))
+    assert content[:len(CONTENT)] == CONTENT
+
+
+def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova):
+    first, second = template_spec("vc", ova, "shared"), template_spec("vc", ova, "local1")
+    with connect(bench.spec("vc")) as session:
+        source = import_image(session, ova, first)
+        copy = copy_image(session, source, first.host.datacenter, second)
+        assert copy.path == f"[local1] {second.directory}/{second.name}.vmdk"
+        assert copy_image(session, source, first.host.datacenter, second) == copy
+        assert bench.calls("vc")["CopyVirtualDisk_Task"] == 1
+        child = vm_spec("vc", "child", datastore="local1")
+        child.disks = [DiskSpec("boot", second.capacity, parent=copy.path)]
+        assert isinstance(only(run_jobs(session, [create_vm(child)])), str)
+        seen = read_inventory(session)
+        assert seen.vm(second.uuid).template
+        assert [seen.datastores[moid].name for moid in seen.vm(second.uuid).datastores] == ["local1"]
+    assert bench.download("vc", copy.path.replace(".vmdk", "-flat.vmdk"))[:len(CONTENT)] == CONTENT
+
+
+def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova):
+    first, second = template_spec("vc", ova, "shared"), template_spec("vc", ova, "local1")
+    with connect(bench.spec("vc")) as session:
+        source = import_image(session, ova, first)
+        rule = bench.rule("vc", "CreateVM_Task", "task", fault="GenericVmConfigFault", subject=second.name, count=1)
+        assert refused(copy_image, session, source, first.host.datacenter, second).code == "VCenterRequestError"
+        assert bench.hits(rule) == 1
+        assert copy_image(session, source, first.host.datacenter, second).path.startswith("[local1]")
+
+
+@ENDPOINTS
+@pytest.mark.parametrize(("method", "where", "code"), [
+    ("NfcPost", "drop_before", "ImageUploadError"), ("NfcPost", "drop_after", "ImageUploadError"),
+    ("NfcPost", "status", "ImageUploadError"), ("HttpNfcLeaseComplete", "call", "StateError"),
+    ("ImportVApp", "call", "StateError"), ("ReconfigVM_Task", "task", "StateError"),
+])
+def test_a_failed_import_is_made_anew(bench, template_spec, ova, name, method, where, code):
+    spec = template_spec(name, ova)
+    rule = bench.rule(name, method, where, fault="InvalidState" if where in ("call", "task") else "", code=500, count=1)
+    with connect(bench.spec(name)) as session:
+        assert refused(import_image, session, ova, spec).code == code
+        assert bench.hits(rule) == 1
+        if method != "ReconfigVM_Task":  # the import itself failed: nothing stays
+            assert not read_inventory(session).vms
+        template = import_image(session, ova, spec)
+        assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
+
+
+def test_an_import_whose_process_died_is_made_anew(bench, template_spec, ova):
+    spec = template_spec("vc", ova)
+
+    class Killed(BaseException):
+        pass
+
+    def die(_percent):
+        raise Killed
+
+    with connect(bench.spec("vc")) as session:
+        with pytest.raises(Killed):
+            import_image(session, ova, spec, progress=die)
+        assert read_inventory(session).vm(spec.uuid) is not None
+        template = import_image(session, ova, spec)
+        assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
+
+
+def test_full_datastore(bench, template_spec, tmp_path):
+    path = str(diskimages.ova(tmp_path / "large.ova", os.urandom(24 << 20)))
+    spec = template_spec("vc", path, "tiny")
+    with connect(bench.spec("vc")) as session:
+        assert refused(import_image, session, path, spec).code == "NotEnoughDatastoreCapacity"
+        assert not read_inventory(session).vms
+
+
+def test_file_that_changes_after_the_plan(bench, template_spec, tmp_path):
+    path = diskimages.ova(tmp_path / "image.ova", CONTENT)
+    spec = template_spec("vc", str(path))
+    diskimages.ova(path, CONTENT[::-1])
+    with connect(bench.spec("vc")) as session:
+        assert refused(import_image, session, str(path), spec).code == "ImageUploadError"
+        assert not read_inventory(session).vms
+
+
+def test_another_file_under_the_same_identity(bench, template_spec, tmp_path, ova):
+    spec = template_spec("vc", ova)
+    with connect(bench.spec("vc")) as session:
+        import_image(session, ova, spec)
+        other = str(diskimages.ova(tmp_path / "other.ova", b"other"))
+        spec.sha256 = inspect_image(other)["sha256"]
+        assert refused(import_image, session, other, spec).code == "InvalidImageState"
+        assert read_inventory(session).vm(spec.uuid) is not None
+
+
+def test_broken_file_is_refused_before_anything_is_asked(bench, template_spec, tmp_path, ova):
+    spec = template_spec("vc", ova)
+    broken = tmp_path / "broken.vmdk"
+    broken.write_bytes(diskimages.stream_optimized(CONTENT)[:-700])
+    bench.reset_calls()
+    with connect(bench.spec("vc")) as session:
+        assert refused(import_image, session, str(broken), spec).code == "InvalidVmdkFormat"
+    assert "ImportVApp" not in bench.calls("vc")
+
+
+def test_lease_check_comes_before_the_import(bench, template_spec, ova):
+    spec = template_spec("vc", ova)
+
+    def lost():
+        raise PhotonError("LeaseLost", "another controller took over")
+
+    with connect(bench.spec("vc")) as session, pytest.raises(PhotonError, match="took over"):
+        import_image(session, ova, spec, before_call=lost)
+    assert "ImportVApp" not in bench.calls("vc")
+
+
+@ENDPOINTS
+def test_deleting_what_is_not_there_is_done(bench, name):
+    seen = bench.inventory(name)
+    store = next(iter(seen.datastores.values()))
+    with connect(bench.spec(name)) as session:
+        jobs = [delete_disk(f"[{store.name}] none/none.vmdk", store.datacenter), delete_files(f"[{store.name}] none", store.datacenter)]
+        assert [outcome for _job, outcome in run_jobs(session, jobs)] == [None, None]

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How one call is guarded, without a server: what is repeated, what is not, and how often."""
+
+from __future__ import annotations
+
+import http.client
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import EndpointSpec, Session, api, session
+
+
+class Calls:
+    """A call that fails with these errors first, then answers."""
+
+    def __init__(self, *errors):
+        self.errors, self.made = list(errors), 0
+
+    def __call__(self):
+        self.made += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+@pytest.fixture
+def unconnected(monkeypatch):
+    monkeypatch.setattr(session, "_BUSY_WAITS", (0.0, 0.0))
+    return Session(EndpointSpec("1", "vc1", "vcenter", "127.0.0.1", "u", "p", port=1))
+
+
+def busy():
+    return api.load().vim.fault.TaskInProgress()
+
+
+def test_busy_is_repeated(unconnected):
+    calls = Calls(busy(), http.client.HTTPException("503 Service Unavailable"))
+    assert unconnected.call("create VM a", calls) == "answer"
+    assert calls.made == 3
+
+
+def test_busy_for_too_long(unconnected):
+    calls = Calls(busy(), busy(), busy(), busy())
+    with pytest.raises(PhotonError) as caught:
+        unconnected.call("create VM a", calls)
+    assert (caught.value.code, calls.made) == ("ConcurrentTask", 3)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), http.client.RemoteDisconnected("gone"), TimeoutError("late"),
+                                   http.client.HTTPException("502 Bad Gateway")])
+def test_a_dropped_write_is_unknown(unconnected, error):
+    calls = Calls(error)
+    with pytest.raises(PhotonError) as caught:
+        unconnected.call("create VM a", calls)
+    assert (caught.value.code, caught.value.data["unknown"], calls.made) == ("EndpointUnreachable", True, 1)
+
+
+def test_a_dropped_read_is_repeated_once(unconnected):
+    assert unconnected.call("read", Calls(TimeoutError()), read=True) == "answer"
+    calls = Calls(TimeoutError(), TimeoutError())
+    with pytest.raises(PhotonError) as caught:
+        unconnected.call("read", calls, read=True)
+    assert (caught.value.data["unknown"], calls.made) == (False, 2)
+
+
+def test_no_login_on_behalf_of_nobody(unconnected):
+    calls = Calls(api.load().vim.fault.NotAuthenticated())
+    with pytest.raises(PhotonError) as caught:
+        unconnected.call("read", calls)
+    assert (caught.value.code, calls.made) == ("InvalidLoginCredentials", 1)
