@@ -107,7 +107,8 @@ class Bench:
         context = ssl.create_default_context(cafile=endpoint.ca_file)
         connection = http.client.HTTPSConnection(endpoint.address, endpoint.port, context=context, timeout=30)
         login = base64.b64encode(f"{endpoint.username}:{endpoint.password}".encode()).decode()
-        connection.request("GET", f"/folder/{urllib.parse.quote(file)}?{query}", headers={"Authorization": f"Basic {login}"})
+        headers = {"Authorization": f"Basic {login}"}
+        connection.request("GET", f"/folder/{urllib.parse.quote(file)}?{query}", headers=headers)
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
@@ -120,7 +121,8 @@ class Bench:
                 rows = read_inventory(session).vms.values()
                 # Children before the templates that are their parents.
                 for template in (False, True):
-                    jobs = [power_off(row.moid, row.name, then=lambda _r, row=row: destroy(row.moid, row.name, row.uuid))
+                    jobs = [power_off(row.moid, row.name, then=lambda _r, row=row: destroy(
+                                row.moid, row.name, row.uuid))
                             for row in rows if row.template == template and "image" not in row.name]
                     jobs += [destroy(row.moid, row.name, row.uuid) for row in rows if template and "image" in row.name]
                     assert not [outcome for _job, outcome in run_jobs(session, jobs) if outcome]
@@ -170,7 +172,8 @@ def make_vms(bench, vm_spec):
     def make(name, count):
         specs = [vm_spec(name, f"vm-{at}") for at in range(count)]
         with connect(bench.spec(name)) as session:
-            assert not [outcome for _job, outcome in run_jobs(session, map(create_vm, specs)) if not isinstance(outcome, str)]
+            made = [outcome for _job, outcome in run_jobs(session, map(create_vm, specs))]
+            assert all(isinstance(outcome, str) for outcome in made), made
             seen = read_inventory(session)
         return [seen.vm(spec.uuid) for spec in specs]
 

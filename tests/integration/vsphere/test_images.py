@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images on a real endpoint: imported through the lease, copied, taken as parents, removed; and every way it goes wrong."""
+"""Images on a real endpoint: imported through the lease, copied, taken as parents, removed; and how it goes wrong."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def template_spec(bench):
         facts = inspect_image(path)
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
         host = seen.hosts[sorted(store.hosts)[0]]
-        return TemplateSpec(identity, f"image-{store.name}", "test", image_id, facts["sha256"], facts["size"], host, store,
-                            host.vm_folder, f"photon-image-{identity}")
+        return TemplateSpec(identity, f"image-{store.name}", "test", image_id, facts["sha256"], facts["size"], host,
+                            store, host.vm_folder, f"photon-image-{identity}")
 
     return build
 
@@ -221,5 +221,6 @@ def test_deleting_what_is_not_there_is_done(bench, name):
     seen = bench.inventory(name)
     store = next(iter(seen.datastores.values()))
     with connect(bench.spec(name)) as session:
-        jobs = [delete_disk(f"[{store.name}] none/none.vmdk", store.datacenter), delete_files(f"[{store.name}] none", store.datacenter)]
+        jobs = [delete_disk(f"[{store.name}] none/none.vmdk", store.datacenter),
+                delete_files(f"[{store.name}] none", store.datacenter)]
         assert [outcome for _job, outcome in run_jobs(session, jobs)] == [None, None]

@@ -48,7 +48,8 @@ def test_create_start_and_destroy_in_few_calls(bench, vm_spec, name):
     specs = [vm_spec(name, f"web-{n}") for n in range(20)]
     bench.reset_calls()
     with connect(bench.spec(name)) as session:
-        jobs = [create_vm(spec, then=lambda moid, spec=spec: power_on(moid, spec.name, key=spec.uuid)) for spec in specs]
+        jobs = [create_vm(spec, then=lambda moid, spec=spec: power_on(moid, spec.name, key=spec.uuid))
+                for spec in specs]
         results = list(run_jobs(session, jobs))
         assert not [outcome for _job, outcome in results if isinstance(outcome, PhotonError)]
         assert len(results) == 40
@@ -138,7 +139,8 @@ def test_a_running_vm_is_not_destroyed(bench, make_vms, name):
 @pytest.mark.parametrize("where", ["task", "call"])
 @pytest.mark.parametrize(("fault", "code"), [
     ("InsufficientMemoryResourcesFault", "NotEnoughMemoryResource"), ("NoDiskSpace", "NotEnoughDatastoreCapacity"),
-    ("NoPermission", "AccessForbidden"), ("HostCommunication", "InvalidHostState"), ("GenericVmConfigFault", "VCenterRequestError"),
+    ("NoPermission", "AccessForbidden"), ("HostCommunication", "InvalidHostState"),
+    ("GenericVmConfigFault", "VCenterRequestError"),
 ])
 def test_one_failure_stops_nobody_else(bench, vm_spec, name, where, fault, code):
     specs = [vm_spec(name, f"web-{n}") for n in range(5)]
@@ -332,7 +334,8 @@ def test_nic_backing_is_refused_for_an_unknown_adapter(vm_spec):
 
 @pytest.mark.parametrize(("change", "code"), [
     ({"controller": "ide"}, "UnsupportedDiskController"), ({"memory": (512 << 20) + 1}, "SpecInvalid"),
-    ({"disks": [DiskSpec(f"d{n}", 1024) for n in range(16)]}, "SpecInvalid"), ({"disks": [DiskSpec("d", 1025)]}, "SpecInvalid"),
+    ({"disks": [DiskSpec(f"d{n}", 1024) for n in range(16)]}, "SpecInvalid"),
+    ({"disks": [DiskSpec("d", 1025)]}, "SpecInvalid"),
 ])
 def test_specifications_that_cannot_be(vm_spec, change, code):
     spec = vm_spec("vc", "web")

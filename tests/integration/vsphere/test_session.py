@@ -102,9 +102,13 @@ def test_a_read_is_repeated_no_more_than_once(bench):
 
 
 def test_logout_after_an_exception(bench):
-    with pytest.raises(RuntimeError), connect(bench.spec("vc")) as session:
-        read_inventory(session)
-        raise RuntimeError
+    def fail():
+        with connect(bench.spec("vc")) as session:
+            read_inventory(session)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert bench.sessions("vc") == 0
 
 
