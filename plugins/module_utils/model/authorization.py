@@ -22,7 +22,11 @@ from .entities import Document
 from .errors import PhotonError
 
 EVERY_USER, PROJECT_USERS, TENANT_ADMINISTRATORS, SYSTEM_ADMINISTRATOR = (
-    "every user", "the project's users", "the tenant's administrators", "the system administrator")
+    "every user",
+    "the project's users",
+    "the tenant's administrators",
+    "the system administrator",
+)
 _OWNER = "owner"  # the project's users for what lives in a project, else the system administrator
 
 # (kind, verb) -> who; the verb "*" stands for every verb that has no row of its own.
@@ -87,8 +91,10 @@ def check_group(group: object) -> str:
     """Return the group or raise InvalidSecurityGroupFormat: ``domain\\group``, exactly two parts."""
     parts = group.split("\\") if isinstance(group, str) else []
     if len(parts) != 2 or not all(part.strip() for part in parts):
-        raise PhotonError("InvalidSecurityGroupFormat", f"{group!r} is no security group: write domain\\group, "
-                          "for example 'photon\\acme-admins' in single quotes")
+        raise PhotonError(
+            "InvalidSecurityGroupFormat",
+            f"{group!r} is no security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
+        )
     return str(group)
 
 
@@ -105,9 +111,12 @@ def authorize(actor: Actor, verb: str, kind: str, *chain: Document) -> None:
         return
     allowed = [SYSTEM_ADMINISTRATOR] if who == SYSTEM_ADMINISTRATOR else [who, SYSTEM_ADMINISTRATOR]
     entity = "/".join(d.name for d in chain if d.kind != entities.DEPLOYMENT)
-    raise PhotonError("AccessForbidden", f"{actor.user or 'this user'} may not {verb.replace('_', ' ')} {kind}"
-                      f"{f' {entity}' if entity else ''}: only {' and '.join(allowed)} may",
-                      {"user": actor.user, "verb": verb, "kind": kind, "allowed": allowed})
+    raise PhotonError(
+        "AccessForbidden",
+        f"{actor.user or 'this user'} may not {verb.replace('_', ' ')} {kind}"
+        f"{f' {entity}' if entity else ''}: only {' and '.join(allowed)} may",
+        {"user": actor.user, "verb": verb, "kind": kind, "allowed": allowed},
+    )
 
 
 def visible(actor: Actor, kind: str, rows: Iterable[Sequence[Document]]) -> list[Sequence[Document]]:
@@ -139,8 +148,11 @@ def set_groups(wanted: Iterable[str], inherited: Iterable[str]) -> tuple[list[di
 def group_names(body: Mapping[str, Any], own_only: bool = False) -> list[str]:
     """The names of a document's security groups; the deployment's are plain names."""
     groups = body.get("security_groups") or []
-    return [g if isinstance(g, str) else g["name"] for g in groups
-            if isinstance(g, str) or not (own_only and g["inherited"])]
+    return [
+        g if isinstance(g, str) else g["name"]
+        for g in groups
+        if isinstance(g, str) or not (own_only and g["inherited"])
+    ]
 
 
 def _groups(chain: Iterable[Document], who: str) -> frozenset[str]:

@@ -27,9 +27,16 @@ VM = "vm"
 KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, TENANT, PROJECT, VM)
 
 NOT_FOUND = {
-    DEPLOYMENT: "DeploymentNotFound", ENDPOINT: "EndpointNotFound", ZONE: "AvailabilityZoneNotFound",
-    HOST: "HostNotFound", DATASTORE: "DatastoreNotFound", FLAVOR: "FlavorNotFound", IMAGE: "ImageNotFound",
-    TENANT: "TenantNotFound", PROJECT: "ProjectNotFound", VM: "VmNotFound",
+    DEPLOYMENT: "DeploymentNotFound",
+    ENDPOINT: "EndpointNotFound",
+    ZONE: "AvailabilityZoneNotFound",
+    HOST: "HostNotFound",
+    DATASTORE: "DatastoreNotFound",
+    FLAVOR: "FlavorNotFound",
+    IMAGE: "ImageNotFound",
+    TENANT: "TenantNotFound",
+    PROJECT: "ProjectNotFound",
+    VM: "VmNotFound",
 }
 TASK_STATES = ("QUEUED", "STARTED", "ERROR", "COMPLETED")
 

@@ -96,19 +96,23 @@ def datastore_tags(cost: Mapping[str, tuple[int, str]]) -> tuple[str, ...]:
 
     Raises NoConstraintMatchingDatastore for a type that no datastore can have.
     """
-    tags = sorted(key[len(_STORAGE):] for key in cost if key.startswith(_STORAGE))
+    tags = sorted(key[len(_STORAGE) :] for key in cost if key.startswith(_STORAGE))
     for tag in tags:
         if tag not in STORAGE_TYPES:
-            raise PhotonError("NoConstraintMatchingDatastore", f"no datastore is of type {tag}: a flavor can ask for "
-                              f"{', '.join(_STORAGE + known for known in STORAGE_TYPES)}")
+            raise PhotonError(
+                "NoConstraintMatchingDatastore",
+                f"no datastore is of type {tag}: a flavor can ask for "
+                f"{', '.join(_STORAGE + known for known in STORAGE_TYPES)}",
+            )
     return tuple(tags)
 
 
 def shipped() -> list[tuple[str, str, Cost]]:
     """The flavors of every platform: ``(kind, name, cost table)``."""
-    table = [(VM, name, {"vm.cpu": (cpu, units.COUNT), "vm.memory": units.parse(memory),
-                         "vm.cost": (price, units.COST)})
-             for name, cpu, memory, price in _VM_FLAVORS]
+    table = [
+        (VM, name, {"vm.cpu": (cpu, units.COUNT), "vm.memory": units.parse(memory), "vm.cost": (price, units.COST)})
+        for name, cpu, memory, price in _VM_FLAVORS
+    ]
     for kind in (EPHEMERAL_DISK, PERSISTENT_DISK):
         table += [(kind, name, {f"{kind}.cost": (price, units.COST)}) for name, price in _DISK_FLAVORS]
     table.append((EPHEMERAL_DISK, "cluster-vm-disk", {f"{EPHEMERAL_DISK}.cost": (1000, units.COST)}))
@@ -117,14 +121,22 @@ def shipped() -> list[tuple[str, str, Cost]]:
 
 # name, CPUs, memory, price in thousandths
 _VM_FLAVORS = (
-    ("core-10", 1, "32 MB", 25), ("core-100", 1, "2 GB", 1000), ("core-110", 1, "4 GB", 1500),
-    ("core-200", 2, "4 GB", 2000), ("core-220", 2, "8 GB", 4000), ("core-240", 4, "16 GB", 12000),
-    ("core-245", 4, "32 GB", 20000), ("core-280", 8, "32 GB", 25000), ("core-285", 8, "64 GB", 48000),
-    ("cluster-master-vm", 4, "8 GB", 1000), ("cluster-other-vm", 1, "4 GB", 1000),
+    ("core-10", 1, "32 MB", 25),
+    ("core-100", 1, "2 GB", 1000),
+    ("core-110", 1, "4 GB", 1500),
+    ("core-200", 2, "4 GB", 2000),
+    ("core-220", 2, "8 GB", 4000),
+    ("core-240", 4, "16 GB", 12000),
+    ("core-245", 4, "32 GB", 20000),
+    ("core-280", 8, "32 GB", 25000),
+    ("core-285", 8, "64 GB", 48000),
+    ("cluster-master-vm", 4, "8 GB", 1000),
+    ("cluster-other-vm", 1, "4 GB", 1000),
 )
 _DISK_FLAVORS = (("core-100", 1000), ("core-200", 1800), ("core-300", 2800))
 _EXAMPLES = {
-    VM: "{vm.cpu: 2, vm.memory: 4 GB}", EPHEMERAL_DISK: "{ephemeral-disk.cost: 1.0}",
+    VM: "{vm.cpu: 2, vm.memory: 4 GB}",
+    EPHEMERAL_DISK: "{ephemeral-disk.cost: 1.0}",
     PERSISTENT_DISK: "{persistent-disk.cost: 1.0}",
 }
 
@@ -137,7 +149,7 @@ def _charged(kind: str, name: str, cost: Mapping[str, tuple[int, str]]) -> Cost:
 
 
 def _storage_key(key: str) -> str:
-    return _STORAGE + key[len(_STORAGE):].upper() if key.lower().startswith(_STORAGE) else key
+    return _STORAGE + key[len(_STORAGE) :].upper() if key.lower().startswith(_STORAGE) else key
 
 
 def _invalid(mistakes: list[tuple[str, str]]) -> PhotonError:

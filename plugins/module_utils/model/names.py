@@ -18,8 +18,10 @@ LARGEST_RANGE = 100_000
 def check(name: object, what: str = "name") -> str:
     """Return ``name`` or raise InvalidEntity: a letter, then letters, digits and dashes, 63 at most."""
     if not isinstance(name, str) or not PATTERN.fullmatch(name):
-        raise PhotonError("InvalidEntity", f"{name!r} is no valid {what}: start with a letter, then letters, digits "
-                          "and dashes, 63 characters at most")
+        raise PhotonError(
+            "InvalidEntity",
+            f"{name!r} is no valid {what}: start with a letter, then letters, digits and dashes, 63 characters at most",
+        )
     return name
 
 
@@ -37,7 +39,7 @@ def expand(text: str) -> list[str]:
     if last - first >= LARGEST_RANGE:
         raise PhotonError("SpecInvalid", f"the range {match[0]} in {text!r} has more than {LARGEST_RANGE} members")
     width = len(match["first"])
-    head, tails = text[: match.start()], expand(text[match.end():])
+    head, tails = text[: match.start()], expand(text[match.end() :])
     return [f"{head}{number:0{width}d}{tail}" for number in range(first, last + 1) for tail in tails]
 
 

@@ -16,14 +16,33 @@ from . import units
 from .errors import PhotonError
 
 _UNITS = {
-    "vm": units.COUNT, "vm.cpu": units.COUNT, "vm.memory": "B",
-    "ephemeral-disk": units.COUNT, "ephemeral-disk.capacity": "B",
-    "persistent-disk": units.COUNT, "persistent-disk.capacity": "B",
-    "sdn.size": units.COUNT, "sdn.floatingip.size": units.COUNT,
+    "vm": units.COUNT,
+    "vm.cpu": units.COUNT,
+    "vm.memory": "B",
+    "ephemeral-disk": units.COUNT,
+    "ephemeral-disk.capacity": "B",
+    "persistent-disk": units.COUNT,
+    "persistent-disk.capacity": "B",
+    "sdn.size": units.COUNT,
+    "sdn.floatingip.size": units.COUNT,
 }
-KEYS = tuple(sorted([*_UNITS, "vm.count", "vm.cost", "ephemeral-disk.count", "ephemeral-disk.cost",
-                     "persistent-disk.count", "persistent-disk.cost", "storage.LOCAL_VMFS", "storage.SHARED_VMFS",
-                     "storage.VSAN", "storage.NFS"]))
+KEYS = tuple(
+    sorted(
+        [
+            *_UNITS,
+            "vm.count",
+            "vm.cost",
+            "ephemeral-disk.count",
+            "ephemeral-disk.cost",
+            "persistent-disk.count",
+            "persistent-disk.cost",
+            "storage.LOCAL_VMFS",
+            "storage.SHARED_VMFS",
+            "storage.VSAN",
+            "storage.NFS",
+        ]
+    )
+)
 
 
 def unit_of(key: str) -> str | None:
@@ -50,7 +69,7 @@ def parse(key: str, text: object) -> tuple[int, str]:
         return (amount * units.FACTORS[units.COST] if unit == units.COUNT else amount), units.COST
     amount, unit = units.parse(text)
     if expected == "B" and unit not in units.BYTES:
-        raise PhotonError("SpecInvalid", f"{key} is counted in bytes: write its unit, for example \"{text} GB\"")
+        raise PhotonError("SpecInvalid", f'{key} is counted in bytes: write its unit, for example "{text} GB"')
     if expected == units.COUNT and unit != units.COUNT:
         raise PhotonError("SpecInvalid", f"{key} is a number of pieces: write a plain number, not {text!r}")
     if unit == units.COST:
@@ -96,7 +115,8 @@ def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonEr
         f"Not enough quota: {owner} has {units.show(limit - counter.usage, unit)} of {key} left "
         f"(limit {units.show(limit, unit)}, used {units.show(counter.usage, unit)}) and {units.show(amount, unit)} "
         "more is asked; raise the quota or ask for less",
-        {"key": key, "unit": unit, "limit": limit, "usage": counter.usage, "newUsage": counter.usage + amount})
+        {"key": key, "unit": unit, "limit": limit, "usage": counter.usage, "newUsage": counter.usage + amount},
+    )
 
 
 def refund(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]]) -> None:

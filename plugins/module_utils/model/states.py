@@ -20,9 +20,13 @@ DISK = "disk"  # no documents of their own yet: ephemeral disks are part of thei
 _CATALOGUE = (CREATING, READY, PENDING_DELETE, ERROR, DELETED)
 _CONTAINER = (READY, DELETED)
 STATES: dict[str, tuple[str, ...]] = {
-    entities.DEPLOYMENT: _CONTAINER, entities.ENDPOINT: _CONTAINER, entities.TENANT: _CONTAINER,
+    entities.DEPLOYMENT: _CONTAINER,
+    entities.ENDPOINT: _CONTAINER,
+    entities.TENANT: _CONTAINER,
     entities.PROJECT: _CONTAINER,
-    entities.ZONE: _CATALOGUE, entities.FLAVOR: _CATALOGUE, entities.IMAGE: _CATALOGUE,
+    entities.ZONE: _CATALOGUE,
+    entities.FLAVOR: _CATALOGUE,
+    entities.IMAGE: _CATALOGUE,
     entities.DATASTORE: (READY, ERROR, DELETED),
     entities.HOST: (CREATING, NOT_PROVISIONED, READY, MAINTENANCE, SUSPENDED, ERROR, DELETED),
     entities.VM: (CREATING, STARTED, SUSPENDED, STOPPED, ERROR, DELETED),
@@ -92,7 +96,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
 }
 # A new entity can refer to another only in this state; the code for all other states.
 REFERABLE: dict[str, str] = {
-    entities.FLAVOR: "InvalidFlavorState", entities.IMAGE: "InvalidImageState",
+    entities.FLAVOR: "InvalidFlavorState",
+    entities.IMAGE: "InvalidImageState",
     entities.ZONE: "InvalidAvailabilityZoneState",
 }
 
@@ -102,16 +107,20 @@ def check(kind: str, operation: str, state: str | None, name: str = "") -> str:
     rule = OPERATIONS[kind][operation]
     if state not in rule.sources:
         possible = ", ".join(source for source in rule.sources if source) or "none"
-        raise PhotonError(rule.code, f"Unsupported operation {operation} for {kind}/{name} in state {state}: it can be "
-                          f"done in {possible}", {"state": state, "operation": operation})
+        raise PhotonError(
+            rule.code,
+            f"Unsupported operation {operation} for {kind}/{name} in state {state}: it can be done in {possible}",
+            {"state": state, "operation": operation},
+        )
     return rule.target
 
 
 def check_usable(kind: str, state: str, name: str) -> None:
     """Raise unless something new may use this flavor, image or zone: only a READY one."""
     if state != READY:
-        raise PhotonError(REFERABLE[kind], f"{kind} {name} is {state}: nothing new can use it; name another one",
-                          {"state": state})
+        raise PhotonError(
+            REFERABLE[kind], f"{kind} {name} is {state}: nothing new can use it; name another one", {"state": state}
+        )
 
 
 def route(kind: str, state: str, wanted: str) -> list[str]:

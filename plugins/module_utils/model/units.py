@@ -31,10 +31,10 @@ def parse(text: object, default_unit: str = COUNT) -> tuple[int, str]:
     Returns the amount in base units and the unit it was written in. Raises SpecInvalid.
     """
     if isinstance(text, bool) or text is None:
-        raise PhotonError("SpecInvalid", f"{text!r} is not a quantity; write for example 4 or \"400 GB\"")
+        raise PhotonError("SpecInvalid", f'{text!r} is not a quantity; write for example 4 or "400 GB"')
     match = _TEXT.match(str(text))
     if not match:
-        raise PhotonError("SpecInvalid", f"{text!r} is not a quantity; write for example 4 or \"400 GB\"")
+        raise PhotonError("SpecInvalid", f'{text!r} is not a quantity; write for example 4 or "400 GB"')
     unit = (match["unit"] or default_unit).upper()
     factor = FACTORS.get(unit) or _READ_ONLY.get(unit)
     if factor is None:

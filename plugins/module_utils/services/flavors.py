@@ -26,8 +26,16 @@ def plan_shipped_flavors(world: World, plan: Plan) -> None:
     for kind, name, cost in flavors.shipped():
         if world.find(entities.FLAVOR, kind, name) is None:
             document = world.put(_document(kind, name, cost, SHIPPED))
-            plan.add(Action(CREATE, entities.FLAVOR, world.path_of(document), document, "shipped with the platform",
-                            after={"cost": shown(cost)}))
+            plan.add(
+                Action(
+                    CREATE,
+                    entities.FLAVOR,
+                    world.path_of(document),
+                    document,
+                    "shipped with the platform",
+                    after={"cost": shown(cost)},
+                )
+            )
 
 
 def plan_flavors(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
@@ -60,8 +68,19 @@ def plan_delete(flavor: Document, world: World, plan: Plan, actor: Actor, reason
         plan.add(Action(KEEP, entities.FLAVOR, world.path_of(flavor), flavor, reason, path=path))
         return
     document = world.put(replace(flavor, state="PENDING_DELETE"))
-    plan.add(Action(UPDATE, entities.FLAVOR, world.path_of(flavor), document, reason, before={"state": flavor.state},
-                    after={"state": document.state}, changes=["state"], path=path))
+    plan.add(
+        Action(
+            UPDATE,
+            entities.FLAVOR,
+            world.path_of(flavor),
+            document,
+            reason,
+            before={"state": flavor.state},
+            after={"state": document.state},
+            changes=["state"],
+            path=path,
+        )
+    )
 
 
 def shown(cost: dict[str, Any]) -> dict[str, str]:
@@ -82,8 +101,17 @@ def _plan_flavor(item: dict[str, Any], world: World, plan: Plan, actor: Actor, m
         document = _document(kind, name, item["cost"], managed_by)
         authorize(actor, "create", entities.FLAVOR, *world.chain(document))
         world.put(document)
-        plan.add(Action(CREATE, entities.FLAVOR, world.path_of(document), document, "declared",
-                        after={"cost": shown(item["cost"])}, path=path))
+        plan.add(
+            Action(
+                CREATE,
+                entities.FLAVOR,
+                world.path_of(document),
+                document,
+                "declared",
+                after={"cost": shown(item["cost"])},
+                path=path,
+            )
+        )
         return
     document = replace(current, state="READY")
     changes = ["state"] if current.state != "READY" else []
@@ -92,20 +120,40 @@ def _plan_flavor(item: dict[str, Any], world: World, plan: Plan, actor: Actor, m
     if cost != current.body["cost"]:
         users = _used(world).get(current.id, 0)
         if users:
-            raise PhotonError("FlavorInUse", f"flavor {kind}/{name} is used by {users} VMs, so its cost cannot change: "
-                              "declare another flavor and move the VMs to it")
+            raise PhotonError(
+                "FlavorInUse",
+                f"flavor {kind}/{name} is used by {users} VMs, so its cost cannot change: "
+                "declare another flavor and move the VMs to it",
+            )
         document = document.with_body(cost=cost)
         changes.append("cost")
         before["cost"], after["cost"] = shown(current.body["cost"]), shown(cost)
     authorize(actor, "update" if changes else "read", entities.FLAVOR, *world.chain(current))
     world.put(document)
-    plan.add(Action(UPDATE if changes else KEEP, entities.FLAVOR, world.path_of(document), document,
-                    f"{', '.join(changes)} differ" if changes else "", before, after, changes, path=path))
+    plan.add(
+        Action(
+            UPDATE if changes else KEEP,
+            entities.FLAVOR,
+            world.path_of(document),
+            document,
+            f"{', '.join(changes)} differ" if changes else "",
+            before,
+            after,
+            changes,
+            path=path,
+        )
+    )
 
 
 def _document(kind: str, name: str, cost: flavors.Cost, managed_by: str) -> Document:
-    return Document(entities.FLAVOR, name, kind, managed_by=managed_by, name_key=name_key(entities.FLAVOR, kind, name),
-                    body={"cost": _stored(cost)})
+    return Document(
+        entities.FLAVOR,
+        name,
+        kind,
+        managed_by=managed_by,
+        name_key=name_key(entities.FLAVOR, kind, name),
+        body={"cost": _stored(cost)},
+    )
 
 
 def _stored(cost: flavors.Cost) -> dict[str, list[Any]]:

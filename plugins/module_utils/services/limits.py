@@ -47,14 +47,19 @@ def wanted(item: Mapping[str, Any], before: Limits) -> Limits:
         limits = dict(item["quota"]) if item.get("quota_mode") != "update" else {**before, **item["quota"]}
     for key in item.get("quota_exclude") or ():
         limits.pop(key, None)
-    return dict(sorted(limits.items()))
+    return {
+        key: before[key] if key in before and before[key][0] == value[0] else value
+        for key, value in sorted(limits.items())
+    }  # 4096 MB is no change of 4 GB
 
 
 def part(limits: Limits, percent: int, tenant: str) -> Limits:
     """``percent`` of each of the tenant's limits, rounded down."""
     if not limits:
-        raise PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant} has no limits to take {percent} percent "
-                          "of: give the tenant a quota, or the project none")
+        raise PhotonError(
+            "InvalidResourceTicketSubdivide",
+            f"tenant {tenant} has no limits to take {percent} percent of: give the tenant a quota, or the project none",
+        )
     return {key: (amount * percent // 100, unit) for key, (amount, unit) in limits.items()}
 
 
@@ -76,8 +81,11 @@ def settle(tenant: Draft, projects: list[Draft], world: World) -> None:
         if project.error is not None or (project.current is not None and project.limits == project.before):
             continue
         if project.item.get("quota_percent") is not None and tenant.error is not None and tenant.limits != limits:
-            project.error = PhotonError("DependencyFailed", f"its limits are a part of those of tenant "
-                                        f"{tenant.document.name}, which cannot change: {tenant.error.message}")
+            project.error = PhotonError(
+                "DependencyFailed",
+                f"its limits are a part of those of tenant "
+                f"{tenant.document.name}, which cannot change: {tenant.error.message}",
+            )
         else:
             project.error = _lacks_keys(project, limits, tenant) or _more_than_left(project, limits, given, tenant)
         if project.error is None:
@@ -118,9 +126,14 @@ def _below_usage(project: Draft, world: World) -> PhotonError | None:
     for key, (amount, unit) in project.limits.items():
         counter = world.counters.get(project.document.id, {}).get(key)
         if counter and counter.usage > amount:
-            return _error(f"project {project.document.name} already uses {units.show(counter.usage, unit)} of {key}, "
-                          f"more than the new limit {units.show(amount, unit)}: delete VMs first", key, unit, amount,
-                          counter.usage)
+            return _error(
+                f"project {project.document.name} already uses {units.show(counter.usage, unit)} of {key}, "
+                f"more than the new limit {units.show(amount, unit)}: delete VMs first",
+                key,
+                unit,
+                amount,
+                counter.usage,
+            )
     return None
 
 
@@ -129,20 +142,32 @@ def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
     for key, (amount, unit) in tenant.limits.items():
         given = sum(_floor(project).get(key, 0) for project in projects)
         if given > amount:
-            return _error(f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, "
-                          f"more than the new limit {units.show(amount, unit)}: lower the projects' limits first",
-                          key, unit, amount, given)
+            return _error(
+                f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, "
+                f"more than the new limit {units.show(amount, unit)}: lower the projects' limits first",
+                key,
+                unit,
+                amount,
+                given,
+            )
     return None
 
 
 def _not_subdivided(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
     """A new key of the tenant that an existing project does not limit would not bound that project."""
     for key in sorted(set(tenant.limits) - set(tenant.before)):
-        lacking = [p.document.name for p in projects if p.current is not None
-                   and key not in (p.before if p.error else p.limits)]
+        lacking = [
+            p.document.name
+            for p in projects
+            if p.current is not None and key not in (p.before if p.error else p.limits)
+        ]
         if lacking:
-            return PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant.document.name} limits {key}, its "
-                               f"projects {', '.join(lacking[:5])} do not: give them a limit of it too", {"key": key})
+            return PhotonError(
+                "InvalidResourceTicketSubdivide",
+                f"tenant {tenant.document.name} limits {key}, its "
+                f"projects {', '.join(lacking[:5])} do not: give them a limit of it too",
+                {"key": key},
+            )
     return None
 
 
@@ -150,9 +175,12 @@ def _lacks_keys(project: Draft, limits: Limits, tenant: Draft) -> PhotonError | 
     lacking = [key for key in limits if key not in project.limits]
     if not lacking:
         return None
-    return PhotonError("InvalidResourceTicketSubdivide", f"tenant {tenant.document.name} limits {', '.join(lacking)}: "
-                       f"project {project.document.name} needs a limit of each too (quota, or quota_percent)",
-                       {"keys": ", ".join(lacking)})
+    return PhotonError(
+        "InvalidResourceTicketSubdivide",
+        f"tenant {tenant.document.name} limits {', '.join(lacking)}: "
+        f"project {project.document.name} needs a limit of each too (quota, or quota_percent)",
+        {"keys": ", ".join(lacking)},
+    )
 
 
 def _more_than_left(project: Draft, limits: Limits, given: dict[str, int], tenant: Draft) -> PhotonError | None:
@@ -160,9 +188,15 @@ def _more_than_left(project: Draft, limits: Limits, given: dict[str, int], tenan
         if key in limits and given.get(key, 0) + more > limits[key][0]:
             amount, unit = limits[key]
             left = amount - given.get(key, 0)
-            return _error(f"project {project.document.name} is to get {units.show(more, unit)} more of {key}, tenant "
-                          f"{tenant.document.name} has {units.show(left, unit)} of {units.show(amount, unit)} left: "
-                          "raise the tenant's limit or give less", key, unit, amount, given.get(key, 0) + more)
+            return _error(
+                f"project {project.document.name} is to get {units.show(more, unit)} more of {key}, tenant "
+                f"{tenant.document.name} has {units.show(left, unit)} of {units.show(amount, unit)} left: "
+                "raise the tenant's limit or give less",
+                key,
+                unit,
+                amount,
+                given.get(key, 0) + more,
+            )
     return None
 
 
@@ -174,10 +208,14 @@ def _floor(project: Draft) -> dict[str, int]:
 
 def _increase(project: Draft) -> dict[str, int]:
     floor = _floor(project)
-    return {key: amount - floor.get(key, 0) for key, (amount, _unit) in project.limits.items()
-            if amount > floor.get(key, 0)}
+    return {
+        key: amount - floor.get(key, 0) for key, (amount, _unit) in project.limits.items() if amount > floor.get(key, 0)
+    }
 
 
 def _error(message: str, key: str, unit: str, limit: int, usage: int) -> PhotonError:
-    return PhotonError("QuotaError", f"Not enough quota: {message}",
-                       {"key": key, "unit": unit, "limit": limit, "usage": usage, "newUsage": usage})
+    return PhotonError(
+        "QuotaError",
+        f"Not enough quota: {message}",
+        {"key": key, "unit": unit, "limit": limit, "usage": usage, "newUsage": usage},
+    )

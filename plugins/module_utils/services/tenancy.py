@@ -35,8 +35,12 @@ def plan_security_groups(groups: list[str] | None, world: World, plan: Plan, act
     if groups is None:
         return
     current = world.get(entities.DEPLOYMENT)
-    document = current or Document(entities.DEPLOYMENT, entities.DEPLOYMENT, id=entities.DEPLOYMENT,
-                                   name_key=name_key(entities.DEPLOYMENT, "", entities.DEPLOYMENT))
+    document = current or Document(
+        entities.DEPLOYMENT,
+        entities.DEPLOYMENT,
+        id=entities.DEPLOYMENT,
+        name_key=name_key(entities.DEPLOYMENT, "", entities.DEPLOYMENT),
+    )
     try:
         after = list(dict.fromkeys(check_group(group) for group in groups))
         before = group_names(document.body)
@@ -47,9 +51,19 @@ def plan_security_groups(groups: list[str] | None, world: World, plan: Plan, act
         plan.fail(entities.DEPLOYMENT, "security_groups", error, "photon_security_groups")
         return
     document = world.put(document.with_body(security_groups=after))
-    plan.add(Action(UPDATE if current else CREATE, entities.DEPLOYMENT, entities.DEPLOYMENT, document,
-                    "security_groups differ" if current else "declared", {"security_groups": before},
-                    {"security_groups": after}, ["security_groups"], path="photon_security_groups"))
+    plan.add(
+        Action(
+            UPDATE if current else CREATE,
+            entities.DEPLOYMENT,
+            entities.DEPLOYMENT,
+            document,
+            "security_groups differ" if current else "declared",
+            {"security_groups": before},
+            {"security_groups": after},
+            ["security_groups"],
+            path="photon_security_groups",
+        )
+    )
 
 
 def plan_tenants(items: Iterable[Item], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
@@ -66,8 +80,9 @@ def plan_projects(items: Iterable[Item], world: World, plan: Plan, actor: Actor,
     plan_removals([], items, world, plan, actor)
 
 
-def plan_tenancy(tenants: Iterable[Item], projects: Iterable[Item], world: World, plan: Plan, actor: Actor,
-                 managed_by: str) -> None:
+def plan_tenancy(
+    tenants: Iterable[Item], projects: Iterable[Item], world: World, plan: Plan, actor: Actor, managed_by: str
+) -> None:
     """Create and change tenants and projects, their quotas settled together; absent ones are left to plan_removals.
 
     Items are those of a Declaration or of check_items. None in an item (quota, security_groups, deletion_protection)
@@ -89,8 +104,16 @@ def plan_tenancy(tenants: Iterable[Item], projects: Iterable[Item], world: World
             continue
         try:
             tenant = _tenant_of(item, failed, world)
-            draft = _draft(entities.PROJECT, tenant.id, item, world, plan, actor, managed_by,
-                           drafts[tenant.id].limits if tenant.id in drafts else limits.of(world, tenant.id))
+            draft = _draft(
+                entities.PROJECT,
+                tenant.id,
+                item,
+                world,
+                plan,
+                actor,
+                managed_by,
+                drafts[tenant.id].limits if tenant.id in drafts else limits.of(world, tenant.id),
+            )
             _add(drafts, draft, world)
         except PhotonError as error:
             plan.fail(entities.PROJECT, f"{item['tenant']}/{item['name']}", error, item.get("path", ""))
@@ -126,11 +149,15 @@ def plan_delete(document: Document, world: World, plan: Plan, actor: Actor, reas
     content = [d for kind in _CONTENT[document.kind] for d in world.of(kind, document.id)]
     if content:
         names = ", ".join(f"{d.kind} {d.name}" for d in content[:5])
-        raise PhotonError("ContainerNotEmpty", f"{document.kind} {label} still has {len(content)} "
-                          f"{'entity' if len(content) == 1 else 'entities'} ({names}): delete what is in it first")
+        raise PhotonError(
+            "ContainerNotEmpty",
+            f"{document.kind} {label} still has {len(content)} "
+            f"{'entity' if len(content) == 1 else 'entities'} ({names}): delete what is in it first",
+        )
     if document.body.get("deletion_protection"):
-        raise PhotonError("DeletionProtected", f"{document.kind} {label} has deletion_protection: set it to false, "
-                          "then delete")
+        raise PhotonError(
+            "DeletionProtected", f"{document.kind} {label} has deletion_protection: set it to false, then delete"
+        )
     data: dict[str, Any] = {}
     if document.kind == entities.PROJECT:
         before = limits.of(world, document.id)
@@ -144,13 +171,27 @@ def plan_delete(document: Document, world: World, plan: Plan, actor: Actor, reas
 _CONTENT = {entities.TENANT: (entities.PROJECT,), entities.PROJECT: (entities.VM, entities.IMAGE)}
 
 
-def _draft(kind: str, scope: str, item: Item, world: World, plan: Plan, actor: Actor, managed_by: str,
-           tenant_limits: limits.Limits | None = None) -> Draft:
+def _draft(
+    kind: str,
+    scope: str,
+    item: Item,
+    world: World,
+    plan: Plan,
+    actor: Actor,
+    managed_by: str,
+    tenant_limits: limits.Limits | None = None,
+) -> Draft:
     """What an item makes of its entity. Raises AccessForbidden, and what quota_percent may."""
     name = item["name"]
     current = world.find(kind, scope, name)
-    document = current or Document(kind, name, scope, managed_by=managed_by, name_key=name_key(kind, scope, name),
-                                   body={"security_groups": [], "deletion_protection": False})
+    document = current or Document(
+        kind,
+        name,
+        scope,
+        managed_by=managed_by,
+        name_key=name_key(kind, scope, name),
+        body={"security_groups": [], "deletion_protection": False},
+    )
     draft = Draft(document, current, item, limits.of(world, document.id))
     draft.limits = limits.wanted(item, draft.before)
     if item.get("quota_percent") is not None:
@@ -179,8 +220,9 @@ def _add(drafts: dict[str, Draft], draft: Draft, world: World) -> None:
 def _tenant_of(item: Item, failed: dict[str, PhotonError], world: World) -> Document:
     tenant = world.find(entities.TENANT, "", item["tenant"])
     if tenant is None and item["tenant"] in failed:
-        raise PhotonError("DependencyFailed", f"tenant {item['tenant']} cannot be made: "
-                          f"{failed[item['tenant']].message}")
+        raise PhotonError(
+            "DependencyFailed", f"tenant {item['tenant']} cannot be made: {failed[item['tenant']].message}"
+        )
     return tenant or world.require(entities.TENANT, "", item["tenant"])
 
 
@@ -239,19 +281,38 @@ def _groups_above(document: Document, world: World) -> list[str]:
 
 def _action(draft: Draft, world: World) -> Action:
     document, current = draft.document, draft.current
-    after = {"quota": shown(draft.limits), "security_groups": group_names(document.body),
-             "deletion_protection": document.body["deletion_protection"]}
-    before = {"quota": shown(draft.before), "security_groups": group_names(current.body),
-              "deletion_protection": current.body.get("deletion_protection", False)} if current else {}
+    after = {
+        "quota": shown(draft.limits),
+        "security_groups": group_names(document.body),
+        "deletion_protection": document.body["deletion_protection"],
+    }
+    before = (
+        {
+            "quota": shown(draft.before),
+            "security_groups": group_names(current.body),
+            "deletion_protection": current.body.get("deletion_protection", False),
+        }
+        if current
+        else {}
+    )
     changes = [key for key in after if before.get(key) != after[key]]
     if current is not None and "security_groups" not in changes and current.body != document.body:
         changes = changes or ["security_groups"]  # the same names, but from elsewhere
     verb = CREATE if current is None else UPDATE if changes else KEEP
     data = {"limits": {"before": draft.before, "after": draft.limits}} if draft.limits != draft.before else {}
     reason = draft.reason or (f"{', '.join(changes)} differ" if changes else "")
-    return Action(verb, document.kind, world.path_of(document), document, reason,
-                  {key: before.get(key) for key in changes} if current else {}, {key: after[key] for key in changes},
-                  changes if verb == UPDATE else [], data, draft.item.get("path", ""))
+    return Action(
+        verb,
+        document.kind,
+        world.path_of(document),
+        document,
+        reason,
+        {key: before.get(key) for key in changes} if current else {},
+        {key: after[key] for key in changes},
+        changes if verb == UPDATE else [],
+        data,
+        draft.item.get("path", ""),
+    )
 
 
 def _remove(document: Document | None, item: Item, world: World, plan: Plan, actor: Actor) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..model import entities
+from ..model.entities import Document
 from . import limits
 from .planning import CREATE, DELETE, UPDATE, Action
 
@@ -25,9 +26,10 @@ def apply_tenancy(tx: Any, actions: Iterable[Action]) -> list[Action]:
     Limits move in an order in which no guard refuses what fits in the end: what projects give back, then the tenants'
     limits, then what projects get. Raises NameTaken, StaleVersion, QuotaError: then roll back and plan again.
     """
-    changes = sorted((a for a in actions if a.kind in _ORDER and a.verb in (CREATE, UPDATE, DELETE)),
-                     key=lambda a: _ORDER[a.kind])
-    of = {verb: [a.document for a in changes if a.verb == verb] for verb in (CREATE, UPDATE, DELETE)}
+    changes = sorted(
+        (a for a in actions if a.kind in _ORDER and a.verb in (CREATE, UPDATE, DELETE)), key=lambda a: _ORDER[a.kind]
+    )
+    of = _documents(changes)
     if of[CREATE]:
         tx.insert(of[CREATE])
     if of[UPDATE]:
@@ -38,14 +40,24 @@ def apply_tenancy(tx: Any, actions: Iterable[Action]) -> list[Action]:
         _count(tx, action, given_back=True)
     for action in limited:
         if action.kind == entities.TENANT:
-            tx.set_limits(action.id, action.data["limits"]["after"], replace=True)
+            tx.set_limits(action.id, action.data["limits"]["after"], replace=True, owner=f"tenant {action.name}")
     for action in projects:
         _count(tx, action, given_back=False)
         if action.verb != DELETE:
-            tx.set_limits(action.id, action.data["limits"]["after"], replace=True)
+            tx.set_limits(action.id, action.data["limits"]["after"], replace=True, owner=f"project {action.name}")
     if of[DELETE]:
         tx.delete(of[DELETE][::-1])  # projects before their tenant
     return changes
+
+
+def _documents(changes: Iterable[Action]) -> dict[str, list[Document]]:
+    """The documents to write by verb; of several actions on one document the last says what it becomes."""
+    verbs: dict[str, str] = {}
+    documents: dict[str, Document] = {}
+    for action in changes:
+        verbs.setdefault(action.id, action.verb)
+        documents[action.id] = action.document
+    return {verb: [documents[i] for i, given in verbs.items() if given == verb] for verb in (CREATE, UPDATE, DELETE)}
 
 
 def _count(tx: Any, action: Action, given_back: bool) -> None:
@@ -53,4 +65,4 @@ def _count(tx: Any, action: Action, given_back: bool) -> None:
     changed = limits.deltas(action.data["limits"]["before"], action.data["limits"]["after"])
     delta = {key: value for key, value in changed.items() if (value[0] < 0) == given_back}
     if delta:
-        tx.charge(action.document.scope, delta)
+        tx.charge(action.document.scope, delta, owner=f"tenant {action.name.rpartition('/')[0]}")

@@ -45,8 +45,19 @@ def plan_delete(zone: Document, world: World, plan: Plan, actor: Actor, reason: 
         plan.add(Action(KEEP, entities.ZONE, zone.name, zone, reason, path=path))
         return
     document = world.put(replace(zone, state="PENDING_DELETE"))
-    plan.add(Action(UPDATE, entities.ZONE, zone.name, document, reason, {"state": zone.state},
-                    {"state": document.state}, ["state"], path=path))
+    plan.add(
+        Action(
+            UPDATE,
+            entities.ZONE,
+            zone.name,
+            document,
+            reason,
+            {"state": zone.state},
+            {"state": document.state},
+            ["state"],
+            path=path,
+        )
+    )
 
 
 def _plan_zone(item: dict[str, Any], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
@@ -58,8 +69,13 @@ def _plan_zone(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
         return
     dedicated = item["dedicated_tenants"]
     if current is None:
-        document = Document(entities.ZONE, name, managed_by=managed_by, name_key=name_key(entities.ZONE, "", name),
-                            body={"dedicated_tenants": sorted(dedicated or [])})
+        document = Document(
+            entities.ZONE,
+            name,
+            managed_by=managed_by,
+            name_key=name_key(entities.ZONE, "", name),
+            body={"dedicated_tenants": sorted(dedicated or [])},
+        )
         authorize(actor, "create", entities.ZONE, *world.chain(document))
         world.put(document)
         plan.add(Action(CREATE, entities.ZONE, name, document, "declared", after=dict(document.body), path=path))
@@ -71,9 +87,19 @@ def _plan_zone(item: dict[str, Any], world: World, plan: Plan, actor: Actor, man
     changes = [key for key in after if before.get(key) != after[key]]
     authorize(actor, "update" if changes else "read", entities.ZONE, *world.chain(current))
     world.put(document)
-    plan.add(Action(UPDATE if changes else KEEP, entities.ZONE, name, document,
-                    f"{', '.join(changes)} differ" if changes else "", {key: before.get(key) for key in changes},
-                    {key: after[key] for key in changes}, changes, path=path))
+    plan.add(
+        Action(
+            UPDATE if changes else KEEP,
+            entities.ZONE,
+            name,
+            document,
+            f"{', '.join(changes)} differ" if changes else "",
+            {key: before.get(key) for key in changes},
+            {key: after[key] for key in changes},
+            changes,
+            path=path,
+        )
+    )
 
 
 def _hosts(zone: Document, world: World) -> list[str]:

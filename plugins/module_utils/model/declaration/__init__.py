@@ -14,5 +14,18 @@ from .known import Known
 from .schema import DOORS_ONLY, ITEMS, SITE, argument_spec, describe, with_initial
 from .validate import Declaration, check_items, validate
 
-__all__ = ["DOORS_ONLY", "ITEMS", "SITE", "Checker", "Declaration", "Field", "Known", "Mistake", "argument_spec",
-           "check_items", "describe", "validate", "with_initial"]
+__all__ = [
+    "DOORS_ONLY",
+    "ITEMS",
+    "SITE",
+    "Checker",
+    "Declaration",
+    "Field",
+    "Known",
+    "Mistake",
+    "argument_spec",
+    "check_items",
+    "describe",
+    "validate",
+    "with_initial",
+]

@@ -15,8 +15,9 @@ from .schema import ITEMS
 
 Item = dict[str, Any]
 _RANGE = re.compile(r"\[\d+:\d+\]")
-_RANGES = {kind: tuple(key for key, spec in schema.items() if spec.type.endswith("_range"))
-           for kind, schema in ITEMS.items()}
+_RANGES = {
+    kind: tuple(key for key, spec in schema.items() if spec.type.endswith("_range")) for kind, schema in ITEMS.items()
+}
 _IMAGE_TYPES = {".ova": "OVA", ".vmdk": "VMDK"}
 
 
@@ -36,8 +37,11 @@ def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> lis
         elif len(members) in (1, len(names)):
             columns[key] = members if len(members) == len(names) else members * len(names)
         else:
-            checker.add(f"{item['path']}.{key}", f"has {len(members)} members, the name has {len(names)}: write one "
-                        "for all, or a range as long as the name's")
+            checker.add(
+                f"{item['path']}.{key}",
+                f"has {len(members)} members, the name has {len(names)}: write one "
+                "for all, or a range as long as the name's",
+            )
             columns[key] = [None] * len(names)
     if kind == "vm":
         base["spread_group"] = _common_name(names)
@@ -71,12 +75,20 @@ def duplicates(checker: Checker, kind: str, entities: list[Item]) -> None:
             address = (entity["endpoint"], entity["address"] or name)
             if hosts.setdefault(address, name) != name:
                 told.add(path)
-                checker.add(f"{path}.address", f"{address[1]!r} is already the address of host {hosts[address]}",
-                            "DuplicateHost")
+                checker.add(
+                    f"{path}.address",
+                    f"{address[1]!r} is already the address of host {hosts[address]}",
+                    "DuplicateHost",
+                )
 
 
-_SCOPES = {"flavor": ("kind",), "image": ("tenant", "project"), "project": ("tenant",), "vm": ("tenant", "project"),
-           "datastore": ("endpoint",)}
+_SCOPES = {
+    "flavor": ("kind",),
+    "image": ("tenant", "project"),
+    "project": ("tenant",),
+    "vm": ("tenant", "project"),
+    "datastore": ("endpoint",),
+}
 
 
 def _common_name(names: list[str]) -> str:
@@ -107,8 +119,11 @@ def _image(checker: Checker, item: Item) -> None:
     suffix = "." + item["file"].rpartition(".")[2].lower()
     item["file_type"] = _IMAGE_TYPES.get(suffix)
     if item["file_type"] is None:
-        checker.add(f"{item['path']}.file", f"{item['file']!r} is no image: its name must end in .ova or .vmdk",
-                    "UnsupportedImageFileType")
+        checker.add(
+            f"{item['path']}.file",
+            f"{item['file']!r} is no image: its name must end in .ova or .vmdk",
+            "UnsupportedImageFileType",
+        )
 
 
 def _vm(checker: Checker, item: Item) -> None:
@@ -122,10 +137,14 @@ def _vm(checker: Checker, item: Item) -> None:
                 checker.add(f"{path}.name", f"{row['name']!r} is there twice")
             seen.add(identity)
     both = {(r["name"], r["level"]) for r in item["affinity"] or []} & {
-        (r["name"], r["level"]) for r in item["anti_affinity"] or []}
+        (r["name"], r["level"]) for r in item["anti_affinity"] or []
+    }
     for name, level in sorted(both, key=str):
-        checker.add(f"{item['path']}.anti_affinity", f"members of {name!r} cannot both share a {level} and not",
-                    "UnfullfillableAffinities")
+        checker.add(
+            f"{item['path']}.anti_affinity",
+            f"members of {name!r} cannot both share a {level} and not",
+            "UnfullfillableAffinities",
+        )
 
 
 _RULES = {"flavor": _flavor, "image": _image, "vm": _vm}

@@ -110,8 +110,12 @@ class Checker:
         if len(self.mistakes) == before and spec.choices:
             for choice in converted if isinstance(converted, list) else [converted]:
                 if choice not in spec.choices:
-                    self.add(path, f"{choice!r} is not possible here: use {', '.join(spec.choices)}"
-                             f"{did_you_mean(str(choice), spec.choices, '; ')}", spec.code)
+                    self.add(
+                        path,
+                        f"{choice!r} is not possible here: use {', '.join(spec.choices)}"
+                        f"{did_you_mean(str(choice), spec.choices, '; ')}",
+                        spec.code,
+                    )
         return converted
 
 
@@ -132,12 +136,30 @@ def did_you_mean(word: str, known: Any, separator: str = ": ") -> str:
 
 # What people write who come from elsewhere.
 _SYNONYMS = {
-    "networks": "port_groups", "subnets": "port_groups", "network": "port_groups", "template": "image",
-    "source_image": "image", "sourceimageid": "image", "size": "flavor", "availability_zone": "zone",
-    "availabilityzone": "zone", "boot_disk": "boot_disk_flavor", "attached_disks": "disks", "hostname": "address",
-    "type": "kind", "limits": "quota", "percent": "quota_percent", "subdivide_percentage": "quota_percent",
-    "capacity_gb": "capacity", "capacitygb": "capacity", "size_gb": "capacity", "userdata": "user_data",
-    "replication_type": "replication", "path": "file", "source": "file", "power_state": "state",
+    "networks": "port_groups",
+    "subnets": "port_groups",
+    "network": "port_groups",
+    "template": "image",
+    "source_image": "image",
+    "sourceimageid": "image",
+    "size": "flavor",
+    "availability_zone": "zone",
+    "availabilityzone": "zone",
+    "boot_disk": "boot_disk_flavor",
+    "attached_disks": "disks",
+    "hostname": "address",
+    "type": "kind",
+    "limits": "quota",
+    "percent": "quota_percent",
+    "subdivide_percentage": "quota_percent",
+    "capacity_gb": "capacity",
+    "capacitygb": "capacity",
+    "size_gb": "capacity",
+    "userdata": "user_data",
+    "replication_type": "replication",
+    "path": "file",
+    "source": "file",
+    "power_state": "state",
 }
 
 
@@ -197,7 +219,7 @@ def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int
 def _capacity(checker: Checker, spec: Field, given: Any, path: str) -> int:
     amount, unit = units.parse(given, "GB")
     if unit not in units.BYTES or amount < (spec.minimum or 0):
-        raise PhotonError(spec.code, f"{_shown(given)} is no size of a disk: write at least \"1 GB\"")
+        raise PhotonError(spec.code, f'{_shown(given)} is no size of a disk: write at least "1 GB"')
     return amount
 
 
@@ -217,8 +239,9 @@ def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tu
 def _cost(checker: Checker, spec: Field, given: Any, path: str) -> Any:
     """Only that it is a mapping: its rules hang on the flavor's kind."""
     if not isinstance(given, Mapping):
-        checker.add(path, f"{_shown(given)} is no mapping: write {{vm.cpu: 2, vm.memory: 4 GB}}",
-                    "InvalidFlavorSpecification")
+        checker.add(
+            path, f"{_shown(given)} is no mapping: write {{vm.cpu: 2, vm.memory: 4 GB}}", "InvalidFlavorSpecification"
+        )
         return None
     return dict(given)
 
@@ -281,10 +304,22 @@ def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | N
 
 
 TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
-    "text": _text, "name": _name, "name_range": _name_range, "text_range": _text_range, "boolean": _boolean,
-    "int": _number, "number": _number, "capacity": _capacity, "quota": _quota, "cost": _cost,
-    "flavor_kind": _flavor_kind, "security_group": _security_group, "strings": _strings, "free": _free,
-    "mapping": _mapping, "list": _list,
+    "text": _text,
+    "name": _name,
+    "name_range": _name_range,
+    "text_range": _text_range,
+    "boolean": _boolean,
+    "int": _number,
+    "number": _number,
+    "capacity": _capacity,
+    "quota": _quota,
+    "cost": _cost,
+    "flavor_kind": _flavor_kind,
+    "security_group": _security_group,
+    "strings": _strings,
+    "free": _free,
+    "mapping": _mapping,
+    "list": _list,
 }
 
 

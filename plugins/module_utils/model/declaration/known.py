@@ -31,8 +31,12 @@ class Known:
         documents = list(documents)
         known = cls()
         by_id = {d.id: d for d in documents if d.kind in (entities.TENANT, entities.PROJECT)}
-        simple = {entities.ENDPOINT: known.endpoints, entities.ZONE: known.zones, entities.HOST: known.hosts,
-                  entities.TENANT: known.tenants}
+        simple = {
+            entities.ENDPOINT: known.endpoints,
+            entities.ZONE: known.zones,
+            entities.HOST: known.hosts,
+            entities.TENANT: known.tenants,
+        }
         for document in documents:
             if document.kind in simple:
                 simple[document.kind].add(document.name)

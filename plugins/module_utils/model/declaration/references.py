@@ -52,10 +52,13 @@ def warnings(declaration: Declaration) -> list[str]:
         charged.update(cost)
     for flavor in declaration.flavors:
         charged.update(flavor["cost"] or ())
-    return [f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}"
-            f"{did_you_mean(key, charged, '; ')}"
-            for item in [*declaration.tenants, *declaration.projects] for key in item["quota"] or ()
-            if key not in charged and ".flavor." not in key]
+    return [
+        f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}"
+        f"{did_you_mean(key, charged, '; ')}"
+        for item in [*declaration.tenants, *declaration.projects]
+        for key in item["quota"] or ()
+        if key not in charged and ".flavor." not in key
+    ]
 
 
 class _Names:
@@ -105,14 +108,23 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
         names.need(checker, vm, "boot_disk_flavor", names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
         for index, disk in enumerate(vm["disks"] or []):
             if disk["flavor"] is not None:
-                _need(checker, f"{path}.disks[{index}].flavor", "flavor", disk["flavor"],
-                      names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
+                _need(
+                    checker,
+                    f"{path}.disks[{index}].flavor",
+                    "flavor",
+                    disk["flavor"],
+                    names.flavors[flavors.EPHEMERAL_DISK],
+                    "FlavorNotFound",
+                )
         images = names.images["", ""] | names.images[vm["tenant"], vm["project"]]
         names.need(checker, vm, "image", images, "ImageNotFound")
         names.need(checker, vm, "zone", names.zones, "AvailabilityZoneNotFound")
         if vm["zone"] in dedicated and vm["tenant"] not in dedicated[vm["zone"]]:
-            checker.add(f"{path}.zone", f"zone {vm['zone']} is dedicated to {', '.join(dedicated[vm['zone']])}",
-                        "UnfullfillableAffinities")
+            checker.add(
+                f"{path}.zone",
+                f"zone {vm['zone']} is dedicated to {', '.join(dedicated[vm['zone']])}",
+                "UnfullfillableAffinities",
+            )
 
 
 def _check_containers(checker: Checker, declaration: Declaration) -> None:
@@ -122,13 +134,17 @@ def _check_containers(checker: Checker, declaration: Declaration) -> None:
     told: set[str] = set()
     for project in declaration.projects:
         if project["tenant"] in gone_tenants and project["state"] != "absent":
-            checker.add(f"{project['path']}.state", f"tenant {project['tenant']} is absent: make this absent too",
-                        "ContainerNotEmpty")
+            checker.add(
+                f"{project['path']}.state",
+                f"tenant {project['tenant']} is absent: make this absent too",
+                "ContainerNotEmpty",
+            )
     for vm in declaration.vms:
         if (vm["tenant"], vm["project"]) in gone_projects and vm["state"] != "absent" and vm["path"] not in told:
             told.add(vm["path"])
-            checker.add(f"{vm['path']}.state", f"project {vm['project']} is absent: make this absent too",
-                        "ContainerNotEmpty")
+            checker.add(
+                f"{vm['path']}.state", f"project {vm['project']} is absent: make this absent too", "ContainerNotEmpty"
+            )
 
 
 def _check_quotas(checker: Checker, declaration: Declaration, known: Known) -> None:
@@ -147,8 +163,11 @@ def _check_quotas(checker: Checker, declaration: Declaration, known: Known) -> N
 def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], known: Known) -> None:
     percents = sum(p["quota_percent"] or 0 for p in projects)
     if percents > 100:
-        checker.add(f"{tenant['path']}.projects", f"the projects' quota_percent sum up to {percents}: give 100 at most",
-                    "QuotaError")
+        checker.add(
+            f"{tenant['path']}.projects",
+            f"the projects' quota_percent sum up to {percents}: give 100 at most",
+            "QuotaError",
+        )
     limits = tenant["quota"]
     if limits is None or tenant["quota_mode"] != "set":
         return
@@ -161,14 +180,25 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
             _check_superset(checker, tenant, project, limits)
             for key, (amount, _unit) in project["quota"].items():
                 given[key] += amount
-        elif (limits and (tenant["name"], project["name"]) not in known.projects
-              and not any(m.path.startswith(f"{project['path']}.quota") for m in checker.mistakes)):
-            checker.add(f"{project['path']}.quota", f"missing: tenant {tenant['name']} has limits, so give its project "
-                        "quota_percent, or a quota with the same keys", "InvalidResourceTicketSubdivide")
+        elif (
+            limits
+            and (tenant["name"], project["name"]) not in known.projects
+            and not any(m.path.startswith(f"{project['path']}.quota") for m in checker.mistakes)
+        ):
+            checker.add(
+                f"{project['path']}.quota",
+                f"missing: tenant {tenant['name']} has limits, so give its project "
+                "quota_percent, or a quota with the same keys",
+                "InvalidResourceTicketSubdivide",
+            )
     for key, (limit, unit) in limits.items():
         if given[key] > limit and percents <= 100:
-            checker.add(f"{tenant['path']}.quota.{key}", f"the projects' limits sum up to "
-                        f"{units.show(given[key], unit)}, the tenant's is {units.show(limit, unit)}", "QuotaError")
+            checker.add(
+                f"{tenant['path']}.quota.{key}",
+                f"the projects' limits sum up to "
+                f"{units.show(given[key], unit)}, the tenant's is {units.show(limit, unit)}",
+                "QuotaError",
+            )
 
 
 def _check_superset(checker: Checker, tenant: Item, project: Item, limits: dict[str, tuple[int, str]]) -> None:
@@ -176,5 +206,8 @@ def _check_superset(checker: Checker, tenant: Item, project: Item, limits: dict[
         return
     lacking = [key for key in limits if key not in project["quota"]]
     if lacking:
-        checker.add(f"{project['path']}.quota", f"must limit every key that tenant {tenant['name']} limits; lacks "
-                    f"{', '.join(lacking)}", "InvalidResourceTicketSubdivide")
+        checker.add(
+            f"{project['path']}.quota",
+            f"must limit every key that tenant {tenant['name']} limits; lacks {', '.join(lacking)}",
+            "InvalidResourceTicketSubdivide",
+        )

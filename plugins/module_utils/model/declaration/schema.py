@@ -15,12 +15,20 @@ from .fields import Field, Schema
 
 _STATE = Field("text", "whether it exists", default="present", choices=("present", "absent"))
 _PROTECTED = Field("boolean", "refuse to delete it until this is set to false; left out: as it is")
-_GROUPS = Field("list", "security groups (domain\\group) whose members may use it; left out: as they are",
-                elements="security_group", code="InvalidSecurityGroupFormat")
+_GROUPS = Field(
+    "list",
+    "security groups (domain\\group) whose members may use it; left out: as they are",
+    elements="security_group",
+    code="InvalidSecurityGroupFormat",
+)
 _QUOTA = {
     "quota": Field("quota", "limits by key; left out: as they are"),
-    "quota_mode": Field("text", "replace the whole set of limits by quota, or merge quota into it", default="set",
-                        choices=("set", "update")),
+    "quota_mode": Field(
+        "text",
+        "replace the whole set of limits by quota, or merge quota into it",
+        default="set",
+        choices=("set", "update"),
+    ),
     "quota_exclude": Field("list", "keys to take out of the limits", elements="text"),
 }
 LEVELS = ("host", "rack", "zone")
@@ -44,8 +52,9 @@ ENDPOINT: Schema = {
 }
 ZONE: Schema = {
     "name": Field("name_range", "name of the zone, or a range of names", required=True),
-    "dedicated_tenants": Field("list", "only these tenants' VMs are placed here; empty: everybody's", initial=[],
-                               elements="name"),
+    "dedicated_tenants": Field(
+        "list", "only these tenants' VMs are placed here; empty: everybody's", initial=[], elements="name"
+    ),
     "state": _STATE,
 }
 HOST: Schema = {
@@ -53,17 +62,23 @@ HOST: Schema = {
     "endpoint": Field("text_range", "endpoint that manages it; a range has one member per name", required="create"),
     "address": Field("text_range", "the host's name in vSphere; default: its name; a range has one member per name"),
     "zone": Field("name", "availability zone; can be set once"),
-    "usage_tags": Field("list", "what it is for", initial=["CLOUD"], elements="text", choices=("MGMT", "CLOUD"),
-                        minimum=1),
+    "usage_tags": Field(
+        "list", "what it is for", initial=["CLOUD"], elements="text", choices=("MGMT", "CLOUD"), minimum=1
+    ),
     "rack": Field("text", "rack it stands in"),
     "tags": Field("list", "own tags that a VM can ask for (host_tags)", initial=[], elements="text"),
     "metadata": Field("strings", "own notes", initial={}),
     "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=0.1, maximum=1000),
     "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=0.1, maximum=100),
-    "allowed_datastores": Field("list", "names of the only datastores to use on it; empty: all", initial=[],
-                                elements="text"),
-    "state": Field("text", "present leaves the host's state as it is", default="present",
-                   choices=("present", "ready", "suspended", "maintenance", "absent")),
+    "allowed_datastores": Field(
+        "list", "names of the only datastores to use on it; empty: all", initial=[], elements="text"
+    ),
+    "state": Field(
+        "text",
+        "present leaves the host's state as it is",
+        default="present",
+        choices=("present", "ready", "suspended", "maintenance", "absent"),
+    ),
 }
 DATASTORE: Schema = {
     "name": Field("text_range", "name of the datastore, or a range of names", required=True),
@@ -81,8 +96,13 @@ FLAVOR: Schema = {
 IMAGE: Schema = {
     "name": Field("name", "name of the image", required=True),
     "file": Field("text", "OVA or stream-optimised VMDK on the controller", required="create", code="ImageUploadError"),
-    "replication": Field("text", "EAGER: to every datastore at once; ON_DEMAND: with the first VM that needs it",
-                         required="create", choices=("EAGER", "ON_DEMAND"), code="InvalidImageReplicationType"),
+    "replication": Field(
+        "text",
+        "EAGER: to every datastore at once; ON_DEMAND: with the first VM that needs it",
+        required="create",
+        choices=("EAGER", "ON_DEMAND"),
+        code="InvalidImageReplicationType",
+    ),
     "state": _STATE,
 }
 DISK: Schema = {
@@ -105,24 +125,33 @@ VM: Schema = {
     "name": Field("name_range", "name of the VM, or a range of names", required=True),
     "flavor": Field("name", "flavor of kind vm", required="create"),
     "image": Field("name", "image of the project or of everybody", required="create"),
-    "boot_disk_flavor": Field("name", "flavor of kind ephemeral-disk for the boot disk", required="create",
-                              code="InvalidEntity"),
+    "boot_disk_flavor": Field(
+        "name", "flavor of kind ephemeral-disk for the boot disk", required="create", code="InvalidEntity"
+    ),
     "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=DISK),
     "zone": Field("name", "availability zone to be in; left out: any"),
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
-    "port_groups": Field("list", "port groups to connect to, one adapter each; a new VM without them gets the "
-                         "platform's choice", elements="text"),
+    "port_groups": Field(
+        "list",
+        "port groups to connect to, one adapter each; a new VM without them gets the platform's choice",
+        elements="text",
+    ),
     "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
     "metadata": Field("mapping", "what the guest is told", options=METADATA),
     "spread_over": Field("text", "keep the VMs of this item evenly over these", choices=LEVELS),
-    "max_skew": Field("int", "difference in number that spread_over never exceeds; left out: as even as possible",
-                      minimum=1),
+    "max_skew": Field(
+        "int", "difference in number that spread_over never exceeds; left out: as even as possible", minimum=1
+    ),
     "affinity": Field("list", "groups whose members stay together", elements="mapping", options=GROUP),
     "anti_affinity": Field("list", "groups whose members stay apart", elements="mapping", options=GROUP),
     "force": Field("boolean", "stop it where deleting or changing needs that", default=False),
     "deletion_protection": _PROTECTED,
-    "state": Field("text", "present: a new VM is stopped, another stays as it is", default="present",
-                   choices=("present", "absent", "started", "stopped", "suspended")),
+    "state": Field(
+        "text",
+        "present: a new VM is stopped, another stays as it is",
+        default="present",
+        choices=("present", "absent", "started", "stopped", "suspended"),
+    ),
 }
 PROJECT: Schema = {
     "name": Field("name", "name of the project, unique in its tenant", required=True),
@@ -143,8 +172,15 @@ TENANT: Schema = {
     "state": _STATE,
 }
 ITEMS: dict[str, Schema] = {
-    "endpoint": ENDPOINT, "zone": ZONE, "host": HOST, "datastore": DATASTORE, "flavor": FLAVOR, "image": IMAGE,
-    "tenant": TENANT, "project": PROJECT, "vm": VM,
+    "endpoint": ENDPOINT,
+    "zone": ZONE,
+    "host": HOST,
+    "datastore": DATASTORE,
+    "flavor": FLAVOR,
+    "image": IMAGE,
+    "tenant": TENANT,
+    "project": PROJECT,
+    "vm": VM,
 }
 
 _NEVER_OUR_ITEMS = "taken by the doors; not part of the plan"
@@ -153,29 +189,46 @@ SITE: Schema = {
     "photon_endpoints": Field("list", "vCenters and standalone ESXi hosts", elements="mapping", options=ENDPOINT),
     "photon_zones": Field("list", "availability zones", elements="mapping", options=ZONE),
     "photon_hosts": Field("list", "ESXi hosts", elements="mapping", options=HOST),
-    "photon_datastores": Field("list", "datastores about which there is something to say", elements="mapping",
-                               options=DATASTORE),
+    "photon_datastores": Field(
+        "list", "datastores about which there is something to say", elements="mapping", options=DATASTORE
+    ),
     "photon_image_datastores": Field("list", "names of the datastores that keep images", elements="text"),
     "photon_flavors": Field("list", "flavors beside the shipped ones", elements="mapping", options=FLAVOR),
     "photon_images": Field("list", "images for everybody", elements="mapping", options=IMAGE),
-    "photon_security_groups": Field("list", "security groups that administer the platform",
-                                    elements="security_group", code="InvalidSecurityGroupFormat"),
+    "photon_security_groups": Field(
+        "list",
+        "security groups that administer the platform",
+        elements="security_group",
+        code="InvalidSecurityGroupFormat",
+    ),
     "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
-    "photon_placement_policy": Field("text", "spread VMs over the hosts, or pack them", default="spread",
-                                     choices=("spread", "pack")),
-    "photon_prune": Field("text", "what becomes of entities of this site that are no longer declared",
-                          default="report", choices=("report", "delete")),
+    "photon_placement_policy": Field(
+        "text", "spread VMs over the hosts, or pack them", default="spread", choices=("spread", "pack")
+    ),
+    "photon_default_port_group": Field("text", "port group of VMs that name none"),
+    "photon_prune": Field(
+        "text",
+        "what becomes of entities of this site that are no longer declared",
+        default="report",
+        choices=("report", "delete"),
+    ),
     "photon_max_deletes": Field("int", "largest number of entities that one run deletes", default=10, minimum=0),
     "photon_atomic": Field("boolean", "do nothing unless every VM can be made", default=False),
     "photon_diff_limit": Field("int", "largest number of items in a diff", default=50, minimum=0),
-    "photon_act_as": Field("mapping", "act as this user instead of the system administrator", options={
-        "user": Field("text", "user@domain", required=True),
-        "groups": Field("list", "security groups of the user", elements="security_group",
-                        code="InvalidSecurityGroupFormat"),
-    }),
+    "photon_act_as": Field(
+        "mapping",
+        "act as this user instead of the system administrator",
+        options={
+            "user": Field("text", "user@domain", required=True),
+            "groups": Field(
+                "list", "security groups of the user", elements="security_group", code="InvalidSecurityGroupFormat"
+            ),
+        },
+    ),
     "photon_cloudstore_url": Field("text", f"URL of the CloudStore's database ({_NEVER_OUR_ITEMS})"),
-    "photon_cloudstore_allow_ephemeral": Field("boolean", "accept a database file that may be lost with the job "
-                                               f"({_NEVER_OUR_ITEMS})", default=False),
+    "photon_cloudstore_allow_ephemeral": Field(
+        "boolean", f"accept a database file that may be lost with the job ({_NEVER_OUR_ITEMS})", default=False
+    ),
     "photon_credentials": Field("free", f"credentials by name: {{username, password}} ({_NEVER_OUR_ITEMS})"),
 }
 # Variables that the doors use and the plan never holds.
@@ -188,8 +241,13 @@ def describe(schema: Schema) -> dict[str, dict[str, object]]:
     table: dict[str, dict[str, object]] = {}
     for key, spec in schema.items():
         row: dict[str, object] = {
-            "type": spec.type, "required": spec.required, "default": spec.default, "initial": spec.initial,
-            "choices": list(spec.choices), "description": spec.description}
+            "type": spec.type,
+            "required": spec.required,
+            "default": spec.default,
+            "initial": spec.initial,
+            "choices": list(spec.choices),
+            "description": spec.description,
+        }
         if spec.elements:
             row["elements"] = spec.elements
         if spec.options:
@@ -228,5 +286,15 @@ def argument_spec(schema: Schema, leave_out: tuple[str, ...] = ()) -> dict[str, 
     return spec
 
 
-_ANSIBLE_TYPES = {"boolean": "bool", "int": "int", "number": "float", "capacity": "str", "quota": "dict",
-                  "cost": "dict", "strings": "dict", "free": "dict", "mapping": "dict", "list": "list"}
+_ANSIBLE_TYPES = {
+    "boolean": "bool",
+    "int": "int",
+    "number": "float",
+    "capacity": "str",
+    "quota": "dict",
+    "cost": "dict",
+    "strings": "dict",
+    "free": "dict",
+    "mapping": "dict",
+    "list": "list",
+}

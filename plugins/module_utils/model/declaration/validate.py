@@ -17,8 +17,14 @@ from .schema import DOORS_ONLY, ITEMS, SITE
 
 Item = dict[str, Any]
 _NESTED = {"tenant": ("projects",), "project": ("images", "vms")}
-_LISTED = {"endpoint": "photon_endpoints", "zone": "photon_zones", "host": "photon_hosts",
-           "datastore": "photon_datastores", "flavor": "photon_flavors", "image": "photon_images"}
+_LISTED = {
+    "endpoint": "photon_endpoints",
+    "zone": "photon_zones",
+    "host": "photon_hosts",
+    "datastore": "photon_datastores",
+    "flavor": "photon_flavors",
+    "image": "photon_images",
+}
 _SCOPE = {"project": {"tenant": ""}, "image": {"tenant": "", "project": ""}, "vm": {"tenant": "", "project": ""}}
 _SHOWN = 50  # mistakes in the message; data has all of them
 
@@ -68,9 +74,14 @@ def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration
     values = checker.mapping(SITE, tree, "")
     declaration = Declaration(
         site=values["photon_site"] or "site",
-        security_groups=values["photon_security_groups"], image_datastores=values["photon_image_datastores"],
-        settings={key.removeprefix("photon_"): value for key, value in values.items()
-                  if key not in DOORS_ONLY and key not in _NOT_SETTINGS})
+        security_groups=values["photon_security_groups"],
+        image_datastores=values["photon_image_datastores"],
+        settings={
+            key.removeprefix("photon_"): value
+            for key, value in values.items()
+            if key not in DOORS_ONLY and key not in _NOT_SETTINGS
+        },
+    )
     for kind, variable in _LISTED.items():
         items = getattr(declaration, f"{kind}s")
         for item in values[variable] or []:
@@ -85,8 +96,9 @@ def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration
     return declaration
 
 
-def check_items(kind: str, items: Iterable[Mapping[str, Any]], *, root: str = "",
-                scope: Mapping[str, str] | None = None) -> list[Item]:
+def check_items(
+    kind: str, items: Iterable[Mapping[str, Any]], *, root: str = "", scope: Mapping[str, str] | None = None
+) -> list[Item]:
     """Check the items of one kind as a module takes them; the same normal form as in a Declaration.
 
     Keys that only a new entity needs may be missing (the planner asks for them), and names are not looked up.
@@ -109,15 +121,24 @@ def check_items(kind: str, items: Iterable[Mapping[str, Any]], *, root: str = ""
     return expanded
 
 
-_NOT_SETTINGS = {"photon_site", "photon_security_groups", "photon_image_datastores", "photon_tenants",
-                 *_LISTED.values()}
+_NOT_SETTINGS = {
+    "photon_site",
+    "photon_security_groups",
+    "photon_image_datastores",
+    "photon_tenants",
+    *_LISTED.values(),
+}
 
 
 def _flatten_tenant(checker: Checker, declaration: Declaration, tenant: Item) -> None:
     declaration.tenants.append({key: value for key, value in tenant.items() if key != "projects"})
     for project in tenant["projects"] or []:
-        declaration.projects.append({"tenant": tenant["name"], **{
-            key: value for key, value in project.items() if key not in _NESTED["project"]}})
+        declaration.projects.append(
+            {
+                "tenant": tenant["name"],
+                **{key: value for key, value in project.items() if key not in _NESTED["project"]},
+            }
+        )
         scope = {"tenant": tenant["name"], "project": project["name"]}
         for image in project["images"] or []:
             declaration.images.extend(expand.items(checker, "image", image, scope))
@@ -132,5 +153,8 @@ def _raise(mistakes: list[Mistake], what: str) -> None:
     if len(mistakes) > _SHOWN:
         lines.append(f"- and {len(mistakes) - _SHOWN} more")
     number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    raise PhotonError("SpecInvalid", f"{number} in {what}, nothing was done:\n" + "\n".join(lines),
-                      {"mistakes": [m.to_dict() for m in mistakes], "path": mistakes[0].path})
+    raise PhotonError(
+        "SpecInvalid",
+        f"{number} in {what}, nothing was done:\n" + "\n".join(lines),
+        {"mistakes": [m.to_dict() for m in mistakes], "path": mistakes[0].path},
+    )

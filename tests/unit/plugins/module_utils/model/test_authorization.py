@@ -25,8 +25,11 @@ def tree() -> dict[str, list[Document]]:
         chains[tenant] = [deployment, owner]
         for project in projects:
             groups = [group(g["name"], True) for g in above] + [group(rf"photon\{project}-users")]
-            chains[project] = [deployment, owner, Document(entities.PROJECT, project, owner.id,
-                                                           body={"security_groups": groups})]
+            chains[project] = [
+                deployment,
+                owner,
+                Document(entities.PROJECT, project, owner.id, body={"security_groups": groups}),
+            ]
     return chains
 
 
@@ -72,16 +75,28 @@ OF_THE_PLATFORM = {
     (entities.DEPLOYMENT, "info"): ALL,
     (entities.DEPLOYMENT, "read"): ADMIN,
     (entities.DEPLOYMENT, "set_security_groups"): ADMIN,
-    (entities.FLAVOR, "list"): ALL, (entities.FLAVOR, "read"): ALL,
-    (entities.FLAVOR, "create"): ADMIN, (entities.FLAVOR, "update"): ADMIN, (entities.FLAVOR, "delete"): ADMIN,
-    (entities.IMAGE, "list"): ALL, (entities.IMAGE, "read"): ALL,
-    (entities.IMAGE, "create"): ADMIN, (entities.IMAGE, "delete"): ADMIN,
-    ("task", "list"): ALL, ("task", "read"): ALL,
-    **{(kind, verb): ADMIN for kind in (entities.ENDPOINT, entities.ZONE, entities.HOST, entities.DATASTORE)
-       for verb in ("list", "read", "create", "update", "delete")},
+    (entities.FLAVOR, "list"): ALL,
+    (entities.FLAVOR, "read"): ALL,
+    (entities.FLAVOR, "create"): ADMIN,
+    (entities.FLAVOR, "update"): ADMIN,
+    (entities.FLAVOR, "delete"): ADMIN,
+    (entities.IMAGE, "list"): ALL,
+    (entities.IMAGE, "read"): ALL,
+    (entities.IMAGE, "create"): ADMIN,
+    (entities.IMAGE, "delete"): ADMIN,
+    ("task", "list"): ALL,
+    ("task", "read"): ALL,
+    **{
+        (kind, verb): ADMIN
+        for kind in (entities.ENDPOINT, entities.ZONE, entities.HOST, entities.DATASTORE)
+        for verb in ("list", "read", "create", "update", "delete")
+    },
 }
-MATRIX = [(kind, verb, where, may) for (kind, verb), row in BELOW_PLATFORM.items()
-          for where, may in zip(("web", "db", "lab"), row, strict=True)]
+MATRIX = [
+    (kind, verb, where, may)
+    for (kind, verb), row in BELOW_PLATFORM.items()
+    for where, may in zip(("web", "db", "lab"), row, strict=True)
+]
 MATRIX += [(kind, verb, "platform", may) for (kind, verb), may in OF_THE_PLATFORM.items()]
 
 
@@ -156,10 +171,16 @@ def test_setting_groups_replaces_own_ones_alone() -> None:
     assert [g["name"] for g in second] == [r"d\above", r"d\new"]
 
 
-@pytest.mark.parametrize(("role", "names"), [
-    ("system administrator", ["web", "db", "lab"]), ("deployment group", ["web", "db", "lab"]),
-    ("tenant administrator", ["web", "db"]), ("project user", ["web"]), ("guest", []),
-])
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        ("system administrator", ["web", "db", "lab"]),
+        ("deployment group", ["web", "db", "lab"]),
+        ("tenant administrator", ["web", "db"]),
+        ("project user", ["web"]),
+        ("guest", []),
+    ],
+)
 def test_lists_show_what_may_be_read(role: str, names: list[str]) -> None:
     chains = [CHAINS["web"], CHAINS["db"], CHAINS["lab"]]
     assert [chain[-1].name for chain in rules.visible(ROLES[role], entities.PROJECT, chains)] == names

@@ -80,8 +80,15 @@ def test_normal_form(tree: dict[str, Any]) -> None:
     image = site.images[0]
     assert (image["tenant"], image["project"], image["file_type"]) == ("", "", "OVA")
     assert site.endpoints[0]["tls"] == {"verify": True, "ca_file": None, "thumbprint": None}
-    assert site.settings == {"prune": "report", "max_deletes": 10, "placement_policy": "spread", "atomic": False,
-                             "diff_limit": 50, "act_as": None}
+    assert site.settings == {
+        "prune": "report",
+        "max_deletes": 10,
+        "placement_policy": "spread",
+        "atomic": False,
+        "default_port_group": None,
+        "diff_limit": 50,
+        "act_as": None,
+    }
     assert site.warnings == []
 
 
@@ -101,9 +108,17 @@ def test_unknown_variable(key: str, hint: str) -> None:
     assert mistakes({key: []})[key] == ("SpecInvalid", f"unknown key: did you mean {hint!r}?")
 
 
-@pytest.mark.parametrize(("key", "hint"), [
-    ("flavour", "flavor"), ("boot_disk_flavour", "boot_disk_flavor"), ("networks", "port_groups"), ("Zone", "zone"),
-    ("template", "image"), ("antiaffinity", "anti_affinity")])
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("flavour", "flavor"),
+        ("boot_disk_flavour", "boot_disk_flavor"),
+        ("networks", "port_groups"),
+        ("Zone", "zone"),
+        ("template", "image"),
+        ("antiaffinity", "anti_affinity"),
+    ],
+)
 def test_unknown_key_of_a_vm(tree: dict[str, Any], key: str, hint: str) -> None:
     vm(tree)[key] = "x"
     assert mistakes(tree) == {f"{VM}.{key}": ("SpecInvalid", f"unknown key: did you mean {hint!r}?")}
@@ -114,31 +129,45 @@ def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
     assert mistakes(tree)[f"{VM}.qqqqqq"][1] == "unknown key"
 
 
-@pytest.mark.parametrize(("change", "path", "code"), [
-    ({"name": 7}, "name", "InvalidEntity"), ({"name": "7up"}, "name", "InvalidEntity"),
-    ({"name": "web-[9:1]"}, "name", "SpecInvalid"), ({"name": "a" * 64}, "name", "InvalidEntity"),
-    ({"flavor": ["core-100"]}, "flavor", "InvalidEntity"), ({"flavor": "core-999"}, "flavor", "FlavorNotFound"),
-    ({"flavor": None}, "flavor", "SpecInvalid"), ({"image": None}, "image", "SpecInvalid"),
-    ({"image": "debian-12"}, "image", "ImageNotFound"), ({"zone": "c"}, "zone", "AvailabilityZoneNotFound"),
-    ({"boot_disk_flavor": None}, "boot_disk_flavor", "InvalidEntity"),
-    ({"boot_disk_flavor": "core-10"}, "boot_disk_flavor", "FlavorNotFound"),
-    ({"state": "running"}, "state", "SpecInvalid"), ({"spread_over": "zones"}, "spread_over", "SpecInvalid"),
-    ({"max_skew": 0}, "max_skew", "SpecInvalid"), ({"max_skew": "x"}, "max_skew", "SpecInvalid"),
-    ({"max_skew": 1, "spread_over": None}, "max_skew", "SpecInvalid"), ({"force": "maybe"}, "force", "SpecInvalid"),
-    ({"tags": "web"}, "tags", "SpecInvalid"), ({"tags": ["web", "web"]}, "tags[1]", "SpecInvalid"),
-    ({"tags": [1]}, "tags[0]", "SpecInvalid"), ({"metadata": "x"}, "metadata", "SpecInvalid"),
-    ({"metadata": {"user-data": "x"}}, "metadata.user-data", "SpecInvalid"),
-    ({"metadata": {"meta_data": "x"}}, "metadata.meta_data", "SpecInvalid"),
-    ({"metadata": {"environment": {"A": []}}}, "metadata.environment.A", "SpecInvalid"),
-    ({"disks": {"name": "x"}}, "disks", "SpecInvalid"), ({"disks": ["x"]}, "disks[0]", "SpecInvalid"),
-    ({"disks": [{"name": "d", "flavor": "core-100"}]}, "disks[0].capacity", "SpecInvalid"),
-    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 0}]}, "disks[0].capacity", "SpecInvalid"),
-    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": "4 COUNT"}]}, "disks[0].capacity", "SpecInvalid"),
-    ({"disks": [{"name": "d", "flavor": "core-1", "capacity": 4}]}, "disks[0].flavor", "FlavorNotFound"),
-    ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 4}] * 2}, "disks[1].name", "SpecInvalid"),
-    ({"anti_affinity": [{"name": "g", "level": "city"}]}, "anti_affinity[0].level", "SpecInvalid"),
-    ({"affinity": [{"name": "g"}], "anti_affinity": [{"name": "g"}]}, "anti_affinity", "UnfullfillableAffinities"),
-])
+@pytest.mark.parametrize(
+    ("change", "path", "code"),
+    [
+        ({"name": 7}, "name", "InvalidEntity"),
+        ({"name": "7up"}, "name", "InvalidEntity"),
+        ({"name": "web-[9:1]"}, "name", "SpecInvalid"),
+        ({"name": "a" * 64}, "name", "InvalidEntity"),
+        ({"flavor": ["core-100"]}, "flavor", "InvalidEntity"),
+        ({"flavor": "core-999"}, "flavor", "FlavorNotFound"),
+        ({"flavor": None}, "flavor", "SpecInvalid"),
+        ({"image": None}, "image", "SpecInvalid"),
+        ({"image": "debian-12"}, "image", "ImageNotFound"),
+        ({"zone": "c"}, "zone", "AvailabilityZoneNotFound"),
+        ({"boot_disk_flavor": None}, "boot_disk_flavor", "InvalidEntity"),
+        ({"boot_disk_flavor": "core-10"}, "boot_disk_flavor", "FlavorNotFound"),
+        ({"state": "running"}, "state", "SpecInvalid"),
+        ({"spread_over": "zones"}, "spread_over", "SpecInvalid"),
+        ({"max_skew": 0}, "max_skew", "SpecInvalid"),
+        ({"max_skew": "x"}, "max_skew", "SpecInvalid"),
+        ({"max_skew": 1, "spread_over": None}, "max_skew", "SpecInvalid"),
+        ({"force": "maybe"}, "force", "SpecInvalid"),
+        ({"tags": "web"}, "tags", "SpecInvalid"),
+        ({"tags": ["web", "web"]}, "tags[1]", "SpecInvalid"),
+        ({"tags": [1]}, "tags[0]", "SpecInvalid"),
+        ({"metadata": "x"}, "metadata", "SpecInvalid"),
+        ({"metadata": {"user-data": "x"}}, "metadata.user-data", "SpecInvalid"),
+        ({"metadata": {"meta_data": "x"}}, "metadata.meta_data", "SpecInvalid"),
+        ({"metadata": {"environment": {"A": []}}}, "metadata.environment.A", "SpecInvalid"),
+        ({"disks": {"name": "x"}}, "disks", "SpecInvalid"),
+        ({"disks": ["x"]}, "disks[0]", "SpecInvalid"),
+        ({"disks": [{"name": "d", "flavor": "core-100"}]}, "disks[0].capacity", "SpecInvalid"),
+        ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 0}]}, "disks[0].capacity", "SpecInvalid"),
+        ({"disks": [{"name": "d", "flavor": "core-100", "capacity": "4 COUNT"}]}, "disks[0].capacity", "SpecInvalid"),
+        ({"disks": [{"name": "d", "flavor": "core-1", "capacity": 4}]}, "disks[0].flavor", "FlavorNotFound"),
+        ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 4}] * 2}, "disks[1].name", "SpecInvalid"),
+        ({"anti_affinity": [{"name": "g", "level": "city"}]}, "anti_affinity[0].level", "SpecInvalid"),
+        ({"affinity": [{"name": "g"}], "anti_affinity": [{"name": "g"}]}, "anti_affinity", "UnfullfillableAffinities"),
+    ],
+)
 def test_one_mistake_in_a_vm(tree: dict[str, Any], change: dict[str, Any], path: str, code: str) -> None:
     vm(tree).update(change)
     found = mistakes(tree)
@@ -153,49 +182,66 @@ def test_all_mistakes_at_once(tree: dict[str, Any]) -> None:
     tree["photon_hosts"][0]["zone"] = "z"
     tree["photon_tenants"][0]["quota"]["vm.count"] = "4 GB"
     found = mistakes(tree)
-    assert set(found) == {f"{VM}.flavor", f"{VM}.colour", "photon_tenants[0].projects[0].quota_percent",
-                          "photon_hosts[0].zone", "photon_tenants[0].quota.vm.count"}
+    assert set(found) == {
+        f"{VM}.flavor",
+        f"{VM}.colour",
+        "photon_tenants[0].projects[0].quota_percent",
+        "photon_hosts[0].zone",
+        "photon_tenants[0].quota.vm.count",
+    }
     assert "did you mean 'core-100'?" in found[f"{VM}.flavor"][1]
 
 
-@pytest.mark.parametrize(("variable", "item", "path", "code"), [
-    ("photon_endpoints", {"name": "v", "kind": "xen", "address": "x"}, "kind", "SpecInvalid"),
-    ("photon_endpoints", {"name": "v"}, "address", "SpecInvalid"),
-    ("photon_endpoints", {"name": "v", "address": "x", "port": 0}, "port", "SpecInvalid"),
-    ("photon_endpoints", {"name": "v", "address": "x", "tls": {"verfy": True}}, "tls.verfy", "SpecInvalid"),
-    ("photon_hosts", {"name": "h"}, "endpoint", "SpecInvalid"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc9"}, "endpoint", "EndpointNotFound"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc1", "zone": "q"}, "zone", "AvailabilityZoneNotFound"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": []}, "usage_tags", "SpecInvalid"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": ["cloud"]}, "usage_tags", "SpecInvalid"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc1", "cpu_overcommit": 0}, "cpu_overcommit", "SpecInvalid"),
-    ("photon_hosts", {"name": "h[1:3]", "endpoint": "vc1", "address": "h[1:2].lab"}, "address", "SpecInvalid"),
-    ("photon_hosts", {"name": "h", "endpoint": "vc1", "address": "esx01"}, "address", "DuplicateHost"),
-    ("photon_hosts", {"name": "esx03", "endpoint": "vc1"}, "name", "NameTaken"),
-    ("photon_datastores", {"name": "ds", "endpoint": "x"}, "endpoint", "EndpointNotFound"),
-    ("photon_zones", {"name": "a"}, "name", "NameTaken"),
-    ("photon_zones", {"name": "c", "dedicated_tenants": ["acmee"]}, "dedicated_tenants[0]", "TenantNotFound"),
-    ("photon_flavors", {"name": "x", "kind": "disk", "cost": {"a": 1}}, "kind", "InvalidEntity"),
-    ("photon_flavors", {"name": "x", "kind": "vm"}, "cost", "InvalidFlavorSpecification"),
-    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {}}, "cost", "InvalidFlavorSpecification"),
-    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {"vm.cpu": 1}}, "cost", "InvalidFlavorSpecification"),
-    ("photon_flavors", {"name": "x", "kind": "vm", "cost": {"vm.cpu": "1 GB", "vm.memory": "1 GB"}}, "cost.vm.cpu",
-     "InvalidFlavorSpecification"),
-    ("photon_flavors", {"name": "fast", "kind": "ephemeral-disk", "cost": {"a": 1}}, "name", "NameTaken"),
-    ("photon_images", {"name": "i", "file": "i.qcow2", "replication": "EAGER"}, "file", "UnsupportedImageFileType"),
-    ("photon_images", {"name": "i", "file": "i.ova"}, "replication", "InvalidImageReplicationType"),
-    ("photon_images", {"name": "i", "file": "i.ova", "replication": "LAZY"}, "replication",
-     "InvalidImageReplicationType"),
-    ("photon_images", {"name": "i", "replication": "EAGER"}, "file", "ImageUploadError"),
-    ("photon_images", {"name": "debian-13", "file": "i.ova", "replication": "EAGER"}, "name", "NameTaken"),
-    ("photon_tenants", {"name": "acme"}, "name", "NameTaken"),
-    ("photon_tenants", {"name": "b", "security_groups": ["x"]}, "security_groups[0]", "InvalidSecurityGroupFormat"),
-    ("photon_tenants", {"name": "b", "security_groups": "x"}, "security_groups", "InvalidSecurityGroupFormat"),
-    ("photon_tenants", {"name": "b", "quota": []}, "quota", "SpecInvalid"),
-    ("photon_tenants", {"name": "b", "quota": {"vm.memory": 4}}, "quota.vm.memory", "SpecInvalid"),
-])
+@pytest.mark.parametrize(
+    ("variable", "item", "path", "code"),
+    [
+        ("photon_endpoints", {"name": "v", "kind": "xen", "address": "x"}, "kind", "SpecInvalid"),
+        ("photon_endpoints", {"name": "v"}, "address", "SpecInvalid"),
+        ("photon_endpoints", {"name": "v", "address": "x", "port": 0}, "port", "SpecInvalid"),
+        ("photon_endpoints", {"name": "v", "address": "x", "tls": {"verfy": True}}, "tls.verfy", "SpecInvalid"),
+        ("photon_hosts", {"name": "h"}, "endpoint", "SpecInvalid"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc9"}, "endpoint", "EndpointNotFound"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc1", "zone": "q"}, "zone", "AvailabilityZoneNotFound"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": []}, "usage_tags", "SpecInvalid"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc1", "usage_tags": ["cloud"]}, "usage_tags", "SpecInvalid"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc1", "cpu_overcommit": 0}, "cpu_overcommit", "SpecInvalid"),
+        ("photon_hosts", {"name": "h[1:3]", "endpoint": "vc1", "address": "h[1:2].lab"}, "address", "SpecInvalid"),
+        ("photon_hosts", {"name": "h", "endpoint": "vc1", "address": "esx01"}, "address", "DuplicateHost"),
+        ("photon_hosts", {"name": "esx03", "endpoint": "vc1"}, "name", "NameTaken"),
+        ("photon_datastores", {"name": "ds", "endpoint": "x"}, "endpoint", "EndpointNotFound"),
+        ("photon_zones", {"name": "a"}, "name", "NameTaken"),
+        ("photon_zones", {"name": "c", "dedicated_tenants": ["acmee"]}, "dedicated_tenants[0]", "TenantNotFound"),
+        ("photon_flavors", {"name": "x", "kind": "disk", "cost": {"a": 1}}, "kind", "InvalidEntity"),
+        ("photon_flavors", {"name": "x", "kind": "vm"}, "cost", "InvalidFlavorSpecification"),
+        ("photon_flavors", {"name": "x", "kind": "vm", "cost": {}}, "cost", "InvalidFlavorSpecification"),
+        ("photon_flavors", {"name": "x", "kind": "vm", "cost": {"vm.cpu": 1}}, "cost", "InvalidFlavorSpecification"),
+        (
+            "photon_flavors",
+            {"name": "x", "kind": "vm", "cost": {"vm.cpu": "1 GB", "vm.memory": "1 GB"}},
+            "cost.vm.cpu",
+            "InvalidFlavorSpecification",
+        ),
+        ("photon_flavors", {"name": "fast", "kind": "ephemeral-disk", "cost": {"a": 1}}, "name", "NameTaken"),
+        ("photon_images", {"name": "i", "file": "i.qcow2", "replication": "EAGER"}, "file", "UnsupportedImageFileType"),
+        ("photon_images", {"name": "i", "file": "i.ova"}, "replication", "InvalidImageReplicationType"),
+        (
+            "photon_images",
+            {"name": "i", "file": "i.ova", "replication": "LAZY"},
+            "replication",
+            "InvalidImageReplicationType",
+        ),
+        ("photon_images", {"name": "i", "replication": "EAGER"}, "file", "ImageUploadError"),
+        ("photon_images", {"name": "debian-13", "file": "i.ova", "replication": "EAGER"}, "name", "NameTaken"),
+        ("photon_tenants", {"name": "acme"}, "name", "NameTaken"),
+        ("photon_tenants", {"name": "b", "security_groups": ["x"]}, "security_groups[0]", "InvalidSecurityGroupFormat"),
+        ("photon_tenants", {"name": "b", "security_groups": "x"}, "security_groups", "InvalidSecurityGroupFormat"),
+        ("photon_tenants", {"name": "b", "quota": []}, "quota", "SpecInvalid"),
+        ("photon_tenants", {"name": "b", "quota": {"vm.memory": 4}}, "quota.vm.memory", "SpecInvalid"),
+    ],
+)
 def test_one_mistake_in_an_item(
-        tree: dict[str, Any], variable: str, item: dict[str, Any], path: str, code: str) -> None:
+    tree: dict[str, Any], variable: str, item: dict[str, Any], path: str, code: str
+) -> None:
     rows = tree.setdefault(variable, [])
     rows.append(item)
     found = mistakes(tree)
@@ -203,10 +249,19 @@ def test_one_mistake_in_an_item(
     assert found[f"{variable}[{len(rows) - 1}].{path}"][0] == code
 
 
-@pytest.mark.parametrize(("variable", "value"), [
-    ("photon_tenants", {"name": "acme"}), ("photon_tenants", "acme"), ("photon_prune", "yes"),
-    ("photon_max_deletes", -1),
-    ("photon_site", "1"), ("photon_placement_policy", "random"), ("photon_act_as", "bob"), ("photon_atomic", 3)])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("photon_tenants", {"name": "acme"}),
+        ("photon_tenants", "acme"),
+        ("photon_prune", "yes"),
+        ("photon_max_deletes", -1),
+        ("photon_site", "1"),
+        ("photon_placement_policy", "random"),
+        ("photon_act_as", "bob"),
+        ("photon_atomic", 3),
+    ],
+)
 def test_wrong_variables(variable: str, value: object) -> None:
     assert variable in mistakes({variable: value})
 
@@ -243,7 +298,9 @@ def test_ranges_in_step(tree: dict[str, Any]) -> None:
     tree["photon_hosts"].append({"name": "edge[11:12]", "endpoint": "esx[11:12]", "zone": "b"})
     site = validate(tree)
     assert [(e["name"], e["address"], e["credential"]) for e in site.endpoints[1:]] == [
-        ("esx11", "10.0.0.11", "esx11"), ("esx12", "10.0.0.12", "esx12")]
+        ("esx11", "10.0.0.11", "esx11"),
+        ("esx12", "10.0.0.12", "esx12"),
+    ]
     assert [(h["name"], h["endpoint"]) for h in site.hosts[4:]] == [("edge11", "esx11"), ("edge12", "esx12")]
 
 
@@ -259,10 +316,12 @@ def test_percents_above_a_hundred(tree: dict[str, Any]) -> None:
 
 def test_limits_above_the_tenants(tree: dict[str, Any]) -> None:
     quota = {**tree["photon_tenants"][0]["quota"], "vm.count": 51}
-    tree["photon_tenants"][0]["projects"] += [{"name": "db", "quota": {**dict.fromkeys(quota, "0 GB"), "vm.count": 51,
-                                                                       "vm.cpu": 1}}]
-    assert mistakes(tree) == {"photon_tenants[0].quota.vm.count": (
-        "QuotaError", "the projects' limits sum up to 101, the tenant's is 100")}
+    tree["photon_tenants"][0]["projects"] += [
+        {"name": "db", "quota": {**dict.fromkeys(quota, "0 GB"), "vm.count": 51, "vm.cpu": 1}}
+    ]
+    assert mistakes(tree) == {
+        "photon_tenants[0].quota.vm.count": ("QuotaError", "the projects' limits sum up to 101, the tenant's is 100")
+    }
 
 
 def test_limits_equal_to_the_tenants(tree: dict[str, Any]) -> None:
@@ -293,17 +352,27 @@ def test_quota_key_in_two_places(tree: dict[str, Any]) -> None:
 def test_a_limit_that_nothing_is_charged_for(tree: dict[str, Any]) -> None:
     tree["photon_tenants"] = [{"name": "acme", "quota": {"vm.memroy": "4 GB"}}]
     [warning] = validate(tree).warnings
-    assert warning == ("photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy; "
-                       "did you mean 'vm.memory'?")
+    assert warning == (
+        "photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy; "
+        "did you mean 'vm.memory'?"
+    )
 
 
 def test_absent_things_need_no_more_than_their_name() -> None:
-    site = validate({
-        "photon_endpoints": [{"name": "vc", "state": "absent"}], "photon_hosts": [{"name": "h", "state": "absent"}],
-        "photon_images": [{"name": "i", "state": "absent"}],
-        "photon_flavors": [{"name": "f", "kind": "vm", "state": "absent"}],
-        "photon_tenants": [{"name": "t", "projects": [{"name": "p", "state": "absent", "vms": [
-            {"name": "v-[1:3]", "state": "absent"}]}]}]})
+    site = validate(
+        {
+            "photon_endpoints": [{"name": "vc", "state": "absent"}],
+            "photon_hosts": [{"name": "h", "state": "absent"}],
+            "photon_images": [{"name": "i", "state": "absent"}],
+            "photon_flavors": [{"name": "f", "kind": "vm", "state": "absent"}],
+            "photon_tenants": [
+                {
+                    "name": "t",
+                    "projects": [{"name": "p", "state": "absent", "vms": [{"name": "v-[1:3]", "state": "absent"}]}],
+                }
+            ],
+        }
+    )
     assert [v["state"] for v in site.vms] == ["absent"] * 3
 
 
@@ -320,7 +389,9 @@ def test_absent_things_cannot_be_referred_to(tree: dict[str, Any]) -> None:
     tree["photon_zones"][1]["state"] = "absent"
     tree["photon_images"][0]["state"] = "absent"
     assert {path: code for path, (code, _) in mistakes(tree).items()} == {
-        f"{VM}.zone": "AvailabilityZoneNotFound", f"{VM}.image": "ImageNotFound"}
+        f"{VM}.zone": "AvailabilityZoneNotFound",
+        f"{VM}.image": "ImageNotFound",
+    }
 
 
 def test_zone_of_another_tenant(tree: dict[str, Any]) -> None:
@@ -336,15 +407,26 @@ def test_a_project_image_is_for_its_project_alone(tree: dict[str, Any]) -> None:
     site = validate(tree)
     assert [(i["project"], i["file_type"]) for i in site.images] == [("", "OVA"), ("web", "VMDK")]
     tree["photon_tenants"][0]["projects"].append({"name": "db", "quota_percent": 1, "vms": [{**vm(tree)}]})
-    assert mistakes(tree) == {"photon_tenants[0].projects[1].vms[0].image": (
-        "ImageNotFound", "no image is named 'own'; there are: debian-13")}
+    assert mistakes(tree) == {
+        "photon_tenants[0].projects[1].vms[0].image": ("ImageNotFound", "no image is named 'own'; there are: debian-13")
+    }
 
 
 def test_what_the_cloudstore_knows_can_be_referred_to(tree: dict[str, Any]) -> None:
     tenant = Document("tenant", "old")
     project = Document("project", "p", tenant.id)
-    known = Known.of([tenant, project, Document("zone", "z"), Document("endpoint", "vc9"), Document("host", "h"),
-                      Document("flavor", "big", "vm"), Document("image", "all"), Document("image", "own", project.id)])
+    known = Known.of(
+        [
+            tenant,
+            project,
+            Document("zone", "z"),
+            Document("endpoint", "vc9"),
+            Document("host", "h"),
+            Document("flavor", "big", "vm"),
+            Document("image", "all"),
+            Document("image", "own", project.id),
+        ]
+    )
     assert known.projects == {("old", "p")}
     assert known.images == {("", "", "all"), ("old", "p", "own")}
     vm(tree).update(zone="z", flavor="big", image="all")
@@ -369,8 +451,9 @@ def test_a_long_list_of_mistakes_is_cut_in_the_message_alone() -> None:
 
 
 def test_secrets_of_the_doors_are_no_part_of_the_plan() -> None:
-    site = validate({"photon_credentials": {"vc1": {"username": "u", "password": "p"}},
-                     "photon_cloudstore_url": "sqlite:////x"})
+    site = validate(
+        {"photon_credentials": {"vc1": {"username": "u", "password": "p"}}, "photon_cloudstore_url": "sqlite:////x"}
+    )
     assert not {"credentials", "cloudstore_url"} & set(site.settings)
 
 
@@ -394,13 +477,17 @@ def test_module_arguments_that_are_none_are_not_given() -> None:
     assert check_items("zone", [{"name": "a", "dedicated_tenants": None, "state": None}])[0]["state"] == "present"
 
 
-@pytest.mark.parametrize(("kind", "item", "path", "code"), [
-    ("vm", {"name": "9"}, "vms[0].name", "InvalidEntity"), ("vm", {"nam": "a"}, "vms[0].nam", "SpecInvalid"),
-    ("flavor", {"name": "a", "kind": "vm", "cost": {"vm.cpu": 1}}, "flavors[0].cost", "InvalidFlavorSpecification"),
-    ("project", {"name": "a", "quota": {}, "quota_percent": 3}, "projects[0].quota_percent", "SpecInvalid"),
-    ("project", {"name": "a", "vms": []}, "projects[0].vms", "SpecInvalid"),
-    ("tenant", {"name": "a", "projects": []}, "tenants[0].projects", "SpecInvalid"),
-])
+@pytest.mark.parametrize(
+    ("kind", "item", "path", "code"),
+    [
+        ("vm", {"name": "9"}, "vms[0].name", "InvalidEntity"),
+        ("vm", {"nam": "a"}, "vms[0].nam", "SpecInvalid"),
+        ("flavor", {"name": "a", "kind": "vm", "cost": {"vm.cpu": 1}}, "flavors[0].cost", "InvalidFlavorSpecification"),
+        ("project", {"name": "a", "quota": {}, "quota_percent": 3}, "projects[0].quota_percent", "SpecInvalid"),
+        ("project", {"name": "a", "vms": []}, "projects[0].vms", "SpecInvalid"),
+        ("tenant", {"name": "a", "projects": []}, "tenants[0].projects", "SpecInvalid"),
+    ],
+)
 def test_module_items_with_mistakes(kind: str, item: dict[str, Any], path: str, code: str) -> None:
     with pytest.raises(PhotonError) as caught:
         check_items(kind, [item])
@@ -433,4 +520,5 @@ def test_every_choice_can_be_chosen() -> None:
                 assert spec.default in spec.choices, key
             if spec.options:
                 walk(spec.options)
+
     walk(declared.SITE)

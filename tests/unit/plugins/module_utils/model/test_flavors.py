@@ -17,13 +17,23 @@ def invalid(kind: str, cost: object) -> PhotonError:
 
 def test_vm_cost_is_parsed() -> None:
     assert flavors.check_cost("vm", {"vm.cpu": 2, "vm.memory": "4 GB", "vm.cost": 1.5, "vm.potrzebie": 3}) == {
-        "vm.cpu": (2, "COUNT"), "vm.memory": (4 * GB, "GB"), "vm.cost": (1500, "COST"), "vm.potrzebie": (3, "COUNT")}
+        "vm.cpu": (2, "COUNT"),
+        "vm.memory": (4 * GB, "GB"),
+        "vm.cost": (1500, "COST"),
+        "vm.potrzebie": (3, "COUNT"),
+    }
 
 
-@pytest.mark.parametrize("cost", [
-    {"vm.cpu": 2}, {"vm.memory": "4 GB"}, {"vm.cost": 1}, {"vm.cpu": 0, "vm.memory": "4 GB"},
-    {"vm.cpu": 1, "vm.memory": "0 GB"},
-])
+@pytest.mark.parametrize(
+    "cost",
+    [
+        {"vm.cpu": 2},
+        {"vm.memory": "4 GB"},
+        {"vm.cost": 1},
+        {"vm.cpu": 0, "vm.memory": "4 GB"},
+        {"vm.cpu": 1, "vm.memory": "0 GB"},
+    ],
+)
 def test_vm_flavor_needs_cpu_and_memory(cost: dict) -> None:
     assert invalid("vm", cost).code == "InvalidFlavorSpecification"
 
@@ -62,9 +72,15 @@ def test_every_mistake_is_told() -> None:
     assert [key for key, _message in error.data["mistakes"]] == ["vm.cpu", "vm.cost", ""]
 
 
-@pytest.mark.parametrize(("text", "kind"), [
-    ("vm", "vm"), ("ephemeral", "ephemeral-disk"), ("persistent", "persistent-disk"),
-    ("ephemeral-disk", "ephemeral-disk")])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("vm", "vm"),
+        ("ephemeral", "ephemeral-disk"),
+        ("persistent", "persistent-disk"),
+        ("ephemeral-disk", "ephemeral-disk"),
+    ],
+)
 def test_kinds_and_their_short_forms(text: str, kind: str) -> None:
     assert flavors.check_kind(text) == kind
 
@@ -101,15 +117,24 @@ def test_storage_type_twice() -> None:
 
 def test_a_vm_is_charged_under_both_names() -> None:
     cost = flavors.vm_cost("core-100", {"vm.cpu": (1, "COUNT"), "vm.memory": (2 * GB, "GB")})
-    assert cost == {"vm.cpu": (1, "COUNT"), "vm.memory": (2 * GB, "GB"), "vm": (1, "COUNT"), "vm.count": (1, "COUNT"),
-                    "vm.flavor.core-100": (1, "COUNT")}
+    assert cost == {
+        "vm.cpu": (1, "COUNT"),
+        "vm.memory": (2 * GB, "GB"),
+        "vm": (1, "COUNT"),
+        "vm.count": (1, "COUNT"),
+        "vm.flavor.core-100": (1, "COUNT"),
+    }
 
 
 @pytest.mark.parametrize("kind", ["ephemeral-disk", "persistent-disk"])
 def test_a_disk_is_charged_for_its_size(kind: str) -> None:
     assert flavors.disk_cost(kind, "core-100", {f"{kind}.cost": (1000, "COST")}, 40 * GB) == {
-        f"{kind}.cost": (1000, "COST"), kind: (1, "COUNT"), f"{kind}.count": (1, "COUNT"),
-        f"{kind}.flavor.core-100": (1, "COUNT"), f"{kind}.capacity": (40 * GB, "GB")}
+        f"{kind}.cost": (1000, "COST"),
+        kind: (1, "COUNT"),
+        f"{kind}.count": (1, "COUNT"),
+        f"{kind}.flavor.core-100": (1, "COUNT"),
+        f"{kind}.capacity": (40 * GB, "GB"),
+    }
 
 
 def test_costs_add_up_in_the_first_unit() -> None:
@@ -119,22 +144,35 @@ def test_costs_add_up_in_the_first_unit() -> None:
 
 # name: CPUs, MB of memory, price in thousandths
 SHIPPED_VM = {
-    "core-10": (1, 32, 25), "core-100": (1, 2048, 1000), "core-110": (1, 4096, 1500), "core-200": (2, 4096, 2000),
-    "core-220": (2, 8192, 4000), "core-240": (4, 16384, 12000), "core-245": (4, 32768, 20000),
-    "core-280": (8, 32768, 25000), "core-285": (8, 65536, 48000), "cluster-master-vm": (4, 8192, 1000),
+    "core-10": (1, 32, 25),
+    "core-100": (1, 2048, 1000),
+    "core-110": (1, 4096, 1500),
+    "core-200": (2, 4096, 2000),
+    "core-220": (2, 8192, 4000),
+    "core-240": (4, 16384, 12000),
+    "core-245": (4, 32768, 20000),
+    "core-280": (8, 32768, 25000),
+    "core-285": (8, 65536, 48000),
+    "cluster-master-vm": (4, 8192, 1000),
     "cluster-other-vm": (1, 4096, 1000),
 }
 SHIPPED_DISK = {
-    **{(kind, name): price for kind in ("ephemeral-disk", "persistent-disk")
-       for name, price in (("core-100", 1000), ("core-200", 1800), ("core-300", 2800))},
+    **{
+        (kind, name): price
+        for kind in ("ephemeral-disk", "persistent-disk")
+        for name, price in (("core-100", 1000), ("core-200", 1800), ("core-300", 2800))
+    },
     ("ephemeral-disk", "cluster-vm-disk"): 1000,
 }
 
 
 def test_shipped_flavors() -> None:
     shipped = {(kind, name): cost for kind, name, cost in flavors.shipped()}
-    vms = {name: (cost["vm.cpu"][0], cost["vm.memory"][0] >> 20, cost["vm.cost"][0])
-           for (kind, name), cost in shipped.items() if kind == "vm"}
+    vms = {
+        name: (cost["vm.cpu"][0], cost["vm.memory"][0] >> 20, cost["vm.cost"][0])
+        for (kind, name), cost in shipped.items()
+        if kind == "vm"
+    }
     disks = {key: cost[f"{key[0]}.cost"][0] for key, cost in shipped.items() if key[0] != "vm"}
     assert vms == SHIPPED_VM
     assert disks == SHIPPED_DISK
@@ -142,7 +180,9 @@ def test_shipped_flavors() -> None:
 
 def test_shipped_flavors_follow_the_rules() -> None:
     for kind, name, cost in flavors.shipped():
-        written = {key: amount / 1000 if unit == "COST" else f"{amount} B" if key == "vm.memory" else amount
-                   for key, (amount, unit) in cost.items()}
+        written = {
+            key: amount / 1000 if unit == "COST" else f"{amount} B" if key == "vm.memory" else amount
+            for key, (amount, unit) in cost.items()
+        }
         parsed = flavors.check_cost(kind, written)
         assert {key: value[0] for key, value in parsed.items()} == {key: value[0] for key, value in cost.items()}, name

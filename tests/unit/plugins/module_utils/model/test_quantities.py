@@ -12,12 +12,21 @@ from hypothesis import strategies as some
 GB = 1 << 30
 
 
-@pytest.mark.parametrize(("text", "amount", "unit"), [
-    (4, 4, "COUNT"), ("4", 4, "COUNT"), ("400 GB", 400 * GB, "GB"), ("1.5GB", 3 * GB // 2, "GB"),
-    ("512mb", 512 << 20, "MB"),
-    ("3 KB", 3072, "KB"), ("7 B", 7, "B"), ("8 COUNT", 8, "COUNT"), ("2 TB", 2048 * GB, "GB"),
-    ("9007199254740993 B", 9007199254740993, "B"),
-])
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        (4, 4, "COUNT"),
+        ("4", 4, "COUNT"),
+        ("400 GB", 400 * GB, "GB"),
+        ("1.5GB", 3 * GB // 2, "GB"),
+        ("512mb", 512 << 20, "MB"),
+        ("3 KB", 3072, "KB"),
+        ("7 B", 7, "B"),
+        ("8 COUNT", 8, "COUNT"),
+        ("2 TB", 2048 * GB, "GB"),
+        ("9007199254740993 B", 9007199254740993, "B"),
+    ],
+)
 def test_quantities_are_whole_base_units(text: object, amount: int, unit: str) -> None:
     assert units.parse(text) == (amount, unit)
 
@@ -34,11 +43,19 @@ def test_amounts_survive(amount: int) -> None:
     assert units.parse(f"{amount} B") == (amount, "B")
 
 
-@pytest.mark.parametrize(("amount", "unit", "text"), [
-    (400 * GB, "GB", "400 GB"), (3 * GB // 2, "MB", "1.5 GB"), (512, "B", "512 B"), (12, "COUNT", "12"),
-    (25, "COST", "0.025"),
-    (48000, "COST", "48"), (1536, "B", "1.5 KB"), (9765625 * GB, "B", "9765625 GB"),
-])
+@pytest.mark.parametrize(
+    ("amount", "unit", "text"),
+    [
+        (400 * GB, "GB", "400 GB"),
+        (3 * GB // 2, "MB", "1.5 GB"),
+        (512, "B", "512 B"),
+        (12, "COUNT", "12"),
+        (25, "COST", "0.025"),
+        (48000, "COST", "48"),
+        (1536, "B", "1.5 KB"),
+        (9765625 * GB, "B", "9765625 GB"),
+    ],
+)
 def test_quantities_for_people(amount: int, unit: str, text: str) -> None:
     assert units.show(amount, unit) == text
 
@@ -49,20 +66,37 @@ def test_conversion() -> None:
     assert units.convert(25, "COST") == 0.025
 
 
-@pytest.mark.parametrize(("key", "text", "parsed"), [
-    ("vm.count", 100, (100, "COUNT")), ("vm.memory", "400 GB", (400 * GB, "GB")), ("vm.cost", 0.025, (25, "COST")),
-    ("vm.cost", "3 COUNT", (3000, "COST")), ("vm.flavor.core-100", 3, (3, "COUNT")),
-    ("vm.potrzebie", "10 GB", (10 * GB, "GB")),
-    ("ephemeral-disk.capacity", "4000 GB", (4000 * GB, "GB")), ("sdn.size", 256, (256, "COUNT")),
-])
+@pytest.mark.parametrize(
+    ("key", "text", "parsed"),
+    [
+        ("vm.count", 100, (100, "COUNT")),
+        ("vm.memory", "400 GB", (400 * GB, "GB")),
+        ("vm.cost", 0.025, (25, "COST")),
+        ("vm.cost", "3 COUNT", (3000, "COST")),
+        ("vm.flavor.core-100", 3, (3, "COUNT")),
+        ("vm.potrzebie", "10 GB", (10 * GB, "GB")),
+        ("ephemeral-disk.capacity", "4000 GB", (4000 * GB, "GB")),
+        ("sdn.size", 256, (256, "COUNT")),
+    ],
+)
 def test_quota_keys(key: str, text: object, parsed: tuple[int, str]) -> None:
     assert quota.parse(key, text) == parsed
 
 
-@pytest.mark.parametrize(("key", "text"), [
-    ("vm.count", "4 GB"), ("vm.cpu", "2 KB"), ("vm.memory", 4), ("vm.memory", "4 COUNT"), ("vm.cost", "3 GB"),
-    ("vm.cost", 0.0001), ("persistent-disk.capacity", 10), ("vm.potrzebie", "3 COST"), ("vm.flavor.x", 1.5),
-])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("vm.count", "4 GB"),
+        ("vm.cpu", "2 KB"),
+        ("vm.memory", 4),
+        ("vm.memory", "4 COUNT"),
+        ("vm.cost", "3 GB"),
+        ("vm.cost", 0.0001),
+        ("persistent-disk.capacity", 10),
+        ("vm.potrzebie", "3 COST"),
+        ("vm.flavor.x", 1.5),
+    ],
+)
 def test_wrong_units(key: str, text: object) -> None:
     with pytest.raises(PhotonError) as caught:
         quota.parse(key, text)
@@ -78,7 +112,11 @@ def test_usage_may_equal_the_limit_and_not_pass_it() -> None:
     assert caught.value.http_status == 400
     assert caught.value.message.startswith("Not enough quota")
     assert {k: caught.value.data[k] for k in ("key", "limit", "usage", "newUsage")} == {
-        "key": "vm.count", "limit": 2, "usage": 2, "newUsage": 3}
+        "key": "vm.count",
+        "limit": 2,
+        "usage": 2,
+        "newUsage": 3,
+    }
     assert counters["vm.count"].usage == 2
 
 

@@ -35,7 +35,8 @@ def test_operations(kind: str, operation: str, state: str) -> None:
     with pytest.raises(PhotonError) as caught:
         states.check(kind, operation, state, "web-01")
     assert caught.value.code == {"host": "InvalidHostState"}.get(
-        kind, "InvalidVmState" if operation == "DELETE_VM" else "StateError")
+        kind, "InvalidVmState" if operation == "DELETE_VM" else "StateError"
+    )
     assert f"Unsupported operation {operation} for {kind}/web-01 in state {state}" in caught.value.message
 
 
@@ -57,17 +58,28 @@ def test_only_what_is_ready_can_be_used(kind: str) -> None:
         if state != "READY":
             with pytest.raises(PhotonError) as caught:
                 states.check_usable(kind, state, "x")
-            assert caught.value.code == {"flavor": "InvalidFlavorState", "image": "InvalidImageState",
-                                         "zone": "InvalidAvailabilityZoneState"}[kind]
+            assert (
+                caught.value.code
+                == {
+                    "flavor": "InvalidFlavorState",
+                    "image": "InvalidImageState",
+                    "zone": "InvalidAvailabilityZoneState",
+                }[kind]
+            )
 
 
-@pytest.mark.parametrize(("kind", "state", "wanted", "operations"), [
-    ("vm", "STOPPED", "STARTED", ["START_VM"]), ("vm", "SUSPENDED", "STARTED", ["RESUME_VM"]),
-    ("vm", "STOPPED", "SUSPENDED", ["START_VM", "SUSPEND_VM"]), ("vm", "SUSPENDED", "STOPPED", ["STOP_VM"]),
-    ("vm", "STARTED", "STARTED", []),
-    ("host", "READY", "MAINTENANCE", ["SUSPEND_HOST", "ENTER_MAINTENANCE_MODE"]),
-    ("host", "MAINTENANCE", "SUSPENDED", ["EXIT_MAINTENANCE_MODE", "SUSPEND_HOST"]),
-])
+@pytest.mark.parametrize(
+    ("kind", "state", "wanted", "operations"),
+    [
+        ("vm", "STOPPED", "STARTED", ["START_VM"]),
+        ("vm", "SUSPENDED", "STARTED", ["RESUME_VM"]),
+        ("vm", "STOPPED", "SUSPENDED", ["START_VM", "SUSPEND_VM"]),
+        ("vm", "SUSPENDED", "STOPPED", ["STOP_VM"]),
+        ("vm", "STARTED", "STARTED", []),
+        ("host", "READY", "MAINTENANCE", ["SUSPEND_HOST", "ENTER_MAINTENANCE_MODE"]),
+        ("host", "MAINTENANCE", "SUSPENDED", ["EXIT_MAINTENANCE_MODE", "SUSPEND_HOST"]),
+    ],
+)
 def test_routes(kind: str, state: str, wanted: str, operations: list[str]) -> None:
     assert states.route(kind, state, wanted) == operations
 
