@@ -221,7 +221,7 @@ def _ready(session: Session, lease: Any, what: str) -> list[Any]:
 
 
 def _lease_error(what: str, error: Any) -> PhotonError:
-    if error is None or not hasattr(error, "find"):
+    if not retrieve.is_object(error):
         return PhotonError("VCenterImportError", f"{what}: vSphere ended the import; see the event log of the endpoint",
                            {"what": what})
     return task_error(what, error)
@@ -279,7 +279,7 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
 def _raise_fault(session: Session, lease: Any, what: str) -> None:
     """Raise what the lease says of a transfer that broke, where it says anything: a full datastore above all."""
     for _kind, _moid, values in retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error"]):
-        if values.get("state") == "error" and hasattr(values.get("error"), "find"):
+        if values.get("state") == "error" and retrieve.is_object(values.get("error")):
             raise task_error(what, values["error"])
 
 

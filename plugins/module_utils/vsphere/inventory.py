@@ -34,6 +34,9 @@ VM_PATHS = [
     "config.hardware.memoryMB", "runtime.host", "runtime.powerState", "runtime.connectionState", "datastore", "network",
     "guest.ipAddress", "guest.toolsRunningStatus", "summary.storage.committed",
 ]
+_SUMMARY_PATHS = {"summary.config.instanceUuid": "config.instanceUuid",
+                  "summary.config.numCpu": "config.hardware.numCPU",
+                  "summary.config.memorySizeMB": "config.hardware.memoryMB"}
 HEAVY_PATHS = ["config.hardware.device", "config.extraConfig"]
 PATHS: dict[str, list[str]] = {
     "Datacenter": ["name", "vmFolder"],
@@ -76,6 +79,7 @@ def read_inventory(session: Session, known: Mapping[str, str | None] | None = No
     tables: _Tables = {}
     for kind, moid, values in retrieve.from_view(session, PATHS):
         tables.setdefault(kind, {})[moid] = values
+    _read_summaries(session, tables.get("VirtualMachine", {}))
     _fill(inventory, tables, session.spec.datacenter, session.spec.where)
     if known:
         moved = [row for uuid, version in known.items() for row in inventory.vms_by_uuid.get(uuid, ())
@@ -134,6 +138,13 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, 5.0)
     return found
+
+
+def _read_summaries(session: Session, vms: _Table) -> None:
+    """Identity and size of VMs whose configuration cannot be read, from what the endpoint remembers of them."""
+    torn = [moid for moid, values in vms.items() if "config.instanceUuid" not in values]
+    for _kind, moid, values in retrieve.from_objects(session, "VirtualMachine", torn, list(_SUMMARY_PATHS)):
+        vms[moid] |= {_SUMMARY_PATHS[path]: value for path, value in values.items()}
 
 
 def _fill(inventory: EndpointInventory, tables: _Tables, datacenter: str | None, where: str) -> None:
@@ -234,7 +245,7 @@ def _account(host: HostRow, row: VmRow) -> None:
 
 def _cluster(moid: str, values: Mapping[str, Any], cluster: bool) -> ClusterRow:
     configuration = values.get("configurationEx")
-    drs = retrieve.child(configuration, "drsConfig") if hasattr(configuration, "find") else None
+    drs = retrieve.child(configuration, "drsConfig") if retrieve.is_object(configuration) else None
     return ClusterRow(moid, values["name"], cluster, values.get("resourcePool", ""),
                       drs is not None and retrieve.text(drs, "enabled") == "true",
                       "" if drs is None else retrieve.text(drs, "defaultVmBehavior"))
@@ -272,7 +283,7 @@ def _datastore(moid: str, values: Mapping[str, Any], hosts: list[str], home: str
 
 def _network(kind: str, moid: str, values: Mapping[str, Any], switches: Mapping[str, str]) -> NetworkRow:
     key, switch = values.get("key", ""), switches.get(values.get("config.distributedVirtualSwitch", ""), "")
-    if kind == "OpaqueNetwork" and hasattr(values.get("summary"), "find"):
+    if kind == "OpaqueNetwork" and retrieve.is_object(values.get("summary")):
         key, switch = (retrieve.text(values["summary"], each) for each in ("opaqueNetworkId", "opaqueNetworkType"))
     return NetworkRow(moid, values["name"], _NETWORK_KINDS[kind], key, switch)
 

@@ -214,7 +214,7 @@ def _forgiven(job: Job, error: PhotonError) -> Any:
 
 def task_error(what: str, element: Any) -> PhotonError:
     """The LocalizedMethodFault of a task as PhotonError."""
-    fault = retrieve.child(element, "fault") if hasattr(element, "find") else None
+    fault = retrieve.child(element, "fault") if retrieve.is_object(element) else None
     if fault is None:
         return faults.from_name(what, "MethodFault", "the task failed without saying why")
     gone = retrieve.child(fault, "obj")

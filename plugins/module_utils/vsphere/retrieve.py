@@ -21,6 +21,7 @@ from .session import CONVERSATION_ERRORS, Session
 
 _NS = "{urn:vim25}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_SIMPLE = frozenset({"", "ManagedObjectReference", "string", "int", "long", "short", "byte", "boolean", "anyURI"})
 Row = tuple[str, str, dict[str, Any]]
 
 
@@ -61,6 +62,11 @@ def child(element: Any, path: str) -> Any:
 
 def children(element: Any, tag: str) -> list[Any]:
     return element.findall(_NS + tag)
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value is a data object; an unset one is None or an empty string."""
+    return isinstance(value, ElementTree.Element)
 
 
 def type_of(element: Any) -> str:
@@ -159,5 +165,5 @@ def _parse(body: Any) -> tuple[list[Row], str]:
 def _value(element: Any) -> Any:
     kind = element.get(_TYPE, "")
     if "ArrayOf" in kind:
-        return [_value(each) if len(each) == 0 and each.get(_TYPE) is None else each for each in element]
+        return [each if len(each) or type_of(each) not in _SIMPLE else each.text or "" for each in element]
     return element if len(element) else element.text or ""

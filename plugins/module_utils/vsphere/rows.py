@@ -183,6 +183,11 @@ class VmRow:
     nics: list[NicRow] | None = None
     extra_config: dict[str, str] | None = None
 
+    @property
+    def readable(self) -> bool:
+        """False while host or datastore are out of reach: what is said of the VM is old or missing then."""
+        return bool(self.uuid) and self.connection_state == "connected"
+
 
 @dataclass(slots=True)
 class EndpointInventory:
@@ -200,10 +205,17 @@ class EndpointInventory:
     vms: dict[str, VmRow] = field(default_factory=dict)
     vms_by_uuid: dict[str, list[VmRow]] = field(default_factory=dict)
 
-    def vm(self, uuid: str) -> VmRow | None:
-        """The VM of this instanceUuid; the first where several share it."""
+    def vm(self, uuid: str, moid: str | None = None) -> VmRow | None:
+        """The VM of this instanceUuid; the first where several share it.
+
+        A VM whose files are out of reach has no readable configuration, so no uuid: with the ``moid`` last seen it is
+        found all the same (``readable`` False), and not taken for gone.
+        """
         rows = self.vms_by_uuid.get(uuid)
-        return rows[0] if rows else None
+        if rows:
+            return rows[0]
+        row = self.vms.get(moid or "")
+        return row if row is not None and not row.uuid else None
 
     def host_named(self, name: str) -> HostRow | None:
         return next((row for row in self.hosts.values() if row.name == name), None)

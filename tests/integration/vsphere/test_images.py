@@ -20,6 +20,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     delete_files,
     delete_template,
     destroy,
+    images,
     import_image,
     inspect_image,
     read_inventory,
@@ -106,31 +107,53 @@ def test_what_was_uploaded_is_what_is_there(bench, template_spec, ova):
     assert content[:len(CONTENT)] == CONTENT
 
 
-def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova):
-    first, second = template_spec("vc", ova, "shared"), template_spec("vc", ova, "local1")
-    with connect(bench.spec("vc")) as session:
+TWO_DATASTORES = pytest.mark.parametrize(("name", "one", "other"), [
+    ("vc", "shared", "local1"), ("esx", "datastore1", "datastore2"),
+])
+
+
+@TWO_DATASTORES
+def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova, name, one, other):
+    first, second = template_spec(name, ova, one), template_spec(name, ova, other)
+    with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
         copy = copy_image(session, source, first.host.datacenter, second)
-        assert copy.path == f"[local1] {second.directory}/{second.name}.vmdk"
+        assert copy.path == f"[{other}] {second.directory}/{second.name}.vmdk"
         assert copy_image(session, source, first.host.datacenter, second) == copy
-        assert bench.calls("vc")["CopyVirtualDisk_Task"] == 1
-        child = vm_spec("vc", "child", datastore="local1")
+        assert bench.calls(name)["CopyVirtualDisk_Task"] == 1
+        child = vm_spec(name, "child", datastore=other)
         child.disks = [DiskSpec("boot", second.capacity, parent=copy.path)]
         assert isinstance(only(run_jobs(session, [create_vm(child)])), str)
         seen = read_inventory(session)
-        assert seen.vm(second.uuid).template
-        assert [seen.datastores[moid].name for moid in seen.vm(second.uuid).datastores] == ["local1"]
-    assert bench.download("vc", copy.path.replace(".vmdk", "-flat.vmdk"))[:len(CONTENT)] == CONTENT
+        assert seen.vm(second.uuid).template == (name == "vc")
+        assert [seen.datastores[moid].name for moid in seen.vm(second.uuid).datastores] == [other]
+    assert bench.download(name, copy.path.replace(".vmdk", "-flat.vmdk"))[:len(CONTENT)] == CONTENT
 
 
-def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova):
-    first, second = template_spec("vc", ova, "shared"), template_spec("vc", ova, "local1")
-    with connect(bench.spec("vc")) as session:
+@TWO_DATASTORES
+@pytest.mark.parametrize(("method", "where"), [("CreateVM_Task", "task"), ("CopyVirtualDisk_Task", "task"),
+                                               ("CopyVirtualDisk_Task", "drop_after")])
+def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova, name, one, other, method, where):
+    first, second = template_spec(name, ova, one), template_spec(name, ova, other)
+    with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
-        rule = bench.rule("vc", "CreateVM_Task", "task", fault="GenericVmConfigFault", subject=second.name, count=1)
-        assert refused(copy_image, session, source, first.host.datacenter, second).code == "VCenterRequestError"
+        fault = "" if where == "drop_after" else "GenericVmConfigFault"
+        rule = bench.rule(name, method, where, fault=fault, count=1)
+        assert refused(copy_image, session, source, first.host.datacenter, second).code in (
+            "VCenterRequestError", "EndpointUnreachable")
         assert bench.hits(rule) == 1
-        assert copy_image(session, source, first.host.datacenter, second).path.startswith("[local1]")
+        assert copy_image(session, source, first.host.datacenter, second).path.startswith(f"[{other}]")
+        assert len(read_inventory(session).vms) == 2
+
+
+def test_lease_is_told_the_progress(bench, template_spec, ova, monkeypatch):
+    monkeypatch.setattr(images, "_PROGRESS_EVERY", 0.0)
+    spec, told = template_spec("vc", ova), []
+    with connect(bench.spec("vc")) as session:
+        import_image(session, ova, spec, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 100
+    assert bench.calls("vc")["HttpNfcLeaseProgress"] >= 2
 
 
 @ENDPOINTS

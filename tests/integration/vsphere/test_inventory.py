@@ -8,11 +8,14 @@ from __future__ import annotations
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     NicSpec,
+    api,
     connect,
+    inventory,
     lookup_vms,
     power_on,
     read_inventory,
     reconfigure,
+    retrieve,
     run_jobs,
     wait_for_addresses,
 )
@@ -50,7 +53,7 @@ def test_standalone_host(bench):
     (host,) = seen.hosts.values()
     assert (host.cluster, host.drs, host.cores) == (None, False, 8)
     assert seen.folders[host.vm_folder].path == ""
-    assert [row.type for row in seen.datastores.values()] == ["LOCAL_VMFS"]
+    assert [row.type for row in seen.datastores.values()] == ["LOCAL_VMFS", "LOCAL_VMFS"]
 
 
 @pytest.mark.parametrize("name", ["vc", "esx"])
@@ -110,6 +113,44 @@ def test_changes_by_hand_are_seen(bench, make_vms, name):
     assert [nic.network for nic in change(remove_devices=lambda vm, *_: [vm.nics[0].key]).nics] == ["net2"]
     assert change(extra_config={"guestinfo.userdata": "x"}).extra_config["guestinfo.userdata"] == "x"
     assert "guestinfo.userdata" not in change(extra_config={"guestinfo.userdata": ""}).extra_config
+
+
+@pytest.mark.parametrize("name", ["vc", "esx"])
+def test_the_lean_reader_reads_what_pyvmomi_reads(bench, make_vms, name):
+    """Every path of the bulk read, value by value."""
+    make_vms(name, 2)
+    loaded = api.load()
+    collector = loaded.vmodl.query.PropertyCollector
+    with connect(bench.spec(name)) as session:
+        ours = {(kind, moid): values for kind, moid, values in retrieve.from_view(session, inventory.PATHS)}
+        walk = collector.TraversalSpec(name="view", path="view", skip=False, type=loaded.vim.view.ContainerView)
+        properties = [collector.PropertySpec(type=loaded.support.GetWsdlType("urn:vim25", kind), pathSet=paths)
+                      for kind, paths in inventory.PATHS.items()]
+        spec = collector.FilterSpec(objectSet=[collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])],
+                                    propSet=properties)
+        answer = session.content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
+    theirs = {(each.obj._wsdlName, each.obj._moId): {p.name: p.val for p in each.propSet} for each in answer.objects}
+    assert ours.keys() == theirs.keys()
+    compared = 0
+    for key, values in theirs.items():
+        for path, value in values.items():
+            if value is None or plain(value) == "":
+                assert not ours[key].get(path)
+            elif retrieve.is_object(ours[key][path]):  # a data object, read where it is needed
+                assert path in ("configurationEx", "summary")
+            else:
+                assert ours[key][path] == plain(value), path
+                compared += 1
+    assert compared > 50
+
+
+def plain(value):
+    """A value of pyvmomi as the answer's text has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return getattr(value, "_moId", None) or str(value)
 
 
 def test_lookup_by_uuid_and_by_name(bench, make_vms):
