@@ -35,6 +35,7 @@ func buildModel(spec *endpointSpec, directory string) (*simulator.Model, error) 
 	model.Datacenter, model.Cluster, model.Host, model.Machine, model.Datastore, model.Portgroup = 0, 0, 0, 0, 0, 0
 	about := &model.ServiceContent.About
 	about.ApiVersion, about.Version, about.InstanceUuid = apiVersion, "8.0.3", nameUUID("about", spec.Name)
+	about.FullName = about.Name + " 8.0.3 (simulated)"
 	if err := model.Create(); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,10 @@ func (o observer) PutObject(_ *simulator.Context, object mo.Reference) {
 		if x.Execute != nil {
 			x.Execute = guarded(x)
 		}
+		// A task's entity is a managed entity; pyvmomi cannot read info with a manager in that place.
+		if _, ok := o.e.model.Map().Get(*x.Info.Entity).(mo.Entity); !ok {
+			*x.Info.Entity = o.e.model.ServiceContent.RootFolder
+		}
 	case *simulator.VirtualMachine:
 		// Unset enumerations go out empty, and pyvmomi then cannot read runtime or summary as a whole.
 		for _, r := range []*types.VirtualMachineRuntimeInfo{&x.Runtime, &x.Summary.Runtime} {

@@ -45,12 +45,35 @@ func vimType(name string) (reflect.Type, bool) {
 func newFault(name string) (types.BaseMethodFault, bool) {
 	for _, candidate := range []string{name, name + "Fault"} {
 		if t, ok := lookupType(candidate); ok {
-			if fault, ok := reflect.New(t).Interface().(types.BaseMethodFault); ok {
+			value := reflect.New(t)
+			if fault, ok := value.Interface().(types.BaseMethodFault); ok {
+				complete(value.Elem())
 				return fault, true
 			}
 		}
 	}
 	return nil, false
+}
+
+// complete fills required references and enumerations in: clients cannot read a fault in which they are empty.
+func complete(v reflect.Value) {
+	for i := 0; i < v.NumField(); i++ {
+		field, info := v.Field(i), v.Type().Field(i)
+		if info.Anonymous && field.Kind() == reflect.Struct {
+			complete(field)
+			continue
+		}
+		if strings.Contains(info.Tag.Get("xml"), "omitempty") || !field.CanSet() {
+			continue
+		}
+		if ref, ok := field.Addr().Interface().(*types.ManagedObjectReference); ok {
+			*ref = types.ManagedObjectReference{Type: "Folder", Value: "group-d1"}
+		} else if values := field.MethodByName("Strings"); field.Kind() == reflect.String && values.IsValid() {
+			if known, ok := values.Call(nil)[0].Interface().([]string); ok && len(known) > 0 {
+				field.SetString(known[0])
+			}
+		}
+	}
 }
 
 func faultName(fault types.BaseMethodFault) string {

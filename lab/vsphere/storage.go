@@ -164,7 +164,7 @@ func (s *storage) sync(ctx *simulator.Context) {
 		ctx.WithLock(ds, func() {
 			s.mu.Lock()
 			capacity, known := s.capacity[ds.Name]
-			free := capacity - s.used[ds.Name] - s.claimed[ds.Name]
+			free := capacity - s.used[ds.Name]
 			s.mu.Unlock()
 			if !known {
 				return

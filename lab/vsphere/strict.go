@@ -43,6 +43,7 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"CreateVirtualDisk_Task":   (*endpoint).createDisk,
 		"ExtendVirtualDisk_Task":   (*endpoint).extendDisk,
 
+		"Fetch":                (*endpoint).beforeRead,
 		"RetrieveProperties":   (*endpoint).beforeRead,
 		"RetrievePropertiesEx": (*endpoint).beforeRead,
 		"WaitForUpdatesEx":     (*endpoint).beforeRead,
@@ -99,8 +100,7 @@ func (e *endpoint) admitCreate(folder types.ManagedObjectReference, config *type
 	}
 	releaseName, duplicateName, duplicateUUID := e.index.claimName(folder, config.Name, config.InstanceUuid)
 	if duplicateName {
-		other, _ := e.index.named(folder, config.Name)
-		return nil, refuse(&types.DuplicateName{Name: config.Name, Object: other}, "The name '%s' already exists.", config.Name)
+		return nil, e.duplicateName(folder, config.Name)
 	}
 	if duplicateUUID {
 		return nil, refuse(&types.AlreadyExists{Name: config.InstanceUuid},
@@ -112,6 +112,15 @@ func (e *endpoint) admitCreate(folder types.ManagedObjectReference, config *type
 		return nil, noSpace(full)
 	}
 	return func() { releaseSpace(); releaseName() }, refusal{}
+}
+
+// duplicateName names the VM that has the name, or the folder while that VM is still being made.
+func (e *endpoint) duplicateName(folder types.ManagedObjectReference, name string) refusal {
+	other, made := e.index.named(folder, name)
+	if !made {
+		other = folder
+	}
+	return refuse(&types.DuplicateName{Name: name, Object: other}, "The name '%s' already exists.", name)
 }
 
 func noSpace(datastore string) refusal {
@@ -255,7 +264,7 @@ func (e *endpoint) admitReconfig(vm *vmRecord, spec *types.VirtualMachineConfigS
 		}
 		release, duplicateName, duplicateUUID := e.index.claimName(folder, name, uuid)
 		if duplicateName {
-			return refuse(&types.DuplicateName{Name: name}, "The name '%s' already exists.", name)
+			return e.duplicateName(folder, name)
 		}
 		if duplicateUUID {
 			return refuse(&types.AlreadyExists{Name: uuid}, "The instanceUuid %s is another virtual machine's", uuid)
@@ -513,7 +522,8 @@ func (e *endpoint) rename(w http.ResponseWriter, r *http.Request, m *simulator.M
 	name := m.Body.(*types.Rename_Task).NewName
 	release, duplicate, _ := e.index.claimName(vm.folder, name, "")
 	if duplicate {
-		writeResult(w, m.Name, e.failedTask(m, &types.DuplicateName{Name: name}, "The name '"+name+"' already exists."))
+		no := e.duplicateName(vm.folder, name)
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
 	e.passTask(w, r, func(failed bool) {
