@@ -192,7 +192,9 @@ SITE: Schema = {
     "photon_datastores": Field(
         "list", "datastores about which there is something to say", elements="mapping", options=DATASTORE
     ),
-    "photon_image_datastores": Field("list", "names of the datastores that keep images", elements="text"),
+    "photon_image_datastores": Field(
+        "list", "names of the datastores that keep images; none: the fewest that serve all hosts", elements="text"
+    ),
     "photon_flavors": Field("list", "flavors beside the shipped ones", elements="mapping", options=FLAVOR),
     "photon_images": Field("list", "images for everybody", elements="mapping", options=IMAGE),
     "photon_security_groups": Field(
@@ -213,7 +215,7 @@ SITE: Schema = {
         choices=("report", "delete"),
     ),
     "photon_max_deletes": Field("int", "largest number of entities that one run deletes", default=10, minimum=0),
-    "photon_atomic": Field("boolean", "do nothing unless every VM can be made", default=False),
+    "photon_atomic": Field("boolean", "make no VM unless every one can be made", default=False),
     "photon_diff_limit": Field("int", "largest number of items in a diff", default=50, minimum=0),
     "photon_act_as": Field(
         "mapping",

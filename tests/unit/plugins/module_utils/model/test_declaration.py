@@ -12,6 +12,8 @@ from ansible_collections.photon.platform.plugins.module_utils.model.declaration 
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import HTTP_STATUS, PhotonError
 
+from tests.support import declaration_tables
+
 GB = 1 << 30
 SITE = r"""
 photon_site: lab
@@ -522,3 +524,15 @@ def test_every_choice_can_be_chosen() -> None:
                 walk(spec.options)
 
     walk(declared.SITE)
+
+
+@pytest.mark.parametrize("name", declaration_tables.TABLES)
+def test_the_page_has_the_table(name: str) -> None:
+    text = declaration_tables.PAGE.read_text(encoding="utf-8")
+    assert declaration_tables.table(name) in text, "run python -m tests.support.declaration_tables"
+
+
+def test_the_pages_example_is_valid() -> None:
+    text = declaration_tables.PAGE.read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert len(validate(yaml.safe_load(example)).vms) == 20
