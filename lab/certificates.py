@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +68,13 @@ class Authority:
         key_file.touch(mode=0o600)
         key_file.write_bytes(key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))  # fmt: skip
-        digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
-        return Certificate(file, key_file, ":".join(digest[i : i + 2] for i in range(0, len(digest), 2)))
+        return Certificate(file, key_file, thumbprint(file))
+
+
+def thumbprint(file: str | Path) -> str:
+    """The SHA-256 thumbprint of a certificate file, as AA:BB:..."""
+    certificate = x509.load_pem_x509_certificate(Path(file).read_bytes())
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey,

@@ -79,7 +79,7 @@ class Lab:
         otherwise it ends with it, however it ends. certificates: {endpoint name: (certificate file, key file)} where an
         endpoint shall show another one than the lab's. Raises LabError and TopologyError.
         """
-        from .certificates import Authority
+        from .certificates import Authority, thumbprint
 
         expanded = topologies.load(topology)
         binary = server_binary()
@@ -109,7 +109,7 @@ class Lab:
             "ca_file": str(authority.file), "temporary": temporary,
             "endpoints": [asdict(Endpoint(
                 name=item["name"], kind=item["kind"], address="127.0.0.1", port=up["port"], username=item["username"],
-                password=item["password"], ca_file=str(authority.file), thumbprint=issued.thumbprint,
+                password=item["password"], ca_file=str(authority.file), thumbprint=thumbprint(item.get("certificate", issued.file)),
                 datacenter=item["datacenter"],
             )) for item, up in zip(expanded["endpoints"], answer["endpoints"], strict=True)],
         }  # fmt: skip

@@ -55,6 +55,10 @@ func newFault(name string) (types.BaseMethodFault, bool) {
 	return nil, false
 }
 
+// referenceKinds are the types clients expect of references in faults, by field.
+var referenceKinds = map[string]string{"Task": "Task", "Host": "HostSystem", "Vm": "VirtualMachine", "Entity": "VirtualMachine",
+	"Datastore": "Datastore", "Cluster": "ClusterComputeResource", "Snapshot": "VirtualMachineSnapshot"}
+
 // complete fills required references and enumerations in: clients cannot read a fault in which they are empty.
 func complete(v reflect.Value) {
 	for i := 0; i < v.NumField(); i++ {
@@ -67,7 +71,11 @@ func complete(v reflect.Value) {
 			continue
 		}
 		if ref, ok := field.Addr().Interface().(*types.ManagedObjectReference); ok {
-			*ref = types.ManagedObjectReference{Type: "Folder", Value: "group-d1"}
+			kind, known := referenceKinds[info.Name]
+			if !known {
+				kind = "Folder"
+			}
+			*ref = types.ManagedObjectReference{Type: kind, Value: "lab-1"}
 		} else if values := field.MethodByName("Strings"); field.Kind() == reflect.String && values.IsValid() {
 			if known, ok := values.Call(nil)[0].Interface().([]string); ok && len(known) > 0 {
 				field.SetString(known[0])
