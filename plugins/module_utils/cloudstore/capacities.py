@@ -11,12 +11,30 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from .base import Base
+from .bulk import NUMBER, TEXT, Bulk, Fetch, Insert
+from .errors import TryAgain
+from .library import load
 from .rows import Capacity, Claim, GroupMember
 
 _COLUMNS = tuple(field.name for field in fields(Capacity))
 _DECIDING = ("state", "vcpu_limit", "memory_limit", "space_limit", "attributes")
 _FOREIGN = ("vcpu_foreign", "memory_foreign", "space_foreign")
+_RECORDED = ("generation", *_DECIDING, *_FOREIGN)
 _PARTS = (("vcpu", "vcpus"), ("memory", "memory"), ("space", "space"))
+_TYPES = {name: TEXT if name in ("id", "kind", "state", "attributes") else NUMBER for name in _COLUMNS}
+_DELTAS = {"of_id": TEXT, **{f"d_{part}": NUMBER for part, _name in _PARTS}}
+
+_LOCKED = Fetch("capacity", "id", lock=True)
+_INSERT = Insert("capacity", _TYPES)
+_RECORD = Bulk({"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECORDED}},
+               lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(
+                   {name: getattr(v, f"new_{name}") for name in _RECORDED}))
+_REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id))
+_CLAIM = Bulk(_DELTAS, lambda t, v: _shift(t.capacity, v, guarded=True))
+_SHIFT = Bulk(_DELTAS, lambda t, v: _shift(t.capacity, v, guarded=False))
+_MEMBERS = Fetch("group_members", "group_name")
+_JOIN = Insert("group_members", {"group_name": TEXT, "topology_key": TEXT, "entity_id": TEXT})
+_LEAVE = Bulk({"of_id": TEXT}, lambda t, v: t.group_members.delete().where(t.group_members.c.entity_id == v.of_id))
 
 
 class Capacities(Base):
@@ -24,8 +42,7 @@ class Capacities(Base):
 
     def capacity(self, ids: Iterable[str]) -> dict[str, Capacity]:
         """``{id: Capacity}``; the rows stay ours until the transaction ends."""
-        table = self._tables.capacity
-        return {row.id: capacity_from_row(row) for row in self._rows(table, table.c.id, ids, lock=True)}
+        return {row.id: capacity_from_row(row) for row in _LOCKED.rows(self.connection, ids)}
 
     def set_capacity(self, rows: Iterable[Capacity]) -> dict[str, Capacity]:
         """Record limits, state, attributes and what others use; what we claimed stays as it is.
@@ -43,23 +60,17 @@ class Capacities(Base):
                 row.vcpu_limit, old.vcpu_claimed if old else 0, row.vcpu_foreign,
                 row.memory_limit, old.memory_claimed if old else 0, row.memory_foreign,
                 row.space_limit, old.space_claimed if old else 0, row.space_foreign, row.attributes)
-        table, sa = self._tables.capacity, self._sa
+        _RECORD.execute(self.connection, [
+            {"of_id": key, **{f"new_{name}": getattr(row, name) for name in _RECORDED}}
+            for key, row in after.items() if key in known and row != known[key]])
         fresh = [_as_dict(row) for key, row in after.items() if key not in known]
-        changed = [{"of_id": key, **{f"new_{name}": getattr(row, name) for name in ("generation", *_DECIDING, *_FOREIGN)}}
-                   for key, row in after.items() if key in known and row != known[key]]
-        if fresh:
-            self.connection.execute(table.insert(), fresh)
-        if changed:
-            self.connection.execute(table.update().where(table.c.id == sa.bindparam("of_id")).values(
-                {name: sa.bindparam(f"new_{name}") for name in ("generation", *_DECIDING, *_FOREIGN)}), changed)
+        if _INSERT.execute(self.connection, fresh) != len(fresh):
+            raise TryAgain("another transaction recorded a host for the first time")
         return after
 
     def remove_capacity(self, ids: Iterable[str]) -> None:
         """Forget hosts or datastores."""
-        rows = [{"of_id": key} for key in sorted(set(ids))]
-        if rows:
-            table = self._tables.capacity
-            self.connection.execute(table.delete().where(table.c.id == self._sa.bindparam("of_id")), rows)
+        _REMOVE.execute(self.connection, [{"of_id": key} for key in sorted(set(ids))])
 
     def claim(self, claims: Iterable[Claim]) -> list[str]:
         """Take capacity on READY hosts and datastores; returns the ids where it did not fit or the generation moved on.
@@ -91,10 +102,9 @@ class Capacities(Base):
         """Hard anti-affinity: one member per group and topology key; returns those whose place is taken, not recorded."""
         wanted: dict[tuple[str, str], GroupMember] = {}
         conflicts = []
-        table = self._tables.group_members
         members = list(members)
         taken = {(row.group_name, row.topology_key): row.entity_id
-                 for row in self._rows(table, table.c.group_name, {m.group for m in members})}
+                 for row in _MEMBERS.rows(self.connection, [m.group for m in members])}
         for member in members:
             key = (member.group, member.topology_key)
             holder = taken.get(key) or (wanted[key].entity_id if key in wanted else None)
@@ -102,40 +112,37 @@ class Capacities(Base):
                 wanted[key] = member
             elif holder != member.entity_id:
                 conflicts.append(member)
-        if wanted:
-            self.connection.execute(table.insert(), [
-                {"group_name": m.group, "topology_key": m.topology_key, "entity_id": m.entity_id} for m in wanted.values()])
+        rows = [{"group_name": m.group, "topology_key": m.topology_key, "entity_id": m.entity_id} for m in wanted.values()]
+        if _JOIN.execute(self.connection, rows) != len(rows):
+            raise TryAgain("another transaction took a place in the group")
         return conflicts
 
     def release_groups(self, entity_ids: Iterable[str]) -> None:
         """Take entities out of all their groups."""
-        rows = [{"of_id": key} for key in sorted(set(entity_ids))]
-        if rows:
-            table = self._tables.group_members
-            self.connection.execute(table.delete().where(table.c.entity_id == self._sa.bindparam("of_id")), rows)
+        _LEAVE.execute(self.connection, [{"of_id": key} for key in sorted(set(entity_ids))])
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _add(self, claims: Iterable[Claim], *, guarded: bool = True) -> None:
         rows = [{"of_id": c.id, "d_vcpu": c.vcpus, "d_memory": c.memory, "d_space": c.space} for c in claims]
-        if not rows:
-            return
-        done = self.connection.execute(self._update(guarded), rows)
-        if done.rowcount not in (len(rows), -1):
+        if (_CLAIM if guarded else _SHIFT).execute(self.connection, rows) != len(rows):
             raise PhotonError("InternalError", "a host's or datastore's capacity changed under its lock: run again")
 
-    def _update(self, guarded: bool) -> Any:
-        table, sa = self._tables.capacity, self._sa
-        conditions = [table.c.id == sa.bindparam("of_id")]
-        values = {}
-        for part, _name in _PARTS:
-            claimed, delta = table.c[f"{part}_claimed"], sa.bindparam(f"d_{part}", type_=sa.BigInteger)
-            values[f"{part}_claimed"] = claimed + delta
-            conditions.append(claimed + delta >= 0)
-            if guarded:
-                conditions.append(sa.or_(delta <= 0, sa.and_(
-                    table.c.state == "READY", claimed + table.c[f"{part}_foreign"] + delta <= table.c[f"{part}_limit"])))
-        return table.update().where(*conditions).values(values)
+
+def _shift(table: Any, v: Any, *, guarded: bool) -> Any:
+    """Add each row's deltas; guarded: only where the host or datastore is READY and has that much free."""
+    sa = load()
+    conditions = [table.c.id == v.of_id]
+    values = {}
+    for part, _name in _PARTS:
+        delta = getattr(v, f"d_{part}")
+        after = table.c[f"{part}_claimed"] + delta
+        values[f"{part}_claimed"] = after
+        conditions.append(after >= 0)
+        if guarded:
+            free = after + table.c[f"{part}_foreign"] <= table.c[f"{part}_limit"]
+            conditions.append(sa.or_(delta <= 0, sa.and_(table.c.state == "READY", free)))
+    return table.update().where(*conditions).values(values)
 
 
 def capacity_from_row(row: Any) -> Capacity:

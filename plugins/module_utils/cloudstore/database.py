@@ -116,6 +116,9 @@ class Database:
                 result = attempt()
                 self._connected = True
                 return result
+            except errors.TryAgain as error:
+                if time.monotonic() - started > PATIENCE:
+                    raise errors.unavailable(self.location.shown, error, "run again") from error
             except self._sa.exc.DBAPIError as error:
                 patience = PATIENCE if self.dialect == SQLITE or getattr(error.orig, "sqlstate", None) else PATIENCE_FOR_SERVER
                 if not self._connected:

@@ -16,6 +16,10 @@ _CONNECTION = ("08",)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+class TryAgain(Exception):
+    """Others changed what a transaction had just read: the same transaction succeeds when it is run again."""
+
+
 def is_transient(error: Exception) -> bool:
     """Whether the same transaction can succeed a moment later (``error``: SQLAlchemy's DBAPIError)."""
     cause = getattr(error, "orig", None)

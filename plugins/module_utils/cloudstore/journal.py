@@ -12,9 +12,36 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from .base import Base, dump, dump_or_none, load_or_none
+from .bulk import NUMBER, TEXT, TIME, Bulk, Fetch, Insert
+from .errors import TryAgain
+from .library import load
 from .rows import Step, Task
 
 _OPEN = ("QUEUED", "STARTED")
+_MINE = {"of_id": TEXT, "of_run": TEXT}
+
+_INSERT = Insert("tasks", {
+    "id": TEXT, "operation": TEXT, "entity_kind": TEXT, "entity_id": TEXT, "run_id": TEXT, "state": TEXT, "by": TEXT,
+    "queued_at": TIME, "started_at": TIME, "ended_at": TIME, "data": TEXT, "error": TEXT})
+_INSERT_STEPS = Insert("steps", {
+    "task_id": TEXT, "sequence": NUMBER, "operation": TEXT, "state": TEXT, "started_at": TIME, "ended_at": TIME,
+    "options": TEXT, "result": TEXT, "error": TEXT})
+_REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.tasks.delete().where(t.tasks.c.id == v.of_id))
+_LOCKED = Fetch("tasks", "entity_id", only=lambda table: table.c.ended_at.is_(None))
+_START = Bulk({**_MINE, "at": TIME}, lambda t, v: _mine(t.tasks, v).values(state="STARTED", started_at=v.at))
+_SET_DATA = Bulk({**_MINE, "new_data": TEXT}, lambda t, v: _mine(t.tasks, v).values(data=v.new_data))
+_FINISH = Bulk({**_MINE, "new_state": TEXT, "new_error": TEXT, "at": TIME}, lambda t, v: _mine(t.tasks, v).values(
+    state=v.new_state, error=v.new_error, ended_at=v.at))
+_STEP = Bulk(
+    {"of_task": TEXT, "of_sequence": NUMBER, "new_state": TEXT, "new_result": TEXT, "new_error": TEXT, "begun": TIME,
+     "done": TIME},
+    lambda t, v: t.steps.update().where(t.steps.c.task_id == v.of_task, t.steps.c.sequence == v.of_sequence).values(
+        state=v.new_state, result=v.new_result, error=v.new_error, ended_at=v.done,
+        started_at=load().func.coalesce(t.steps.c.started_at, v.begun)))
+_COMPLETE_STEPS = Bulk({"of_task": TEXT, "at": TIME}, lambda t, v: t.steps.update().where(
+    t.steps.c.task_id == v.of_task, t.steps.c.ended_at.is_(None)).values(state="COMPLETED", ended_at=v.at))
+_FAIL_STEPS = Bulk({"of_task": TEXT, "at": TIME, "new_error": TEXT}, lambda t, v: t.steps.update().where(
+    t.steps.c.task_id == v.of_task, t.steps.c.state == "STARTED").values(state="ERROR", ended_at=v.at, error=v.new_error))
 
 
 class Journal(Base):
@@ -29,27 +56,19 @@ class Journal(Base):
         made = [replace(t, run_id=run, by=t.by or self.by, queued_at=self.now) for t in tasks]
         if not made:
             return made
-        self._refuse_locked(made)
-        self.connection.execute(self._tables.tasks.insert(), [
-            {"id": t.id, "operation": t.operation, "entity_kind": t.entity_kind, "entity_id": t.entity_id, "run_id": run,
-             "state": t.state, "by": t.by, "queued_at": t.queued_at, "started_at": t.started_at, "ended_at": t.ended_at,
-             "data": dump(t.data), "error": dump_or_none(t.error)} for t in made])
-        steps = [{"task_id": t.id, "sequence": s.sequence, "operation": s.operation, "state": s.state, "started_at": s.started_at,
-                  "ended_at": s.ended_at, "options": dump(s.options), "result": dump_or_none(s.result),
-                  "error": dump_or_none(s.error)} for t in made for s in t.steps]
-        if steps:
-            self.connection.execute(self._tables.steps.insert(), steps)
+        _refuse_twins(made)
+        if _INSERT.execute(self.connection, [_to_row(t) for t in made]) != len(made):
+            self._refuse_locked(made)
+        _INSERT_STEPS.execute(self.connection, [_step_to_row(t.id, s) for t in made for s in t.steps])
         return made
 
     def start_tasks(self, ids: Iterable[str]) -> None:
         """QUEUED -> STARTED. Raises LeaseLost when one of them is not this run's."""
-        self._change_tasks(ids, {"state": "STARTED", "started_at": self.now, "ended_at": None, "error": None})
+        self._write(_START, [{"of_id": key, "at": self.now} for key in ids])
 
     def set_task_data(self, data: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace ``{task id: data}``."""
-        table, sa = self._tables.tasks, self._sa
-        rows = [{"of_id": key, "new_data": dump(value)} for key, value in data.items()]
-        self._write_tasks(table.update().values(data=sa.bindparam("new_data")), rows)
+        self._write(_SET_DATA, [{"of_id": key, "new_data": dump(value)} for key, value in data.items()])
 
     def step(self, task_id: str, sequence: int, state: str, *, result: Mapping[str, Any] | None = None,
              error: PhotonError | Mapping[str, Any] | None = None) -> None:
@@ -65,14 +84,7 @@ class Journal(Base):
             rows.append({"of_task": task_id, "of_sequence": sequence, "new_state": state, "new_result": dump_or_none(result),
                          "new_error": dump_or_none(as_error(error)), "begun": None if state == "QUEUED" else self.now,
                          "done": None if state in _OPEN else self.now})
-        if not rows:
-            return
-        table, sa = self._tables.steps, self._sa
-        begun = sa.bindparam("begun", type_=sa.Double)
-        self.connection.execute(table.update().where(
-            table.c.task_id == sa.bindparam("of_task"), table.c.sequence == sa.bindparam("of_sequence")).values(
-            state=sa.bindparam("new_state"), result=sa.bindparam("new_result"), error=sa.bindparam("new_error"),
-            started_at=sa.func.coalesce(table.c.started_at, begun), ended_at=sa.bindparam("done")), rows)
+        _STEP.execute(self.connection, rows)
 
     def finish_tasks(self, outcomes: Mapping[str, PhotonError | Mapping[str, Any] | None]) -> None:
         """End tasks and unlock their entities: ``{task id: None}`` COMPLETED, ``{task id: error}`` ERROR.
@@ -80,23 +92,13 @@ class Journal(Base):
         A completed task's open steps are completed with it; of a failed one the started step is the one that failed.
         Raises LeaseLost when one of them is not this run's.
         """
-        table, sa = self._tables.tasks, self._sa
         errors = {key: as_error(error) for key, error in outcomes.items()}
-        rows = [{"of_id": key, "new_state": "ERROR" if error else "COMPLETED", "new_error": dump_or_none(error)}
-                for key, error in errors.items()]
-        self._write_tasks(table.update().values(state=sa.bindparam("new_state"), error=sa.bindparam("new_error"),
-                                                ended_at=self.now), rows)
-        done = [{"of_task": key} for key, error in errors.items() if not error]
-        failed = [{"of_task": key, "new_error": dump(error)} for key, error in errors.items() if error]
-        steps = self._tables.steps
-        if done:
-            self.connection.execute(steps.update().where(
-                steps.c.task_id == sa.bindparam("of_task"), steps.c.ended_at.is_(None)).values(
-                state="COMPLETED", ended_at=self.now), done)
-        if failed:
-            self.connection.execute(steps.update().where(
-                steps.c.task_id == sa.bindparam("of_task"), steps.c.state == "STARTED").values(
-                state="ERROR", ended_at=self.now, error=sa.bindparam("new_error")), failed)
+        self._write(_FINISH, [
+            {"of_id": key, "new_state": "ERROR" if error else "COMPLETED", "new_error": dump_or_none(error), "at": self.now}
+            for key, error in errors.items()])
+        _COMPLETE_STEPS.execute(self.connection, [{"of_task": key, "at": self.now} for key, error in errors.items() if not error])
+        _FAIL_STEPS.execute(self.connection, [{"of_task": key, "at": self.now, "new_error": dump(error)}
+                                              for key, error in errors.items() if error])
 
     def fence(self) -> str:
         """Renew this run's lease inside the transaction, so that nobody takes over before it ends; returns the run's id.
@@ -112,32 +114,49 @@ class Journal(Base):
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
-    def _refuse_locked(self, tasks: list[Task]) -> None:
-        table = self._tables.tasks
-        held = {row.entity_id: row for row in self._rows(table, table.c.entity_id, {t.entity_id for t in tasks})
-                if row.ended_at is None}
-        seen: dict[str, Task] = {}
-        for task in tasks:
-            other = held.get(task.entity_id) or seen.get(task.entity_id)
-            if other is not None:
-                raise PhotonError(
-                    "ConcurrentTask", f"the {task.entity_kind} {task.entity_id} is busy with {other.operation} (task {other.id}): wait "
-                    "until it ends, then run again", {"entity_id": task.entity_id, "task_id": other.id, "operation": other.operation})
-            seen[task.entity_id] = task
+    def _refuse_locked(self, made: list[Task]) -> None:
+        """Some tasks were left out since their entity is locked: take the others away again and say which it was."""
+        ours = {t.id for t in made}
+        _REMOVE.execute(self.connection, [{"of_id": key} for key in ours])
+        for row in _LOCKED.rows(self.connection, [t.entity_id for t in made]):
+            raise _concurrent(row)
+        raise TryAgain("the other task has ended meanwhile")
 
-    def _change_tasks(self, ids: Iterable[str], values: Mapping[str, Any]) -> None:
-        self._write_tasks(self._tables.tasks.update().values(values), [{"of_id": key} for key in ids])
-
-    def _write_tasks(self, statement: Any, rows: list[dict[str, Any]]) -> None:
+    def _write(self, statement: Bulk, rows: list[dict[str, Any]]) -> None:
         run = self.fence()
-        if not rows:
-            return
-        table = self._tables.tasks
-        statement = statement.where(table.c.id == self._sa.bindparam("of_id"), table.c.run_id == run, table.c.ended_at.is_(None))
-        done = self.connection.execute(statement, rows)
-        if done.rowcount not in (len(rows), -1):
-            raise PhotonError("LeaseLost", "a task is finished already or belongs to another run: another controller took over; "
-                              "look at its outcome, then run again", {"run": run})
+        if statement.execute(self.connection, [{**row, "of_run": run} for row in rows]) != len(rows):
+            raise PhotonError("LeaseLost", "a task is finished already or belongs to another run: another controller took "
+                              "over; look at its outcome, then run again", {"run": run})
+
+
+def _mine(table: Any, v: Any) -> Any:
+    """An update of the run's own unfinished tasks."""
+    return table.update().where(table.c.id == v.of_id, table.c.run_id == v.of_run, table.c.ended_at.is_(None))
+
+
+def _concurrent(other: Any) -> PhotonError:
+    return PhotonError(
+        "ConcurrentTask", f"the {other.entity_kind} {other.entity_id} is busy with {other.operation} (task {other.id}): wait until "
+        "it ends, then run again", {"entity_id": other.entity_id, "task_id": other.id, "operation": other.operation})
+
+
+def _refuse_twins(tasks: list[Task]) -> None:
+    seen: dict[str, Task] = {}
+    for task in tasks:
+        if seen.setdefault(task.entity_id, task) is not task:
+            raise _concurrent(seen[task.entity_id])
+
+
+def _to_row(task: Task) -> dict[str, Any]:
+    return {"id": task.id, "operation": task.operation, "entity_kind": task.entity_kind, "entity_id": task.entity_id,
+            "run_id": task.run_id, "state": task.state, "by": task.by, "queued_at": task.queued_at,
+            "started_at": task.started_at, "ended_at": task.ended_at, "data": dump(task.data), "error": dump_or_none(task.error)}
+
+
+def _step_to_row(task_id: str, step: Step) -> dict[str, Any]:
+    return {"task_id": task_id, "sequence": step.sequence, "operation": step.operation, "state": step.state,
+            "started_at": step.started_at, "ended_at": step.ended_at, "options": dump(step.options),
+            "result": dump_or_none(step.result), "error": dump_or_none(step.error)}
 
 
 def as_error(error: PhotonError | Mapping[str, Any] | None) -> dict[str, Any] | None:

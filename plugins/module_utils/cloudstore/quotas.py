@@ -12,6 +12,18 @@ from ..model import units
 from ..model.errors import PhotonError
 from ..model.quota import Counter, quota_error
 from .base import Base
+from .bulk import NUMBER, TEXT, Bulk, Fetch, Insert
+from .errors import TryAgain
+from .library import load
+
+_KEY = {"of_owner": TEXT, "of_key": TEXT}
+_OF_OWNER = Fetch("counters", "owner_id", lock=True)
+_INSERT = Insert("counters", {"owner_id": TEXT, "key": TEXT, "unit": TEXT, "limit": NUMBER, "usage": NUMBER})
+_REMOVE = Bulk(_KEY, lambda t, v: t.counters.delete().where(*_same(t.counters.c, v)))
+_LIMIT = Bulk({**_KEY, "new_limit": NUMBER, "new_unit": TEXT}, lambda t, v: t.counters.update().where(
+    *_same(t.counters.c, v)).values({"limit": v.new_limit, "unit": v.new_unit}))
+_CHARGE = Bulk({**_KEY, "delta": NUMBER}, lambda t, v: t.counters.update().where(
+    *_same(t.counters.c, v), *_allowed(t.counters.c, v.delta)).values(usage=t.counters.c.usage + v.delta))
 
 
 class Quotas(Base):
@@ -19,8 +31,7 @@ class Quotas(Base):
 
     def counters(self, owner_id: str) -> dict[str, Counter]:
         """``{key: Counter}``; the rows stay ours until the transaction ends."""
-        table = self._tables.counters
-        rows = self._rows(table, table.c.owner_id, [owner_id], lock=True)
+        rows = _OF_OWNER.rows(self.connection, [owner_id])
         return {row.key: Counter(row.unit, row.limit, row.usage) for row in rows}
 
     def charge(self, owner_id: str, amounts: Mapping[str, tuple[int, str]], *, owner: str = "") -> None:
@@ -38,16 +49,11 @@ class Quotas(Base):
             if counter.would_exceed(amount):
                 raise quota_error(owner or owner_id, key, counter, amount)
             _refuse_negative(counter, key, amount, owner or owner_id)
-        fresh = [{"owner_id": owner_id, "key": key, "unit": unit, "limit": None, "usage": amount}
-                 for key, (amount, unit) in wanted.items() if key not in known]
+        fresh = [_row(owner_id, key, Counter(unit, None, amount)) for key, (amount, unit) in wanted.items() if key not in known]
         more = [{"of_owner": owner_id, "of_key": key, "delta": amount}
                 for key, (amount, _unit) in wanted.items() if key in known]
-        if fresh:
-            self.connection.execute(self._tables.counters.insert(), fresh)
-        if more:
-            done = self.connection.execute(self._guarded_update(), more)
-            if done.rowcount not in (len(more), -1):
-                raise PhotonError("InternalError", f"the counters of {owner or owner_id} changed under their lock: run again")
+        if (_INSERT.execute(self.connection, fresh), _CHARGE.execute(self.connection, more)) != (len(fresh), len(more)):
+            raise TryAgain("another transaction charged a key for the first time")
 
     def set_limits(self, owner_id: str, limits: Mapping[str, tuple[int | None, str]], *, replace: bool = False,
                    exclude: Iterable[str] = (), owner: str = "") -> dict[str, Counter]:
@@ -73,28 +79,26 @@ class Quotas(Base):
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _store(self, owner_id: str, known: Mapping[str, Counter], after: Mapping[str, Counter]) -> None:
-        table, sa = self._tables.counters, self._sa
-        same = (table.c.owner_id == sa.bindparam("of_owner"), table.c.key == sa.bindparam("of_key"))
-        gone = [{"of_owner": owner_id, "of_key": key} for key in known if key not in after]
-        fresh = [{"owner_id": owner_id, "key": key, "unit": c.unit, "limit": c.limit, "usage": c.usage}
-                 for key, c in after.items() if key not in known]
-        changed = [{"of_owner": owner_id, "of_key": key, "new_limit": c.limit, "new_unit": c.unit}
-                   for key, c in after.items() if key in known and c != known[key]]
-        if gone:
-            self.connection.execute(table.delete().where(*same), gone)
-        if fresh:
-            self.connection.execute(table.insert(), fresh)
-        if changed:
-            self.connection.execute(table.update().where(*same).values(
-                {"limit": sa.bindparam("new_limit"), "unit": sa.bindparam("new_unit")}), changed)
+        _REMOVE.execute(self.connection, [{"of_owner": owner_id, "of_key": key} for key in known if key not in after])
+        _LIMIT.execute(self.connection, [
+            {"of_owner": owner_id, "of_key": key, "new_limit": c.limit, "new_unit": c.unit}
+            for key, c in after.items() if key in known and c != known[key]])
+        fresh = [_row(owner_id, key, c) for key, c in after.items() if key not in known]
+        if _INSERT.execute(self.connection, fresh) != len(fresh):
+            raise TryAgain("another transaction charged a key for the first time")
 
-    def _guarded_update(self) -> Any:
-        table, sa = self._tables.counters, self._sa
-        delta = sa.bindparam("delta", type_=sa.BigInteger)
-        return table.update().where(
-            table.c.owner_id == sa.bindparam("of_owner"), table.c.key == sa.bindparam("of_key"), table.c.usage + delta >= 0,
-            sa.or_(table.c.limit.is_(None), delta <= 0, table.c.usage + delta <= table.c.limit),
-        ).values(usage=table.c.usage + delta)
+
+def _same(columns: Any, v: Any) -> tuple[Any, Any]:
+    return columns.owner_id == v.of_owner, columns.key == v.of_key
+
+
+def _allowed(columns: Any, delta: Any) -> tuple[Any, Any]:
+    after = columns.usage + delta
+    return after >= 0, load().or_(delta <= 0, columns.limit.is_(None), after <= columns.limit)
+
+
+def _row(owner_id: str, key: str, counter: Counter) -> dict[str, Any]:
+    return {"owner_id": owner_id, "key": key, "unit": counter.unit, "limit": counter.limit, "usage": counter.usage}
 
 
 def _refuse_negative(counter: Counter, key: str, amount: int, owner: str) -> None:

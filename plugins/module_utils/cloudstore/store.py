@@ -16,7 +16,7 @@ from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..model.quota import Counter
 from . import process, runs, schema
-from .base import chunks, dump
+from .base import dump
 from .capacities import capacity_from_row
 from .database import Database
 from .digests import digest
@@ -184,11 +184,10 @@ class CloudStore:
         statement = t.documents.select()
         if kinds is not None:
             statement = statement.where(t.documents.c.kind.in_(list(kinds)))
-        scopes = [None] if scope_ids is None else list(chunks(sorted(set(scope_ids))))
         snapshot = Snapshot(taken_at=self.database.time(connection))
-        for scope in scopes:
-            chosen = statement if scope is None else statement.where(t.documents.c.scope.in_(scope))
-            snapshot.documents += [from_row(row) for row in connection.execute(chosen)]
+        if scope_ids is not None:
+            statement = statement.where(t.documents.c.scope.in_(sorted(set(scope_ids))))
+        snapshot.documents = [from_row(row) for row in connection.execute(statement)]
         for row in connection.execute(t.counters.select()):
             snapshot.counters.setdefault(row.owner_id, {})[row.key] = Counter(row.unit, row.limit, row.usage)
         snapshot.capacity = {row.id: capacity_from_row(row) for row in connection.execute(t.capacity.select())}

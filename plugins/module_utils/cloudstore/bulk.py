@@ -1,0 +1,103 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements for many rows at once, written once for both databases and built once per process.
+
+SQLite runs a statement once per row, which costs it little; PostgreSQL runs it once for all rows, which come as one JSON
+parameter, so that a batch costs one round trip.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from .library import load
+from .location import SQLITE
+from .tables import tables
+
+TEXT, NUMBER, TIME = "Text", "BigInteger", "Double"
+
+
+class Bulk:
+    """``build(tables, v)`` returns an insert, update or delete that uses each row's values as ``v.<column>``.
+
+    ``columns``: ``{column of the rows: TEXT, NUMBER or TIME}``.
+    """
+
+    def __init__(self, columns: Mapping[str, str], build: Callable[[Any, Any], Any]) -> None:
+        self._columns = columns
+        self._build = build
+        self._statements: dict[str, Any] = {}
+
+    def execute(self, connection: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run it for the rows; returns how many rows of the table it changed."""
+        if not rows:
+            return 0
+        dialect = connection.dialect.name
+        statement = self._statements.get(dialect)
+        if statement is None:
+            built = self._build(tables(), self._values(dialect)).execution_options(preserve_rowcount=True)
+            statement = self._statements[dialect] = built
+        parameters = rows if dialect == SQLITE else {"rows": json.dumps(rows)}
+        return int(connection.execute(statement, parameters).rowcount)
+
+    def _values(self, dialect: str) -> Any:
+        sa = load()
+        types = {name: getattr(sa, kind) for name, kind in self._columns.items()}
+        if dialect == SQLITE:
+            return SimpleNamespace(**{name: sa.bindparam(name, type_=kind) for name, kind in types.items()})
+        rows = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
+        columns = [sa.column(name, kind) for name, kind in types.items()]
+        return sa.func.json_to_recordset(rows).table_valued(*columns).render_derived(name="v", with_types=True).c
+
+
+class Insert(Bulk):
+    """An insert of whole rows. A row whose key is taken is left out, and not counted."""
+
+    def __init__(self, table: str, columns: Mapping[str, str]) -> None:
+        def build(t: Any, v: Any) -> Any:
+            sa, target = load(), getattr(t, table)
+            if isinstance(v, SimpleNamespace):
+                return target.insert().prefix_with("OR IGNORE").values({name: getattr(v, name) for name in columns})
+            rows = sa.select(*(v[name] for name in columns))
+            return load("sqlalchemy.dialects.postgresql").insert(target).from_select(list(columns), rows).on_conflict_do_nothing()
+
+        super().__init__(columns, build)
+
+
+class Fetch:
+    """Rows of a table whose column holds one of the given texts, in the order of the primary key."""
+
+    def __init__(self, table: str, column: str, *, lock: bool = False, only: Callable[[Any], Any] | None = None) -> None:
+        self._table = table
+        self._column = column
+        self._lock = lock
+        self._only = only
+        self._statements: dict[str, Any] = {}
+
+    def rows(self, connection: Any, values: Iterable[str]) -> list[Any]:
+        """With ``lock`` they stay ours until the transaction ends; they are taken in one order by everybody."""
+        wanted = list(dict.fromkeys(values))
+        if not wanted:
+            return []
+        dialect = connection.dialect.name
+        statement = self._statements.get(dialect)
+        if statement is None:
+            statement = self._statements[dialect] = self._built(dialect)
+        return list(connection.execute(statement, {"wanted": json.dumps(wanted) if dialect == SQLITE else wanted}).all())
+
+    def _built(self, dialect: str) -> Any:
+        sa, table = load(), getattr(tables(), self._table)
+        column = table.c[self._column]
+        if dialect == SQLITE:
+            texts = sa.func.json_each(sa.bindparam("wanted", type_=sa.Text)).table_valued("value")
+            chosen = column.in_(sa.select(texts.c.value))
+        else:
+            chosen = column == sa.func.any(sa.bindparam("wanted", type_=sa.ARRAY(sa.Text)))
+        statement = table.select().where(chosen).order_by(*table.primary_key.columns)
+        if self._only is not None:
+            statement = statement.where(self._only(table))
+        return statement.with_for_update() if self._lock else statement
