@@ -50,6 +50,10 @@ class TemplateSpec:
     guest_id: str = "otherGuest64"
     firmware: str = "bios"
 
+    @property
+    def home(self) -> str:
+        return f"[{self.datastore.name}] {self.directory}"
+
 
 @dataclass(slots=True)
 class Template:
@@ -64,48 +68,55 @@ def import_image(session: Session, path: str, spec: TemplateSpec, *, before_call
                  progress: Callable[[int], None] | None = None) -> Template:
     """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
-    What an earlier run left unfinished is removed first. ``before_call`` is called before the import starts (lease
-    check), ``progress`` with percents. On any failure the lease is aborted and nothing stays. Raises the errors of
-    ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those of the
-    fault table.
+    What an earlier run left unfinished is removed first. ``before_call`` (lease check) is called before every change
+    but the upload itself, ``progress`` with percents. On a failure the lease is aborted and nothing stays. Raises the
+    errors of ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those
+    of the fault table.
     """
-    image = imagefile.open_image(path)
-    found = find_template(session, spec)
+    image, check = imagefile.open_image(path), before_call or _no_check
+    found = _find(session, spec, check)
     if found:
         return found
-    if before_call:
-        before_call()
+    check()
     what = f"import of image {spec.name} to datastore {spec.datastore.name}"
     lease = session.call(
         what, session.reference("ResourcePool", spec.host.pool).ImportVApp,
         api.load().vim.vm.VmImportSpec(configSpec=_config(spec), resPoolEntity=None),
         session.reference("Folder", spec.folder), session.reference("HostSystem", spec.host.moid))
+    entity = None
     try:
-        urls = _ready(session, lease, what)
+        entity, urls = _ready(session, lease, what)
         _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what, progress)
         session.call(what, lease.HttpNfcLeaseComplete)
-    except BaseException as error:
-        _give_up(session, lease, spec, error)
+    except Exception as error:
+        _give_up(session, lease, entity, spec, error)
         raise
-    return _finish(session, spec)
+    _one(session, vms.reconfigure(entity, spec.name, extra_config={IMAGE_KEY: spec.sha256}, uuid=spec.uuid), check)
+    return _finish(session, spec, entity)
 
 
-def copy_image(session: Session, source: Template, source_datacenter: str, spec: TemplateSpec) -> Template:
-    """Make one more copy on another datastore of the same endpoint: vSphere copies the disk, a template gets it.
+def copy_image(session: Session, source: Template, source_datacenter: str, spec: TemplateSpec, *,
+               before_call: Callable[[], None] | None = None) -> Template:
+    """Make one more copy on another datastore of the same endpoint: vSphere copies the disk into a template's folder.
 
-    ``spec`` describes the new template. What an earlier run left unfinished is removed first.
+    ``spec`` describes the new template. It is made first, without a disk: so whatever a run that died leaves behind
+    belongs to a VM of that uuid, and goes with it. ``before_call`` is called before every change.
     """
-    found = find_template(session, spec)
+    check = before_call or _no_check
+    found = _find(session, spec, check)
     if found:
         return found
-    target = f"[{spec.datastore.name}] {spec.directory}/{spec.name}.vmdk"
     what = f"copy of image {spec.name} to datastore {spec.datastore.name}"
-    make_directory(session, spec.host.datacenter, f"[{spec.datastore.name}] {spec.directory}")
-    if exists(session, spec.datastore, spec.directory, f"{spec.name}.vmdk"):
-        _one(session, delete_disk(target, spec.host.datacenter))
-    _one(session, _copy_disk(what, source.path, source_datacenter, target, spec))
-    created = _one(session, vms.create_vm(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=target)])))
-    return _finish(session, spec, created)
+    target = f"{spec.home}/{spec.name}.vmdk"
+    moid = _one(session, vms.create_vm(_vm_spec(spec, [])), check)
+    try:
+        _one(session, _copy_disk(what, source.path, source_datacenter, target, spec), check)
+        _one(session, _attach(moid, target, spec), check)
+    except PhotonError as error:
+        if not error.data.get("unknown") and error.code != "LeaseLost":
+            _remove(session, moid, spec, error)
+        raise
+    return _finish(session, spec, moid)
 
 
 def find_template(session: Session, spec: TemplateSpec) -> Template | None:
@@ -113,23 +124,32 @@ def find_template(session: Session, spec: TemplateSpec) -> Template | None:
 
     Raises InvalidImageState when it holds another file: its disk may have children, so it is left alone.
     """
-    for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
-        keys = row.extra_config or {}
-        if not _is_ours(row, spec):
-            continue
-        if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
-            return Template(spec.uuid, row.moid, row.disks[0].path)
-        if keys.get(IMAGE_KEY, spec.sha256) != spec.sha256:
-            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made "
-                              f"from another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the "
-                              "new file a new name", {"template": row.uuid})
-        _one(session, vms.destroy(row.moid, row.name, row.uuid))
-    return None
+    return _find(session, spec, _no_check)
 
 
 def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
-    """Remove a copy with its disk: the job of ``destroy``. Boot disks that are its children must be gone."""
-    return vms.destroy(moid, name, uuid, **options)
+    """Remove a copy with its folder: ``destroy``, then what lies beside the template's own files.
+
+    Boot disks that are its children must be gone.
+    """
+    home: list[tuple[str, str]] = []
+    job = vms.destroy(moid, name, uuid, **options)
+    destroy, follow = job.submit, job.then
+
+    def submit(session: Session) -> Any:
+        path = "config.files.vmPathName"
+        for _kind, _moid, values in retrieve.from_objects(session, "VirtualMachine", [moid], [path]):
+            if directory := values.get(path, "").rpartition("/")[0]:
+                home.append((directory, _datacenter_of(session, moid)))
+        return destroy(session)
+
+    def then(result: Any) -> Job | None:
+        if home:
+            return delete_files(*home[0], key=job.key, then=follow)
+        return follow(result) if follow else None
+
+    job.submit, job.then = submit, then
+    return job
 
 
 def delete_disk(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
@@ -156,28 +176,29 @@ def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) ->
     return Job(key=key if key is not None else path, what=what, submit=submit, **options)
 
 
-def make_directory(session: Session, datacenter: str, path: str) -> None:
-    """Make ``[ds] a/b`` with its parents; one that is there is done."""
-    try:
-        session.call(f"create directory {path}", session.content.fileManager.MakeDirectory, path,
-                     _datacenter(session, datacenter), True)
-    except PhotonError as error:
-        if error.data.get("fault") not in ("FileAlreadyExists", "AlreadyExists"):
-            raise
+def _find(session: Session, spec: TemplateSpec, check: Callable[[], None]) -> Template | None:
+    for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
+        keys = row.extra_config or {}
+        if not _is_ours(row, spec):
+            continue
+        if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
+            return Template(spec.uuid, row.moid, row.disks[0].path)
+        if keys.get(IMAGE_KEY, spec.sha256) != spec.sha256:
+            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made "
+                              f"from another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the "
+                              "new file a new name", {"template": row.uuid})
+        _one(session, delete_template(row.moid, row.name, row.uuid), check)
+    return None
 
 
-def exists(session: Session, datastore: DatastoreRow, directory: str, name: str) -> bool:
-    """Whether ``[datastore] directory/name`` is there."""
-    rows = retrieve.from_objects(session, "Datastore", [datastore.moid], ["browser"])
-    browser = session.reference("HostDatastoreBrowser", rows[0][2]["browser"]) if rows else None
-    what = f"search of [{datastore.name}] {directory}"
-    search = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=[name])
-
-    def submit(each: Session) -> Any:
-        return each.call(what, browser.SearchDatastore_Task, f"[{datastore.name}] {directory}", search, read=True)
-
-    found = _one(session, Job(what, what, submit, done_by=frozenset({"FileNotFound"}), raw_result=True))
-    return found is not None and bool(retrieve.children(found, "file"))
+def _attach(moid: str, path: str, spec: TemplateSpec) -> Job:
+    """Give the template its disk, and the mark that says that it is whole, in one change."""
+    what = f"attach {path} to template {spec.name}"
+    config = api.load().vim.vm.ConfigSpec(
+        deviceChange=vms.disk_changes(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=path)])),
+        extraConfig=vms.options_of({IMAGE_KEY: spec.sha256}))
+    return Job(what, what, lambda session: session.call(
+        what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config))
 
 
 def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec: TemplateSpec) -> Job:
@@ -202,15 +223,16 @@ def _config(spec: TemplateSpec) -> Any:
     return vms.create_spec(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity)]))
 
 
-def _ready(session: Session, lease: Any, what: str) -> list[Any]:
-    """Wait until the lease can be used; the device URLs of its disks."""
+def _ready(session: Session, lease: Any, what: str) -> tuple[str, list[Any]]:
+    """Wait until the lease can be used; its VM's moid and the device URLs of its disks."""
     deadline, pause = time.monotonic() + _READY_WITHIN, 0.02
     while True:
         rows = retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error", "info"])
         values = rows[0][2] if rows else {"state": "done"}
         if values.get("state") == "ready":
             urls = retrieve.children(values["info"], "deviceUrl")
-            return [each for each in urls if retrieve.text(each, "disk") == "true"]
+            disks = [each for each in urls if retrieve.text(each, "disk") == "true"]
+            return retrieve.text(values["info"], "entity"), disks
         if values.get("state") in ("error", "done"):
             raise _lease_error(what, values.get("error"))
         if time.monotonic() > deadline:
@@ -283,36 +305,38 @@ def _raise_fault(session: Session, lease: Any, what: str) -> None:
             raise task_error(what, values["error"])
 
 
-def _give_up(session: Session, lease: Any, spec: TemplateSpec, error: BaseException) -> None:
-    """Abort the lease, which removes the half-made VM; where the VM stays all the same, destroy it.
-
-    A failure in here must not hide the first one, which it is noted on.
-    """
-    if isinstance(error, Exception):
-        what = f"abort of the import of image {spec.name}"
-        fault = api.load().vim.fault.VimFault(msg=str(error)[:200])
-        for step in (lambda: session.call(what, lease.HttpNfcLeaseAbort, fault), lambda: find_template(session, spec)):
-            try:
-                step()
-            except PhotonError as second:
-                error.add_note(f"{what}: {second}")
+def _give_up(session: Session, lease: Any, entity: str | None, spec: TemplateSpec, error: Exception) -> None:
+    """Abort the lease, which removes the half-made VM; where the VM stays all the same, remove it."""
+    what = f"abort of the import of image {spec.name}"
+    fault = api.load().vim.fault.VimFault(msg=str(error)[:200])
+    try:
+        session.call(what, lease.HttpNfcLeaseAbort, fault)
+    except PhotonError as second:
+        error.add_note(f"{what}: {second}")
+    if entity is not None:
+        _remove(session, entity, spec, error)
 
 
-def _finish(session: Session, spec: TemplateSpec, moid: str | None = None) -> Template:
-    """Read where the disk lies, mark the template as whole and, on a vCenter, as one that cannot be started."""
-    what = f"image {spec.name} on datastore {spec.datastore.name}"
-    found = inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True)
-    rows = [row for row in found if (row.moid == moid if moid else _is_ours(row, spec))]
-    if not rows or not rows[0].disks:
-        raise PhotonError("VCenterImportError", f"{what}: the import ended without a VM that has a disk; run again",
-                          {"what": what})
-    row = rows[0]
-    marks = {IMAGE_KEY: spec.sha256}
-    _one(session, vms.reconfigure(row.moid, spec.name, extra_config=marks,
-                                  uuid=None if row.uuid == spec.uuid else spec.uuid))
+def _remove(session: Session, moid: str, spec: TemplateSpec, error: Exception) -> None:
+    """Remove a VM that this very call made. A failure in here must not hide the first one, which it is noted on."""
+    try:
+        for _kind, _moid, values in retrieve.from_objects(session, "VirtualMachine", [moid], ["config.instanceUuid"]):
+            _one(session, delete_template(moid, spec.name, values.get("config.instanceUuid", "")), _no_check)
+    except PhotonError as second:
+        error.add_note(f"removal of {spec.name}: {second}")
+
+
+def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
+    """Where the disk lies; on a vCenter the VM also becomes a template, which cannot be started."""
     if session.is_vcenter:
-        session.call(what, session.reference("VirtualMachine", row.moid).MarkAsTemplate)
-    return Template(spec.uuid, row.moid, row.disks[0].path)
+        session.call(f"mark {spec.name} as a template", session.reference("VirtualMachine", moid).MarkAsTemplate)
+    rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["config.hardware.device"])
+    devices = rows[0][2].get("config.hardware.device", []) if rows else []
+    for device in devices:
+        if retrieve.type_of(device) == "VirtualDisk":
+            return Template(spec.uuid, moid, retrieve.text(device, "backing/fileName"))
+    raise PhotonError("VCenterImportError", f"image {spec.name} on datastore {spec.datastore.name}: the import ended "
+                      "without a VM that has a disk; run again", {"template": spec.uuid})
 
 
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
@@ -326,10 +350,26 @@ def _datacenter(session: Session, moid: str) -> Any:
     return session.reference("Datacenter", moid) if session.is_vcenter else None
 
 
-def _one(session: Session, job: Job) -> Any:
-    """Run one job and return its result or raise its error."""
-    for _job, outcome in run_jobs(session, [job]):
+def _datacenter_of(session: Session, moid: str) -> str:
+    """The datacenter that a VM lives in: one call per folder above it."""
+    kind = "VirtualMachine"
+    while kind != "Datacenter":
+        rows = retrieve.from_objects(session, kind, [moid], ["parent"])
+        if not rows or not rows[0][2].get("parent"):
+            return ""
+        moid = rows[0][2]["parent"]
+        kind = "Datacenter" if retrieve.from_objects(session, "Datacenter", [moid], ["name"]) else "Folder"
+    return moid
+
+
+def _no_check() -> None:
+    return
+
+
+def _one(session: Session, job: Job, check: Callable[[], None]) -> Any:
+    """Run one job, and those that follow it; the first one's result, or the first error raised."""
+    outcomes = [outcome for _job, outcome in run_jobs(session, [job], before_batch=check)]
+    for outcome in outcomes:
         if isinstance(outcome, PhotonError):
             raise outcome
-        return outcome
-    return None
+    return outcomes[0]

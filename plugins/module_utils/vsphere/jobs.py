@@ -47,7 +47,6 @@ class Job:
     timeout: float = 1800.0
     done_by: frozenset[str] = frozenset()
     then: Callable[[Any], Job | None] | None = None
-    raw_result: bool = False  # the result is the task's data object (an Element), not a moid
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -184,7 +183,7 @@ class _Run:
             if state == "success":
                 job, _ = self.running.pop(moid)
                 result = values.get("info.result")
-                yield job, result if job.raw_result or (isinstance(result, str) and result) else None
+                yield job, result if isinstance(result, str) and result else None
             elif state == "error":
                 job, _ = self.running.pop(moid)
                 yield job, _forgiven(job, task_error(job.what, values.get("info.error")))

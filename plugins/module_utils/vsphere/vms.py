@@ -154,7 +154,7 @@ def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = No
     if memory is not None:
         config.memoryMB = _megabytes(memory, name)
     if extra_config:
-        config.extraConfig = _options(extra_config)
+        config.extraConfig = options_of(extra_config)
     operation = vim.vm.device.VirtualDeviceSpec
     changes = [operation(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(add_nics or [])]
     changes += [operation(operation="remove", device=vim.vm.device.VirtualDevice(key=each))
@@ -180,7 +180,31 @@ def create_spec(spec: VmSpec) -> Any:
         name=spec.name, instanceUuid=spec.uuid, numCPUs=spec.vcpus, memoryMB=_megabytes(spec.memory, spec.name),
         guestId=spec.guest_id, firmware=spec.firmware, annotation=spec.annotation or None,
         files=vim.vm.FileInfo(vmPathName=f"{spec.home}/{spec.name}.vmx" if spec.directory else spec.home),
-        extraConfig=_options(spec.extra_config | markers), deviceChange=_devices(spec))
+        extraConfig=options_of(spec.extra_config | markers), deviceChange=_devices(spec))
+
+
+def disk_changes(spec: VmSpec) -> list[Any]:
+    """The device changes that add a VM's controller and disks; none for a VM without disks."""
+    if spec.controller not in _CONTROLLERS:
+        raise PhotonError("UnsupportedDiskController", f"VM {spec.name}: no disk controller {spec.controller!r}; use "
+                          f"one of {', '.join(sorted(_CONTROLLERS))}")
+    if len(spec.disks) > _DISKS_PER_CONTROLLER:
+        raise PhotonError("SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; {_DISKS_PER_CONTROLLER} at most")
+    if not spec.disks:
+        return []
+    change = api.load().vim.vm.device.VirtualDeviceSpec
+    controller = api.load().support.GetWsdlType("urn:vim25", _CONTROLLERS[spec.controller])
+    devices = [change(operation="add", device=controller(key=-1, busNumber=0, sharedBus="noSharing"))]
+    for at, disk in enumerate(spec.disks):
+        devices.append(change(operation="add", fileOperation=None if disk.path else "create",
+                              device=_disk(spec, disk, -10 - at, at if at < 7 else at + 1)))
+    return devices
+
+
+def options_of(pairs: Mapping[str, str]) -> list[Any]:
+    """extraConfig entries."""
+    option = api.load().vim.option.OptionValue
+    return [option(key=key, value=value) for key, value in pairs.items()]
 
 
 def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str | None, options: dict[str, Any]) -> Job:
@@ -195,21 +219,9 @@ def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str |
 
 
 def _devices(spec: VmSpec) -> list[Any]:
-    vim = api.load().vim
-    if spec.controller not in _CONTROLLERS:
-        raise PhotonError("UnsupportedDiskController", f"VM {spec.name}: no disk controller {spec.controller!r}; use "
-                          f"one of {', '.join(sorted(_CONTROLLERS))}")
-    if len(spec.disks) > _DISKS_PER_CONTROLLER:
-        raise PhotonError("SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; {_DISKS_PER_CONTROLLER} at most")
-    change = vim.vm.device.VirtualDeviceSpec
-    controller = api.load().support.GetWsdlType("urn:vim25", _CONTROLLERS[spec.controller])
-    devices = [change(operation="add", device=controller(key=-1, busNumber=0, sharedBus="noSharing"))]
-    for at, disk in enumerate(spec.disks):
-        unit = at if at < 7 else at + 1
-        devices.append(change(operation="add", fileOperation=None if disk.path else "create",
-                              device=_disk(spec, disk, -10 - at, unit)))
-    devices += [change(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)]
-    return devices
+    change = api.load().vim.vm.device.VirtualDeviceSpec
+    nics = [change(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)]
+    return disk_changes(spec) + nics
 
 
 def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
@@ -270,11 +282,6 @@ def _nic(nic: NicSpec, key: int) -> Any:
     return adapter(key=key, backing=backing, addressType="manual" if nic.mac else "generated", macAddress=nic.mac,
                    connectable=vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True,
                                                                        connected=True))
-
-
-def _options(pairs: Mapping[str, str]) -> list[Any]:
-    option = api.load().vim.option.OptionValue
-    return [option(key=key, value=value) for key, value in pairs.items()]
 
 
 def _megabytes(memory: int, name: str) -> int:

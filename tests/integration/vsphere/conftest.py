@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import ssl
+import time
 import urllib.parse
 import uuid
 from collections import Counter
@@ -21,6 +22,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     VmSpec,
     connect,
     create_vm,
+    delete_template,
     destroy,
     power_off,
     read_inventory,
@@ -91,6 +93,17 @@ class Bench:
         with connect(session.spec) as other:
             other.content.sessionManager.TerminateSession([key])
 
+    def wait_for_vms(self, name, count):
+        """Until tasks that nobody waits for have ended."""
+        deadline = time.monotonic() + 60
+        while len(self.lab.control.state(name)["vms"]) != count:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def files(self, name, datastore):
+        stores = self.lab.control.state(name)["datastores"]
+        return next(store["files"] for store in stores if store["name"] == datastore)
+
     def inventory(self, name):
         with connect(self.spec(name)) as session:
             return read_inventory(session)
@@ -125,8 +138,13 @@ class Bench:
                     jobs = [power_off(row.moid, row.name, then=lambda _r, row=row: destroy(
                                 row.moid, row.name, row.uuid))
                             for row in rows if row.template == template and "image" not in row.name]
-                    jobs += [destroy(row.moid, row.name, row.uuid) for row in rows if template and "image" in row.name]
+                    jobs += [delete_template(row.moid, row.name, row.uuid)
+                             for row in rows if template and "image" in row.name]
                     assert not [outcome for _job, outcome in run_jobs(session, jobs) if outcome]
+            state = self.lab.control.state(name)
+            assert state["sessions"] == 0
+            left = {store["name"]: store["files"] for store in state["datastores"] if store["files"]}
+            assert not left, f"{name} keeps files of nobody"
 
 
 @pytest.fixture(scope="package")

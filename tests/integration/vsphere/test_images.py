@@ -95,7 +95,8 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
 
         child_row = read_inventory(session).vm(child.uuid)
         assert only(run_jobs(session, [destroy(child_row.moid, "child", child.uuid)])) is None
-        assert only(run_jobs(session, [delete_template(template.moid, spec.name, spec.uuid)])) is None
+        removed = run_jobs(session, [delete_template(template.moid, spec.name, spec.uuid)])
+        assert [outcome for _job, outcome in removed] == [None, None]
         assert not read_inventory(session).vms
 
 
@@ -146,6 +147,47 @@ def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova, name, one
         assert len(read_inventory(session).vms) == 2
 
 
+class Killed(BaseException):
+    """The process ended here: nothing cleans up."""
+
+
+def killed_at(number):
+    """A before_call that ends the process at its n-th call."""
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == number:
+            raise Killed
+
+    return check
+
+
+@TWO_DATASTORES
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_copy_whose_process_died_is_made_anew(bench, template_spec, ova, name, one, other, number):
+    first, second = template_spec(name, ova, one), template_spec(name, ova, other)
+    with connect(bench.spec(name)) as session:
+        source = import_image(session, ova, first)
+        with pytest.raises(Killed):
+            copy_image(session, source, first.host.datacenter, second, before_call=killed_at(number))
+        copy = copy_image(session, source, first.host.datacenter, second)
+        assert {row.moid for row in read_inventory(session).vms.values()} == {source.moid, copy.moid}
+
+
+@TWO_DATASTORES
+def test_what_a_dead_process_left_goes_with_its_template(bench, template_spec, ova, name, one, other):
+    first, second = template_spec(name, ova, one), template_spec(name, ova, other)
+    with connect(bench.spec(name)) as session:
+        source = import_image(session, ova, first)
+        with pytest.raises(Killed):  # the disk is copied, but nobody's
+            copy_image(session, source, first.host.datacenter, second, before_call=killed_at(3))
+        row = read_inventory(session).vm(second.uuid)
+        removed = run_jobs(session, [delete_template(row.moid, row.name, row.uuid)])
+        assert [outcome for _job, outcome in removed] == [None, None]
+    assert not [file for file in bench.files(name, other) if second.directory in file]
+
+
 def test_lease_is_told_the_progress(bench, template_spec, ova, monkeypatch):
     monkeypatch.setattr(images, "_PROGRESS_EVERY", 0.0)
     spec, told = template_spec("vc", ova), []
@@ -176,9 +218,6 @@ def test_a_failed_import_is_made_anew(bench, template_spec, ova, name, method, w
 
 def test_an_import_whose_process_died_is_made_anew(bench, template_spec, ova):
     spec = template_spec("vc", ova)
-
-    class Killed(BaseException):
-        pass
 
     def die(_percent):
         raise Killed

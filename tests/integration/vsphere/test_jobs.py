@@ -225,6 +225,19 @@ def test_task_that_takes_too_long(bench, vm_spec):
         error = only(run_jobs(session, [create_vm(spec, timeout=0.2)]))
         assert error.code == "TaskNotCompleted"
         assert is_unknown(error)
+    bench.wait_for_vms("vc", 1)  # vSphere goes on all the same
+
+
+def test_connection_lost_while_tasks_run(bench, vm_spec):
+    specs = [vm_spec("vc", f"web-{n}") for n in range(3)]
+    bench.delay("vc", task={"CreateVm": 500})
+    bench.rule("vc", "RetrievePropertiesEx", "drop_before")
+    with connect(bench.spec("vc")) as session:
+        results = outcomes(run_jobs(session, [create_vm(spec) for spec in specs]))
+    assert {results[spec.uuid].code for spec in specs} == {"EndpointUnreachable"}
+    assert all(is_unknown(outcome) for outcome in results.values())
+    assert all(f"web-{n}" in results[spec.uuid].message for n, spec in enumerate(specs))
+    bench.wait_for_vms("vc", 3)
 
 
 def test_tasks_run_side_by_side_and_are_polled_in_bulk(bench, vm_spec):
