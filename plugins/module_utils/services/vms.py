@@ -133,7 +133,7 @@ def _wanted(
     item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings
 ) -> Document:
     """The document that the declaration describes, without its placement; what was left out stays as recorded."""
-    spec = _spec(_complete(item, current, world), project, world, settings)
+    spec = _spec(_complete(item, current, world), current, project, world, settings)
     if current is None:
         name = item["name"]
         body = {
@@ -207,23 +207,38 @@ def _complete(item: dict[str, Any], current: Document | None, world: World) -> d
     return {**item, **names}
 
 
-def _spec(item: dict[str, Any], project: _Project, world: World, settings: Settings) -> dict[str, Any]:
+def _spec(
+    item: dict[str, Any], current: Document | None, project: _Project, world: World, settings: Settings
+) -> dict[str, Any]:
     """Everything in a VM's body that does not depend on its name; resolved once per distinct declaration."""
-    key = (item["path"], item["flavor"], item["image"], item["boot_disk_flavor"])
+    has = _has(current)
+    key = (item["path"], item["flavor"], item["image"], item["boot_disk_flavor"], has)
     if key not in project.specs:
-        project.specs[key] = _resolve(item, project, world, settings)
+        project.specs[key] = _resolve(item, has, project, world, settings)
     return project.specs[key]
 
 
-def _resolve(item: dict[str, Any], project: _Project, world: World, settings: Settings) -> dict[str, Any]:
-    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.VM, item["flavor"]))
+def _has(current: Document | None) -> tuple[str, ...]:
+    """The image and flavors that a VM has: those it keeps even where nothing new can use them."""
+    if current is None:
+        return ()
+    body = current.body
+    return (body["image"], body["flavor"], *(disk["flavor"] for disk in body["disks"]))
+
+
+def _resolve(
+    item: dict[str, Any], has: tuple[str, ...], project: _Project, world: World, settings: Settings
+) -> dict[str, Any]:
+    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.VM, item["flavor"]), has)
     image = world.find(entities.IMAGE, project.document.id, item["image"]) or world.require(
         entities.IMAGE, "", item["image"]
     )
-    if image.state != "READY":
+    if image.state != "READY" and image.id not in has:
         raise PhotonError("InvalidImageState", f"image {image.name} is {image.state}: only a READY image makes VMs")
-    disks = [_disk("boot-disk", item["boot_disk_flavor"], image.body["size"], True, world)]
-    disks += [_disk(disk["name"], disk["flavor"], disk["capacity"], False, world) for disk in item.get("disks") or []]
+    disks = [_disk("boot-disk", item["boot_disk_flavor"], image.body["size"], True, has, world)]
+    disks += [
+        _disk(disk["name"], disk["flavor"], disk["capacity"], False, has, world) for disk in item.get("disks") or []
+    ]
     vm_cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
     cost = flavors.add_costs([flavors.vm_cost(flavor.name, vm_cost), *(disk.pop("cost") for disk in disks)])
     groups = [
@@ -250,8 +265,8 @@ def _resolve(item: dict[str, Any], project: _Project, world: World, settings: Se
     }
 
 
-def _disk(name: str, flavor_name: str, capacity: int, boot: bool, world: World) -> dict[str, Any]:
-    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.EPHEMERAL_DISK, flavor_name))
+def _disk(name: str, flavor_name: str, capacity: int, boot: bool, has: tuple[str, ...], world: World) -> dict[str, Any]:
+    flavor = _ready_flavor(world.require(entities.FLAVOR, flavors.EPHEMERAL_DISK, flavor_name), has)
     cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
     return {
         "name": name,
@@ -264,8 +279,8 @@ def _disk(name: str, flavor_name: str, capacity: int, boot: bool, world: World) 
     }
 
 
-def _ready_flavor(flavor: Document) -> Document:
-    if flavor.state != "READY":
+def _ready_flavor(flavor: Document, has: tuple[str, ...]) -> Document:
+    if flavor.state != "READY" and flavor.id not in has:
         raise PhotonError("InvalidFlavorState", f"flavor {flavor.name} is {flavor.state}: nothing new can use it")
     return flavor
 
@@ -344,7 +359,9 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
 def _why(candidate: Candidate, again: bool) -> str:
     if not again:
         return "declared"
-    return "its creation is taken up again" if candidate.document.state in ("CREATING", "ERROR") else "gone from vSphere"
+    return (
+        "its creation is taken up again" if candidate.document.state in ("CREATING", "ERROR") else "gone from vSphere"
+    )
 
 
 def _release_place(current: Document, world: World) -> None:

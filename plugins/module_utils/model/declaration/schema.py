@@ -68,8 +68,8 @@ HOST: Schema = {
     "rack": Field("text", "rack it stands in"),
     "tags": Field("list", "own tags that a VM can ask for (host_tags)", initial=[], elements="text"),
     "metadata": Field("strings", "own notes", initial={}),
-    "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=0.1, maximum=1000),
-    "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=0.1, maximum=100),
+    "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=1, maximum=1000),
+    "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=1, maximum=100),
     "allowed_datastores": Field(
         "list", "names of the only datastores to use on it; empty: all", initial=[], elements="text"
     ),

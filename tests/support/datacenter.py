@@ -1,0 +1,182 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A data centre as plain data, for planners: what an endpoint's bulk read would have shown, and the plan made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import CloudStore, Snapshot
+from ansible_collections.photon.platform.plugins.module_utils.model import entities
+from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM, Actor
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Declaration, check_items
+from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services import site
+from ansible_collections.photon.platform.plugins.module_utils.services.context import Context, Options
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Plan
+from ansible_collections.photon.platform.plugins.module_utils.services.world import World
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
+    DatastoreRow,
+    EndpointInventory,
+    HostRow,
+    VmRow,
+)
+
+GB = 1 << 30
+POWER = {"STARTED": "poweredOn", "STOPPED": "poweredOff", "SUSPENDED": "suspended"}
+
+
+class GivenContext(Context):
+    """A context whose endpoints were read already."""
+
+    given: dict[str, EndpointInventory | PhotonError]
+
+    def read_endpoints(self, world: World, endpoints: Iterable[Document]) -> None:
+        for endpoint in endpoints:
+            answer = self.given[endpoint.name]
+            (world.unreachable if isinstance(answer, PhotonError) else world.inventories)[endpoint.id] = answer
+
+
+class Datacenter:
+    """Plans against inventories and takes each plan's outcome as done, VMs included."""
+
+    def __init__(self, store: CloudStore, directory: Path) -> None:
+        self.store, self.directory = store, directory
+        self.documents: list[Document] = []
+        self.counters: dict[str, Any] = {}
+        self.endpoints: dict[str, EndpointInventory | PhotonError] = {}
+
+    # -- what is there ---------------------------------------------------------------------------------------------
+
+    def endpoint(self, name: str, kind: str = "vcenter") -> EndpointInventory:
+        self.endpoints[name] = EndpointInventory(name, kind, "8.0.3")
+        return self.endpoints[name]
+
+    def datastore(self, endpoint: str, name: str, kind: str = "SHARED_VMFS", size: int = 1000 * GB) -> DatastoreRow:
+        row = DatastoreRow(f"datastore-{name}", name, f"ds:///{name}/", kind, size, size, True)
+        self.endpoints[endpoint].datastores[row.moid] = row
+        return row
+
+    def host(self, endpoint: str, name: str, datastores: Iterable[str], **facts: Any) -> HostRow:
+        values = {
+            "cluster": "c1",
+            "cluster_moid": "domain-c1",
+            "pool": "resgroup-1",
+            "datacenter": "dc-1",
+            "vm_folder": "group-v1",
+            "connection_state": "connected",
+            "in_maintenance": False,
+            "power_state": "poweredOn",
+            "cores": 8,
+            "threads": 16,
+            "mhz": 2400,
+            "memory": 64 * GB,
+            "networks": ["VM Network"],
+            "network_moids": ["network-1"],
+        }
+        row = HostRow(f"host-{name}", name, **{**values, **facts}, datastores=[f"datastore-{d}" for d in datastores])
+        self.endpoints[endpoint].hosts[row.moid] = row
+        return row
+
+    def vm(self, endpoint: str, name: str, uuid: str, host: str, power: str = "STOPPED", **facts: Any) -> VmRow:
+        values = {
+            "change_version": "1",
+            "folder": "group-v1",
+            "datastores": [],
+            "networks": [],
+            "vcpus": 1,
+            "memory": 2 * GB,
+            "committed": 0,
+            "guest_address": None,
+            "tools": "",
+            "template": False,
+            "connection_state": "connected",
+        }
+        row = VmRow(f"vm-{uuid}", name, uuid, host, POWER[power], **{**values, **facts})
+        inventory = self.endpoints[endpoint]
+        inventory.vms[row.moid] = row
+        inventory.vms_by_uuid[uuid] = [row]
+        return row
+
+    def row(self, path: str) -> VmRow:
+        """The running VM of a document."""
+        document = self.find(entities.VM, path)
+        return self.endpoints[self.by_id(document.body["endpoint"]).name].vms_by_uuid[document.id][0]
+
+    # -- what is done ----------------------------------------------------------------------------------------------
+
+    def plan(self, text: str, actor: Actor = SYSTEM, **options: Any) -> site.Planned:
+        snapshot = self._snapshot()
+        return site.plan(site.declare(yaml.safe_load(text), snapshot), self._context(actor, options), snapshot)
+
+    def apply(self, text: str, actor: Actor = SYSTEM, **options: Any) -> Plan:
+        return self._take(self.plan(text, actor, **options))
+
+    def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
+        """What the module of one kind does; VMs and images of the project acme/web."""
+        scope = {"tenant": "acme", "project": "web"} if kind == entities.VM else {}
+        declaration = Declaration(**{f"{kind}s": check_items(kind, items, scope=scope)})
+        return self._take(site.plan(declaration, self._context(actor, {}), self._snapshot()))
+
+    def find(self, kind: str, path: str) -> Document:
+        world = World(self.documents)
+        return next(d for d in world.of(kind) if world.path_of(d) == path)
+
+    def by_id(self, entity_id: str) -> Document:
+        return World(self.documents).must(entity_id)
+
+    def usage(self, path: str) -> dict[str, int]:
+        """What a project is charged."""
+        counters = self.counters.get(self.find(entities.PROJECT, path).id, {})
+        return {key: counter.usage for key, counter in counters.items() if counter.usage}
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(list(self.documents), self.counters)
+
+    def _context(self, actor: Actor, options: dict[str, Any]) -> GivenContext:
+        context = GivenContext(
+            self.store,
+            actor,
+            "inventory:site",
+            options=Options(base_directory=str(self.directory), default_port_group="VM Network", **options),
+        )
+        context.given = self.endpoints
+        return context
+
+    def _take(self, planned: site.Planned) -> Plan:
+        for action in planned.plan.of(entities.VM):
+            if action.verb != KEEP:
+                self._make(action, planned.world)
+        self.documents = [d for kind in entities.KINDS for d in planned.world.of(kind)]
+        self.counters = planned.world.counters
+        return planned.plan
+
+    def _make(self, action: Any, world: World) -> None:
+        """Do to the rows what the plan would have vSphere do."""
+        body, name = action.document.body, world.must(action.document.body["endpoint"]).name
+        inventory = self.endpoints[name]
+        if action.verb == DELETE:
+            for row in inventory.vms_by_uuid.pop(action.id, []):
+                del inventory.vms[row.moid]
+            return
+        host = world.must(body["host"]).body["moid"]
+        state = action.data.get("power") or action.document.state
+        self.vm(name, body["vsphere"]["name"], action.id, host, state, vcpus=body["vcpus"], memory=body["memory"])
+        world.put(
+            World([action.document]).must(action.id).with_body(vsphere={**body["vsphere"], "change_version": "1"})
+        )
+
+
+def failures(plan: Plan) -> dict[str, str]:
+    """{name: code} of what a plan cannot do."""
+    return {failure.name: failure.error.code for failure in plan.failures}
+
+
+def changes(plan: Plan, *kinds: str) -> list[tuple[str, str]]:
+    """(verb, name) of what a plan would change, of these kinds or of all."""
+    return [(a.verb, a.name) for a in plan.actions if a.verb != KEEP and (not kinds or a.kind in kinds)]

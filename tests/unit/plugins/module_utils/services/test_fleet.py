@@ -1,0 +1,213 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Endpoints, hosts and datastores: what a plan makes of a declaration and of what the endpoints show."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.model import entities, states
+from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services import fleet, vms
+
+from tests.support.datacenter import changes, failures
+
+SITE = """
+photon_endpoints: [{name: vc1, address: vc1.example.org}]
+photon_zones: [{name: a}, {name: b}]
+photon_hosts:
+  - {name: esx01, endpoint: vc1, zone: a, rack: r1, tags: [gpu], usage_tags: [CLOUD, MGMT], metadata: {owner: lab}}
+  - {name: esx02, endpoint: vc1, zone: b}
+"""
+
+
+def host(datacenter, name: str = "esx01"):
+    return datacenter.find(entities.HOST, name)
+
+
+def test_hosts_are_taken_in_with_what_they_have(datacenter) -> None:
+    plan = datacenter.apply(SITE)
+    assert failures(plan) == {}
+    assert changes(plan, entities.HOST, entities.ENDPOINT) == [
+        ("create", "vc1"),
+        ("create", "esx01"),
+        ("create", "esx02"),
+    ]
+    document = host(datacenter)
+    assert document.state == "READY"
+    assert {key: document.body[key] for key in ("vcpus", "memory", "rack", "tags", "usage_tags", "metadata")} == {
+        "vcpus": 8,
+        "memory": 64 << 30,
+        "rack": "r1",
+        "tags": ["gpu"],
+        "usage_tags": ["CLOUD", "MGMT"],
+        "metadata": {"owner": "lab"},
+    }
+    assert {datacenter.by_id(i).name for i in document.body["datastores"]} == {"local", "shared"}
+    assert changes(datacenter.apply(SITE)) == []
+
+
+def test_datastores_have_their_type(datacenter) -> None:
+    datacenter.apply(SITE)
+    assert datacenter.find(entities.DATASTORE, "vc1/local").body["type"] == "LOCAL_VMFS"
+    assert datacenter.find(entities.DATASTORE, "vc1/shared").body["type"] == "SHARED_VMFS"
+
+
+def test_only_allowed_datastores_are_used(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.items("host", [{"name": "esx01", "allowed_datastores": ["shared"]}])
+    assert [datacenter.by_id(i).name for i in host(datacenter).body["datastores"]] == ["shared"]
+
+
+def test_usage_tags_are_known_ones(datacenter) -> None:
+    for tags in ([], ["cloud"], ["CLOUD", "OTHER"]):
+        with pytest.raises(PhotonError) as caught:
+            datacenter.items("host", [{"name": "esx01", "endpoint": "vc1", "usage_tags": tags}])
+        assert caught.value.code == "SpecInvalid"
+
+
+def test_zone_is_set_once(datacenter) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.items("host", [{"name": "esx01", "zone": "b"}])
+    assert failures(plan) == {"esx01": "HostAvailabilityZoneAlreadySet"}
+    assert failures(datacenter.items("host", [{"name": "esx01", "zone": "a"}])) == {}
+
+
+def test_zone_can_be_set_later(datacenter) -> None:
+    datacenter.apply(SITE.replace("zone: b", "rack: r2"))
+    datacenter.items("host", [{"name": "esx02", "zone": "b"}])
+    assert datacenter.by_id(host(datacenter, "esx02").body["zone"]).name == "b"
+
+
+def test_zone_that_is_not_ready_takes_no_hosts(datacenter) -> None:
+    datacenter.apply(SITE.replace("zone: b", "rack: r2"))
+    datacenter.items("zone", [{"name": "a", "state": "absent"}])
+    assert datacenter.find(entities.ZONE, "a").state == "PENDING_DELETE"
+    plan = datacenter.items("host", [{"name": "esx02", "zone": "a"}])
+    assert failures(plan) == {"esx02": "InvalidAvailabilityZoneState"}
+
+
+def test_one_host_under_two_names(datacenter) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.items("host", [{"name": "other", "endpoint": "vc1", "address": "esx01"}])
+    assert failures(plan) == {"other": "DuplicateHost"}
+
+
+def test_one_address_for_two_endpoints(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.endpoint("vc2")
+    plan = datacenter.apply("photon_endpoints: [{name: vc2, address: vc1.example.org}]")
+    assert failures(plan) == {"vc2": "DuplicateHost"}
+
+
+def test_host_that_the_endpoint_does_not_have(datacenter) -> None:
+    plan = datacenter.apply(SITE.replace("name: esx02", "name: esx09"))
+    assert failures(plan) == {"esx09": "HostNotFound"}
+    assert host(datacenter).state == "READY"
+
+
+@pytest.mark.parametrize("code", ["InvalidLoginCredentials", "EndpointUnreachable", "EndpointCertificateError"])
+def test_endpoint_that_cannot_be_read(datacenter, code: str) -> None:
+    datacenter.endpoints["vc1"] = PhotonError(code, "no")
+    plan = datacenter.apply(SITE)
+    assert failures(plan) == {"vc1": code, "esx01": "DependencyFailed", "esx02": "DependencyFailed"}
+    assert plan.of(entities.ZONE, "create")
+
+
+def test_suspend_and_resume(datacenter) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.items("host", [{"name": "esx01", "state": "suspended"}])
+    assert plan.of(entities.HOST)[0].data["operations"] == ["SUSPEND_HOST"]
+    assert host(datacenter).state == "SUSPENDED"
+    assert changes(datacenter.items("host", [{"name": "esx01", "state": "suspended"}])) == []
+    datacenter.items("host", [{"name": "esx01", "state": "ready"}])
+    assert host(datacenter).state == "READY"
+
+
+def test_maintenance_and_back(datacenter) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
+    assert plan.of(entities.HOST)[0].data["operations"] == ["SUSPEND_HOST", "ENTER_MAINTENANCE_MODE"]
+    datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
+    plan = datacenter.items("host", [{"name": "esx01", "state": "ready"}])
+    assert plan.of(entities.HOST)[0].data["operations"] == ["EXIT_MAINTENANCE_MODE"]
+
+
+def test_host_with_vms_does_not_enter_maintenance(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.vm("vc1", "foreign", "someone-elses", "host-esx01")
+    plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
+    assert failures(plan) == {"esx01": "HostHasVms"}
+    assert failures(datacenter.items("host", [{"name": "esx01", "state": "suspended"}])) == {}
+
+
+def test_host_out_of_reach_has_no_way_into_maintenance(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.endpoints["vc1"].hosts["host-esx01"].connection_state = "notResponding"
+    plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
+    assert failures(plan) == {"esx01": "InvalidHostState"}
+
+
+@pytest.mark.parametrize(("state", "code"), [("ready", "InvalidHostState"), ("suspended", "InvalidHostState")])
+def test_host_is_deleted_from_maintenance(datacenter, state: str, code: str) -> None:
+    datacenter.apply(SITE)
+    datacenter.items("host", [{"name": "esx01", "state": state}])
+    assert failures(datacenter.items("host", [{"name": "esx01", "state": "absent"}])) == {"esx01": code}
+    datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
+    datacenter.items("host", [{"name": "esx02"}])  # a run that sees it
+    assert changes(datacenter.items("host", [{"name": "esx01", "state": "absent"}]), entities.HOST) == [
+        ("delete", "esx01")
+    ]
+
+
+def test_maintenance_by_hand_is_seen_and_not_undone(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
+    assert changes(datacenter.apply(SITE), entities.HOST) == []
+    assert host(datacenter).state == "MAINTENANCE"
+
+
+def test_endpoint_with_hosts_stays(datacenter) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.apply("photon_endpoints: [{name: vc1, state: absent}]")
+    assert failures(plan) == {"vc1": "EndpointInUse"}
+
+
+def test_image_datastores_only_grow(datacenter) -> None:
+    datacenter.apply(SITE + "photon_image_datastores: [shared]")
+    plan = datacenter.apply(SITE + "photon_image_datastores: [local]")
+    assert failures(plan) == {"image_datastores": "InvalidImageDatastoreSet"}
+    assert failures(datacenter.apply(SITE + "photon_image_datastores: [local, shared]")) == {}
+    assert datacenter.find(entities.DEPLOYMENT, "deployment").body["image_datastores"] == ["local", "shared"]
+
+
+def test_unknown_image_datastore(datacenter) -> None:
+    plan = datacenter.apply(SITE + "photon_image_datastores: [elsewhere]")
+    assert failures(plan) == {"image_datastores": "DatastoreNotFound"}
+
+
+def test_datastore_is_kept_free_of_vms(datacenter) -> None:
+    datacenter.apply(SITE + "photon_datastores: [{name: local, usable_for_vms: false, tags: [slow]}]")
+    body = datacenter.find(entities.DATASTORE, "vc1/local").body
+    assert (body["usable_for_vms"], body["tags"]) == (False, ["slow"])
+
+
+def test_datastore_that_nobody_mounts(datacenter) -> None:
+    plan = datacenter.apply(SITE + "photon_datastores: [{name: nowhere}]")
+    assert failures(plan) == {"nowhere": "DatastoreNotFound"}
+
+
+@pytest.mark.parametrize("kind", ["endpoint", "host"])
+def test_the_fleet_is_the_administrators(datacenter, kind: str) -> None:
+    datacenter.apply(SITE)
+    plan = datacenter.apply(SITE.replace("tags: [gpu]", "tags: []"), Actor("dan@photon"))
+    assert set(failures(plan).values()) == {"AccessForbidden"}
+    assert kind in {failure.kind for failure in plan.failures}
+
+
+def test_routes_are_those_of_the_states() -> None:
+    for (state, wanted), operations in fleet.ROUTES.items():
+        assert states.route(entities.HOST, state, wanted) == operations
+    for (state, wanted), operations in vms.OPERATIONS.items():
+        assert states.route(entities.VM, state, wanted) == operations
