@@ -13,7 +13,7 @@ from typing import Any
 
 _HOMES = {"Lab": "server", "Endpoint": "server", "Control": "server", "LabError": "errors", "TopologyError": "errors"}
 
-__all__ = ["Control", "Endpoint", "Lab", "LabError", "TopologyError"]  # noqa: F822  (loaded by __getattr__)
+__all__ = ["Control", "Endpoint", "Lab", "LabError", "TopologyError"]
 
 
 def __getattr__(name: str) -> Any:

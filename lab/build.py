@@ -75,8 +75,12 @@ def required_go() -> tuple[int, ...]:
 
 def _compile(go: str, target: Path) -> None:
     # A toolchain must never be fetched behind the user's back: GOTOOLCHAIN=local refuses instead.
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath",
-                   "CGO_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath",
+        "CGO_ENABLED": "0",
+    }
     environment.setdefault("HOME", str(Path.home()))
     _run([go, "build", "-ldflags=-s -w", "-o", str(target), "."], "build the simulator", SOURCES, environment)
 
@@ -91,7 +95,9 @@ def _source_hash() -> str:
 
 def _go_version(go: str) -> tuple[int, ...]:
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    result = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False, env=environment, cwd="/")
+    result = subprocess.run(
+        [go, "env", "GOVERSION"], capture_output=True, text=True, check=False, env=environment, cwd="/"
+    )
     return _numbers(result.stdout.strip().removeprefix("go"))
 
 

@@ -34,8 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
-        print(f"lab: this Python has no {error.name}: run `make demo` or `make test` once, which install what is needed",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"lab: this Python has no {error.name}: run `make demo` or `make test` once, which install what is needed",
+            file=sys.stderr,
+        )
     return 1
 
 
@@ -80,10 +82,23 @@ def status(options: argparse.Namespace) -> int:
     lab = Lab.attach(options.directory)
     truth = lab.control.state()
     if options.json:
-        endpoints = {name: {**asdict(endpoint), "url": endpoint.url, **_counts(truth[name])}
-                     for name, endpoint in lab.endpoints.items()}  # fmt: skip
-        print(json.dumps({"running": True, "pid": lab.pid, "control": lab.control.address, "ca_file": lab.ca_file,
-                          "directory": str(lab.directory), "endpoints": endpoints}, indent=2))  # fmt: skip
+        endpoints = {
+            name: {**asdict(endpoint), "url": endpoint.url, **_counts(truth[name])}
+            for name, endpoint in lab.endpoints.items()
+        }
+        print(
+            json.dumps(
+                {
+                    "running": True,
+                    "pid": lab.pid,
+                    "control": lab.control.address,
+                    "ca_file": lab.ca_file,
+                    "directory": str(lab.directory),
+                    "endpoints": endpoints,
+                },
+                indent=2,
+            )
+        )
         return 0
     _print_endpoints(lab, truth)
     return 0
@@ -96,9 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(command=function)
         default = Path(os.environ.get("PHOTON_LAB_DIRECTORY") or DEFAULT_DIRECTORY)
-        command.add_argument("--directory", type=Path, default=default, help="where its files are (default: %(default)s)")
+        command.add_argument(
+            "--directory", type=Path, default=default, help="where its files are (default: %(default)s)"
+        )
         if function is up:
-            command.add_argument("--topology", default="demo", help="demo, small, large, or a file (default: %(default)s)")
+            command.add_argument(
+                "--topology", default="demo", help="demo, small, large, or a file (default: %(default)s)"
+            )
         if function is status:
             command.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("host", help="Test hosts: bin/lab host --help", add_help=False)
@@ -114,8 +133,12 @@ def _state(directory: Path) -> dict[str, Any] | None:
 
 def _counts(state: dict[str, Any]) -> dict[str, int]:
     running_vms = sum(vm["power_state"] == "poweredOn" for vm in state["vms"])
-    return {"hosts": len(state["hosts"]), "vms": len(state["vms"]), "vms_on": running_vms,
-            "datastores": len(state["datastores"])}  # fmt: skip
+    return {
+        "hosts": len(state["hosts"]),
+        "vms": len(state["vms"]),
+        "vms_on": running_vms,
+        "datastores": len(state["datastores"]),
+    }
 
 
 def _print_endpoints(lab: Any, truth: dict[str, Any] | None = None) -> None:
@@ -123,8 +146,18 @@ def _print_endpoints(lab: Any, truth: dict[str, Any] | None = None) -> None:
     rows = [("ENDPOINT", "KIND", "ADDRESS", "USER", "HOSTS", "DATASTORES", "VMS", "ON")]
     for name, endpoint in lab.endpoints.items():
         counts = _counts(truth[name])
-        rows.append((name, endpoint.kind, f"{endpoint.address}:{endpoint.port}", endpoint.username, str(counts["hosts"]),
-                     str(counts["datastores"]), str(counts["vms"]), str(counts["vms_on"])))  # fmt: skip
+        rows.append(
+            (
+                name,
+                endpoint.kind,
+                f"{endpoint.address}:{endpoint.port}",
+                endpoint.username,
+                str(counts["hosts"]),
+                str(counts["datastores"]),
+                str(counts["vms"]),
+                str(counts["vms_on"]),
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -21,25 +21,51 @@ class Control:
         self.timeout = timeout
 
     def fault(
-        self, method: str, fault: str = "", *, where: str = "call", name: str = "", endpoint: str = "", rate: float = 0,
-        seed: int = 0, count: int = 0, skip: int = 0, code: int = 0, message: str = "",
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        method: str,
+        fault: str = "",
+        *,
+        where: str = "call",
+        name: str = "",
+        endpoint: str = "",
+        rate: float = 0,
+        seed: int = 0,
+        count: int = 0,
+        skip: int = 0,
+        code: int = 0,
+        message: str = "",
+    ) -> dict[str, Any]:
         """Makes requests go wrong until reset().
 
         method and name are globs (CreateVM_Task, "web-*"); where is call, task, drop_before, drop_after or status;
         fault is a vSphere fault's name for call and task, code an HTTP status for status; rate is the share of matching
         requests (0: all; seed makes it repeatable), count how often at most (0: always), skip how many pass first.
         """
-        return self._ask("POST", "/rules", {
-            "method": method, "fault": fault, "where": where, "name": name, "endpoint": endpoint, "rate": rate,
-            "seed": seed, "count": count, "skip": skip, "code": code, "message": message,
-        })  # fmt: skip
+        return self._ask(
+            "POST",
+            "/rules",
+            {
+                "method": method,
+                "fault": fault,
+                "where": where,
+                "name": name,
+                "endpoint": endpoint,
+                "rate": rate,
+                "seed": seed,
+                "count": count,
+                "skip": skip,
+                "code": code,
+                "message": message,
+            },
+        )
 
     def faults(self) -> list[dict[str, Any]]:
         """The rules in force, each with its hits so far."""
         return self._ask("GET", "/rules")
 
-    def delay(self, *, call: dict[str, int] | None = None, task: dict[str, int] | None = None, endpoint: str = "") -> None:
+    def delay(
+        self, *, call: dict[str, int] | None = None, task: dict[str, int] | None = None, endpoint: str = ""
+    ) -> None:
         """Slows down, in milliseconds: calls by method per endpoint, tasks by task name (CreateVm, PowerOn, ReconfigVm,
         CloneVm, Destroy, CopyVirtualDisk, ImportVApp ...) for all endpoints; "*" is every call or task."""
         self._ask("PUT", "/delays", {"endpoint": endpoint, "call": call, "task": task})
@@ -55,7 +81,7 @@ class Control:
         return answer[endpoint] if endpoint else answer
 
     def state(self, endpoint: str | None = None) -> dict[str, Any]:
-        """What there really is: vms, hosts, datastores with their files, leases and sessions; of one endpoint or by name."""
+        """What there really is, of one endpoint or by name: vms, hosts, datastores with files, leases, sessions."""
         answer = self._ask("GET", f"/state?{urlencode({'endpoint': endpoint or ''})}")
         return answer[endpoint] if endpoint else answer
 

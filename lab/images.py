@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small disk images for tests and the demo: stream-optimised VMDK, OVA, and broken ones. No tool outside Python is needed.
+"""Small disk images for tests and the demo: stream-optimised VMDK, OVA, and broken ones. Python alone makes them.
 
-The disk has a master boot record, one partition and a few kilobytes of data that depend on the image's name, so that two
-images differ; it does not boot. The format is that of VMware's "Virtual Disk Format 5.0".
+The disk has a master boot record, one partition and a few kilobytes of data that depend on the image's name, so that
+two images differ; it does not boot. The format is that of VMware's "Virtual Disk Format 5.0".
 """
 
 from __future__ import annotations
@@ -30,9 +30,15 @@ Variant = Literal["good", "wrong-checksum", "truncated", "no-descriptor", "not-a
 
 
 def make_ova(
-    path: str | Path, *, name: str = "image", size_mib: int = 16, variant: Variant = "good", network: str = "VM Network",
-    cpus: int = 1, memory_mib: int = 256,
-) -> Path:  # fmt: skip
+    path: str | Path,
+    *,
+    name: str = "image",
+    size_mib: int = 16,
+    variant: Variant = "good",
+    network: str = "VM Network",
+    cpus: int = 1,
+    memory_mib: int = 256,
+) -> Path:
     """Writes an OVA (descriptor, manifest, disk) of a disk of size_mib MiB and answers its path.
 
     variant: "wrong-checksum" has a manifest that does not match, "truncated" a disk that ends in the middle,
@@ -63,9 +69,13 @@ def make_ova(
 
 
 def make_vmdk(
-    path: str | Path, *, name: str = "image", size_mib: int = 16,
-    form: Literal["streamOptimized", "monolithicSparse", "flat"] = "streamOptimized", truncated: bool = False,
-) -> Path:  # fmt: skip
+    path: str | Path,
+    *,
+    name: str = "image",
+    size_mib: int = 16,
+    form: Literal["streamOptimized", "monolithicSparse", "flat"] = "streamOptimized",
+    truncated: bool = False,
+) -> Path:
     """Writes a disk image and answers its path. "flat" makes a descriptor and, beside it, NAME-flat.vmdk."""
     target = Path(path)
     if form == "flat":
@@ -153,8 +163,23 @@ def _sparse(name: str, size_mib: int, file: str) -> Iterator[bytes]:
 
 def _header(sectors: int, *, flags: int, version: int, directory: int, overhead: int, compression: int) -> bytes:
     size = overhead - 1 if compression else 20
-    packed = struct.pack("<4sIIQQQQIQQQB4sH", b"KDMV", version, flags, sectors, GRAIN_SECTORS, 1, size, _TABLE_ENTRIES, 0,
-                         directory, overhead, 0, b"\n \r\n", compression)  # fmt: skip
+    packed = struct.pack(
+        "<4sIIQQQQIQQQB4sH",
+        b"KDMV",
+        version,
+        flags,
+        sectors,
+        GRAIN_SECTORS,
+        1,
+        size,
+        _TABLE_ENTRIES,
+        0,
+        directory,
+        overhead,
+        0,
+        b"\n \r\n",
+        compression,
+    )
     return packed.ljust(SECTOR, b"\0")
 
 
@@ -168,7 +193,8 @@ def _padded(content: bytes) -> bytes:
 
 def _descriptor(form: str, name: str, sectors: int, extent: str) -> bytes:
     return (
-        f'# Disk DescriptorFile\nversion=1\nCID={zlib.crc32(name.encode()):08x}\nparentCID=ffffffff\ncreateType="{form}"\n\n'
+        f"# Disk DescriptorFile\nversion=1\nCID={zlib.crc32(name.encode()):08x}\nparentCID=ffffffff\n"
+        f'createType="{form}"\n\n'
         f"# Extent description\n{extent}\n\n# The Disk Data Base\n#DDB\n\n"
         f'ddb.virtualHWVersion = "13"\nddb.geometry.cylinders = "{max(1, sectors // (63 * 255))}"\n'
         f'ddb.geometry.heads = "255"\nddb.geometry.sectors = "63"\nddb.adapterType = "lsilogic"\n'
@@ -183,14 +209,23 @@ def _item(kind: int, number: int, title: str, **more: str) -> str:
 
 def _ovf(name: str, size_mib: int, file_size: int, network: str, cpus: int, memory_mib: int) -> bytes:
     wire = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2"
-    hardware = "".join((
-        _item(3, 1, f"{cpus} virtual CPUs", VirtualQuantity=str(cpus)),
-        _item(4, 2, f"{memory_mib} MB of memory", VirtualQuantity=str(memory_mib), AllocationUnits="byte * 2^20"),
-        _item(6, 3, "SCSI controller 0", Address="0", ResourceSubType="lsilogic"),
-        _item(17, 4, "Hard disk 1", AddressOnParent="0", HostResource="ovf:/disk/vmdisk1", Parent="3"),
-        _item(10, 5, "Network adapter 1", AddressOnParent="7", AutomaticAllocation="true", Connection=escape(network),
-              ResourceSubType="VmxNet3"),
-    ))  # fmt: skip
+    hardware = "".join(
+        (
+            _item(3, 1, f"{cpus} virtual CPUs", VirtualQuantity=str(cpus)),
+            _item(4, 2, f"{memory_mib} MB of memory", VirtualQuantity=str(memory_mib), AllocationUnits="byte * 2^20"),
+            _item(6, 3, "SCSI controller 0", Address="0", ResourceSubType="lsilogic"),
+            _item(17, 4, "Hard disk 1", AddressOnParent="0", HostResource="ovf:/disk/vmdisk1", Parent="3"),
+            _item(
+                10,
+                5,
+                "Network adapter 1",
+                AddressOnParent="7",
+                AutomaticAllocation="true",
+                Connection=escape(network),
+                ResourceSubType="VmxNet3",
+            ),
+        )
+    )
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
   xmlns:rasd="{wire}/CIM_ResourceAllocationSettingData" xmlns:vssd="{wire}/CIM_VirtualSystemSettingData">
@@ -198,8 +233,8 @@ def _ovf(name: str, size_mib: int, file_size: int, network: str, cpus: int, memo
 <DiskSection><Info>Disks</Info><Disk ovf:diskId="vmdisk1" ovf:fileRef="file1" ovf:capacity="{size_mib}"
   ovf:capacityAllocationUnits="byte * 2^20"
   ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/></DiskSection>
-<NetworkSection><Info>Networks</Info><Network ovf:name={quoteattr(network)}><Description>A network</Description></Network>
-</NetworkSection>
+<NetworkSection><Info>Networks</Info>
+<Network ovf:name={quoteattr(network)}><Description>A network</Description></Network></NetworkSection>
 <VirtualSystem ovf:id={quoteattr(name)}><Info>A small image for tests</Info><Name>{escape(name)}</Name>
 <OperatingSystemSection ovf:id="101"><Info>Guest</Info><Description>Other Linux (64-bit)</Description>
 </OperatingSystemSection>

@@ -51,8 +51,14 @@ class Endpoint:
         import ssl
 
         context = ssl.create_default_context(cafile=self.ca_file)
-        return {"host": self.address, "port": self.port, "user": self.username, "pwd": self.password,
-                "sslContext": context, **more}  # fmt: skip
+        return {
+            "host": self.address,
+            "port": self.port,
+            "user": self.username,
+            "pwd": self.password,
+            "sslContext": context,
+            **more,
+        }
 
 
 class Lab:
@@ -70,9 +76,13 @@ class Lab:
 
     @classmethod
     def start(
-        cls, topology: str | Path | dict[str, Any] = "small", *, directory: str | Path | None = None,
-        detached: bool = False, certificates: dict[str, tuple[str | Path, str | Path]] | None = None,
-    ) -> Lab:  # fmt: skip
+        cls,
+        topology: str | Path | dict[str, Any] = "small",
+        *,
+        directory: str | Path | None = None,
+        detached: bool = False,
+        certificates: dict[str, tuple[str | Path, str | Path]] | None = None,
+    ) -> Lab:
         """Starts the topology (a name, a file or a dictionary) and answers when every endpoint does.
 
         directory: for certificates, log and state; a temporary one by default. detached: the lab outlives this process;
@@ -105,14 +115,29 @@ class Lab:
                 shutil.rmtree(home, ignore_errors=True)
             raise
         state = {
-            "pid": process.pid, "started": start_time(process.pid), "control": answer["control"], "data": str(data),
-            "ca_file": str(authority.file), "temporary": temporary,
-            "endpoints": [asdict(Endpoint(
-                name=item["name"], kind=item["kind"], address="127.0.0.1", port=up["port"], username=item["username"],
-                password=item["password"], ca_file=str(authority.file), thumbprint=thumbprint(item.get("certificate", issued.file)),
-                datacenter=item["datacenter"],
-            )) for item, up in zip(expanded["endpoints"], answer["endpoints"], strict=True)],
-        }  # fmt: skip
+            "pid": process.pid,
+            "started": start_time(process.pid),
+            "control": answer["control"],
+            "data": str(data),
+            "ca_file": str(authority.file),
+            "temporary": temporary,
+            "endpoints": [
+                asdict(
+                    Endpoint(
+                        name=item["name"],
+                        kind=item["kind"],
+                        address="127.0.0.1",
+                        port=up["port"],
+                        username=item["username"],
+                        password=item["password"],
+                        ca_file=str(authority.file),
+                        thumbprint=thumbprint(item.get("certificate", issued.file)),
+                        datacenter=item["datacenter"],
+                    )
+                )
+                for item, up in zip(expanded["endpoints"], answer["endpoints"], strict=True)
+            ],
+        }
         (home / "state.json").touch(mode=0o600)
         (home / "state.json").write_text(json.dumps(state, indent=2))
         return cls(home, state, process)
@@ -126,7 +151,9 @@ class Lab:
         except FileNotFoundError:
             raise LabError(f"no lab was started in {home}: start it with bin/lab up") from None
         if not running(state):
-            raise LabError(f"the lab of {home} does not run any more: bin/lab down tidies up, bin/lab up starts it again")
+            raise LabError(
+                f"the lab of {home} does not run any more: bin/lab down tidies up, bin/lab up starts it again"
+            )
         return cls(home, state)
 
     @property
@@ -202,9 +229,13 @@ def _launch(binary: Path, home: Path, detached: bool) -> tuple[subprocess.Popen[
     log_fd = os.open(home / "server.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL if detached else subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_fd,
-            start_new_session=True, cwd="/",
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_fd,
+            start_new_session=True,
+            cwd="/",
+        )
     finally:
         os.close(log_fd)
     assert process.stdout is not None

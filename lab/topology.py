@@ -50,15 +50,14 @@ def load(source: str | Path | dict[str, Any]) -> dict[str, Any]:
 
 def expand(name: str) -> list[str]:
     """The names of a range: "esx[01:04]" gives esx01 to esx04. A name without a range gives itself."""
-    found = re.fullmatch(r"(.*)\[(\d+):(\d+)\](.*)", name)
+    found = re.fullmatch(r"(.*?)\[(\d+):(\d+)\](.*)", name)
     if not found:
         return [name]
     head, first, last, tail = found.groups()
     if int(first) > int(last):
         raise ValueError(f"the range of {name} runs backwards")
-    return [
-        each for i in range(int(first), int(last) + 1) for each in expand(f"{head}{str(i).zfill(len(first))}{tail}")
-    ]
+    numbers = [str(i).zfill(len(first)) for i in range(int(first), int(last) + 1)]
+    return [f"{head}{number}{rest}" for number in numbers for rest in expand(tail)]
 
 
 def size(value: Any) -> int:
@@ -91,8 +90,17 @@ class _Reader:
         return {"endpoints": endpoints}
 
     def endpoint(self, item: Any, at: str) -> dict[str, Any]:
-        optional = {"username", "password", "datacenter", "clusters", "hosts", "datastores", "port_groups",
-                    "guest_delay_ms", "lease_seconds"}  # fmt: skip
+        optional = {
+            "username",
+            "password",
+            "datacenter",
+            "clusters",
+            "hosts",
+            "datastores",
+            "port_groups",
+            "guest_delay_ms",
+            "lease_seconds",
+        }
         if not self.keys(item, at, {"name", "kind"}, optional):
             return {}
         kind = item.get("kind")
@@ -107,9 +115,11 @@ class _Reader:
             "datacenter": "ha-datacenter" if kind == "esxi" else item.get("datacenter", "dc1"),
             "guest_delay_ms": item.get("guest_delay_ms", 100),
             "lease_seconds": item.get("lease_seconds", 300),
-            "clusters": [self.cluster(c, f"{at}.clusters[{i}]", name) for i, c in enumerate(self.items(item, "clusters", at))],
+            "clusters": [
+                self.cluster(c, f"{at}.clusters[{i}]", name) for i, c in enumerate(self.items(item, "clusters", at))
+            ],
             "hosts": self.hosts(item, at, name),
-        }  # fmt: skip
+        }
         names = [host["name"] for cluster in result["clusters"] for host in cluster.get("hosts", [])]
         names += [host["name"] for host in result["hosts"]]
         self.unique(names, f"{at} hosts")
@@ -136,11 +146,11 @@ class _Reader:
             threads = self.number(host.get("threads", cores * 2), f"{where}.threads", 1, 1920)
             mhz = self.number(host["mhz"], f"{where}.mhz", 100, 10000)
             memory = self.size(host["memory"], f"{where}.memory")
-            for name in self.expand(host["name"], f"{where}.name"):
-                result.append({
-                    "name": name, "cores": cores, "threads": threads, "mhz": mhz, "memory": memory,
-                    "rack": str(host.get("rack", "")), "uuid": str(uuid.uuid5(_NAMESPACE, f"{endpoint}/{name}")),
-                })  # fmt: skip
+            size = {"cores": cores, "threads": threads, "mhz": mhz, "memory": memory, "rack": str(host.get("rack", ""))}
+            result += [
+                {"name": name, **size, "uuid": str(uuid.uuid5(_NAMESPACE, f"{endpoint}/{name}"))}
+                for name in self.expand(host["name"], f"{where}.name")
+            ]
         return result
 
     def datastores(self, item: dict[str, Any], at: str, hosts: list[str]) -> list[dict[str, Any]]:
@@ -162,7 +172,9 @@ class _Reader:
                 self.mistakes.append(f"{where}.name: a local datastore of several hosts needs {{host}} in its name")
             for host in mounts:
                 short = host.split(".", 1)[0]
-                result.append({"name": name.replace("{host}", short), "type": kind, "capacity": capacity, "hosts": [host]})
+                result.append(
+                    {"name": name.replace("{host}", short), "type": kind, "capacity": capacity, "hosts": [host]}
+                )
         self.unique([datastore["name"] for datastore in result], f"{at}.datastores")
         return result
 
@@ -177,8 +189,10 @@ class _Reader:
                 self.mistakes.append(f"{where}.kind: {form!r}; standard, or distributed on a vcenter")
             vlan = self.number(group.get("vlan", 0), f"{where}.vlan", 0, 4094)
             mounts = self.chosen(group, where, hosts) if form == "standard" else []
-            result += [{"name": name, "kind": form, "vlan": vlan, "hosts": mounts}
-                       for name in self.expand(group["name"], f"{where}.name")]  # fmt: skip
+            result += [
+                {"name": name, "kind": form, "vlan": vlan, "hosts": mounts}
+                for name in self.expand(group["name"], f"{where}.name")
+            ]
         self.unique([group["name"] for group in result], f"{at}.port_groups")
         return result
 

@@ -67,12 +67,14 @@ func (b *builder) vcenterHosts() error {
 		return err
 	}
 	for _, c := range b.spec.Clusters {
-		config := types.ClusterConfigSpecEx{DrsConfig: &types.ClusterDrsConfigInfo{
-			Enabled: &c.DRS, DefaultVmBehavior: types.DrsBehaviorFullyAutomated}}
-		cluster, err := folders.HostFolder.CreateCluster(b.ctx, c.Name, config)
+		cluster, err := folders.HostFolder.CreateCluster(b.ctx, c.Name, types.ClusterConfigSpecEx{})
 		if err != nil {
 			return err
 		}
+		// In a call, a false would be lost on its way: the simulator copies arguments and leaves zeros out.
+		made := b.model.Map().Get(cluster.Reference()).(*simulator.ClusterComputeResource)
+		made.ConfigurationEx.(*types.ClusterConfigInfoEx).DrsConfig = types.ClusterDrsConfigInfo{
+			Enabled: &c.DRS, DefaultVmBehavior: types.DrsBehaviorFullyAutomated}
 		for _, h := range c.Hosts {
 			task, err := cluster.AddHost(b.ctx, types.HostConnectSpec{HostName: h.Name}, true, nil, nil)
 			if err := b.size(h, task, err); err != nil {

@@ -20,7 +20,11 @@ HOSTS = {"cores": 4, "threads": 8, "mhz": 2000, "memory": "16 GB"}
 TOPOLOGY = {
     "endpoints": [
         {
-            "name": "vc", "kind": "vcenter", "datacenter": "dc1", "guest_delay_ms": 20, "lease_seconds": 2,
+            "name": "vc",
+            "kind": "vcenter",
+            "datacenter": "dc1",
+            "guest_delay_ms": 20,
+            "lease_seconds": 2,
             "clusters": [
                 {"name": "c1", "drs": True, "hosts": [{"name": "h[1:2]", **HOSTS, "rack": "r1"}]},
                 {"name": "c2", "hosts": [{"name": "h3", **HOSTS, "memory": "32 GB", "rack": "r2"}]},
@@ -34,16 +38,26 @@ TOPOLOGY = {
             "port_groups": [{"name": "VM Network"}, {"name": "lan", "vlan": 7}, {"name": "dv", "kind": "distributed"}],
         },
         {
-            "name": "esx", "kind": "esxi", "guest_delay_ms": 20, "lease_seconds": 2,
+            "name": "esx",
+            "kind": "esxi",
+            "guest_delay_ms": 20,
+            "lease_seconds": 2,
             "hosts": [{"name": "e1", **HOSTS}],
-            "datastores": [{"name": "shared", "capacity": "100 GB"}, {"name": "second", "capacity": "100 GB"},
-                           {"name": "tiny", "capacity": "8 MB"}],
+            "datastores": [
+                {"name": "shared", "capacity": "100 GB"},
+                {"name": "second", "capacity": "100 GB"},
+                {"name": "tiny", "capacity": "8 MB"},
+            ],
             "port_groups": [{"name": "VM Network"}, {"name": "lan", "vlan": 7}],
         },
-        {"name": "esx2", "kind": "esxi", "hosts": [{"name": "e2", **HOSTS, "memory": "64 GB"}],
-         "datastores": [{"name": "shared", "capacity": "1 TB"}]},
+        {
+            "name": "esx2",
+            "kind": "esxi",
+            "hosts": [{"name": "e2", **HOSTS, "memory": "64 GB"}],
+            "datastores": [{"name": "shared", "capacity": "1 TB"}],
+        },
     ],
-}  # fmt: skip
+}
 
 
 class Client:
@@ -91,17 +105,27 @@ class Client:
     def spec(self, name=None, *, devices=(), datastore="shared", **more):
         name = name or f"vm-{next(self._number)}"
         controller = vim.vm.device.VirtualDeviceSpec(
-            operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=1000, busNumber=0, sharedBus="noSharing"))
+            operation="add",
+            device=vim.vm.device.ParaVirtualSCSIController(key=1000, busNumber=0, sharedBus="noSharing"),
+        )
         return vim.vm.ConfigSpec(
-            name=name, numCPUs=more.pop("numCPUs", 1), memoryMB=more.pop("memoryMB", 1024),
-            files=vim.vm.FileInfo(vmPathName=f"[{datastore}]"), deviceChange=[controller, *devices], **more)  # fmt: skip
+            name=name,
+            numCPUs=more.pop("numCPUs", 1),
+            memoryMB=more.pop("memoryMB", 1024),
+            files=vim.vm.FileInfo(vmPathName=f"[{datastore}]"),
+            deviceChange=[controller, *devices],
+            **more,
+        )
 
     def disk(self, mib=64, *, thin=True, parent=None, file="[shared]", existing=False, unit=0):
-        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=file, diskMode="persistent", thinProvisioned=thin)
+        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            fileName=file, diskMode="persistent", thinProvisioned=thin
+        )
         if parent:
             backing.parent = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=parent, diskMode="persistent")
         device = vim.vm.device.VirtualDisk(
-            key=-10 - unit, controllerKey=1000, unitNumber=unit, capacityInKB=mib << 10, backing=backing)
+            key=-10 - unit, controllerKey=1000, unitNumber=unit, capacityInKB=mib << 10, backing=backing
+        )
         spec = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
         if not existing:
             spec.fileOperation = "create"
@@ -110,7 +134,8 @@ class Client:
     def nic(self, network="VM Network"):
         backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName=network)
         return vim.vm.device.VirtualDeviceSpec(
-            operation="add", device=vim.vm.device.VirtualVmxnet3(key=-30, backing=backing))
+            operation="add", device=vim.vm.device.VirtualVmxnet3(key=-30, backing=backing)
+        )
 
     def start_create(self, spec=None, host=None, folder=None):
         host = host or self.host
@@ -147,13 +172,15 @@ class Client:
                 self.result(entity.Destroy_Task())
         machines = [each for each in self.folder.childEntity if isinstance(each, vim.VirtualMachine)]
         # Children first: a parent cannot go before them.
-        for vm in sorted(machines, key=lambda each: not any(
-                disk["parent"] for disk in self.state(each.name)["disks"])):  # fmt: skip
+        for vm in sorted(machines, key=lambda each: not any(disk["parent"] for disk in self.state(each.name)["disks"])):
             self._destroy(vm)
         for store in self.lab.control.state(self.name)["datastores"]:
             for file in [each for each in store["files"] if "/" not in each.rstrip("/")]:
-                self.result(self.content.fileManager.DeleteDatastoreFile_Task(
-                    f"[{store['name']}] {file.rstrip('/')}", self.datacenter))  # fmt: skip
+                self.result(
+                    self.content.fileManager.DeleteDatastoreFile_Task(
+                        f"[{store['name']}] {file.rstrip('/')}", self.datacenter
+                    )
+                )
 
     def _destroy(self, vm):
         if vm.runtime.powerState != "poweredOff":
@@ -168,10 +195,10 @@ def data_centre():
 
 
 @pytest.fixture(scope="session")
-def _clients(data_centre):
-    clients = {name: Client(data_centre, name) for name in data_centre.endpoints}
-    yield clients
-    for client in clients.values():
+def clients(data_centre):
+    connected = {name: Client(data_centre, name) for name in data_centre.endpoints}
+    yield connected
+    for client in connected.values():
         client.close()
 
 
@@ -183,22 +210,22 @@ def control(data_centre):
 
 
 @pytest.fixture
-def vc(_clients, control):
-    yield _clients["vc"]
+def vc(clients, control):
+    yield clients["vc"]
     control.reset()
-    _clients["vc"].empty()
+    clients["vc"].empty()
 
 
 @pytest.fixture
-def esx(_clients, control):
-    yield _clients["esx"]
+def esx(clients, control):
+    yield clients["esx"]
     control.reset()
-    _clients["esx"].empty()
+    clients["esx"].empty()
 
 
 @pytest.fixture(params=["vc", "esx"])
-def either(request, _clients, control):
+def either(request, clients, control):
     """The test runs on the vCenter and on the ESXi host."""
-    yield _clients[request.param]
+    yield clients[request.param]
     control.reset()
-    _clients[request.param].empty()
+    clients[request.param].empty()

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import time
-
 import http.client
+import time
 
 import pytest
 from pyVmomi import vim, vmodl
@@ -58,9 +57,24 @@ def test_a_rate_is_the_same_each_time(vc, control):
     assert 4 < sum(first) < 16
 
 
-@pytest.mark.parametrize("fault", ["DuplicateName", "InvalidPowerState", "NotAuthenticated", "NoPermission", "HostNotConnected",
-                                   "ManagedObjectNotFound", "FileNotFound", "ResourceInUse", "ConcurrentAccess",
-                                   "InvalidDatastore", "SystemError", "RequestCanceled", "InsufficientMemoryResourcesFault"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "DuplicateName",
+        "InvalidPowerState",
+        "NotAuthenticated",
+        "NoPermission",
+        "HostNotConnected",
+        "ManagedObjectNotFound",
+        "FileNotFound",
+        "ResourceInUse",
+        "ConcurrentAccess",
+        "InvalidDatastore",
+        "SystemError",
+        "RequestCanceled",
+        "InsufficientMemoryResourcesFault",
+    ],
+)
 @pytest.mark.parametrize("where", ["call", "task"])
 def test_any_fault_can_be_read_by_a_client(vc, control, fault, where):
     control.fault("CreateVM_Task", fault, where=where)

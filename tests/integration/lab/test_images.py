@@ -38,9 +38,11 @@ class Import:
         descriptor = next(content for file, content in members.items() if file.endswith(".ovf")).decode()
         network = vim.OvfManager.NetworkMapping(name="VM Network", network=client.host.network[0])
         parameters = vim.OvfManager.CreateImportSpecParams(
-            entityName=name, diskProvisioning="thin", networkMapping=[network])  # fmt: skip
+            entityName=name, diskProvisioning="thin", networkMapping=[network]
+        )
         self.spec = client.content.ovfManager.CreateImportSpec(
-            descriptor, client.pool(), client.datastore(datastore), parameters)  # fmt: skip
+            descriptor, client.pool(), client.datastore(datastore), parameters
+        )
         assert not self.spec.error
         self.lease = client.pool().ImportVApp(self.spec.importSpec, folder or client.folder, client.host)
 
@@ -58,8 +60,9 @@ class Import:
         endpoint = self.client.endpoint
         if target.hostname == "*":  # an ESXi host leaves its address to the client
             target = target._replace(netloc=f"{endpoint.address}:{endpoint.port}")
-        return requests.request(method, target.geturl(), data=self.disk if content is None else content,
-                                verify=endpoint.ca_file, timeout=20)  # fmt: skip
+        return requests.request(
+            method, target.geturl(), data=self.disk if content is None else content, verify=endpoint.ca_file, timeout=20
+        )
 
     def complete(self):
         self.lease.HttpNfcLeaseComplete()
@@ -95,11 +98,17 @@ def test_children_and_copies_of_an_imported_image(either, ova):
     assert (disk["parent"], disk["capacity"]) == (file, 8 << 20)
     either.result(child.PowerOnVM_Task())
     either.make_folder("images/image", "second")
-    either.result(either.content.virtualDiskManager.CopyVirtualDisk_Task(
-        file, either.datacenter, "[second] images/image/image.vmdk", either.datacenter, None, False))  # fmt: skip
-    assert flat_content(either, "[second] images/image/image.vmdk", "second") == images.raw_bytes(name="image", size_mib=8)
-    spec = either.spec("far", datastore="second", devices=[
-        either.disk(1, file="[second]", parent="[second] images/image/image.vmdk")])  # fmt: skip
+    either.result(
+        either.content.virtualDiskManager.CopyVirtualDisk_Task(
+            file, either.datacenter, "[second] images/image/image.vmdk", either.datacenter, None, False
+        )
+    )
+    assert flat_content(either, "[second] images/image/image.vmdk", "second") == images.raw_bytes(
+        name="image", size_mib=8
+    )
+    spec = either.spec(
+        "far", datastore="second", devices=[either.disk(1, file="[second]", parent="[second] images/image/image.vmdk")]
+    )
     either.create(spec)
     assert either.state("far")["disks"][0]["parent"] == "[second] images/image/image.vmdk"
     with pytest.raises(vim.fault.FileLocked):
@@ -111,10 +120,18 @@ def test_the_files_of_an_imported_disk_can_be_copied_one_by_one(either, ova):
     work.upload()
     file = work.complete()
     either.make_folder("copies", "second")
-    for source, target in ((file, "image.vmdk"), (file.replace(".vmdk", "-flat.vmdk"), f"{file.rsplit('/', 1)[1][:-5]}-flat.vmdk")):
-        either.result(either.content.fileManager.CopyDatastoreFile_Task(
-            source, either.datacenter, f"[second] copies/{target}", either.datacenter, False))  # fmt: skip
-    either.create(either.spec(datastore="second", devices=[either.disk(1, file="[second]", parent="[second] copies/image.vmdk")]))
+    for source, target in (
+        (file, "image.vmdk"),
+        (file.replace(".vmdk", "-flat.vmdk"), f"{file.rsplit('/', 1)[1][:-5]}-flat.vmdk"),
+    ):
+        either.result(
+            either.content.fileManager.CopyDatastoreFile_Task(
+                source, either.datacenter, f"[second] copies/{target}", either.datacenter, False
+            )
+        )
+    either.create(
+        either.spec(datastore="second", devices=[either.disk(1, file="[second]", parent="[second] copies/image.vmdk")])
+    )
 
 
 def test_a_template_can_be_the_parent(vc, ova):
@@ -184,7 +201,9 @@ def test_a_broken_upload_ends_the_lease_in_error(either, ova, tmp_path, damage):
     work = Import(either, ova)
     content = {
         "truncated": lambda: work.disk[: len(work.disk) // 2],
-        "monolithicSparse": lambda: images.make_vmdk(tmp_path / "s.vmdk", size_mib=8, form="monolithicSparse").read_bytes(),
+        "monolithicSparse": lambda: images.make_vmdk(
+            tmp_path / "s.vmdk", size_mib=8, form="monolithicSparse"
+        ).read_bytes(),
         "text": lambda: b"this is no disk\n" * 1000,
     }[damage]()
     assert work.upload(content).status_code == 500
@@ -226,7 +245,9 @@ def test_written_images_unpack_to_what_they_say(vc, tmp_path, size_mib):
     assert flat_content(vc, work.complete()) == images.raw_bytes(name="x", size_mib=size_mib)
 
 
-@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img, a second reader of the format, is not installed")
+@pytest.mark.skipif(
+    shutil.which("qemu-img") is None, reason="qemu-img, a second reader of the format, is not installed"
+)
 @pytest.mark.parametrize("form", ["streamOptimized", "monolithicSparse", "flat"])
 def test_qemu_reads_the_images(tmp_path, form):
     image = images.make_vmdk(tmp_path / "x.vmdk", name="x", size_mib=40, form=form)

@@ -16,8 +16,11 @@ from pyVmomi import vim
 
 from lab.certificates import Authority
 
-ONE_HOST = {"endpoints": [{
-    "name": "e", "kind": "esxi", "hosts": [{"name": "e1"}], "datastores": [{"name": "d", "capacity": "1 GB"}]}]}  # fmt: skip
+ONE_HOST = {
+    "endpoints": [
+        {"name": "e", "kind": "esxi", "hosts": [{"name": "e1"}], "datastores": [{"name": "d", "capacity": "1 GB"}]}
+    ]
+}
 
 
 @pytest.mark.parametrize("change", [{"pwd": "wrong"}, {"user": "nobody"}, {"pwd": ""}])
@@ -49,7 +52,9 @@ def test_rest_refuses_a_wrong_login(vc):
 
     def ask(user, password):
         token = b64encode(f"{user}:{password}".encode()).decode()
-        return requests.post(url, json={}, headers={"Authorization": f"Basic {token}"}, verify=vc.endpoint.ca_file, timeout=10)
+        return requests.post(
+            url, json={}, headers={"Authorization": f"Basic {token}"}, verify=vc.endpoint.ca_file, timeout=10
+        )
 
     assert ask(vc.endpoint.username, "wrong").status_code == 401
     answer = ask(vc.endpoint.username, vc.endpoint.password)
@@ -79,11 +84,14 @@ def test_the_certificate_is_the_lab_s(vc):
 def test_certificates_no_client_should_take(lab_factory, tmp_path, case):
     authority = Authority(tmp_path / "ca", "a foreign CA")
     certificate = authority.issue(
-        expired=case == "expired", addresses=("192.0.2.1",) if case == "other name" else ("127.0.0.1",))  # fmt: skip
+        expired=case == "expired", addresses=("192.0.2.1",) if case == "other name" else ("127.0.0.1",)
+    )
     lab = lab_factory(ONE_HOST, certificates={"e": (certificate.file, certificate.key)})
     endpoint = lab.endpoints["e"]
     trusted = endpoint.ca_file if case == "foreign" else str(authority.file)
-    wanted = {"expired": "expired", "foreign": "self.signed|unable to get local issuer", "other name": "not valid for"}[case]
+    wanted = {"expired": "expired", "foreign": "self.signed|unable to get local issuer", "other name": "not valid for"}[
+        case
+    ]
     with pytest.raises(ssl.SSLCertVerificationError, match=wanted):
         SmartConnect(**endpoint.pyvmomi(sslContext=ssl.create_default_context(cafile=trusted)))
     shown = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((endpoint.address, endpoint.port)))

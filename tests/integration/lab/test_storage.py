@@ -60,8 +60,11 @@ def test_growing_and_adding_disks_takes_space(either):
     more = either.disk(20 << 10, thin=False, unit=1)
     either.result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[more])))
     assert either.free() == 50 * GIB
-    added = next(each for each in vm.config.hardware.device
-                 if isinstance(each, vim.vm.device.VirtualDisk) and each.unitNumber == 1)  # fmt: skip
+    added = next(
+        each
+        for each in vm.config.hardware.device
+        if isinstance(each, vim.vm.device.VirtualDisk) and each.unitNumber == 1
+    )
     remove = vim.vm.device.VirtualDeviceSpec(operation="remove", fileOperation="destroy", device=added)
     either.result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[remove])))
     assert either.free() == 70 * GIB
@@ -71,22 +74,32 @@ def test_the_disk_manager_takes_and_gives_back_space(either):
     manager, files = either.content.virtualDiskManager, either.content.fileManager
     either.make_folder("disks")
     spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
-        diskType="preallocated", adapterType="lsiLogic", capacityKb=10 << 20)  # fmt: skip
+        diskType="preallocated", adapterType="lsiLogic", capacityKb=10 << 20
+    )
     either.result(manager.CreateVirtualDisk_Task("[shared] disks/a.vmdk", either.datacenter, spec))
     assert either.free() == 90 * GIB
-    either.result(manager.CopyVirtualDisk_Task(
-        "[shared] disks/a.vmdk", either.datacenter, "[shared] disks/b.vmdk", either.datacenter, None, False))  # fmt: skip
+    either.result(
+        manager.CopyVirtualDisk_Task(
+            "[shared] disks/a.vmdk", either.datacenter, "[shared] disks/b.vmdk", either.datacenter, None, False
+        )
+    )
     assert either.free() == 80 * GIB
     either.result(manager.ExtendVirtualDisk_Task("[shared] disks/b.vmdk", either.datacenter, 20 << 20, False))
     assert either.free() == 70 * GIB
-    either.result(manager.MoveVirtualDisk_Task(
-        "[shared] disks/b.vmdk", either.datacenter, "[shared] disks/c.vmdk", either.datacenter, False))  # fmt: skip
+    either.result(
+        manager.MoveVirtualDisk_Task(
+            "[shared] disks/b.vmdk", either.datacenter, "[shared] disks/c.vmdk", either.datacenter, False
+        )
+    )
     assert either.free() == 70 * GIB
     either.result(manager.DeleteVirtualDisk_Task("[shared] disks/c.vmdk", either.datacenter))
     assert either.free() == 90 * GIB
     with pytest.raises(vim.fault.NoDiskSpace):
-        either.result(manager.CopyVirtualDisk_Task(
-            "[shared] disks/a.vmdk", either.datacenter, "[tiny] a.vmdk", either.datacenter, None, False))  # fmt: skip
+        either.result(
+            manager.CopyVirtualDisk_Task(
+                "[shared] disks/a.vmdk", either.datacenter, "[tiny] a.vmdk", either.datacenter, None, False
+            )
+        )
     either.result(files.DeleteDatastoreFile_Task("[shared] disks", either.datacenter))
     assert either.free() == 100 * GIB
 
@@ -97,8 +110,9 @@ def test_a_copy_needs_its_target_folder_and_replaces_nothing(either):
     either.result(manager.CreateVirtualDisk_Task("[shared] a.vmdk", either.datacenter, spec))
 
     def copy(target):
-        either.result(manager.CopyVirtualDisk_Task(
-            "[shared] a.vmdk", either.datacenter, target, either.datacenter, None, False))  # fmt: skip
+        either.result(
+            manager.CopyVirtualDisk_Task("[shared] a.vmdk", either.datacenter, target, either.datacenter, None, False)
+        )
 
     with pytest.raises(vim.fault.FileNotFound):
         copy("[second] nowhere/a.vmdk")
@@ -119,7 +133,8 @@ def test_uploads_take_space_and_a_full_datastore_takes_no_more(either):
     assert either.files("tiny") == ["file.bin"]
     assert either.http("GET", url).content == b"y" * (2 << 20)
     copy = either.content.fileManager.CopyDatastoreFile_Task(
-        "[tiny] file.bin", either.datacenter, "[second] file.bin", either.datacenter, False)  # fmt: skip
+        "[tiny] file.bin", either.datacenter, "[second] file.bin", either.datacenter, False
+    )
     either.result(copy)
     assert either.free("second") == 100 * GIB - (2 << 20)
     assert either.http("DELETE", url).status_code == 204
@@ -141,8 +156,10 @@ def test_an_image_that_was_merely_uploaded_is_no_disk(either, tmp_path, form):
     image = images.make_vmdk(tmp_path / "image.vmdk", size_mib=2, form=form)
     for file in tmp_path.iterdir():
         assert either.http("PUT", either.url(file.name), data=file.read_bytes()).status_code == 201
-    for disk in (either.disk(2, file=f"[shared] {image.name}", existing=True),
-                 either.disk(2, parent=f"[shared] {image.name}")):  # fmt: skip
+    for disk in (
+        either.disk(2, file=f"[shared] {image.name}", existing=True),
+        either.disk(2, parent=f"[shared] {image.name}"),
+    ):
         with pytest.raises(vim.fault.InvalidDeviceSpec):
             either.create(either.spec(devices=[disk]))
         vm = either.create()
@@ -150,8 +167,11 @@ def test_an_image_that_was_merely_uploaded_is_no_disk(either, tmp_path, form):
             either.result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[disk])))
     manager = either.content.virtualDiskManager
     with pytest.raises(vim.fault.FileFault):
-        either.result(manager.CopyVirtualDisk_Task(
-            f"[shared] {image.name}", either.datacenter, "[second] x.vmdk", either.datacenter, None, False))  # fmt: skip
+        either.result(
+            manager.CopyVirtualDisk_Task(
+                f"[shared] {image.name}", either.datacenter, "[second] x.vmdk", either.datacenter, None, False
+            )
+        )
 
 
 def test_a_parent_outlives_its_children(either):
@@ -190,7 +210,9 @@ def test_the_disk_of_a_running_vm_is_locked(either):
     vm = either.create(either.spec("runs", devices=[either.disk()]))
     either.result(vm.PowerOnVM_Task())
     with pytest.raises(vim.fault.FileLocked):
-        either.result(either.content.virtualDiskManager.DeleteVirtualDisk_Task("[shared] runs/runs.vmdk", either.datacenter))
+        either.result(
+            either.content.virtualDiskManager.DeleteVirtualDisk_Task("[shared] runs/runs.vmdk", either.datacenter)
+        )
 
 
 def test_refreshing_a_datastore_keeps_its_size(either):
