@@ -50,10 +50,6 @@ class TemplateSpec:
     guest_id: str = "otherGuest64"
     firmware: str = "bios"
 
-    @property
-    def home(self) -> str:
-        return f"[{self.datastore.name}] {self.directory}"
-
 
 @dataclass(slots=True)
 class Template:
@@ -107,9 +103,9 @@ def copy_image(session: Session, source: Template, source_datacenter: str, spec:
     if found:
         return found
     what = f"copy of image {spec.name} to datastore {spec.datastore.name}"
-    target = f"{spec.home}/{spec.name}.vmdk"
     moid = _one(session, vms.create_vm(_vm_spec(spec, [])), check)
     try:
+        target = f"{_home(session, moid)}/{spec.name}.vmdk"
         _one(session, _copy_disk(what, source.path, source_datacenter, target, spec), check)
         _one(session, _attach(moid, target, spec), check)
     except PhotonError as error:
@@ -137,15 +133,15 @@ def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
     destroy, follow = job.submit, job.then
 
     def submit(session: Session) -> Any:
-        path = "config.files.vmPathName"
-        for _kind, _moid, values in retrieve.from_objects(session, "VirtualMachine", [moid], [path]):
-            if directory := values.get(path, "").rpartition("/")[0]:
-                home.append((directory, _datacenter_of(session, moid)))
+        if directory := _home(session, moid):
+            home.append((directory, _datacenter_of(session, moid)))
         return destroy(session)
 
     def then(result: Any) -> Job | None:
         if home:
-            return delete_files(*home[0], key=job.key, then=follow)
+            # A vSAN directory goes with its last file and cannot be deleted as one.
+            return delete_files(*home[0], key=job.key, then=follow,
+                                done_by=frozenset({"FileNotFound", "CannotDeleteFile"}))
         return follow(result) if follow else None
 
     job.submit, job.then = submit, then
@@ -348,6 +344,13 @@ def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
 def _datacenter(session: Session, moid: str) -> Any:
     """The datacenter a path belongs to: names of datastores repeat across a vCenter's datacenters."""
     return session.reference("Datacenter", moid) if session.is_vcenter else None
+
+
+def _home(session: Session, moid: str) -> str:
+    """The directory of a VM's files, ``[ds] dir``; empty when it has none or is gone."""
+    path = "config.files.vmPathName"
+    rows = retrieve.from_objects(session, "VirtualMachine", [moid], [path])
+    return rows[0][2].get(path, "").rpartition("/")[0] if rows else ""
 
 
 def _datacenter_of(session: Session, moid: str) -> str:

@@ -46,8 +46,9 @@ class NicSpec:
 class VmSpec:
     """A VM to be created. ``uuid`` becomes its instanceUuid and ``photon.id``; ``memory`` in bytes, whole MB.
 
-    Its files go to ``[datastore] directory/``; an empty ``directory`` leaves the choice to vSphere. ``folder`` is the
-    moid of the VM folder (an ESXi host: its only one, ``HostRow.vm_folder``).
+    Its files go to ``[datastore] directory/``; an empty ``directory`` leaves the choice to vSphere, and so does a vSAN
+    datastore, where nobody else can make a VM's directory. ``folder`` is the moid of the VM folder (an ESXi host: its
+    only one, ``HostRow.vm_folder``).
     """
 
     uuid: str
@@ -69,10 +70,11 @@ class VmSpec:
     annotation: str = ""
     document_id: str | None = None  # photon.id, where it is not the uuid
 
-    @property
-    def home(self) -> str:
-        """``[datastore] directory``, or ``[datastore]``."""
-        return f"[{self.datastore.name}] {self.directory}".rstrip()
+    def file(self, name: str) -> str:
+        """Where a file of the VM goes: ``[datastore] directory/name``, or ``[datastore]``."""
+        if not self.directory or self.datastore.type == "VSAN":
+            return f"[{self.datastore.name}]"
+        return f"[{self.datastore.name}] {self.directory}/{name}"
 
 
 def create_vm(spec: VmSpec, **options: Any) -> Job:
@@ -179,7 +181,7 @@ def create_spec(spec: VmSpec) -> Any:
     return vim.vm.ConfigSpec(
         name=spec.name, instanceUuid=spec.uuid, numCPUs=spec.vcpus, memoryMB=_megabytes(spec.memory, spec.name),
         guestId=spec.guest_id, firmware=spec.firmware, annotation=spec.annotation or None,
-        files=vim.vm.FileInfo(vmPathName=f"{spec.home}/{spec.name}.vmx" if spec.directory else spec.home),
+        files=vim.vm.FileInfo(vmPathName=spec.file(f"{spec.name}.vmx")),
         extraConfig=options_of(spec.extra_config | markers), deviceChange=_devices(spec))
 
 
@@ -227,8 +229,7 @@ def _devices(spec: VmSpec) -> list[Any]:
 def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
     vim = api.load().vim
     flat = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
-    name = f"{spec.home}/{disk.name}.vmdk" if spec.directory else f"[{spec.datastore.name}]"
-    backing = flat(fileName=disk.path or name, diskMode="persistent")
+    backing = flat(fileName=disk.path or spec.file(f"{disk.name}.vmdk"), diskMode="persistent")
     if disk.parent:
         backing.parent = flat(fileName=disk.parent, diskMode="persistent")
     elif not disk.path:
