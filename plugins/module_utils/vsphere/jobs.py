@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -34,7 +34,7 @@ class Job:
     of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` names faults that mean
     that the wanted state is there already, with the power state where it matters (``InvalidPowerState:poweredOn``).
     ``then(result)`` may return the next job of the same item, which is started as soon as this one is done; both are
-    reported.
+    reported. When ``then`` raises PhotonError, the job is reported once more with that error.
     """
 
     key: Any
@@ -201,9 +201,15 @@ class _Run:
 
     def _ended(self, job: Job, outcome: Any) -> Iterator[tuple[Job, Any]]:
         self._take(job, -1)
-        if job.then and not isinstance(outcome, PhotonError) and (follower := job.then(outcome)) is not None:
-            self.pending.appendleft(follower)
         yield job, outcome
+        if job.then and not isinstance(outcome, PhotonError):
+            try:
+                follower = job.then(outcome)
+            except PhotonError as error:  # it cannot even be built: this item's failure, nobody else's
+                yield replace(job, then=None), error
+            else:
+                if follower is not None:
+                    self.pending.appendleft(follower)
 
 
 def _forgiven(job: Job, error: PhotonError) -> Any:

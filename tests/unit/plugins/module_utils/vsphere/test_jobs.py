@@ -94,6 +94,15 @@ def test_followers_are_run_and_reported():
     assert seen == ["vm-1"]
 
 
+def test_follower_that_cannot_be_built():
+    def follow(_result):
+        raise PhotonError("PortGroupNotFound", "no such port group")
+
+    jobs = [Job("a", "a", lambda _s: 1, then=follow), Job("b", "b", lambda _s: 2)]
+    seen = [(job.key, getattr(outcome, "code", outcome)) for job, outcome in run_jobs(None, jobs, Budgets(threads=1))]
+    assert sorted(seen, key=str) == [("a", "PortGroupNotFound"), ("a", 1), ("b", 2)]
+
+
 def test_no_follower_after_a_failure():
     def fail(_session):
         raise PhotonError("NameTaken", "no")
