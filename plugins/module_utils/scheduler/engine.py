@@ -32,7 +32,7 @@ class Engine:
         self.column = self.ledger.column
         self.used: set[int] = set()
         self._weights = policy.dimension_weights()
-        self.steps = max(64, 65_536 // (len(fleet.ids) or 1))
+        self.steps = max(16, 65_536 // (len(fleet.ids) or 1))
         seed = f"{policy.seed}/"
         self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
         self.ranks = [0] * len(self.by_rank)

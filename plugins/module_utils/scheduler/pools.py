@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Found = tuple[int, tuple[int, ...]]
 Test = Callable[[int], bool]
 
-# Hosts without room that a shape meets in a shared ring before it gets a ring of its own.
-PATIENCE = 64
+# A shape that meets more unusable hosts than this, and this many per search, gets a ring (or a list) of its own.
+PATIENCE, PATIENCE_EACH = 64, 3
 # "balanced" looks at this many of the least loaded hosts.
 CHOICES = 16
 
@@ -83,19 +83,22 @@ class Ring:
 
 
 class SpreadPool:
-    """Policy ``spread``: a ring shared with other shapes of the same static demands until misfits make it slow."""
+    """Policy ``spread``: a ring shared with other shapes of the same static demands, until unusable hosts make it slow."""
 
     def __init__(self, view: View, hosts: list[int], ring: Ring) -> None:
         self.view, self.hosts, self.ring, self.own, self.misfits = view, hosts, ring, False, 0
 
     def find(self, position: float, test: Test | None) -> Found | None:
         found, misfits = self.ring.find(self.view, position, test, own=self.own)
-        self._notice(misfits)
+        if misfits:
+            self._notice(misfits)
         return found
 
     def _notice(self, misfits: int) -> None:
-        self.misfits += misfits
-        if self.misfits > PATIENCE and not self.own:
+        if self.own:
+            return
+        self.misfits += misfits - PATIENCE_EACH
+        if self.misfits > PATIENCE:
             self.own = True
             ring, fit = self.ring, self.view.fit
             ranks = self.view.engine.ranks
@@ -133,6 +136,7 @@ class PackPool:
 
     def find(self, _position: float, test: Test | None) -> Found | None:
         order, fit, at, misfits = self.order, self.view.fit, self.first, 0
+        found = None
         while at < len(order):
             host = order[at]
             stores = fit(host)
@@ -140,16 +144,16 @@ class PackPool:
                 misfits += 1
                 if at == self.first:
                     self.first += 1
+                    misfits -= 1
             elif test is None or test(host):
-                if misfits > PATIENCE:
-                    self.order = [h for h in order[self.first :] if fit(h) is not None]
-                    self.first = 0
-                return host, stores
+                found = host, stores
+                break
             at += 1
-        if misfits:
-            self.order = [h for h in order[self.first :] if fit(h) is not None]
+        if misfits > PATIENCE_EACH:
+            # What was passed over for lack of room is dropped; the rest of the list was not looked at.
+            self.order = [h for h in order[self.first : at] if fit(h) is not None] + order[at:]
             self.first = 0
-        return None
+        return found
 
 
 class PhotonPool:

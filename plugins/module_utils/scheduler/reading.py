@@ -49,7 +49,7 @@ def names(item: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = item.get(key)
     if value is None:
         return ()
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if type(value) is not list and (isinstance(value, str) or not isinstance(value, Iterable)):
         raise invalid(where, key, f"must be a list of names, not {value!r}")
     found = tuple(value)
     for name in found:

@@ -80,7 +80,7 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     requests: list[Request] = []
     seen: set[str] = set()
     for number, item in enumerate(items):
-        if not isinstance(item, Mapping):
+        if type(item) is not dict and not isinstance(item, Mapping):
             raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
         name = item.get("id")
         if type(name) is not str or not name:

@@ -57,7 +57,8 @@ class View:
         if name == "photon":
             return PhotonPool(self, hosts)
         if name == "pack":
-            return PackPool(self, engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts)))
+            order = engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts))
+            return PackPool(self, order)
         ring = engine.shared(
             (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
         )
