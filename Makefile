@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
+# What is costly is built once and kept here for all checkouts.
+export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
+export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
 .PHONY: help demo test test-unit test-roles chaos bench lint format sanity clean distclean
 
@@ -56,4 +59,4 @@ clean: ## remove what the targets built here
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and what is cached for all checkouts
-	@rm -rf "$${PHOTON_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/photon-platform}"
+	@rm -rf "$(PHOTON_CACHE)"
