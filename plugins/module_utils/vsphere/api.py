@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 from ..model.errors import PhotonError
@@ -40,3 +41,11 @@ def load() -> SimpleNamespace:
 def reference(kind: str, moid: str, stub: object | None = None) -> object:
     """The managed object of a type name (``VirtualMachine``) and moid."""
     return load().support.GetWsdlType("urn:vim25", kind)(moid, stub)
+
+
+def newest_common(versions: Iterable[str]) -> str | None:
+    """pyvmomi's name of the newest of these vim25 versions (``8.0.3.0``) that it knows."""
+    known = load().support.versionMap
+    ours = [version for version in versions if f"vim25/{version}" in known]
+    newest = max(ours, key=lambda version: [int(part) for part in version.split(".")], default=None)
+    return known[f"vim25/{newest}"] if newest else None

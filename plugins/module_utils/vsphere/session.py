@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,7 +73,13 @@ class Session:
         with self.stub.new_cookie():
             if self.content is None:
                 instance = vim.ServiceInstance("ServiceInstance", self.stub)
-                self.content = self.call(where, instance.RetrieveContent, read=True)
+                try:
+                    self.content = self.call(where, instance.RetrieveContent, read=True)
+                except PhotonError as error:
+                    if error.data.get("fault") not in ("InvalidRequest", "NotSupported"):
+                        raise
+                    self._negotiate(where, error)
+                    self.content = self.call(where, instance.RetrieveContent, read=True)
             self.call(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
                       self.spec.username, self.spec.password, read=True)
         self._logged_in = True
@@ -131,6 +138,22 @@ class Session:
 
     def drop(self) -> None:
         self.stub.DropConnections()
+
+    def _negotiate(self, where: str, refused: PhotonError) -> None:
+        """Take the newest API version that both sides know: this server no longer speaks the one asked for."""
+        connection = self.connection()
+        try:
+            connection.request("GET", "/sdk/vimServiceVersions.xml")
+            text = connection.getresponse().read().decode("utf-8", "replace")
+        except CONVERSATION_ERRORS as error:
+            raise tls.failure(self.spec.where, error, {"endpoint": self.spec.name}) from error
+        finally:
+            connection.close()
+        version = api.newest_common(re.findall(r"<version>([\d.]+)</version>", text))
+        if version is None:
+            raise PhotonError("EndpointUnreachable", f"{where}: this release of pyvmomi knows none of its API "
+                              "versions; install a newer pyvmomi", {"endpoint": self.spec.name}) from refused
+        self.stub.ComputeVersionInfo(version)
 
     def _login_again(self, generation: int) -> None:
         """One new login, however many threads met the end of the old session."""

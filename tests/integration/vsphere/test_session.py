@@ -128,6 +128,19 @@ def test_a_view_that_went_with_its_session(bench):
         assert read_inventory(session).hosts
 
 
+def test_server_that_no_longer_speaks_the_old_version(bench):
+    rule = bench.rule("vc", "RetrieveServiceContent", "call", fault="InvalidRequest", count=1)
+    with connect(bench.spec("vc")) as session:
+        assert bench.hits(rule) == 1
+        assert session.stub.versionId == '"urn:vim25/8.0.3.0"'
+        assert read_inventory(session).hosts
+
+
+def test_server_that_refuses_every_version(bench):
+    bench.rule("vc", "RetrieveServiceContent", "call", fault="InvalidRequest")
+    assert failure(bench.spec("vc")).data["fault"] == "InvalidRequest"
+
+
 def test_missing_datacenter(bench):
     with connect(bench.spec("vc", datacenter="nowhere")) as session, pytest.raises(PhotonError) as caught:
         read_inventory(session)
