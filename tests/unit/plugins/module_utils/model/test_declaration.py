@@ -166,6 +166,13 @@ def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
         ({"disks": [{"name": "d", "flavor": "core-100", "capacity": "4 COUNT"}]}, "disks[0].capacity", "SpecInvalid"),
         ({"disks": [{"name": "d", "flavor": "core-1", "capacity": 4}]}, "disks[0].flavor", "FlavorNotFound"),
         ({"disks": [{"name": "d", "flavor": "core-100", "capacity": 4}] * 2}, "disks[1].name", "SpecInvalid"),
+        (
+            {"disks": [{"name": "d", "kind": "persistent-disk", "flavor": "core-100", "capacity": 4}]},
+            "disks[0].kind",
+            "SpecInvalid",
+        ),
+        ({"disks": [{"name": "d", "flavor": "keep", "capacity": 4}]}, "disks[0].flavor", "FlavorNotFound"),
+        ({"affinities": [{"kind": "vm", "id": "x"}]}, "affinities", "SpecInvalid"),
         ({"anti_affinity": [{"name": "g", "level": "city"}]}, "anti_affinity[0].level", "SpecInvalid"),
         ({"affinity": [{"name": "g"}], "anti_affinity": [{"name": "g"}]}, "anti_affinity", "UnfullfillableAffinities"),
     ],
@@ -283,6 +290,17 @@ def test_duplicates_after_ranges(tree: dict[str, Any]) -> None:
 def test_a_range_that_repeats_itself(tree: dict[str, Any]) -> None:
     vm(tree)["name"] = "web-[1:11][1:11]"
     assert mistakes(tree)[f"{VM}.name"][0] == "NameTaken"
+
+
+def test_a_project_that_comes_twice(tree: dict[str, Any]) -> None:
+    tree["photon_tenants"][0]["projects"].append({"name": "web", "quota_percent": 1})
+    assert mistakes(tree)["photon_tenants[0].projects[1].name"][0] == "NameTaken"
+
+
+def test_a_persistent_flavor_makes_no_ephemeral_disk(tree: dict[str, Any]) -> None:
+    tree["photon_flavors"].append({"name": "keep", "kind": "persistent", "cost": {"persistent-disk.cost": 1}})
+    vm(tree)["disks"] = [{"name": "d", "flavor": "keep", "capacity": 4}]
+    assert mistakes(tree)[f"{VM}.disks[0].flavor"][0] == "FlavorNotFound"
 
 
 def test_equal_names_in_two_projects_are_fine(tree: dict[str, Any]) -> None:

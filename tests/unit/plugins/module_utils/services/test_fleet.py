@@ -211,3 +211,25 @@ def test_routes_are_those_of_the_states() -> None:
         assert states.route(entities.HOST, state, wanted) == operations
     for (state, wanted), operations in vms.OPERATIONS.items():
         assert states.route(entities.VM, state, wanted) == operations
+
+
+def test_facts_are_refreshed_in_each_run(datacenter) -> None:
+    datacenter.apply(SITE)
+    row = datacenter.endpoints["vc1"].hosts["host-esx01"]
+    row.memory, row.networks, row.datastores = 128 << 30, ["VM Network", "dmz"], ["datastore-shared"]
+    assert changes(datacenter.apply(SITE)) == []
+    body = host(datacenter).body
+    assert (body["memory"], body["port_groups"]) == (128 << 30, ["VM Network", "dmz"])
+    assert [datacenter.by_id(i).name for i in body["datastores"]] == ["shared"]
+
+
+def test_states_are_those_of_a_host(datacenter) -> None:
+    datacenter.apply(SITE)
+    row = datacenter.endpoints["vc1"].hosts["host-esx01"]
+    seen = []
+    for connection, maintenance in (("connected", False), ("connected", True), ("notResponding", False)):
+        row.connection_state, row.in_maintenance = connection, maintenance
+        datacenter.apply(SITE)
+        seen.append(host(datacenter).state)
+    assert seen == ["READY", "MAINTENANCE", "ERROR"]
+    assert set(seen) <= set(states.STATES[entities.HOST])

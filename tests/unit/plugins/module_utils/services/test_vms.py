@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services import guest
 from ansible_collections.photon.platform.plugins.module_utils.services.world import World
 
 from tests.support import diskimages
@@ -241,6 +244,22 @@ def test_equal_names_in_one_project_are_told_apart_by_id() -> None:
     world = World([Document(entities.VM, "web-01", "p"), Document(entities.VM, "web-01", "p")])
     with pytest.raises(PhotonError, match="say which by id"):
         world.find(entities.VM, "p", "web-01")
+
+
+def test_a_vm_in_error_keeps_its_quota_until_it_is_deleted(cloud) -> None:
+    declare(cloud, **VM)
+    index = next(i for i, d in enumerate(cloud.documents) if d.kind == entities.VM)
+    cloud.documents[index] = replace(cloud.documents[index], state="ERROR")
+    cloud.items("vm", [{"name": "web-02", **VM}])
+    assert cloud.usage("acme/web")["vm.count"] == 2
+    declare(cloud, state="absent")
+    assert cloud.usage("acme/web")["vm.count"] == 1
+
+
+def test_the_environment_is_passed_into_the_vm(cloud) -> None:
+    plan = declare(cloud, metadata={"environment": {"COLOUR": "blue"}}, **VM)
+    [action] = plan.of(entities.VM)
+    assert guest.keys(action.data["item"], "web-01", action.id)["guestinfo.environment.COLOUR"] == "blue"
 
 
 # -- power -------------------------------------------------------------------------------------------------------
