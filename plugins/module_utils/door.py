@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -16,7 +18,29 @@ from .model.errors import PhotonError
 from .services import site_run
 from .services.context import Options
 
-COMMON: dict[str, Any] = {
+Spec = dict[str, dict[str, Any]]
+Work = Callable[[site_run.Request], dict[str, Any]]
+
+
+class Shape(NamedTuple):
+    """A module of one kind: what its items live in, whether that must be said, and which nested items it leaves out."""
+
+    scope: tuple[str, ...] = ()
+    scope_required: bool = True
+    leave_out: tuple[str, ...] = ()
+    placing: bool = False
+
+
+KINDS: dict[str, Shape] = {
+    "tenant": Shape(leave_out=("projects",)),
+    "project": Shape(scope=("tenant",), leave_out=("images", "vms")),
+    "flavor": Shape(),
+    "zone": Shape(),
+    "host": Shape(),
+    "image": Shape(scope=("tenant", "project"), scope_required=False),
+    "vm": Shape(scope=("tenant", "project"), placing=True),
+}
+READING: Spec = {
     "cloudstore_url": {"type": "str"},
     "cloudstore_allow_ephemeral": {"type": "bool", "default": False},
     "credentials": {"type": "dict", "no_log": True},
@@ -27,91 +51,125 @@ COMMON: dict[str, Any] = {
             "groups": {"type": "list", "elements": "str", "default": []},
         },
     },
-    "site": {"type": "str", "default": "site"},
     "base_directory": {"type": "path"},
-    "result": {"type": "str", "choices": ["summary", "full"], "default": "summary"},
-    "diff_limit": {"type": "int", "default": 50},
 }
-PLACING: dict[str, Any] = {
+CHANGING: Spec = {
+    **READING,
+    "result": {"type": "str", "choices": ["summary", "full"], "default": "summary"},
+    "diff_limit": {"type": "int"},
+}
+OWNING: Spec = {"site": {"type": "str"}}
+PLACING: Spec = {
     "policy": {"type": "str", "choices": ["spread", "pack"], "default": "spread"},
     "seed": {"type": "int", "default": 0},
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
 }
+_SECRET = ("metadata", "declaration")  # kept out of the system log as a whole
 
 
-def run_kind(kind: str, *, scope: tuple[str, ...] = (), leave_out: tuple[str, ...] = (), placing: bool = False) -> None:
-    """The main function of a module of one kind: one item by ``name`` or many by the list named after the kind.
-
-    ``scope`` names the arguments that all items live in (``tenant``, ``project``).
-    """
-    plural = f"{kind}s"
-    item = argument_spec(ITEMS[kind], leave_out)
-    single = {key: {k: v for k, v in spec.items() if k != "required"} for key, spec in item.items()}
+def run_kind(kind: str) -> None:
+    """The main function of a module of one kind: one item by ``name`` or many by the list named after the kind."""
+    shape, plural = KINDS[kind], f"{kind}s"
+    item = item_spec(kind)
     module = AnsibleModule(
-        argument_spec={
-            **single,
-            **COMMON,
-            **(PLACING if placing else {}),
-            **{name: {"type": "str"} for name in scope},
-            plural: {"type": "list", "elements": "dict", "options": item},
-        },
+        argument_spec=kind_spec(kind),
         mutually_exclusive=[("name", plural)],
         required_one_of=[("name", plural)],
+        required_together=[] if shape.scope_required or not shape.scope else [shape.scope],
         supports_check_mode=True,
     )
     params = module.params
-    items = params[plural]
-    if items is None:
-        items, root = [{key: params[key] for key in item}], ""
-    else:
-        root = plural
-    missing = [name for name in scope if not params[name]] if kind != "image" else []
-    if missing:
-        module.fail_json(msg=f"say which {' and '.join(missing)} the {plural} live in")
-    inside = {name: params[name] or "" for name in scope}
-    finish(module, lambda request: site_run.run_items(kind, items, request, root=root, scope=inside))
+    scope = {name: params[name] or "" for name in shape.scope}
+    if params[plural] is None:
+        items = [{key: params[key] for key in item}]
+        finish(module, lambda request: site_run.run_items(kind, items, request, scope=scope), one=f"{plural}[0].")
+        return
+    beside = [key for key, spec in item.items() if params[key] is not None and params[key] != spec.get("default")]
+    if beside:
+        module.fail_json(
+            msg=f"{', '.join(beside)}: belongs to one item; write it into the items of {plural}",
+            error_code="SpecInvalid",
+        )
+    finish(module, lambda request: site_run.run_items(kind, params[plural], request, root=plural, scope=scope))
 
 
-def finish(module: AnsibleModule, work: Any, whole: bool = False, saved: Any = None) -> None:
-    """Call the service and leave the module with its outcome; nobody sees a traceback for what a user can mend."""
-    try:
-        outcome = work(request_of(module, whole, saved))
-        error = site_run.failed(outcome)
-    except PhotonError as fatal:
-        outcome, error = {"changed": False, "failures": [], "counts": {}}, fatal
+def item_spec(kind: str) -> Spec:
+    """The arguments of one item."""
+    return _hidden(argument_spec(ITEMS[kind], KINDS[kind].leave_out))
+
+
+def kind_spec(kind: str) -> Spec:
+    """The arguments of a kind's module."""
+    shape, item = KINDS[kind], item_spec(kind)
+    single = {key: {k: v for k, v in spec.items() if k != "required"} for key, spec in item.items()}
+    scope: Spec = {
+        name: {"type": "str", "required": True} if shape.scope_required else {"type": "str"} for name in shape.scope
+    }
+    plural = {f"{kind}s": {"type": "list", "elements": "dict", "options": item}}
+    return {**scope, **single, **plural, **CHANGING, **OWNING, **(PLACING if shape.placing else {})}
+
+
+def finish(module: AnsibleModule, work: Work, *, one: str = "", **request: Any) -> None:
+    """Call the service and leave the module with its outcome; nobody sees a traceback for what a user can mend.
+
+    ``one`` is the key path's beginning that a module of a single item leaves out; ``request`` overrides the fields of
+    the Request that the common arguments make.
+    """
+    outcome, error, bug = _outcome(module, lambda: work(request_of(module, **request)))
     answer = {key: value for key, value in outcome.items() if key not in ("warnings", "diff")}
     for line in outcome.get("warnings", []):
         module.warn(line)
     if module._diff and outcome.get("diff"):
         answer["diff"] = outcome["diff"]
-    if error is not None:
-        module.fail_json(msg=error.message, error_code=error.code, error_data=error.data, **answer)
-    module.exit_json(**answer)
+    if error is None:
+        leave(module, answer)
+        return
+    message, data, answer = _without(one, [error.message, error.data, answer])
+    leave(module, answer, {"msg": message, "error_code": error.code, "error_data": data, **bug})
 
 
-def request_of(module: AnsibleModule, whole: bool, saved: Any) -> site_run.Request:
+def answer_with(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> None:
+    """As ``finish``, for what changes nothing and has no items."""
+    outcome, error, bug = _outcome(module, work)
+    if error is None:
+        leave(module, {"changed": False, **outcome})
+        return
+    leave(module, {"changed": False}, {"msg": error.message, "error_code": error.code, "error_data": error.data, **bug})
+
+
+def leave(module: AnsibleModule, answer: dict[str, Any], failure: dict[str, Any] | None = None) -> None:
+    """Exit or fail. The arguments are repeated in brief; of their values only secrets are masked in the answer."""
+    module.no_log_values = {text for text in _secrets(module.params) if text}
+    answer["invocation"] = {"module_args": {key: _brief(value) for key, value in module.params.items()}}
+    if failure is None:
+        module.exit_json(**answer)
+    else:
+        module.fail_json(**failure, **answer)
+
+
+def request_of(module: AnsibleModule, **changes: Any) -> site_run.Request:
+    """The service's request from the common arguments."""
     params = module.params
-    return site_run.Request(
-        cloudstore_url=params["cloudstore_url"],
-        allow_ephemeral=params["cloudstore_allow_ephemeral"],
-        act_as=params["act_as"],
-        credentials=params["credentials"] or {},
-        check=module.check_mode,
-        whole=whole,
-        result=params["result"],
-        diff_limit=params["diff_limit"],
-        saved=saved,
-        site=params["site"],
-        by=os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
-        options=Options(
+    fields = {
+        "cloudstore_url": params["cloudstore_url"],
+        "allow_ephemeral": params["cloudstore_allow_ephemeral"],
+        "act_as": params["act_as"],
+        "credentials": params["credentials"] or {},
+        "check": module.check_mode,
+        "result": params.get("result", "summary"),
+        "diff_limit": params.get("diff_limit"),
+        "site": params.get("site"),
+        "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
+        "options": Options(
             policy=params.get("policy") or "spread",
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
             default_port_group=params.get("default_port_group"),
             base_directory=params["base_directory"] or os.getcwd(),
         ),
-    )
+    }
+    return site_run.Request(**{**fields, **changes})
 
 
 def read_json(path: str) -> Any:
@@ -121,3 +179,52 @@ def read_json(path: str) -> Any:
             return json.load(stream)
     except (OSError, ValueError) as error:
         raise PhotonError("SpecInvalid", f"the saved plan {path} cannot be read: {error}") from error
+
+
+def _outcome(
+    module: AnsibleModule, work: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], PhotonError | None, dict[str, str]]:
+    try:
+        outcome = work()
+        return outcome, site_run.failed(outcome, module.check_mode) if "failures" in outcome else None, {}
+    except PhotonError as fatal:
+        return {"changed": False}, fatal, {}
+    except Exception as bug:  # noqa: BLE001 - the last place where a fault of ours can become a sentence
+        error = PhotonError("InternalError", f"a fault of the platform, please report it: {type(bug).__name__}: {bug}")
+        return {"changed": False}, error, {"exception": traceback.format_exc()}
+
+
+def _hidden(spec: Spec) -> Spec:
+    for name in _SECRET:
+        if name in spec:
+            spec[name]["no_log"] = True
+    return spec
+
+
+def _secrets(value: Any, key: str = "") -> Iterator[str]:
+    """Passwords and user-data, wherever they are among the arguments."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _secrets(member, str(name))
+    elif isinstance(value, list):
+        for member in value:
+            yield from _secrets(member)
+    elif key in ("password", "user_data") and isinstance(value, str):
+        yield value
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, (Mapping, list)):
+        return f"{len(value)} members"
+    return value
+
+
+def _without(prefix: str, value: Any) -> Any:
+    """The same value with key paths as the user of a single item knows them."""
+    if not prefix:
+        return value
+    if isinstance(value, str):
+        return value.replace(prefix, "").replace(f" ({prefix[:-1]})", "")
+    if isinstance(value, Mapping):
+        return {key: _without(prefix, member) for key, member in value.items()}
+    return [_without(prefix, member) for member in value] if isinstance(value, list) else value

@@ -11,14 +11,18 @@ from typing import Any
 from ..model.names import collapse
 from .planning import DELETE, KEEP, Action, Plan
 
+DIFF_LIMIT = 50  # items in a diff where nobody said how many
+
 
 def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
     """``{changed, counts, failures, warnings, diff, plan | items}``.
 
     ``counts`` is ``{kind: {create, update, delete, keep}}``; ``diff`` one ``{before, after}`` of at most ``diff_limit``
-    items; ``items`` (``result: full``) every action with its id and, for VMs, host, datastore, state and address.
+    items; with ``result: full`` also ``items``, every action with its id and, for VMs, host, datastore, state and
+    address, or in check mode ``plan``, what would be done to each entity (see step).
     """
     plan: Plan = planned.plan
+    limit = DIFF_LIMIT if request.diff_limit is None else request.diff_limit
     failed = {(failure.kind, failure.name) for failure in plan.failures}
     done = [action for action in plan.actions if action.verb != KEEP]
     if not request.check:
@@ -28,14 +32,14 @@ def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
         "counts": plan.counts(),
         "failures": failures(plan),
         "warnings": list(plan.warnings),
-        "diff": diff(done, request.diff_limit),
-        "changes": changes(done, request.diff_limit),
+        "diff": diff(done, limit),
+        "changes": changes(done, limit),
         "calls": {world_name(planned, i): session.calls for i, session in context.sessions.items()},
     }
-    if request.result == "full":
-        answer["items"] = [item(action, planned) for action in plan.actions]
-    if request.check:
+    if request.result == "full" and request.check:
         answer["plan"] = [step(action) for action in done]
+    elif request.result == "full":
+        answer["items"] = [item(action, planned) for action in plan.actions]
     return answer
 
 

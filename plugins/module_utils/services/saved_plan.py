@@ -9,6 +9,8 @@ holds, or the version of a touched document does.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +34,18 @@ def make(planned: Planned) -> dict[str, Any]:
             for a in planned.plan.of(entities.VM, CREATE)
         },
     }
+
+
+def write(path: str, planned: Planned) -> None:
+    """Keep a plan in a file of its owner's alone, whole or not at all. Raises SpecInvalid."""
+    text = json.dumps(make(planned), indent=1)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise PhotonError("SpecInvalid", f"the plan cannot be written to {path}: {error.strerror}") from error
 
 
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

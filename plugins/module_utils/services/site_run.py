@@ -21,7 +21,8 @@ class Request:
     """One call of a door. ``check``: plan only. ``whole``: the tree is all of its site (prune looks at the rest).
 
     ``result`` is ``summary`` or ``full``; ``save_to`` keeps the plan in a file (with check), ``saved`` is such a file's
-    content, which the new plan must equal.
+    content, which the new plan must equal. ``site`` is whose the new entities of a single kind are (``managed_by``);
+    none: the API's. ``diff_limit`` None: the declaration's, or 50.
     """
 
     cloudstore_url: str | None = None
@@ -32,9 +33,10 @@ class Request:
     check: bool = False
     whole: bool = False
     result: str = "summary"
-    diff_limit: int = 50
+    diff_limit: int | None = None
     saved: Mapping[str, Any] | None = None
-    site: str = "site"
+    save_to: str | None = None
+    site: str | None = None
     by: str = ""
 
 
@@ -78,13 +80,15 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
         allow_ephemeral=request.allow_ephemeral,
         by=request.by or actor.user,
         actor=actor,
-        managed_by=f"inventory:{request.site}",
+        managed_by=f"inventory:{request.site}" if request.site else "api",
         credentials=request.credentials,
         options=request.options,
     ) as context:
         if request.check:
             snapshot = context.store.snapshot()
             planned = _plan(declare(snapshot), context, snapshot, request)
+            if request.save_to and not planned.plan.failures:
+                saved_plan.write(request.save_to, planned)
             return report.outcome(planned, request, context)
         run = context.store.begin_run(ttl=request.options.lease_seconds)
         try:
@@ -100,7 +104,7 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
 
 def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
     if request.whole:
-        _take_settings(declaration, context)
+        _take_settings(declaration, context, request)
     pinned = saved_plan.placements(request.saved) if request.saved else None
     planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned)
     if request.saved:
@@ -108,10 +112,11 @@ def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Re
     return planned
 
 
-def _take_settings(declaration: Declaration, context: Context) -> None:
+def _take_settings(declaration: Declaration, context: Context, request: Request) -> None:
     """A whole site says for itself how it wants to be run."""
     settings, options = declaration.settings, context.options
     context.managed_by = declaration.managed_by
+    request.diff_limit = settings["diff_limit"] if request.diff_limit is None else request.diff_limit
     options.policy = settings["placement_policy"]
     options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
     options.atomic = options.atomic or settings["atomic"]
@@ -120,7 +125,7 @@ def _take_settings(declaration: Declaration, context: Context) -> None:
         context.actor = actor_of(settings["act_as"])
 
 
-def failed(outcome: Mapping[str, Any]) -> PhotonError | None:
+def failed(outcome: Mapping[str, Any], check: bool = False) -> PhotonError | None:
     """The error that a door fails with when items failed: the first one's code, all of them in the message."""
     failures = outcome["failures"]
     if not failures:
@@ -132,7 +137,5 @@ def failed(outcome: Mapping[str, Any]) -> PhotonError | None:
     if len(failures) > 20:
         lines.append(f"- and {len(failures) - 20} more")
     number = "1 item" if len(failures) == 1 else f"{len(failures)} items"
-    return PhotonError(
-        failures[0]["error_code"],
-        f"{number} failed, everything else was done; mend the cause and run again:\n" + "\n".join(lines),
-    )
+    how = "cannot be done" if check else "failed, everything else was done; mend the cause and run again"
+    return PhotonError(failures[0]["error_code"], f"{number} {how}:\n" + "\n".join(lines))
