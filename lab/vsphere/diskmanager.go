@@ -183,6 +183,9 @@ func (e *endpoint) moveFile(w http.ResponseWriter, r *http.Request, m *simulator
 	e.passTask(w, r, func(failed bool) {
 		if !failed {
 			e.disks.move(from, to)
+			if m.Name == "MoveVirtualDisk_Task" {
+				e.disks.move(flatName(from), flatName(to))
+			}
 		}
 	})
 	return true
@@ -207,6 +210,9 @@ func (e *endpoint) deleteDatastoreFile(w http.ResponseWriter, r *http.Request, m
 	e.passTask(w, r, func(failed bool) {
 		if !failed {
 			e.disks.remove(name)
+			if m.Name == "DeleteVirtualDisk_Task" {
+				e.disks.remove(flatName(name))
+			}
 		}
 	})
 	return true

@@ -48,6 +48,7 @@ type endpoint struct {
 	delays   map[string]int // milliseconds before a call; "*" is every call
 	pending  map[types.ManagedObjectReference]func(failed bool)
 	leases   map[string]*HttpNfcLease
+	networks map[string]types.ManagedObjectReference // found by name before
 }
 
 func startLab(t *topology) (*lab, error) {
@@ -71,6 +72,7 @@ func startEndpoint(l *lab, spec *endpointSpec, directory string, number int) (*e
 		lab: l, name: spec.Name, kind: spec.Kind, spec: spec, model: model,
 		sessions: map[string]bool{}, calls: map[string]int{}, delays: map[string]int{},
 		pending: map[types.ManagedObjectReference]func(bool){}, leases: map[string]*HttpNfcLease{},
+		networks: map[string]types.ManagedObjectReference{},
 	}
 	e.index, e.disks, e.guest = newIndex(), newStorage(e), newGuests(e, number)
 	e.disks.sync(e.context())

@@ -189,11 +189,22 @@ func (g *guardWalk) path(s string) {
 	}
 }
 
-// network finds a standard network by its name.
+// network finds a network by its name. What was found before is looked at first: a search goes through everything.
 func (e *endpoint) network(name string) mo.Entity {
+	e.mu.Lock()
+	ref, known := e.networks[name]
+	e.mu.Unlock()
+	if known {
+		if entity, ok := e.model.Map().Get(ref).(mo.Entity); ok && e.entityName(ref) == name {
+			return entity
+		}
+	}
 	for _, kind := range []string{"Network", "DistributedVirtualPortgroup", "OpaqueNetwork"} {
 		for _, entity := range e.model.Map().All(kind) {
 			if e.entityName(entity.Reference()) == name {
+				e.mu.Lock()
+				e.networks[name] = entity.Reference()
+				e.mu.Unlock()
 				return entity
 			}
 		}

@@ -30,6 +30,8 @@ func (o observer) PutObject(_ *simulator.Context, object mo.Reference) {
 		if _, ok := o.e.model.Map().Get(*x.Info.Entity).(mo.Entity); !ok {
 			*x.Info.Entity = o.e.model.ServiceContent.RootFolder
 		}
+	case *simulator.Datastore:
+		o.e.disks.mounted(x.Self, x)
 	case *simulator.VirtualMachine:
 		// Unset enumerations go out empty, and pyvmomi then cannot read runtime or summary as a whole.
 		for _, r := range []*types.VirtualMachineRuntimeInfo{&x.Runtime, &x.Summary.Runtime} {
@@ -60,6 +62,8 @@ func (o observer) RemoveObject(_ *simulator.Context, ref types.ManagedObjectRefe
 			o.e.disks.suspect(old.disks)
 			o.e.guest.forget(ref)
 		}
+	case "Datastore":
+		o.e.disks.mounted(ref, nil)
 	case "HostSystem": // a destroyed host stays in cluster.host, and the next create without a host dies on it
 		for _, e := range o.e.model.Map().All("ClusterComputeResource") {
 			simulator.RemoveReference(&e.(*simulator.ClusterComputeResource).Host, ref)

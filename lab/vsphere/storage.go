@@ -1,8 +1,10 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,7 +23,8 @@ type storage struct {
 	used     map[string]int64
 	claimed  map[string]int64 // by work that has not ended
 	files    map[string]fileRecord
-	suspects map[string]bool // files that may be gone
+	suspects map[string]bool                                       // files that may be gone
+	stores   map[types.ManagedObjectReference]*simulator.Datastore // a look through the inventory costs too much per call
 }
 
 // fileRecord is a file, or a disk with all of its extents, by its datastore path.
@@ -32,7 +35,11 @@ type fileRecord struct {
 
 func newStorage(e *endpoint) *storage {
 	s := &storage{e: e, capacity: map[string]int64{}, used: map[string]int64{}, claimed: map[string]int64{},
-		files: map[string]fileRecord{}, suspects: map[string]bool{}}
+		files: map[string]fileRecord{}, suspects: map[string]bool{},
+		stores: map[types.ManagedObjectReference]*simulator.Datastore{}}
+	for _, entity := range e.model.Map().All("Datastore") {
+		s.stores[entity.Reference()] = entity.(*simulator.Datastore)
+	}
 	for _, ds := range e.spec.Datastores {
 		s.capacity[ds.Name] = ds.Capacity
 	}
@@ -94,6 +101,12 @@ func (s *storage) remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name = cleanPath(name)
+	delete(s.suspects, name)
+	if record, ok := s.files[name]; ok { // a file: there is nothing below it
+		s.used[datastoreOf(name)] -= record.taken
+		delete(s.files, name)
+		return
+	}
 	for known, record := range s.files {
 		if inTree(known, name) {
 			s.used[datastoreOf(known)] -= record.taken
@@ -151,16 +164,14 @@ func (s *storage) suspect(disks []diskRecord) {
 // sync writes capacity and free space into the inventory, on behalf of the caller's locks.
 func (s *storage) sync(ctx *simulator.Context) {
 	s.mu.Lock()
-	for name := range s.suspects {
+	names := slices.Collect(maps.Keys(s.suspects))
+	s.mu.Unlock()
+	for _, name := range names {
 		if _, err := os.Stat(s.real(name)); os.IsNotExist(err) {
-			s.used[datastoreOf(name)] -= s.files[name].taken
-			delete(s.files, name)
-			delete(s.suspects, name)
+			s.remove(name)
 		}
 	}
-	s.mu.Unlock()
-	for _, entity := range s.e.model.Map().All("Datastore") {
-		ds := entity.(*simulator.Datastore)
+	for _, ds := range s.all() {
 		ctx.WithLock(ds, func() {
 			s.mu.Lock()
 			capacity, known := s.capacity[ds.Name]
@@ -192,12 +203,33 @@ func (s *storage) root(datastore string) string {
 }
 
 func (s *storage) datastore(name string) *simulator.Datastore {
-	for _, entity := range s.e.model.Map().All("Datastore") {
-		if ds := entity.(*simulator.Datastore); ds.Name == name {
+	for _, ds := range s.all() {
+		if ds.Name == name {
 			return ds
 		}
 	}
 	return nil
+}
+
+func (s *storage) all() []*simulator.Datastore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stores := make([]*simulator.Datastore, 0, len(s.stores))
+	for _, ds := range s.stores {
+		stores = append(stores, ds)
+	}
+	return stores
+}
+
+// mounted follows datastores that come and go; nil is a gone one.
+func (s *storage) mounted(ref types.ManagedObjectReference, ds *simulator.Datastore) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ds == nil {
+		delete(s.stores, ref)
+	} else {
+		s.stores[ref] = ds
+	}
 }
 
 // locked says why a file or folder must not go: a disk in it is some other disk's parent, or a running VM has it.
