@@ -45,13 +45,10 @@ class Bulk:
         return int(connection.execute(statement, parameters).rowcount)
 
     def _values(self, dialect: str) -> Any:
+        if dialect != SQLITE:
+            return _recordset(self._columns).c
         sa = load()
-        types = {name: getattr(sa, kind) for name, kind in self._columns.items()}
-        if dialect == SQLITE:
-            return SimpleNamespace(**{name: sa.bindparam(name, type_=kind) for name, kind in types.items()})
-        rows = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
-        columns = [sa.column(name, kind) for name, kind in types.items()]
-        return sa.func.json_to_recordset(rows).table_valued(*columns).render_derived(name="v", with_types=True).c
+        return SimpleNamespace(**{name: sa.bindparam(name, type_=getattr(sa, kind)) for name, kind in self._columns.items()})
 
 
 class Insert(Bulk):
@@ -66,6 +63,51 @@ class Insert(Bulk):
             return load("sqlalchemy.dialects.postgresql").insert(target).from_select(list(columns), rows).on_conflict_do_nothing()
 
         super().__init__(columns, build)
+
+
+class Guarded(Bulk):
+    """An update of rows by their primary key, each only where its guard holds.
+
+    ``key``: ``{column of the table: column of the rows}``; ``guard(table's columns, v)`` a list of conditions;
+    ``values(table's columns, v)`` what is set.
+    """
+
+    def __init__(self, table: str, key: Mapping[str, str], columns: Mapping[str, str],
+                 guard: Callable[[Any, Any], list[Any]], values: Callable[[Any, Any], Mapping[str, Any]]) -> None:
+        self._table, self._key, self._guard, self._set = table, key, guard, values
+        self._at_once: Any = None
+
+        def build(t: Any, v: Any) -> Any:
+            c = getattr(t, table).c
+            same = [c[name] == getattr(v, of) for name, of in key.items()]
+            return getattr(t, table).update().where(*same, *guard(c, v)).values(values(c, v))
+
+        super().__init__(columns, build)
+
+    def all_at_once(self, connection: Any, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Update all rows, or none where one is missing or its guard fails, in one round trip; False for none.
+
+        Always False on SQLite, where reading the rows first costs as little.
+        """
+        if connection.dialect.name == SQLITE:
+            return False
+        if self._at_once is None:
+            self._at_once = self._built_at_once()
+        return bool(connection.execute(self._at_once, {"rows": json.dumps(rows), "number": len(rows)}).rowcount == len(rows))
+
+    def _built_at_once(self) -> Any:
+        sa, table = load(), getattr(tables(), self._table)
+        v = _recordset(self._columns)
+        same = sa.and_(*(table.c[name] == v.c[of] for name, of in self._key.items()))
+        columns = [table.c[name].label(f"key_{name}") for name in self._key]
+        fits = sa.and_(*self._guard(table.c, v.c)).label("fits")
+        # The rows are locked in one order, and judged as they are then, whatever the statement's snapshot shows.
+        locked = sa.select(*columns, *v.c, fits).select_from(table.join(v, same)).order_by(
+            *table.primary_key.columns).with_for_update(of=table).cte("locked")
+        fitting = sa.select(sa.func.count()).select_from(locked).where(locked.c.fits).scalar_subquery()
+        return table.update().where(
+            *(table.c[name] == locked.c[f"key_{name}"] for name in self._key),
+            fitting == sa.bindparam("number", type_=sa.BigInteger)).values(self._set(table.c, locked.c))
 
 
 class Fetch:
@@ -101,3 +143,11 @@ class Fetch:
         if self._only is not None:
             statement = statement.where(self._only(table))
         return statement.with_for_update() if self._lock else statement
+
+
+def _recordset(columns: Mapping[str, str]) -> Any:
+    """PostgreSQL's view of the rows in the one JSON parameter."""
+    sa = load()
+    rows = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
+    named = [sa.column(name, getattr(sa, kind)) for name, kind in columns.items()]
+    return sa.func.json_to_recordset(rows).table_valued(*named).render_derived(name="v", with_types=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from .base import Base
-from .bulk import NUMBER, TEXT, Bulk, Fetch, Insert
+from .bulk import NUMBER, TEXT, Bulk, Fetch, Guarded, Insert
 from .errors import TryAgain
 from .library import load
 from .rows import Capacity, Claim, GroupMember
@@ -22,7 +22,7 @@ _FOREIGN = ("vcpu_foreign", "memory_foreign", "space_foreign")
 _RECORDED = ("generation", *_DECIDING, *_FOREIGN)
 _PARTS = (("vcpu", "vcpus"), ("memory", "memory"), ("space", "space"))
 _TYPES = {name: TEXT if name in ("id", "kind", "state", "attributes") else NUMBER for name in _COLUMNS}
-_DELTAS = {"of_id": TEXT, **{f"d_{part}": NUMBER for part, _name in _PARTS}}
+_DELTAS = {"of_id": TEXT, "of_generation": NUMBER, **{f"d_{part}": NUMBER for part, _name in _PARTS}}
 
 _LOCKED = Fetch("capacity", "id", lock=True)
 _INSERT = Insert("capacity", _TYPES)
@@ -30,8 +30,8 @@ _RECORD = Bulk({"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECOR
                lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(
                    {name: getattr(v, f"new_{name}") for name in _RECORDED}))
 _REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id))
-_CLAIM = Bulk(_DELTAS, lambda t, v: _shift(t.capacity, v, guarded=True))
-_SHIFT = Bulk(_DELTAS, lambda t, v: _shift(t.capacity, v, guarded=False))
+_CLAIM = Guarded("capacity", {"id": "of_id"}, _DELTAS, lambda c, v: _free(c, v), lambda c, v: _claimed(c, v))
+_SHIFT = Bulk(_DELTAS, lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(_claimed(t.capacity.c, v)))
 _MEMBERS = Fetch("group_members", "group_name")
 _JOIN = Insert("group_members", {"group_name": TEXT, "topology_key": TEXT, "entity_id": TEXT})
 _LEAVE = Bulk({"of_id": TEXT}, lambda t, v: t.group_members.delete().where(t.group_members.c.entity_id == v.of_id))
@@ -78,15 +78,17 @@ class Capacities(Base):
         Claims on one id count together. On a conflicting id nothing was claimed, on the others all was: raise to undo
         everything, or place again what conflicted.
         """
-        wanted, generations = _sum(claims)
+        wanted, torn = _sum(claims)
+        if not torn and _CLAIM.all_at_once(self.connection, [_delta(claim) for claim in wanted.values()]):
+            return []
         known = self.capacity(wanted)
-        conflicts = [key for key, claim in wanted.items() if not _fits(known.get(key), claim, generations[key])]
+        conflicts = [key for key, claim in wanted.items() if key in torn or not _fits(known.get(key), claim)]
         self._add(claim for key, claim in wanted.items() if key not in conflicts)
         return conflicts
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give capacity back; hosts and datastores that are no longer recorded are passed over."""
-        wanted, _generations = _sum(claims)
+        wanted, _ = _sum(claims)
         known = self.capacity(wanted)
         self._add(_negative(claim, known[key]) for key, claim in wanted.items() if key in known)
 
@@ -124,51 +126,59 @@ class Capacities(Base):
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _add(self, claims: Iterable[Claim], *, guarded: bool = True) -> None:
-        rows = [{"of_id": c.id, "d_vcpu": c.vcpus, "d_memory": c.memory, "d_space": c.space} for c in claims]
+        rows = [_delta(claim) for claim in claims]
         if (_CLAIM if guarded else _SHIFT).execute(self.connection, rows) != len(rows):
             raise PhotonError("InternalError", "a host's or datastore's capacity changed under its lock: run again")
 
 
-def _shift(table: Any, v: Any, *, guarded: bool) -> Any:
-    """Add each row's deltas; guarded: only where the host or datastore is READY and has that much free."""
+def _claimed(c: Any, v: Any) -> dict[str, Any]:
+    return {f"{part}_claimed": c[f"{part}_claimed"] + getattr(v, f"d_{part}") for part, _name in _PARTS}
+
+
+def _free(c: Any, v: Any) -> list[Any]:
+    """The generation is the one that was placed on; what is taken is there on a READY host or datastore."""
     sa = load()
-    conditions = [table.c.id == v.of_id]
-    values = {}
+    conditions = [sa.or_(v.of_generation.is_(None), c.generation == v.of_generation)]
     for part, _name in _PARTS:
         delta = getattr(v, f"d_{part}")
-        after = table.c[f"{part}_claimed"] + delta
-        values[f"{part}_claimed"] = after
-        conditions.append(after >= 0)
-        if guarded:
-            free = after + table.c[f"{part}_foreign"] <= table.c[f"{part}_limit"]
-            conditions.append(sa.or_(delta <= 0, sa.and_(table.c.state == "READY", free)))
-    return table.update().where(*conditions).values(values)
+        after = c[f"{part}_claimed"] + delta
+        enough = sa.and_(c.state == "READY", after + c[f"{part}_foreign"] <= c[f"{part}_limit"])
+        conditions += [after >= 0, sa.or_(delta <= 0, enough)]
+    return conditions
 
 
 def capacity_from_row(row: Any) -> Capacity:
     return Capacity(*(getattr(row, name) for name in _COLUMNS))
 
 
-def _fits(row: Capacity | None, claim: Claim, generations: set[int]) -> bool:
-    if row is None or row.state != "READY" or generations - {row.generation}:
+def _delta(claim: Claim) -> dict[str, Any]:
+    return {"of_id": claim.id, "of_generation": claim.generation, "d_vcpu": claim.vcpus, "d_memory": claim.memory,
+            "d_space": claim.space}
+
+
+def _fits(row: Capacity | None, claim: Claim) -> bool:
+    if row is None or row.state != "READY" or claim.generation not in (None, row.generation):
         return False
     return all(not (amount := getattr(claim, name)) or amount <= getattr(row, f"{part}_limit") - getattr(row, f"{part}_claimed")
                - getattr(row, f"{part}_foreign") for part, name in _PARTS)
 
 
-def _sum(claims: Iterable[Claim]) -> tuple[dict[str, Claim], dict[str, set[int]]]:
+def _sum(claims: Iterable[Claim]) -> tuple[dict[str, Claim], set[str]]:
+    """One claim per id, in order, and the ids for which different generations were named."""
     total: dict[str, Claim] = {}
-    generations: dict[str, set[int]] = {}
+    torn = set()
     for claim in claims:
-        for amount in (claim.vcpus, claim.memory, claim.space):
-            if amount < 0:
-                raise PhotonError("InternalError", f"a claim on {claim.id} is negative: release it instead")
-        row = total.setdefault(claim.id, Claim(claim.id))
+        if min(claim.vcpus, claim.memory, claim.space) < 0:
+            raise PhotonError("InternalError", f"a claim on {claim.id} is negative: release it instead")
+        row = total.setdefault(claim.id, Claim(claim.id, generation=claim.generation))
         row.vcpus += claim.vcpus
         row.memory += claim.memory
         row.space += claim.space
-        generations.setdefault(claim.id, set()).update(() if claim.generation is None else (claim.generation,))
-    return dict(sorted(total.items())), generations
+        if claim.generation is not None:
+            if row.generation not in (None, claim.generation):
+                torn.add(claim.id)
+            row.generation = claim.generation
+    return dict(sorted(total.items())), torn
 
 
 def _negative(claim: Claim, row: Capacity) -> Claim:

@@ -12,7 +12,7 @@ from ..model import units
 from ..model.errors import PhotonError
 from ..model.quota import Counter, quota_error
 from .base import Base
-from .bulk import NUMBER, TEXT, Bulk, Fetch, Insert
+from .bulk import NUMBER, TEXT, Bulk, Fetch, Guarded, Insert
 from .errors import TryAgain
 from .library import load
 
@@ -22,8 +22,9 @@ _INSERT = Insert("counters", {"owner_id": TEXT, "key": TEXT, "unit": TEXT, "limi
 _REMOVE = Bulk(_KEY, lambda t, v: t.counters.delete().where(*_same(t.counters.c, v)))
 _LIMIT = Bulk({**_KEY, "new_limit": NUMBER, "new_unit": TEXT}, lambda t, v: t.counters.update().where(
     *_same(t.counters.c, v)).values({"limit": v.new_limit, "unit": v.new_unit}))
-_CHARGE = Bulk({**_KEY, "delta": NUMBER}, lambda t, v: t.counters.update().where(
-    *_same(t.counters.c, v), *_allowed(t.counters.c, v.delta)).values(usage=t.counters.c.usage + v.delta))
+_CHARGE = Guarded(
+    "counters", {"owner_id": "of_owner", "key": "of_key"}, {**_KEY, "delta": NUMBER},
+    lambda c, v: _allowed(c, v.delta), lambda c, v: {"usage": c.usage + v.delta})
 
 
 class Quotas(Base):
@@ -43,6 +44,9 @@ class Quotas(Base):
         wanted = {key: (amount, unit) for key, (amount, unit) in sorted(amounts.items()) if amount}
         if not wanted:
             return
+        rows = [{"of_owner": owner_id, "of_key": key, "delta": amount} for key, (amount, _unit) in wanted.items()]
+        if _CHARGE.all_at_once(self.connection, rows):
+            return
         known = self.counters(owner_id)
         for key, (amount, unit) in wanted.items():
             counter = known.get(key) or Counter(unit)
@@ -50,9 +54,8 @@ class Quotas(Base):
                 raise quota_error(owner or owner_id, key, counter, amount)
             _refuse_negative(counter, key, amount, owner or owner_id)
         fresh = [_row(owner_id, key, Counter(unit, None, amount)) for key, (amount, unit) in wanted.items() if key not in known]
-        more = [{"of_owner": owner_id, "of_key": key, "delta": amount}
-                for key, (amount, _unit) in wanted.items() if key in known]
-        if (_INSERT.execute(self.connection, fresh), _CHARGE.execute(self.connection, more)) != (len(fresh), len(more)):
+        more = [row for row in rows if row["of_key"] in known]
+        if _INSERT.execute(self.connection, fresh) + _CHARGE.execute(self.connection, more) != len(rows):
             raise TryAgain("another transaction charged a key for the first time")
 
     def set_limits(self, owner_id: str, limits: Mapping[str, tuple[int | None, str]], *, replace: bool = False,
@@ -92,9 +95,9 @@ def _same(columns: Any, v: Any) -> tuple[Any, Any]:
     return columns.owner_id == v.of_owner, columns.key == v.of_key
 
 
-def _allowed(columns: Any, delta: Any) -> tuple[Any, Any]:
+def _allowed(columns: Any, delta: Any) -> list[Any]:
     after = columns.usage + delta
-    return after >= 0, load().or_(delta <= 0, columns.limit.is_(None), after <= columns.limit)
+    return [after >= 0, load().or_(delta <= 0, columns.limit.is_(None), after <= columns.limit)]
 
 
 def _row(owner_id: str, key: str, counter: Counter) -> dict[str, Any]:
