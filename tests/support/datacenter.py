@@ -110,12 +110,13 @@ class Datacenter:
 
     # -- what is done ----------------------------------------------------------------------------------------------
 
-    def plan(self, text: str, actor: Actor = SYSTEM, **options: Any) -> site.Planned:
+    def plan(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> site.Planned:
         snapshot = self._snapshot()
-        return site.plan(site.declare(yaml.safe_load(text), snapshot), self._context(actor, options), snapshot)
+        context = self._context(actor, options)
+        return site.plan(site.declare(yaml.safe_load(text), snapshot), context, snapshot, whole=whole)
 
-    def apply(self, text: str, actor: Actor = SYSTEM, **options: Any) -> Plan:
-        return self._take(self.plan(text, actor, **options))
+    def apply(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> Plan:
+        return self._take(self.plan(text, actor, whole, **options))
 
     def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
         """What the module of one kind does; VMs and images of the project acme/web."""

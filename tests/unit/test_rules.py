@@ -16,7 +16,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests" / "unit" / "plugins" / "module_utils"
 # How many items each section has, reached and not reached.
-ITEMS = {"1.1": 16, "1.2": 34, "1.3": 25, "1.4": 16, "1.5": 26, "1.7": 15, "1.8": 28}
+ITEMS = {"1.1": 16, "1.2": 34, "1.3": 25, "1.4": 17, "1.5": 26, "1.7": 15, "1.8": 29}
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
     for line in (ROOT / "docs" / "rules.md").read_text(encoding="utf-8").splitlines()

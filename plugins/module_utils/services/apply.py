@@ -47,6 +47,8 @@ class Applier:
             vm_run.Runner(world, plan, self.context, self.run).apply()
         image_run.delete_images(plan, world, self.context, self.run)
         self._records((DELETE,))
+        if plan.changed:
+            self.context.store.groom()
 
     def _records(self, verbs: tuple[str, ...]) -> None:
         """What lives in the CloudStore alone, in one transaction; when that is refused, each by itself."""
