@@ -121,9 +121,7 @@ class _Run:
 
     def _start(self, executor: ThreadPoolExecutor) -> list[Job]:
         """Submit the next batch of what the budgets allow; returns jobs that no budget could ever hold."""
-        impossible = [job for job in self.pending if job.host and job.host_units > self.budgets.per_host]
-        if impossible:
-            self.pending = deque(job for job in self.pending if job not in impossible)
+        impossible: list[Job] = []
         if len(self.submitting) > self.budgets.threads:  # nobody is idle: fewer, larger batches
             return impossible
         room = min(self.budgets.batch - len(self.submitting),
@@ -132,7 +130,9 @@ class _Run:
         passed: deque[Job] = deque()
         while self.pending and len(batch) < room:
             job = self.pending.popleft()
-            if self._fits(job):
+            if job.host and job.host_units > self.budgets.per_host:
+                impossible.append(job)
+            elif self._fits(job):
                 self._take(job, 1)
                 batch.append(job)
             else:
