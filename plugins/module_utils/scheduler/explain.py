@@ -135,6 +135,7 @@ def summary(engine: Engine, placements: Sequence[Any], unplaced: Sequence[Any]) 
     return {
         "policy": engine.policy.name, "quality": engine.policy.quality, "placed": len(placements),
         "unplaced": len(unplaced), "hosts_used": len(engine.used),
+        "hosts_opened": sum(not engine.fleet.busy[host] for host in engine.used),
     }
 
 

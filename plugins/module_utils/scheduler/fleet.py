@@ -124,6 +124,7 @@ class Fleet:
         self.memory_limit: list[int] = []
         self.cpu_free: list[int] = []
         self.memory_free: list[int] = []
+        self.busy: list[bool] = []
         self.consumed_memory: list[int | None] = []
         self.physical_memory: list[int] = []
         self.constants: list[int | None] = []
@@ -173,6 +174,7 @@ class Fleet:
         self.memory_free.append(
             memory_limit - whole(item, "used_memory", where, 0) - whole(item, "reserved_memory", where, 0)
         )
+        self.busy.append(bool(item.get("used_vcpus") or item.get("used_memory")))
         consumed = item.get("consumed_memory")
         self.consumed_memory.append(None if consumed is None else whole(item, "consumed_memory", where))
         constant = item.get("scheduling_constant")

@@ -9,9 +9,9 @@ import gc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .engine import Engine
-from .explain import Reasons, summary
+from .batch import Batch
 from .fleet import Fleet
+from .optimal import place_optimal
 from .policies import Policy, read_policy
 from .requests import Request, read
 
@@ -49,45 +49,26 @@ def place(
 
 
 def _place(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any]:
+    if policy.quality == "optimal":
+        return place_optimal(wanted, fleet, policy, _greedy)
+    return _greedy(wanted, fleet, policy)
+
+
+def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any]:
     total = sum(request.count for request in wanted)
     saved = fleet.free() if total <= RETRY_LIMIT else None
-    order = sorted(range(len(wanted)), key=lambda n: _size(wanted[n], fleet)) if policy.name == "pack" else range(len(wanted))
-    answer = _run(wanted, order, fleet, policy)
+    order: Sequence[int] = range(len(wanted))
+    if policy.name == "pack":
+        order = sorted(order, key=lambda n: _size(wanted[n], fleet))
+    answer = Batch(wanted, fleet, policy).fill(order).answer()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)
         hardest = sorted(range(len(wanted)), key=lambda n: _hardness(wanted[n], fleet))
-        second = _run(wanted, hardest, fleet, policy)
+        second = Batch(wanted, fleet, policy).fill(hardest).answer()
         # Fewer than all would mean that list order no longer says who goes without.
         if not second["unplaced"]:
             return second
     return answer
-
-
-def _run(wanted: list[Request], order: Sequence[int], fleet: Fleet, policy: Policy) -> dict[str, Any]:
-    engine = Engine(fleet, policy)
-    engine.ledger.read_demand(wanted)
-    reasons = Reasons(engine)
-    find, commit, parts_of = engine.find, engine.commit, engine.parts
-    ids, zones, racks, store_ids = fleet.ids, fleet.zones, fleet.racks, fleet.store_ids
-    results: list[list[dict[str, Any]]] = [[] for _request in wanted]
-    unplaced: list[dict[str, Any]] = []
-    for number in order:
-        request = wanted[number]
-        name, result = request.id, results[number]
-        for index in range(request.count):
-            found, view, plan = find(request, index)
-            if found is None:
-                unplaced.append(reasons.of(request, index, view))
-                continue
-            score, parts = parts_of(request, found, plan)
-            commit(request, found, plan)
-            host, stores = found
-            result.append({
-                "request": name, "index": index, "host": ids[host], "zone": zones[host], "rack": racks[host],
-                "datastores": [store_ids[store] for store in stores], "score": score, "parts": parts,
-            })
-    placements = [placement for result in results for placement in result]
-    return {"placements": placements, "unplaced": unplaced, "summary": summary(engine, placements, unplaced)}
 
 
 def _size(request: Request, fleet: Fleet) -> float:

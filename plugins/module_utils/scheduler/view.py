@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .constraints import Candidates
@@ -31,8 +32,12 @@ class View:
         self._domains: dict[str, dict[Any, list[int]]] = {}
         self._pools: dict[tuple[str, Any], Pool] = {}
         self.fit = {0: self._fit_none, 1: self._fit_one}.get(len(shape.disks), self._fit_many)
-        self.pool = self._make_pool(candidates.hosts, ("all", None))
         self._capacity = shape.disks[0].capacity if shape.disks else 0
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The pool of all candidates."""
+        return self._make_pool(self.candidates.hosts, ("all", None))
 
     def domains(self, level: str) -> dict[Any, list[int]]:
         """The candidates by host, rack or zone."""

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The optional LP library, imported in one place, late; and the clock of a time budget."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..model.errors import PhotonError
+
+_highspy: Any = None
+
+
+def highs() -> Any:
+    """A quiet, deterministic HiGHS instance on one thread; MissingLibrary says how to get it."""
+    global _highspy  # noqa: PLW0603 - a module imported late
+    try:
+        import highspy as _highspy
+    except ImportError:
+        raise PhotonError(
+            "MissingLibrary",
+            "quality: optimal needs the Python package highspy on the controller: pip install highspy, or use quality: normal",
+            {"library": "highspy"},
+        ) from None
+    solver = _highspy.Highs()
+    for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("parallel", "off")):
+        solver.setOptionValue(option, value)
+    return solver
+
+
+def optimal(solver: Any) -> bool:
+    """Whether the last run ended with a proven optimum."""
+    return solver.getModelStatus() == _highspy.HighsModelStatus.kOptimal
+
+
+def infeasible(solver: Any) -> bool:
+    """Whether the last run proved that there is no solution."""
+    return solver.getModelStatus() == _highspy.HighsModelStatus.kInfeasible
+
+
+def has_solution(solver: Any) -> bool:
+    """Whether the last run left values that satisfy the model, optimal or not."""
+    return solver.getInfo().primal_solution_status == _highspy.SolutionStatus.kSolutionStatusFeasible
+
+
+def integer_columns(solver: Any, columns: list[int]) -> None:
+    """Make variables whole numbers."""
+    for column in columns:
+        solver.changeColIntegrality(column, _highspy.HighsVarType.kInteger)
+
+
+class Budget:
+    """Seconds that may be spent; without a limit it never ends."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self, default: float) -> float:
+        """What is left, at most ``default``."""
+        return default if self._end is None else max(0.0, min(default, self._end - time.monotonic()))
+
+    @property
+    def spent(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
