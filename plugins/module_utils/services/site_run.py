@@ -51,8 +51,13 @@ def run_site(tree: Mapping[str, Any], request: Request) -> dict[str, Any]:
     """The variables of a site (``{"photon_tenants": ...}``): validate, plan and, unless ``check``, apply.
 
     Returns what report.outcome makes: changed, counts, failures, warnings, diff, plan. Raises PhotonError when nothing
-    could be done at all; what failed for single items is in ``failures``.
+    could be done at all; what failed for single items is in ``failures``. Where the request names no CloudStore or no
+    credentials, the variables for the doors do.
     """
+    request.cloudstore_url = request.cloudstore_url or tree.get("photon_cloudstore_url")
+    request.allow_ephemeral = request.allow_ephemeral or _true(tree.get("photon_cloudstore_allow_ephemeral"))
+    if not request.credentials and isinstance(tree.get("photon_credentials"), Mapping):
+        request.credentials = tree["photon_credentials"]
     return _run(request, lambda snapshot: site.declare(tree, snapshot))
 
 
@@ -123,6 +128,11 @@ def _take_settings(declaration: Declaration, context: Context, request: Request)
     options.default_port_group = options.default_port_group or settings.get("default_port_group")
     if settings.get("act_as") and context.actor.system_administrator:
         context.actor = actor_of(settings["act_as"])
+
+
+def _true(value: Any) -> bool:
+    """Variables may come as text, as those of ansible-playbook -e do."""
+    return str(value).strip().lower() in ("true", "yes", "on", "1")
 
 
 def failed(outcome: Mapping[str, Any], check: bool = False) -> PhotonError | None:

@@ -66,8 +66,7 @@ def open_image(path: str) -> ImageFile:
             disk = vmdk.read(stream, 0, size, name)
     except OSError as error:
         raise PhotonError("ImageUploadError", f"the image file {path} cannot be read: {error.strerror or error}; "
-                          "check the "
-                          "path, which counts from the playbook's folder, and its rights", {"file": path}) from error
+                          "check the path and its rights", {"file": path}) from error
     if disk.adapter not in _CONTROLLERS:
         raise PhotonError("UnsupportedDiskController", f"{name} was made for the disk controller {disk.adapter!r}; "
                           "convert it "

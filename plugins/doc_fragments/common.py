@@ -1,0 +1,112 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation that modules share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """``common`` for every module, ``common.changing`` for those that plan and apply, ``common.placing`` for VMs."""
+
+    DOCUMENTATION = r"""
+options:
+  cloudstore_url:
+    description:
+      - "URL of the CloudStore: C(sqlite:////absolute/path.db) or C(postgresql+psycopg://user@host/database)."
+      - Without it the environment variable E(PHOTON_CLOUDSTORE) counts.
+    type: str
+  cloudstore_allow_ephemeral:
+    description: Accept a database file that may be lost with a container or a job.
+    type: bool
+    default: false
+  credentials:
+    description:
+      - "Credentials by the name that endpoints give: mappings with C(username) and C(password). Keep them in a vault."
+      - A name that is missing here is looked for in the environment, as E(PHOTON_CREDENTIAL_NAME_USERNAME) and
+        E(PHOTON_CREDENTIAL_NAME_PASSWORD), which is how an AWX credential gives it.
+    type: dict
+  act_as:
+    description: Act as this user instead of the system administrator.
+    type: dict
+    suboptions:
+      user:
+        description: The user, as C(user@domain).
+        type: str
+        required: true
+      groups:
+        description: Security groups of the user, each as C(domain\group).
+        type: list
+        elements: str
+        default: []
+  base_directory:
+    description: Where relative names of image and certificate files start. The default is the current folder.
+    type: path
+requirements:
+  - SQLAlchemy >= 2.0
+  - psycopg >= 3.1 (for PostgreSQL)
+  - pyvmomi >= 8.0.3
+author:
+  - Photon Platform contributors (@photon-platform)
+"""
+
+    CHANGING = r"""
+options:
+  result:
+    description:
+      - V(summary) returns counts, what changed and what failed.
+      - V(full) adds each item with its id, state and, for VMs, host, datastore and address; in check mode the whole plan.
+    type: str
+    choices: [summary, full]
+    default: summary
+  diff_limit:
+    description: The largest number of items in a diff and of lines in RV(ignore:changes); 50 where nothing else is said.
+    type: int
+attributes:
+  check_mode:
+    description: Plans as usual, reads the CloudStore and the endpoints, and changes nothing anywhere.
+    support: full
+  diff_mode:
+    description: Returns the fields that differ, before and after, of at most O(diff_limit) items; secrets are left out.
+    support: full
+"""
+
+    OWNING = r"""
+options:
+  site:
+    description:
+      - The site that new items belong to, as C(photon_site) in inventory variables. What belongs to a site and is not declared
+        there is reported, and with C(photon_prune) set to V(delete) removed, when the whole site is applied.
+      - Without it new items belong to no site.
+    type: str
+"""
+
+    PLACING = r"""
+options:
+  policy:
+    description: Spread new VMs over the hosts, or pack them onto few.
+    type: str
+    choices: [spread, pack]
+    default: spread
+  seed:
+    description: Chooses among equally good hosts; the same input and seed give the same placement.
+    type: int
+    default: 0
+  atomic:
+    description: Make no VM unless every one can be made.
+    type: bool
+    default: false
+  default_port_group:
+    description: Port group of new VMs that name none.
+    type: str
+"""
+
+    READING = r"""
+attributes:
+  check_mode:
+    description: It changes nothing in either mode.
+    support: full
+  diff_mode:
+    description: There is never a difference.
+    support: none
+"""

@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: platform
+short_description: Plan and apply a whole site
+version_added: 0.1.0
+description:
+  - Makes a site as its declaration says, endpoints, zones, hosts, datastores, flavors, images, tenants, projects, quotas and
+    VMs together, with one plan, one placement of all new VMs and one read of each endpoint.
+  - Everything is validated before anything is touched; each mistake is told with its key path.
+  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on from
+    there.
+  - What the site made and no longer declares is reported, and removed only where C(photon_prune) is V(delete).
+options:
+  declaration:
+    description:
+      - The variables of the site, by their names (C(photon_tenants), C(photon_hosts) ...), each documented in the collection's
+        page on the declaration. It is the whole intent of the site.
+      - C(photon_cloudstore_url), C(photon_cloudstore_allow_ephemeral) and C(photon_credentials) may be among them; the options
+        of the same names come first.
+    type: dict
+    required: true
+  saved_plan:
+    description:
+      - A plan that O(save_plan) wrote. The site is planned again; when an action, the validity of a placement or the version of
+        a touched item differs, the task fails with C(PlanChanged) and does nothing.
+    type: path
+  save_plan:
+    description: Write the plan into this file, unless it has failures. Needs check mode.
+    type: path
+extends_documentation_fragment:
+  - photon.platform.common
+  - photon.platform.common.changing
+seealso:
+  - module: photon.platform.resource_info
+"""
+
+EXAMPLES = r"""
+- name: A small site
+  photon.platform.platform:
+    cloudstore_url: sqlite:////var/lib/photon/cloudstore.db
+    credentials: "{{ vaulted_credentials }}"
+    declaration:
+      photon_endpoints: [{name: vc1, address: vc1.example.org}]
+      photon_zones: [{name: a}]
+      photon_hosts: [{name: "esx[01:04]", endpoint: vc1, zone: a}]
+      photon_images: [{name: debian-13, file: debian-13.ova, replication: EAGER}]
+      photon_tenants:
+        - name: acme
+          quota: {vm.count: 100, vm.cpu: 200, vm.memory: 400 GB}
+          projects:
+            - name: web
+              quota_percent: 50
+              vms:
+                - {name: "web-[01:20]", flavor: core-100, image: debian-13, boot_disk_flavor: core-100, state: started}
+
+- name: Everything that the inventory declares
+  vars:
+    names: "{{ query('ansible.builtin.varnames', '^photon_') }}"
+  photon.platform.platform:
+    declaration: "{{ dict(names | zip(query('ansible.builtin.vars', *names))) }}"
+"""
+
+RETURN = r"""
+changed:
+  description: Whether anything was changed, or in check mode would be.
+  returned: always
+  type: bool
+counts:
+  description: Number of items per kind and action.
+  returned: when it was planned
+  type: dict
+  sample:
+    vm:
+      create: 20
+      keep: 180
+changes:
+  description: One line per like changes, at most O(diff_limit) of them.
+  returned: when it was planned
+  type: list
+  elements: str
+  sample:
+    - create vm acme/web/web-[01:20] (declared)
+failures:
+  description: The items that failed; everything else was done. Items that fail alike share a row.
+  returned: when it was planned
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: Kind of the item.
+      type: str
+      returned: always
+    name:
+      description: Its name, or several as ranges.
+      type: str
+      returned: always
+    count:
+      description: How many items the row stands for.
+      type: int
+      returned: always
+    error_code:
+      description: The error's code, for example V(QuotaError).
+      type: str
+      returned: always
+    message:
+      description: What is wrong and what to do next.
+      type: str
+      returned: always
+    path:
+      description: Key path of the item among the arguments.
+      type: str
+      returned: always
+    data:
+      description: Details of the error.
+      type: dict
+      returned: always
+items:
+  description: Every item with its action and identity.
+  returned: with O(result=full), unless in check mode
+  type: list
+  elements: dict
+  sample:
+    - kind: vm
+      name: acme/web/web-01
+      id: 0c1d5ac6-93e2-4f4b-8d1b-5f4b0a1f3f7e
+      action: create
+      state: STARTED
+      host: esx01
+      datastore: local-esx01
+      address: 10.0.0.5
+plan:
+  description: What would be done to each item, with its reason and the fields that differ.
+  returned: with O(result=full) in check mode
+  type: list
+  elements: dict
+  sample:
+    - verb: create
+      kind: zone
+      name: a
+      reason: declared
+      path: zones[0]
+      before: {}
+      after:
+        dedicated_tenants: []
+      changes: []
+calls:
+  description: Number of calls to each endpoint.
+  returned: when it was planned
+  type: dict
+  sample:
+    vc1: 7
+error_code:
+  description: Code of the error, or of the first failure.
+  returned: failure
+  type: str
+  sample: QuotaError
+error_data:
+  description: Details of the error. Mistakes in the arguments are listed in C(mistakes), each with its C(path).
+  returned: failure
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.door import CHANGING, finish, read_json
+from ..module_utils.services import site_run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "declaration": {"type": "dict", "required": True, "no_log": True},
+            "saved_plan": {"type": "path"},
+            "save_plan": {"type": "path"},
+            **CHANGING,
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if params["save_plan"] and not module.check_mode:
+        module.fail_json(msg="save_plan keeps a plan, which only check mode makes: add check_mode: true")
+
+    def work(request: site_run.Request) -> dict:
+        request.saved = read_json(params["saved_plan"]) if params["saved_plan"] else None
+        return site_run.run_site(params["declaration"], request)
+
+    finish(module, work, whole=True, save_to=params["save_plan"])
+
+
+if __name__ == "__main__":
+    main()
