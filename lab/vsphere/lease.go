@@ -84,7 +84,7 @@ func (l *HttpNfcLease) prepare(create *types.CreateVM_Task) {
 	taskDelay("ImportVApp")
 	release, no := l.e.admitCreate(create.This, &create.Config, create.Host)
 	if no.fault != nil {
-		l.fail(no.fault, no.message)
+		l.stillborn(no.fault, no.message)
 		return
 	}
 	defer release()
@@ -95,12 +95,12 @@ func (l *HttpNfcLease) prepare(create *types.CreateVM_Task) {
 	}
 	task, err := object.NewFolder(client, create.This).CreateVM(ctx, create.Config, object.NewResourcePool(client, create.Pool), host)
 	if err != nil {
-		l.fail(faultOf(err), err.Error())
+		l.stillborn(faultOf(err), err.Error())
 		return
 	}
 	info, err := task.WaitForResult(ctx, nil)
 	if err != nil {
-		l.fail(faultOf(err), err.Error())
+		l.stillborn(faultOf(err), err.Error())
 		return
 	}
 	l.vm = info.Result.(types.ManagedObjectReference)
@@ -169,6 +169,14 @@ func (l *HttpNfcLease) fail(fault types.BaseMethodFault, message string) {
 		{Name: "state", Val: types.HttpNfcLeaseStateError}})
 }
 
+// stillborn is a lease without a VM: its error can be read, but nothing can be uploaded.
+func (l *HttpNfcLease) stillborn(fault types.BaseMethodFault, message string) {
+	l.e.mu.Lock()
+	delete(l.e.leases, l.Self.Value)
+	l.e.mu.Unlock()
+	l.fail(fault, message)
+}
+
 // end closes the lease; an aborted one takes its VM with it.
 func (l *HttpNfcLease) end(abort bool) {
 	l.mu.Lock()
@@ -196,8 +204,8 @@ func (l *HttpNfcLease) HttpNfcLeaseComplete(_ *simulator.Context, _ *types.HttpN
 		body.Fault_ = simulator.Fault("The lease is not ready", &types.InvalidState{})
 		return body
 	}
-	go l.end(false)
 	l.State = types.HttpNfcLeaseStateDone
+	l.end(false)
 	body.Res = new(types.HttpNfcLeaseCompleteResponse)
 	return body
 }

@@ -17,6 +17,7 @@ var strictMethods map[string]func(*endpoint, http.ResponseWriter, *http.Request,
 func init() { // not a plain initialiser: the methods refer back to the table's users
 	strictMethods = map[string]func(*endpoint, http.ResponseWriter, *http.Request, *simulator.Method) bool{
 		"CreateVM_Task":             (*endpoint).createVM,
+		"RegisterVM_Task":           (*endpoint).registerVM,
 		"ReconfigVM_Task":           (*endpoint).reconfigVM,
 		"CloneVM_Task":              (*endpoint).cloneVM,
 		"RelocateVM_Task":           (*endpoint).relocateVM,
@@ -73,6 +74,21 @@ func (e *endpoint) createVM(w http.ResponseWriter, r *http.Request, m *simulator
 	call := m.Body.(*types.CreateVM_Task)
 	release, no := e.admitCreate(m.This, &call.Config, call.Host)
 	if no.fault != nil {
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
+		return true
+	}
+	e.passTask(w, r, func(bool) { release() })
+	return true
+}
+
+func (e *endpoint) registerVM(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
+	name := m.Body.(*types.RegisterVM_Task).Name
+	if name == "" {
+		return false
+	}
+	release, duplicate, _ := e.index.claimName(m.This, name, "")
+	if duplicate {
+		no := e.duplicateName(m.This, name)
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}

@@ -323,3 +323,45 @@ def test_a_folder_takes_its_vms_along(vc):
     vc.result(folder.Destroy_Task())
     assert vc.lab.control.state("vc")["vms"] == []
     assert vc.files() == []
+
+
+def test_a_vm_is_registered_under_a_free_name_only(vc):
+    vm = vc.create(vc.spec("files", devices=[vc.disk()]))
+    path = vm.config.files.vmPathName
+    vm.UnregisterVM()
+    vc.create(vc.spec("taken"))
+
+    def register(name):
+        return vc.result(vc.folder.RegisterVM_Task(path, name, False, vc.pool(), vc.host))
+
+    with pytest.raises(vim.fault.DuplicateName):
+        register("taken")
+    assert register("files").name == "files"
+
+
+def test_many_are_started_at_once_or_none(vc):
+    half = vim.ResourceAllocationInfo(reservation=(16 << 10) // 2)
+    vms = [vc.create(vc.spec(memoryMB=16 << 10, memoryAllocation=half)) for _ in range(3)]
+    with pytest.raises(vim.fault.InsufficientMemoryResourcesFault):
+        vc.result(vc.datacenter.PowerOnMultiVM_Task(vms))
+    assert {vm.runtime.powerState for vm in vms} == {"poweredOff"}
+    vc.result(vc.datacenter.PowerOnMultiVM_Task(vms[:2]))
+    deadline = time.monotonic() + 5
+    while {vm.runtime.powerState for vm in vms[:2]} != {"poweredOn"} and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert {vm.runtime.powerState for vm in vms[:2]} == {"poweredOn"}
+
+
+def test_what_would_end_the_simulator_is_refused(vc):
+    vm = vc.create(vc.spec("sparse"))
+    backing = vim.vm.device.VirtualDisk.SeSparseBackingInfo(fileName="[shared]", diskMode="persistent")
+    disk = vc.disk()
+    disk.device.backing = backing
+    vc.result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[disk])))
+    with pytest.raises(vmodl.fault.NotSupported):
+        vc.result(vm.CloneVM_Task(vc.folder, "copy", vim.vm.CloneSpec(location=vim.vm.RelocateSpec())))
+    cluster = vc.hosts["h1"].parent
+    placement = vim.cluster.PlacementSpec(placementType="create", hosts=[vc.hosts["h1"]], configSpec=vc.spec())
+    with pytest.raises(vmodl.fault.NotSupported):
+        cluster.PlaceVm(placement)
+    assert vc.create(vc.spec("copy")).name == "copy"
