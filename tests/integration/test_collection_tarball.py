@@ -72,3 +72,57 @@ def test_the_documentation_of_every_plugin_is_found(installed, place):
         listed = json.loads(run(["ansible-doc", "--list", "--json", "-t", kind, "photon.platform"], place))
         folder = installed / "plugins" / {"module": "modules"}.get(kind, kind)
         assert set(listed) == {f"photon.platform.{path.stem}" for path in folder.glob("*.py")}
+
+
+PLAYBOOK = """\
+- name: Use the installed copy
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/photon.platform.all:
+      cloudstore_url: "sqlite:///{{ playbook_dir }}/cloudstore.db"
+      cloudstore_allow_ephemeral: true
+  tasks:
+    - name: Have a tenant
+      photon.platform.tenant:
+        name: acme
+        quota: {vm.count: 10, vm.memory: 40 GB}
+      register: tenant
+
+    - name: Have a project of half of it
+      photon.platform.project:
+        tenant: acme
+        name: web
+        quota_percent: 50
+      register: project
+
+    - name: Show what happened
+      ansible.builtin.debug:
+        msg: "tenant {{ tenant.changed }} project {{ project.changed }}"
+"""
+
+
+def test_a_playbook_works_from_the_installed_copy(installed, place):
+    (place / "use.yml").write_text(PLAYBOOK)
+    assert "tenant True project True" in run(["ansible-playbook", "use.yml"], place)
+    assert "tenant False project False" in run(["ansible-playbook", "use.yml"], place)
+
+
+def test_the_collections_own_playbooks_run_by_name(installed, place):
+    inventory = place / "site" / "hosts.yml"
+    inventory.parent.mkdir()
+    inventory.write_text(
+        "all:\n"
+        "  vars:\n"
+        "    photon_site: tarball\n"
+        f"    photon_cloudstore_url: sqlite:///{place}/site.db\n"
+        "    photon_cloudstore_allow_ephemeral: true\n"
+        "    photon_tenants: [{name: acme, quota: {vm.count: 10}}]\n"
+    )
+    plan = run(["ansible-playbook", "-i", inventory, "photon.platform.plan"], place)
+    assert "acme" in plan
+    assert not (place / "site.db").exists()
+    first = run(["ansible-playbook", "-i", inventory, "photon.platform.site"], place)
+    assert "changed=1" in first
+    second = run(["ansible-playbook", "-i", inventory, "photon.platform.site"], place)
+    assert "changed=0" in second
