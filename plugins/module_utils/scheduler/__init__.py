@@ -6,5 +6,6 @@
 from __future__ import annotations
 
 from .place import place
+from .scores import host_scores
 
-__all__ = ["place"]
+__all__ = ["host_scores", "place"]

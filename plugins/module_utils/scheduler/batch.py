@@ -22,8 +22,7 @@ class Batch:
 
     def __init__(self, wanted: list[Request], fleet: Fleet, policy: Policy) -> None:
         self.wanted, self.fleet, self.policy = wanted, fleet, policy
-        self.engine = Engine(fleet, policy)
-        self.engine.ledger.read_demand(wanted)
+        self.engine = Engine(fleet, policy, wanted)
         self._reasons = Reasons(self.engine)
         self._placed: list[list[dict[str, Any]]] = [[] for _request in wanted]
         self._unplaced: list[tuple[int, dict[str, Any]]] = []

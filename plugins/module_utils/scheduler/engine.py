@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -22,17 +22,18 @@ from .view import View
 class Engine:
     """State of one call: the fleet's columns, which shrink as VMs are placed, and the members of groups.
 
-    A host's level is the share in use of its most used (weighted) dimension, in steps: hosts within a step count as equally
-    loaded, and a hash of the request chooses among them. Small fleets have fine steps, large ones coarse and quick ones.
+    A host's level is the share in use of its most used (weighted) dimension, in steps as large as an average VM: hosts
+    within a step count as equally loaded, and a hash of the request chooses among them.
     """
 
-    def __init__(self, fleet: Fleet, policy: Policy) -> None:
+    def __init__(self, fleet: Fleet, policy: Policy, requests: Sequence[Request] = ()) -> None:
         self.fleet, self.policy = fleet, policy
         self.ledger = Ledger(fleet)
+        self.ledger.read_demand(requests)
         self.column = self.ledger.column
         self.used: set[int] = set()
         self._weights = policy.dimension_weights()
-        self.steps = max(16, 65_536 // (len(fleet.ids) or 1))
+        self.steps = _steps(fleet, requests)
         seed = f"{policy.seed}/"
         self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
         self.ranks = [0] * len(self.by_rank)
@@ -212,6 +213,15 @@ class Engine:
         counts, column = self.ledger.counts(spread), self.column(spread.level)
         limit = skew_limit(spread, counts, view.domains(spread.level))
         return None if limit is None else lambda host: counts[column[host]] <= limit
+
+
+def _steps(fleet: Fleet, requests: Sequence[Request]) -> int:
+    """Steps from empty to full. Large fleets have at most 16 to 64, as every step that a host climbs costs time."""
+    most = max(16, 65_536 // (len(fleet.ids) or 1))
+    count = sum(request.count for request in requests)
+    cpu, memory = fleet.average
+    size = sum(r.count * max(r.shape.vcpus / cpu, r.shape.memory / memory) for r in requests)
+    return most if not size else min(most, max(4, int(count / size)))
 
 
 def _both(first: Test | None, second: Test) -> Test:

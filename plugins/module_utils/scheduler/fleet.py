@@ -20,9 +20,10 @@ FLEET_KEYS = frozenset({"hosts", "datastores", "zones", "images", "vms"})
 HOST_KEYS = frozenset(
     "id name zone rack state usage_tags tags vcpus cpu_overcommit memory memory_overcommit used_vcpus used_memory "
     "reserved_vcpus reserved_memory consumed_memory datastores port_groups cluster drs endpoint generation "
-    "scheduling_constant".split()
+    # What the lookup fleet works out for people; nothing reads it here.
+    "scheduling_constant free_vcpus free_memory score parts images".split()
 )
-DATASTORE_KEYS = frozenset("id name type tags capacity used usable_for_vms".split())
+DATASTORE_KEYS = frozenset("id name type tags capacity used free usable_for_vms".split())
 ZONE_KEYS = frozenset("name state dedicated_tenants".split())
 VM_KEYS = frozenset("id host groups spread_group vcpus memory disks".split())
 GROUP_KEYS = frozenset("name kind level hard".split())

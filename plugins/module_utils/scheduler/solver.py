@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 import time
 from typing import Any
 
@@ -17,7 +20,10 @@ def highs() -> Any:
     """A quiet, deterministic HiGHS instance on one thread; MissingLibrary says how to get it."""
     global _highspy  # noqa: PLW0603 - a module imported late
     try:
-        import highspy as _highspy
+        if _highspy is None:
+            import highspy as _highspy
+
+            _swallow_banner(_highspy.Highs)
     except ImportError:
         raise PhotonError(
             "MissingLibrary",
@@ -28,6 +34,21 @@ def highs() -> Any:
     for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("parallel", "off")):
         solver.setOptionValue(option, value)
     return solver
+
+
+def _swallow_banner(make: Any) -> None:
+    """The first instance of a process prints a banner from C, before any option can forbid it: a module's answer is on
+    that same standard output."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        make()
+        ctypes.CDLL(None).fflush(None)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def optimal(solver: Any) -> bool:
