@@ -132,6 +132,8 @@ def finish(module: AnsibleModule, work: Work, *, one: str = "", **request: Any) 
 def answer_with(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> None:
     """As ``finish``, for what changes nothing and has no items."""
     outcome, error, bug = _outcome(module, work)
+    for line in outcome.pop("warnings", []):
+        module.warn(line)
     if error is None:
         leave(module, {"changed": False, **outcome})
         return

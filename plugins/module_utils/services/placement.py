@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,14 +75,18 @@ def claimed_usage(world: World) -> dict[str, Usage]:
     return usage
 
 
-def scheduler_fleet(world: World) -> dict[str, Any]:
-    """The fleet in the scheduler's terms (see scheduler/fleet.py). Hosts of an unreachable endpoint are not READY."""
-    foreign, claimed = foreign_usage(world), claimed_usage(world)
+def scheduler_fleet(world: World, recorded: Mapping[str, Usage] | None = None) -> dict[str, Any]:
+    """The fleet in the scheduler's terms (see scheduler/fleet.py). Hosts of an unreachable endpoint are not READY.
+
+    ``recorded``: what others use as it was last seen, for a world whose endpoints were not read.
+    """
+    foreign = foreign_usage(world) if recorded is None else defaultdict(Usage, recorded)
+    claimed = claimed_usage(world)
     zones = {z.id: z.name for z in world.of(entities.ZONE)}
     hosts = []
     for host in world.of(entities.HOST):
         body = host.body
-        reachable = body["endpoint"] in world.inventories
+        reachable = recorded is not None or body["endpoint"] in world.inventories
         hosts.append(
             {
                 "id": host.id,

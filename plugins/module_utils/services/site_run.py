@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,19 +77,13 @@ def run_items(
     return _run(request, lambda _snapshot: declaration)
 
 
+def reading(request: Request) -> AbstractContextManager[Context]:
+    """A context that only reads, for doors that show what there is."""
+    return _context(request, "read")
+
+
 def _run(request: Request, declare: Any) -> dict[str, Any]:
-    actor = actor_of(request.act_as)
-    mode = "read" if request.check else "write"
-    with open_context(
-        request.cloudstore_url,
-        mode=mode,
-        allow_ephemeral=request.allow_ephemeral,
-        by=request.by or actor.user,
-        actor=actor,
-        managed_by=f"inventory:{request.site}" if request.site else "api",
-        credentials=request.credentials,
-        options=request.options,
-    ) as context:
+    with _context(request, "read" if request.check else "write") as context:
         if request.check:
             snapshot = context.store.snapshot()
             planned = _plan(declare(snapshot), context, snapshot, request)
@@ -105,6 +100,20 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
             return report.outcome(planned, request, context)
         finally:
             run.end()
+
+
+def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
+    actor = actor_of(request.act_as)
+    return open_context(
+        request.cloudstore_url,
+        mode=mode,
+        allow_ephemeral=request.allow_ephemeral,
+        by=request.by or actor.user,
+        actor=actor,
+        managed_by=f"inventory:{request.site}" if request.site else "api",
+        credentials=request.credentials,
+        options=request.options,
+    )
 
 
 def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
