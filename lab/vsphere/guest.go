@@ -20,12 +20,13 @@ type guests struct {
 	off       bool
 	last      int
 	addresses map[types.ManagedObjectReference]string
+	used      map[string]bool
 }
 
 const guestBlock = 8192
 
 func newGuests(e *endpoint, number int) *guests {
-	return &guests{e: e, prefix: number % 16 * guestBlock, addresses: map[types.ManagedObjectReference]string{},
+	return &guests{e: e, prefix: number % 16 * guestBlock, addresses: map[types.ManagedObjectReference]string{}, used: map[string]bool{},
 		delay: time.Duration(e.spec.GuestDelayMS) * time.Millisecond}
 }
 
@@ -38,6 +39,7 @@ func (g *guests) set(delay time.Duration, off bool) {
 func (g *guests) forget(vm types.ManagedObjectReference) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	delete(g.used, g.addresses[vm])
 	delete(g.addresses, vm)
 }
 
@@ -100,9 +102,14 @@ func (g *guests) address(vm types.ManagedObjectReference) string {
 	if known, ok := g.addresses[vm]; ok {
 		return known
 	}
-	g.last = g.last%(guestBlock-2) + 1
-	n := g.prefix + g.last
-	address := fmt.Sprintf("198.%d.%d.%d", 18+n>>16, n>>8&255, n&255)
-	g.addresses[vm] = address
+	address := ""
+	for range guestBlock {
+		g.last = g.last%(guestBlock-2) + 1
+		n := g.prefix + g.last
+		if address = fmt.Sprintf("198.%d.%d.%d", 18+n>>16, n>>8&255, n&255); !g.used[address] {
+			break
+		}
+	}
+	g.addresses[vm], g.used[address] = address, true
 	return address
 }
