@@ -1,0 +1,55 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the doors inside Ansible's own process share (lookups, inventory): plain values, options, the call of a service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ansible.errors import AnsibleError
+
+from .model.errors import PhotonError
+from .services import site_run
+from .services.context import Context, Options
+
+Answer = TypeVar("Answer")
+
+
+def plain(value: Any) -> Any:
+    """The same value of Python's own types: tagged, lazy and vaulted values are read, once."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(member) for member in value]
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return str(value)
+
+
+def templated(names: list[str], variables: Mapping[str, Any] | None, templar: Any) -> dict[str, Any]:
+    """Those variables, resolved: what ``set_options`` takes as ``var_options``."""
+    return {name: templar.template(variables[name]) for name in names if variables and name in variables}
+
+
+def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer:
+    """Call a service that only reads, with a plugin's options (those of the fragment ``store``). Raises AnsibleError."""
+    values = plain(dict(options))
+    request = site_run.Request(
+        cloudstore_url=values.get("cloudstore_url"),
+        allow_ephemeral=bool(values.get("cloudstore_allow_ephemeral")),
+        act_as=values.get("act_as"),
+        credentials=values.get("credentials") or {},
+        options=Options(base_directory=values.get("base_directory") or os.getcwd()),
+    )
+    try:
+        with site_run.reading(request) as context:
+            return work(context)
+    except PhotonError as error:
+        raise AnsibleError(str(error)) from error
