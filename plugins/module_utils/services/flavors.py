@@ -44,6 +44,7 @@ def plan_flavors(items: Iterable[dict[str, Any]], world: World, plan: Plan, acto
         try:
             _plan_flavor(item, world, plan, actor, managed_by)
         except PhotonError as error:
+            world.failed[entities.FLAVOR, item["kind"], item["name"]] = error
             plan.fail(entities.FLAVOR, f"{item['kind']}/{item['name']}", error, item.get("path", ""))
 
 

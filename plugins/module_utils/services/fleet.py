@@ -47,13 +47,15 @@ ROUTES = {
 def plan_endpoints(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
     """vCenters and standalone ESXi hosts. An endpoint that still has hosts is not deleted (EndpointInUse)."""
     for item in items:
-        _guard(plan, item, entities.ENDPOINT, lambda item=item: _plan_endpoint(item, world, plan, actor, managed_by))
+        _guard(
+            plan, item, entities.ENDPOINT, lambda item=item: _plan_endpoint(item, world, plan, actor, managed_by), world
+        )
 
 
 def plan_hosts(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor: Actor, managed_by: str) -> None:
     """Hosts of the read endpoints, with the datastores they mount. Needs ``world.inventories``."""
     for item in items:
-        _guard(plan, item, entities.HOST, lambda item=item: _plan_host(item, world, plan, actor, managed_by))
+        _guard(plan, item, entities.HOST, lambda item=item: _plan_host(item, world, plan, actor, managed_by), world)
     _observe_hosts(world, plan)
 
 
@@ -507,8 +509,9 @@ def _authorize(actor: Actor, verb: str, document: Document, world: World) -> Non
     authorize(actor, verb, document.kind, *world.chain(document))
 
 
-def _guard(plan: Plan, item: dict[str, Any], kind: str, work: Any) -> None:
+def _guard(plan: Plan, item: dict[str, Any], kind: str, work: Any, world: World) -> None:
     try:
         work()
     except PhotonError as error:
+        world.failed[kind, "", item["name"]] = error
         plan.fail(kind, item["name"], error, item.get("path", ""))

@@ -37,6 +37,8 @@ def plan_images(
         try:
             _plan_image(item, files, targets, world, plan, actor, managed_by)
         except PhotonError as error:
+            if not item.get("project"):
+                world.failed[entities.IMAGE, "", item["name"]] = error
             plan.fail(entities.IMAGE, item["name"], error, item.get("path", ""))
 
 

@@ -10,7 +10,7 @@ The action of a tenant or project whose limits change has ``data["limits"]``: ``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from ..model import entities
 from ..model.authorization import Actor, authorize, check_group, group_names, set_groups
@@ -90,20 +90,20 @@ def plan_tenancy(
     DependencyFailed.
     """
     drafts: dict[str, Draft] = {}
-    failed: dict[str, PhotonError] = {}
     for item in tenants:
         if item["state"] == "absent":
             continue
         try:
             _add(drafts, _draft(entities.TENANT, "", item, world, plan, actor, managed_by), world)
         except PhotonError as error:
-            failed[item["name"]] = error
+            world.failed[entities.TENANT, "", item["name"]] = error
             plan.fail(entities.TENANT, item["name"], error, item.get("path", ""))
     for item in projects:
         if item["state"] == "absent":
             continue
+        tenant = world.find(entities.TENANT, "", item["tenant"])
         try:
-            tenant = _tenant_of(item, failed, world)
+            tenant = tenant or world.require(entities.TENANT, "", item["tenant"])
             draft = _draft(
                 entities.PROJECT,
                 tenant.id,
@@ -116,6 +116,8 @@ def plan_tenancy(
             )
             _add(drafts, draft, world)
         except PhotonError as error:
+            if tenant is not None:
+                world.failed[entities.PROJECT, tenant.id, item["name"]] = error
             plan.fail(entities.PROJECT, f"{item['tenant']}/{item['name']}", error, item.get("path", ""))
     _settle(drafts, world, plan)
     _inherit(drafts, world)
@@ -217,15 +219,6 @@ def _add(drafts: dict[str, Draft], draft: Draft, world: World) -> None:
     world.put(draft.document)
 
 
-def _tenant_of(item: Item, failed: dict[str, PhotonError], world: World) -> Document:
-    tenant = world.find(entities.TENANT, "", item["tenant"])
-    if tenant is None and item["tenant"] in failed:
-        raise PhotonError(
-            "DependencyFailed", f"tenant {item['tenant']} cannot be made: {failed[item['tenant']].message}"
-        )
-    return tenant or world.require(entities.TENANT, "", item["tenant"])
-
-
 def _settle(drafts: dict[str, Draft], world: World, plan: Plan) -> None:
     """Settle the quotas of each tenant that has a draft or whose projects have; take out what does not fit."""
     owners = (d.document.id if d.document.kind == entities.TENANT else d.document.scope for d in drafts.values())
@@ -243,7 +236,7 @@ def _settle(drafts: dict[str, Draft], world: World, plan: Plan) -> None:
 
 
 def _unchanged(document: Document | None, world: World) -> Draft:
-    assert document is not None
+    document = cast(Document, document)
     has = limits.of(world, document.id)
     return Draft(document, document, {}, has, dict(has))
 
@@ -254,8 +247,7 @@ def _take_out(draft: Draft, drafts: dict[str, Draft], world: World, plan: Plan) 
     world.drop(draft.document.id)
     if draft.current is not None:
         world.put(draft.current)
-    assert draft.error is not None
-    plan.fail(draft.document.kind, name, draft.error, draft.item.get("path", ""))
+    plan.fail(draft.document.kind, name, cast(PhotonError, draft.error), draft.item.get("path", ""))
 
 
 def _inherit(drafts: dict[str, Draft], world: World) -> None:

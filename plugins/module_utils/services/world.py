@@ -35,6 +35,7 @@ class World:
         self.counters: dict[str, dict[str, Counter]] = dict(counters or {})
         self.inventories: dict[str, Any] = dict(inventories or {})
         self.unreachable: dict[str, PhotonError] = {}
+        self.failed: dict[tuple[str, str, str], PhotonError] = {}  # what cannot be made, by kind, scope and name
         self.generations: dict[str, int] = {}  # of host capacity, as the plan saw them
         self._names: dict[tuple[str, str], set[str]] = {}
         self._hosts: dict[str, dict[str, Document]] | None = None
@@ -72,8 +73,14 @@ class World:
         return next(iter(found.values()))
 
     def require(self, kind: str, scope: str, name: str) -> Document:
-        """As find, but raises the kind's NotFound code with the closest name there is."""
+        """As find, but raises the kind's NotFound code with the closest name there is.
+
+        What this plan was to make and cannot is DependencyFailed instead, with the reason.
+        """
         document = self.find(kind, scope, name)
+        if document is None and (kind, scope, name) in self.failed:
+            reason = self.failed[kind, scope, name].message
+            raise PhotonError("DependencyFailed", f"{kind} {name} cannot be made: {reason}")
         if document is None:
             known = sorted({d.name for d in self.of(kind, scope)})
             close = difflib.get_close_matches(name, known, 1)
@@ -122,7 +129,8 @@ class World:
         """The tenant that a VM or project belongs to."""
         while document.kind != entities.TENANT:
             parent = self.get(document.scope)
-            assert parent is not None, f"{document.kind} {document.name} belongs to no tenant"
+            if parent is None:
+                raise LookupError(f"{document.kind} {document.name} belongs to no tenant")
             document = parent
         return document
 

@@ -23,6 +23,7 @@ def plan_zones(items: Iterable[dict[str, Any]], world: World, plan: Plan, actor:
         try:
             _plan_zone(item, world, plan, actor, managed_by)
         except PhotonError as error:
+            world.failed[entities.ZONE, "", item["name"]] = error
             plan.fail(entities.ZONE, item["name"], error, item.get("path", ""))
 
 

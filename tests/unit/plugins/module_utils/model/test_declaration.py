@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from ansible_collections.photon.platform.plugins.module_utils.model import decla
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Known, check_items, validate
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import HTTP_STATUS, PhotonError
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from tests.support import declaration_tables
 
@@ -554,3 +557,62 @@ def test_the_pages_example_is_valid() -> None:
     text = declaration_tables.PAGE.read_text(encoding="utf-8")
     example = text.split("```yaml\n")[1].split("```")[0]
     assert len(validate(yaml.safe_load(example)).vms) == 20
+
+
+# -- whatever is written ----------------------------------------------------------------------------------------------
+
+KEYS = sorted({key for schema in (declared.SITE, *declared.ITEMS.values()) for key in schema})
+JUNK = some.sampled_from(
+    [
+        None,
+        0,
+        -1,
+        3.5,
+        True,
+        "",
+        "x",
+        "web-[1:2]",
+        "4 GB",
+        [],
+        {},
+        [None],
+        [[]],
+        [{}],
+        ["a", "a"],
+        {"a": 1},
+        {1: 2},
+        "a\\b",
+        "absent",
+        10**30,
+        float("nan"),
+        float("inf"),
+        "[1:2]",
+        b"x",
+        {"vm.cpu": 1, "vm.memory": "1 GB"},
+    ]
+)
+
+
+def places(node: Any) -> Iterator[Any]:
+    """Every mapping and list of a tree."""
+    if isinstance(node, (dict, list)):
+        yield node
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from places(child)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=some.data())
+def test_nothing_but_mistakes_comes_of_a_bad_tree(data: some.DataObject) -> None:
+    tree = yaml.safe_load(SITE)
+    for _ in range(data.draw(some.integers(1, 4))):
+        node = data.draw(some.sampled_from([place for place in places(tree) if place]))
+        known = sorted(node) if isinstance(node, dict) and not any(isinstance(key, int) for key in node) else []
+        key = data.draw(some.sampled_from(known + KEYS)) if isinstance(node, dict) else 0
+        node[key] = copy.deepcopy(data.draw(JUNK))
+    refused: PhotonError | None = None
+    try:
+        validate(tree)
+    except PhotonError as error:  # anything else fails the test
+        refused = error
+    assert refused is None or (refused.code == "SpecInvalid" and refused.data["mistakes"])

@@ -262,6 +262,26 @@ def test_the_environment_is_passed_into_the_vm(cloud) -> None:
     assert guest.keys(action.data["item"], "web-01", action.id)["guestinfo.environment.COLOUR"] == "blue"
 
 
+def test_what_cannot_be_made_is_why_a_vm_is_not(datacenter) -> None:
+    (datacenter.directory / "debian.ova").write_bytes(b"broken")
+    plan = datacenter.apply(
+        SITE + "        vms: [{name: web-01, flavor: core-100, image: debian, boot_disk_flavor: core-100}]\n"
+    )
+    assert failures(plan) == {"debian": "UnsupportedImageFileType", "acme/web/web-01": "DependencyFailed"}
+    assert "image debian cannot be made" in plan.failures[-1].error.message
+
+
+def test_a_vm_of_a_project_that_is_refused(cloud) -> None:
+    text = SITE.replace("- name: web\n", "- name: new\n").replace("quota: {vm.count: 4}", "quota_percent: 4")
+    plan = cloud.apply(
+        text + "        vms: [{name: web-01, flavor: core-100, image: debian, boot_disk_flavor: core-100}]\n"
+    )
+    assert failures(plan) == {
+        "acme/new": "InvalidResourceTicketSubdivide",
+        "acme/new/web-01": "DependencyFailed",
+    }
+
+
 # -- power -------------------------------------------------------------------------------------------------------
 
 
