@@ -96,8 +96,13 @@ class Lab:
         temporary = directory is None
         home = Path(tempfile.mkdtemp(prefix="photon-lab-")) if temporary else Path(str(directory)).resolve()
         home.mkdir(parents=True, exist_ok=True)
-        if (home / "state.json").exists() and running(json.loads((home / "state.json").read_text())):
-            raise LabError(f"a lab runs in {home} already: end it first (bin/lab down), or choose another directory")
+        if (home / "state.json").exists():
+            before = json.loads((home / "state.json").read_text())
+            if running(before):
+                raise LabError(
+                    f"a lab runs in {home} already: end it first (bin/lab down), or choose another directory"
+                )
+            shutil.rmtree(before["data"], ignore_errors=True)  # it was killed before it could tidy up
         authority = Authority(home / "certificates")
         issued = authority.issue("server")
         data = Path(tempfile.mkdtemp(prefix="photon-lab-", dir=_memory_folder()))
