@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A platform whose CloudStore is a real SQLite file: declare, plan, apply, look."""
+"""A platform on a real CloudStore: declare, plan, apply, look."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ class Platform:
     def apply(self, text: str, actor: Actor = SYSTEM) -> Plan:
         """Plan and apply; what the plan foresaw must be what the CloudStore holds afterwards."""
         plan, foreseen = self.plan(text, actor)
-        self.store.run(lambda tx: tenancy_run.apply_tenancy(tx, plan.actions))
+        self.write(plan)
         assert self.counters(foreseen) == self.counters(self.world())
         return plan
+
+    def write(self, plan: Plan) -> None:
+        self.store.run(lambda tx: tenancy_run.apply_tenancy(tx, plan.actions))
 
     def changes(self, text: str, actor: Actor = SYSTEM) -> list[tuple[str, str]]:
         """(verb, name) of what an application changed; it must have had no failure."""
