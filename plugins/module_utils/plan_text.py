@@ -1,0 +1,120 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan or an outcome as text for people: what is done to what, grouped; the counts; what cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .model.names import collapse
+
+SIGNS = {"create": "+", "update": "~", "delete": "-"}
+ORDER = ("deployment", "endpoint", "zone", "host", "datastore", "flavor", "tenant", "project", "image", "vm")
+WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
+DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
+_WIDEST = 100
+
+
+def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
+    """A module's result in check mode with ``result: full`` (see services/report.py), as lines."""
+    steps: dict[str, list[Mapping[str, Any]]] = {}
+    for step in outcome.get("plan", []):
+        steps.setdefault(step["kind"], []).append(step)
+    lines: list[str] = []
+    for kind in sorted(steps, key=lambda kind: ORDER.index(kind) if kind in ORDER else len(ORDER)):
+        lines += [f"{kind}", *_kind(steps[kind]), ""]
+    return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")])
+
+
+def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
+    """A module's result after an application, as lines."""
+    changes = list(outcome.get("changes", []))
+    lines = [*changes, ""] if changes else []
+    return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, DONE, "failed")])
+
+
+def failure_lines(outcome: Mapping[str, Any]) -> list[str]:
+    """What cannot be done: kind, name, key path, code and message."""
+    rows = outcome.get("failures", [])
+    if not rows and outcome.get("error_code"):
+        return [f"{outcome['error_code']}: {outcome.get('msg', '')}", ""]
+    lines = []
+    for row in rows:
+        where = f" ({row['path']})" if row["path"] else ""
+        lines.append(f"! {row['kind']} {row['name']}{where}: {row['error_code']}: {row['message']}")
+    return [*lines, ""] if lines else []
+
+
+def warning_lines(outcome: Mapping[str, Any]) -> list[str]:
+    """One line per warning."""
+    lines = [f"warning: {text}" for text in outcome.get("warnings", [])]
+    return [*lines, ""] if lines else []
+
+
+def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
+    """``12 to create, 3 unchanged, 1 cannot be done``; nothing where it never came to a plan."""
+    if "counts" not in outcome:
+        return []
+    numbers = dict.fromkeys(words, 0)
+    for verbs in outcome["counts"].values():
+        for verb, number in verbs.items():
+            numbers[verb] += number
+    failures = sum(row.get("count", 1) for row in outcome.get("failures", []))
+    parts = [f"{number} {words[verb]}" for verb, number in numbers.items() if number]
+    parts += [f"{failures} {failed}"] if failures else []
+    return [", ".join(parts) or "nothing is declared"]
+
+
+def _without_end(lines: list[str]) -> list[str]:
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of one kind: like steps are one line, with their names as ranges."""
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    for step in steps:
+        fields = tuple(_fields(step)) if step["verb"] == "update" else ()
+        groups.setdefault((step["verb"], step["reason"], fields), []).append(step)
+    for (verb, reason, fields), members in groups.items():
+        names = _listed(step["name"] for step in members)
+        shown_reason = "" if reason == "declared" or (verb == "update" and fields) else reason
+        yield f"  {SIGNS[verb]} {names}" + (f"   ({shown_reason})" if shown_reason else "")
+        yield from (f"      {field}" for field in fields)
+        if verb == "create" and members[0]["kind"] == "vm":
+            yield from _places(members)
+
+
+def _fields(step: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in step["after"].items():
+        yield f"{key}: {_text(step['before'].get(key))} -> {_text(value)}"
+    for change in step["changes"]:
+        if change not in step["after"]:
+            yield change
+
+
+def _places(members: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Where new VMs go: one line per host and datastore."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for step in members:
+        place = str(step["after"].get("host")), str(step["after"].get("datastore"))
+        places.setdefault(place, []).append(step["name"].rpartition("/")[2])
+    width = max(len(host) for host, _datastore in places)
+    for (host, datastore), names in sorted(places.items()):
+        yield f"      {host:{width}}  {_listed(names)}   on {datastore}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names as ranges; of very many that form none, the first ones and the number of the others."""
+    ranges = list(collapse(names))
+    text = ", ".join(ranges[:_WIDEST])
+    return text if len(ranges) <= _WIDEST else f"{text} and {len(ranges) - _WIDEST} more"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_text(member)}" for key, member in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_text(member) for member in value) + "]"
+    return "none" if value is None else str(value)
