@@ -30,6 +30,7 @@ _RECORD = Bulk({"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECOR
                lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(
                    {name: getattr(v, f"new_{name}") for name in _RECORDED}))
 _REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id))
+# The conditions are written further down.  pylint: disable-next=unnecessary-lambda
 _CLAIM = Guarded("capacity", {"id": "of_id"}, _DELTAS, lambda c, v: _free(c, v), lambda c, v: _claimed(c, v))
 _SHIFT = Bulk(_DELTAS, lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(_claimed(t.capacity.c, v)))
 _MEMBERS = Fetch("group_members", "group_name")
@@ -88,14 +89,14 @@ class Capacities(Base):
 
     def release(self, claims: Iterable[Claim]) -> None:
         """Give capacity back; hosts and datastores that are no longer recorded are passed over."""
-        wanted, _ = _sum(claims)
+        wanted, _torn = _sum(claims)
         known = self.capacity(wanted)
         self._add(_negative(claim, known[key]) for key, claim in wanted.items() if key in known)
 
     def move(self, released: Iterable[Claim], claimed: Iterable[Claim]) -> None:
         """Record that something already runs elsewhere: no limit is asked, since vSphere has decided."""
-        out, _ = _sum(released)
-        into, _ = _sum(claimed)
+        out, _torn = _sum(released)
+        into, _torn = _sum(claimed)
         known = self.capacity({*out, *into})
         self._add((_negative(claim, known[key]) for key, claim in out.items() if key in known))
         self._add((claim for key, claim in into.items() if key in known), guarded=False)

@@ -48,7 +48,7 @@ def collapse(names: Iterable[str]) -> Iterator[str]:
     run: tuple[str, str, str, int] | None = None
     for name in names:
         match = re.search(r"(\d+)(\D*)$", name)
-        if match and run:
+        if match is not None and run is not None:
             head, tail, first, last = run
             number = int(match[1])
             same = (name[: match.start()], match[2], len(match[1])) == (head, tail, len(first))

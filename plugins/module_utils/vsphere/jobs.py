@@ -99,7 +99,7 @@ class _Run:
                 yield job, PhotonError("InternalError", f"{job.what}: needs more of a host than the whole budget")
             if self.submitting:
                 left = max(0.0, next_poll - time.monotonic()) if self.running else None
-                done, _ = wait(self.submitting, timeout=left, return_when=FIRST_COMPLETED)
+                done, _others = wait(self.submitting, timeout=left, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield from self._submitted(future)
                 if done and self.submitting:
@@ -174,18 +174,18 @@ class _Run:
             rows = retrieve.from_objects(self.session, "Task", self.running, _TASK_PATHS)
         except PhotonError as error:  # the endpoint went away: nobody knows what became of the tasks
             for moid in list(self.running):
-                job, _ = self.running.pop(moid)
+                job, _deadline = self.running.pop(moid)
                 yield job, PhotonError(error.code, f"{job.what}: {error.message}", {**error.data, "unknown": True})
             return
         for _kind, moid, values in rows:
             seen.add(moid)
             state = values.get("info.state")
             if state == "success":
-                job, _ = self.running.pop(moid)
+                job, _deadline = self.running.pop(moid)
                 result = values.get("info.result")
                 yield job, result if isinstance(result, str) and result else None
             elif state == "error":
-                job, _ = self.running.pop(moid)
+                job, _deadline = self.running.pop(moid)
                 yield job, _forgiven(job, task_error(job.what, values.get("info.error")))
         now = time.monotonic()
         for moid, (job, deadline) in list(self.running.items()):

@@ -152,8 +152,8 @@ def _manifest(stream: BinaryIO, members: dict[str, tuple[int, int]], first: str,
 
 def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
     """Virtual hardware that VMs of this image take over, under the names of VMX files."""
-    items = [_item(each) for each in root.iter() if each.tag in (f"{_OVF}Item", f"{_OVF}StorageItem",
-                                                                f"{_OVF}EthernetPortItem")]
+    tags = (f"{_OVF}Item", f"{_OVF}StorageItem", f"{_OVF}EthernetPortItem")
+    items = [_item(each) for each in root.iter() if each.tag in tags]
     by_id = {item.get("InstanceID", ""): item for item in items}
     disk = next((item for item in items if item.get("ResourceType") == _DISK_TYPE), None)
     if disk is None:
