@@ -1,0 +1,40 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CloudStore itself: which schema version it has, and its explicit upgrade."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..cloudstore import open_store
+from ..model.errors import PhotonError
+
+
+def upgrade(url: str | None, *, allow_ephemeral: bool = False, check: bool = False, by: str = "") -> dict[str, Any]:
+    """``{changed, version_before, version}``: bring the schema to this collection's version; ``check`` only tells.
+
+    Raises CloudStoreNotFound where there is no CloudStore, SchemaTooNew, CloudStoreUnavailable.
+    """
+    url = url or os.environ.get("PHOTON_CLOUDSTORE")
+    if not url:
+        raise PhotonError("CloudStoreUnavailable", "no CloudStore: set cloudstore_url or PHOTON_CLOUDSTORE")
+    before, supported = _version(url, allow_ephemeral)
+    if before == supported or check:
+        return {"changed": before != supported, "version_before": before, "version": supported}
+    with open_store(url, mode="upgrade", allow_ephemeral=allow_ephemeral, by=by) as store:
+        return {"changed": True, "version_before": before, "version": store.schema_version}
+
+
+def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:
+    """The version that is there and the one that this collection works with."""
+    try:
+        with open_store(url, allow_ephemeral=allow_ephemeral) as store:
+            if store.schema_version is None:
+                raise PhotonError("CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply makes it")
+            return store.schema_version, store.schema_version
+    except PhotonError as error:
+        if error.code != "SchemaTooOld":
+            raise
+        return error.data["found"], error.data["supported"]
