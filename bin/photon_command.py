@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What photon-plan and photon-apply share: they run a playbook of the collection and print its outcome without its noise."""
+"""What photon-plan and photon-apply share: they run a playbook of the collection and print its outcome, no noise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parser(name: str, what: str) -> argparse.ArgumentParser:
     """The arguments that both commands take; what is ansible-playbook's is handed on."""
     made = argparse.ArgumentParser(prog=name, description=what)
     made.add_argument("-i", "--inventory", action="append", default=[], help="inventory of the site; may be repeated")
-    made.add_argument("-e", "--extra-vars", action="append", default=[], help="further variables, as ansible-playbook takes them")
+    made.add_argument("-e", "--extra-vars", action="append", default=[], help="further variables")
     made.add_argument("-l", "--limit", help="handed on; the playbooks run on localhost")
     made.add_argument("--vault-id", action="append", default=[], help="handed on")
     made.add_argument("--vault-password-file", action="append", default=[], help="handed on")
@@ -55,8 +55,9 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
     """
     with tempfile.TemporaryDirectory(prefix="photon-") as scratch:
         extra = ["--extra-vars", json.dumps(variables)] if variables else []
+        ansible = [sys.executable, "-m", "ansible", "playbook"]
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", *handed_on(options), *extra, str(ROOT / "playbooks" / playbook)],
+            [*ansible, *handed_on(options), *extra, str(ROOT / "playbooks" / playbook)],
             stdout=subprocess.PIPE,
             env=_environment(scratch),
             text=True,

@@ -10,10 +10,10 @@ type: stdout
 short_description: Prints what the platform's modules returned, as one JSON document
 version_added: 0.1.0
 description:
-  - Prints nothing while the play runs and one JSON document at its end, for programs that read a plan or the outcome of an
-    application; bin/photon-plan and bin/photon-apply do.
-  - C(results) holds the result of each task with a module of the collection, C(failures) the messages of everything else that
-    failed.
+  - Prints nothing while the play runs and one JSON document at its end, for programs that read a plan or the outcome
+    of an application; bin/photon-plan and bin/photon-apply do.
+  - C(results) holds the result of each task with a module of the collection, C(failures) the messages of everything
+    else that failed.
 author:
   - Photon Platform contributors (@photon-platform)
 """
@@ -65,5 +65,6 @@ class CallbackModule(CallbackBase):
         answer = result.result
         if not str(result.task.resolved_action).startswith(OURS) or (failed and "error_code" not in answer):
             return False
-        self.results.append({key: value for key, value in answer.items() if not key.startswith("_") and key != "invocation"})
+        hidden = {"invocation", *(key for key in answer if key.startswith("_"))}
+        self.results.append({key: value for key, value in answer.items() if key not in hidden})
         return True

@@ -55,12 +55,14 @@ options:
   result:
     description:
       - V(summary) returns counts, what changed and what failed.
-      - V(full) adds each item with its id, state and, for VMs, host, datastore and address; in check mode the whole plan.
+      - V(full) adds each item with its id, state and, for VMs, host, datastore and address; in check mode the whole
+        plan.
     type: str
     choices: [summary, full]
     default: summary
   diff_limit:
-    description: The largest number of items in a diff and of lines in RV(ignore:changes); 50 where nothing else is said.
+    description: The largest number of items in a diff and of lines in RV(ignore:changes); 50 where nothing else is
+      said.
     type: int
 attributes:
   check_mode:
@@ -75,8 +77,8 @@ attributes:
 options:
   site:
     description:
-      - The site that new items belong to, as C(photon_site) in inventory variables. What belongs to a site and is not declared
-        there is reported, and with C(photon_prune) set to V(delete) removed, when the whole site is applied.
+      - The site that new items belong to, as C(photon_site) in inventory variables. What belongs to a site and is not
+        declared there is reported, and with C(photon_prune) set to V(delete) removed, when the whole site is applied.
       - Without it new items belong to no site.
     type: str
 """

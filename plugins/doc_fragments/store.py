@@ -25,7 +25,8 @@ options:
     vars:
       - name: photon_cloudstore_allow_ephemeral
   act_as:
-    description: "Show what this user may see: a mapping with C(user) and C(groups). Without it, what the system administrator sees."
+    description: "Show what this user may see: a mapping with C(user) and C(groups). Without it, what the system
+      administrator sees."
     type: dict
     vars:
       - name: photon_act_as

@@ -12,10 +12,10 @@ description:
   - Lists the VMs that the CloudStore knows, with C(ansible_host) from the guest's address.
   - "Groups them by tenant, project, zone, tag, state and flavor: C(tenant_acme), C(project_acme_web), C(zone_a),
     C(tag_frontend), C(state_started), C(flavor_core_100)."
-  - Each host has the variable C(photon_vm), a mapping with id, name, tenant, project, state, host, zone, datastore, flavor,
-    image, address, tags and more, for use in C(compose), C(groups) and C(keyed_groups).
-  - The file's name ends with C(photon.yml) or C(photon.yaml). The CloudStore is only read; where there is none yet, there
-    are no hosts.
+  - Each host has the variable C(photon_vm), a mapping with id, name, tenant, project, state, host, zone, datastore,
+    flavor, image, address, tags and more, for use in C(compose), C(groups) and C(keyed_groups).
+  - The file's name ends with C(photon.yml) or C(photon.yaml). The CloudStore is only read; where there is none yet,
+    there are no hosts.
 options:
   plugin:
     description: The name of this plugin.
@@ -101,7 +101,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for vm in self._vms(path, cache):
             host = name(vm)
             if host in seen:
-                raise AnsibleParserError(f"several VMs are named {host}: set hostname to path, or choose a tenant and project")
+                raise AnsibleParserError(f"several VMs are named {host}: set hostname to path, or choose a project")
             seen.add(host)
             self._add(host, vm)
 

@@ -10,17 +10,13 @@ short_description: The hosts and datastores with what is free on them
 version_added: 0.1.0
 description:
   - Returns the fleet in the form that the filter P(photon.platform.place#filter) takes.
-  - Each call reads the CloudStore. Keep the result with C(set_fact) or a registered variable where it is used several times.
+  - Each call reads the CloudStore. Keep the result with C(set_fact) or a registered variable where it is used several
+    times.
   - Only the system administrator sees hosts.
 options:
   zone:
     description: Only hosts in this zone.
     type: str
-  policy:
-    description: The policy whose score each host gets.
-    type: str
-    choices: [spread, pack, balanced]
-    default: spread
 author:
   - Photon Platform contributors (@photon-platform)
 extends_documentation_fragment:
@@ -49,9 +45,10 @@ RETURN = r"""
 _raw:
   description:
     - One fleet, with C(hosts), C(datastores), C(zones), C(images) and C(vms). Amounts are vCPUs and bytes.
-    - Each host has its id, name, zone, rack, state, tags, sizes, use, C(free_vcpus), C(free_memory), C(score) from 0 to 100, the
-      score's C(parts), the ids of its datastores, and the names of the C(images) that lie on them.
-    - C(images) maps the id of each image, and the name of those for everybody, to the ids of the datastores that hold it.
+    - Each host has its id, name, zone, rack, state, tags, sizes, use, C(free_vcpus), C(free_memory), C(score) from 0
+      to 100, the score's C(parts), the ids of its datastores, and the names of the C(images) that lie on them.
+    - C(images) maps the id of each image, and the name of those for everybody, to the ids of the datastores that hold
+      it.
   type: list
   elements: dict
 """
@@ -73,8 +70,6 @@ class LookupModule(LookupBase):
         return [
             ask(
                 options,
-                lambda context: fleet_view.fleet_of(
-                    context, live=options["live"], policy=options["policy"], zone=options["zone"]
-                ),
+                lambda context: fleet_view.fleet_of(context, live=options["live"], zone=options["zone"]),
             )
         ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the doors inside Ansible's own process share (lookups, inventory): plain values, options, the call of a service."""
+"""What the doors inside Ansible's own process share: plain values, options, the call of a service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def templated(names: list[str], variables: Mapping[str, Any] | None, templar: An
 
 
 def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer:
-    """Call a service that only reads, with a plugin's options (those of the fragment ``store``). Raises AnsibleError."""
+    """Call a service that only reads, with a plugin's options (see the fragment ``store``). Raises AnsibleError."""
     values = plain(dict(options))
     request = site_run.Request(
         cloudstore_url=values.get("cloudstore_url"),

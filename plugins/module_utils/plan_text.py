@@ -25,7 +25,8 @@ def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for kind in sorted(steps, key=lambda kind: ORDER.index(kind) if kind in ORDER else len(ORDER)):
         lines += [f"{kind}", *_kind(steps[kind]), ""]
-    return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")])
+    lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")]
+    return _without_end(lines)
 
 
 def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:

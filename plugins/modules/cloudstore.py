@@ -10,8 +10,8 @@ module: cloudstore
 short_description: Upgrade the CloudStore's schema
 version_added: 0.1.0
 description:
-  - Brings the schema of an existing CloudStore to the version that this collection works with. Nothing else ever does, so a new
-    collection does not change the database behind anybody's back.
+  - Brings the schema of an existing CloudStore to the version that this collection works with. Nothing else ever
+    does, so a new collection does not change the database behind anybody's back.
   - Make a backup first. Other controllers need the same collection afterwards.
   - A new CloudStore is made by the first run that changes something, and needs no upgrade.
 options:

@@ -10,8 +10,8 @@ module: host
 short_description: Manage the ESXi hosts that the platform uses
 version_added: 0.1.0
 description:
-  - Takes ESXi hosts of an endpoint into the platform, changes what they are for, and lets them go, one by O(name) or many
-    by O(hosts). The host itself stays in vSphere.
+  - Takes ESXi hosts of an endpoint into the platform, changes what they are for, and lets them go, one by O(name) or
+    many by O(hosts). The host itself stays in vSphere.
   - The endpoint has to be known already; M(photon.platform.platform) declares endpoints.
   - A host leaves from maintenance, and never with VMs of the platform on it (C(HostHasVms)).
 options:
@@ -257,8 +257,7 @@ error_code:
   type: str
   sample: QuotaError
 error_data:
-  description: Details of the error. Mistakes in the arguments are listed in C(mistakes), each with its C(path).
-  returned: failure
+  description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
   type: dict
 """
 

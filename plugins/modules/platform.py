@@ -10,25 +10,25 @@ module: platform
 short_description: Plan and apply a whole site
 version_added: 0.1.0
 description:
-  - Makes a site as its declaration says, endpoints, zones, hosts, datastores, flavors, images, tenants, projects, quotas and
-    VMs together, with one plan, one placement of all new VMs and one read of each endpoint.
+  - Makes a site as its declaration says, endpoints, zones, hosts, datastores, flavors, images, tenants, projects,
+    quotas and VMs together, with one plan, one placement of all new VMs and one read of each endpoint.
   - Everything is validated before anything is touched; each mistake is told with its key path.
-  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on from
-    there.
+  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
+    from there.
   - What the site made and no longer declares is reported, and removed only where C(photon_prune) is V(delete).
 options:
   declaration:
     description:
-      - The variables of the site, by their names (C(photon_tenants), C(photon_hosts) ...), each documented in the collection's
-        page on the declaration. It is the whole intent of the site.
-      - C(photon_cloudstore_url), C(photon_cloudstore_allow_ephemeral) and C(photon_credentials) may be among them; the options
-        of the same names come first.
+      - The variables of the site, by their names (C(photon_tenants), C(photon_hosts) ...), each documented in the
+        collection's page on the declaration. It is the whole intent of the site.
+      - C(photon_cloudstore_url), C(photon_cloudstore_allow_ephemeral) and C(photon_credentials) may be among them;
+        the options of the same names come first.
     type: dict
     required: true
   saved_plan:
     description:
-      - A plan that O(save_plan) wrote. The site is planned again; when an action, the validity of a placement or the version of
-        a touched item differs, the task fails with C(PlanChanged) and does nothing.
+      - A plan that O(save_plan) wrote. The site is planned again; when an action, the validity of a placement or the
+        version of a touched item differs, the task fails with C(PlanChanged) and does nothing.
     type: path
   save_plan:
     description: Write the plan into this file, unless it has failures. Needs check mode.
@@ -161,8 +161,7 @@ error_code:
   type: str
   sample: QuotaError
 error_data:
-  description: Details of the error. Mistakes in the arguments are listed in C(mistakes), each with its C(path).
-  returned: failure
+  description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
   type: dict
 """
 

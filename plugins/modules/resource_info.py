@@ -81,9 +81,9 @@ RETURN = r"""
 resources:
   description:
     - The entities, by kind and path. Amounts are vCPUs and bytes, times seconds since the epoch.
-    - Beside the fields below each kind has its own. Tenants and projects have C(quota) with limit, usage and what is free;
-      hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone, datastore, disks and
-      address.
+    - Beside the fields below each kind has its own. Tenants and projects have C(quota) with limit, usage and what is
+      free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone, datastore,
+      disks and address.
   returned: success
   type: list
   elements: dict
@@ -116,12 +116,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.door import READING, answer_with, request_of
 from ..module_utils.services import info, site_run
 
+TEXTS = ("name", "id", "tenant", "project", "zone", "state", "managed_by", "tag")
+
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "kind": {"type": "str", "choices": list(info.KINDS)},
-            **{key: {"type": "str"} for key in ("name", "id", "tenant", "project", "zone", "state", "managed_by", "tag")},
+            **{key: {"type": "str"} for key in TEXTS},
             "history": {"type": "bool", "default": False},
             "live": {"type": "bool", "default": False},
             **READING,

@@ -11,11 +11,11 @@ short_description: Manage VMs of a project
 version_added: 0.1.0
 description:
   - Creates, changes, starts, stops and deletes VMs of one project, one by O(name), a range of names, or many by O(vms).
-  - All new VMs of a task are placed together, claimed in one transaction and made side by side, so one task with many VMs
-    is much quicker than a loop.
+  - All new VMs of a task are placed together, claimed in one transaction and made side by side, so one task with many
+    VMs is much quicker than a loop.
   - What an item leaves out stays as it is. A VM that vSphere moved within what was asked is left where it is.
-  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on from
-    there.
+  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
+    from there.
 options:
   tenant:
     description: The tenant of the project.
@@ -442,8 +442,7 @@ error_code:
   type: str
   sample: QuotaError
 error_data:
-  description: Details of the error. Mistakes in the arguments are listed in C(mistakes), each with its C(path).
-  returned: failure
+  description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
   type: dict
 """
 

@@ -165,8 +165,7 @@ error_code:
   type: str
   sample: QuotaError
 error_data:
-  description: Details of the error. Mistakes in the arguments are listed in C(mistakes), each with its C(path).
-  returned: failure
+  description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
   type: dict
 """
 

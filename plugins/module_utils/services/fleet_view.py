@@ -33,7 +33,7 @@ class View:
     vms_on: Counter[str] = field(default_factory=Counter)  # number of VMs by host id
 
 
-def look(context: Context, live: bool = False, policy: str = "spread") -> View:
+def look(context: Context, live: bool = False) -> View:
     """Read the CloudStore and, where ``live``, each endpoint once; nothing is changed anywhere.
 
     A live look takes states, places, addresses and the use of others from the endpoints; one that cannot be read is
@@ -52,7 +52,7 @@ def look(context: Context, live: bool = False, policy: str = "spread") -> View:
         }
         description = placement.scheduler_fleet(world, recorded)
     warnings = [f"{world.must(i).name} shows what was recorded: {e.message}" for i, e in world.unreachable.items()]
-    view = View(world, description, host_scores(description, policy=policy), warnings)
+    view = View(world, description, host_scores(description), warnings)
     view.hosts = {row["id"]: row for row in description["hosts"]}
     view.datastores = {row["id"]: row for row in description["datastores"]}
     view.vms_on = Counter(row["host"] for row in description["vms"])
@@ -60,14 +60,14 @@ def look(context: Context, live: bool = False, policy: str = "spread") -> View:
     return view
 
 
-def fleet_of(context: Context, *, live: bool = False, policy: str = "spread", zone: str | None = None) -> dict[str, Any]:
+def fleet_of(context: Context, *, live: bool = False, zone: str | None = None) -> dict[str, Any]:
     """The fleet as ``place`` takes it, with what is free, each host's score and its parts, and images by name.
 
     ``{hosts, datastores, zones, images, vms}``; amounts are vCPUs and bytes. ``zone`` keeps the hosts of one zone.
     Hosts are the system administrator's to see. Raises AccessForbidden.
     """
     authorize(context.actor, "list", entities.HOST)
-    view = look(context, live, policy)
+    view = look(context, live)
     description = view.fleet
     if zone is not None:
         view.world.require(entities.ZONE, "", zone)
@@ -107,7 +107,8 @@ def _complete(view: View) -> None:
         limits = int(row["vcpus"] * row["cpu_overcommit"]), int(row["memory"] * row["memory_overcommit"])
         row["free_vcpus"] = max(0, limits[0] - row["used_vcpus"])
         row["free_memory"] = max(0, limits[1] - row["used_memory"])
-        row.update(view.scores[row["id"]])
+        score = view.scores[row["id"]]
+        row["score"], row["parts"] = score["score"], {key: value for key, value in score.items() if key != "score"}
         row["endpoint"] = world.must(row["endpoint"]).name
         row["images"] = sorted({name for store in row["datastores"] for name in names[store]})
 
@@ -125,7 +126,8 @@ def quota_of(context: Context, path: str) -> dict[str, dict[str, Any]]:
     """``{key: {limit, usage, free, unit, text}}`` of a tenant (``acme``) or project (``acme/web``).
 
     Amounts are in base units (bytes, pieces, thousandths of a price), ``limit`` and ``free`` None where there is no
-    limit; ``unit`` is how people wrote them, ``text`` says both. Raises TenantNotFound, ProjectNotFound, AccessForbidden.
+    limit; ``unit`` is how people wrote them, ``text`` says both. Raises TenantNotFound, ProjectNotFound,
+    AccessForbidden.
     """
     snapshot = context.store.snapshot(kinds=(entities.DEPLOYMENT, entities.TENANT, entities.PROJECT))
     world = World(snapshot.documents, snapshot.counters)

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the platform holds, for people and programs: any kind, filtered, in names instead of ids, as far as rights go."""
+"""What the platform holds, for people and programs: any kind, filtered, in names instead of ids, as far as rights
+go."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ class Query:
 
 
 def resources(context: Context, query: Query) -> dict[str, Any]:
-    """``{resources, count, warnings}``: one mapping per entity that the actor may read (see ``describe``), in the order of
-    KINDS and of names. Raises SpecInvalid for an unknown kind; nothing found is no error."""
+    """``{resources, count, warnings}``: one mapping per entity that the actor may read (see ``describe``), in the
+    order of KINDS and of names. Raises SpecInvalid for an unknown kind; nothing found is no error."""
     if query.kind is not None and query.kind not in KINDS:
         raise PhotonError("SpecInvalid", f"there is no kind {query.kind!r}: use one of {', '.join(KINDS)}")
     view = look(context, query.live)
@@ -58,7 +59,8 @@ def resources(context: Context, query: Query) -> dict[str, Any]:
 
 
 def describe(document: Document, view: View) -> dict[str, Any]:
-    """One entity: ``{kind, id, name, path, state, managed_by, version, created_at, updated_at, ...}`` and its kind's own.
+    """One entity: ``{kind, id, name, path, state, managed_by, version, created_at, updated_at, ...}`` and its kind's
+    own.
 
     Times are seconds since the epoch, amounts vCPUs and bytes.
     """
@@ -195,7 +197,10 @@ def _vm(document: Document, view: View) -> dict[str, Any]:
         **{key: _name(body.get(key), world) for key in ("host", "endpoint", "datastore", "flavor", "image")},
         "zone": _name(host.body.get("zone"), world) if host else None,
         "disks": [
-            {**{key: disk.get(key) for key in ("name", "capacity", "boot")}, "datastore": _name(disk.get("datastore"), world)}
+            {
+                **{key: disk.get(key) for key in ("name", "capacity", "boot")},
+                "datastore": _name(disk.get("datastore"), world),
+            }
             for disk in body["disks"]
         ],
         "vsphere": {key: body.get("vsphere", {}).get(key) for key in ("name", "folder", "moid")},

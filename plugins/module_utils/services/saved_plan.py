@@ -41,7 +41,8 @@ def write(path: str, planned: Planned) -> None:
     text = json.dumps(make(planned), indent=1)
     temporary = f"{path}.{os.getpid()}"
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text + "\n")
         os.replace(temporary, path)
     except OSError as error:
