@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.photon.platform.plugins.module_utils.model import declaration as declared
-from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Known, check_items, validate
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Known, validate
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
-from ansible_collections.photon.platform.plugins.module_utils.model.errors import HTTP_STATUS, PhotonError
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
-from tests.support import declaration_tables
+from tests.support.declarations import SITE, VM, mistakes, vm, web
 
 GB = 1 << 30
-SITE = r"""
-photon_site: lab
-photon_endpoints: [{name: vc1, kind: vcenter, address: vc1.example.org, credential: vc1}]
-photon_zones: [{name: a}, {name: b}]
-photon_hosts: [{name: "esx[01:04]", endpoint: vc1, zone: a, usage_tags: [CLOUD]}]
-photon_images: [{name: debian-13, file: debian-13.ova, replication: EAGER}]
-photon_flavors:
-  - {name: fast, kind: ephemeral, cost: {ephemeral-disk.cost: 2.5, storage.shared_vmfs: 1}}
-photon_tenants:
-  - name: acme
-    quota: {vm.count: 100, vm.cpu: 200, vm.memory: 400 GB, ephemeral-disk.capacity: 4000 GB}
-    security_groups: ['photon\acme-admins']
-    projects:
-      - name: web
-        quota_percent: 50
-        vms:
-          - {name: "web-[01:20]", flavor: core-100, image: debian-13, boot_disk_flavor: fast, spread_over: zone,
-             state: started, disks: [{name: data, flavor: core-100, capacity: 40}]}
-"""
 
 
 @pytest.fixture
 def tree() -> dict[str, Any]:
     return yaml.safe_load(SITE)
-
-
-def web(tree: dict[str, Any]) -> dict[str, Any]:
-    return tree["photon_tenants"][0]["projects"][0]
-
-
-def vm(tree: dict[str, Any]) -> dict[str, Any]:
-    return web(tree)["vms"][0]
-
-
-VM = "photon_tenants[0].projects[0].vms[0]"
-
-
-def mistakes(tree: dict[str, Any], known: Known | None = None) -> dict[str, tuple[str, str]]:
-    """{path: (code, message)} of what validate refuses."""
-    with pytest.raises(PhotonError) as caught:
-        validate(tree, known)
-    assert caught.value.code == "SpecInvalid"
-    rows = caught.value.data["mistakes"]
-    assert all(row["code"] in HTTP_STATUS for row in rows)
-    assert all(row["path"] in caught.value.message for row in rows)
-    return {row["path"]: (row["code"], row["message"]) for row in rows}
 
 
 def test_normal_form(tree: dict[str, Any]) -> None:
@@ -478,141 +433,3 @@ def test_secrets_of_the_doors_are_no_part_of_the_plan() -> None:
         {"photon_credentials": {"vc1": {"username": "u", "password": "p"}}, "photon_cloudstore_url": "sqlite:////x"}
     )
     assert not {"credentials", "cloudstore_url"} & set(site.settings)
-
-
-# -- the items of a single-kind module ------------------------------------------------------------------------------
-
-
-def test_module_items_leave_out_what_stays() -> None:
-    item = check_items("vm", [{"name": "web-[1:2]", "state": "stopped"}], scope={"tenant": "acme", "project": "web"})[1]
-    assert (item["name"], item["tenant"], item["path"]) == ("web-2", "acme", "vms[0]")
-    assert (item["flavor"], item["tags"]) == (None, None)
-
-
-def test_module_items_may_be_filled_up() -> None:
-    host = check_items("host", [{"name": "h", "state": "maintenance"}])[0]
-    assert host["usage_tags"] is None
-    assert declared.with_initial("host", host)["usage_tags"] == ["CLOUD"]
-    assert declared.with_initial("host", host, {"usage_tags": ["MGMT"]})["usage_tags"] == ["MGMT"]
-
-
-def test_module_arguments_that_are_none_are_not_given() -> None:
-    assert check_items("zone", [{"name": "a", "dedicated_tenants": None, "state": None}])[0]["state"] == "present"
-
-
-@pytest.mark.parametrize(
-    ("kind", "item", "path", "code"),
-    [
-        ("vm", {"name": "9"}, "vms[0].name", "InvalidEntity"),
-        ("vm", {"nam": "a"}, "vms[0].nam", "SpecInvalid"),
-        ("flavor", {"name": "a", "kind": "vm", "cost": {"vm.cpu": 1}}, "flavors[0].cost", "InvalidFlavorSpecification"),
-        ("project", {"name": "a", "quota": {}, "quota_percent": 3}, "projects[0].quota_percent", "SpecInvalid"),
-        ("project", {"name": "a", "vms": []}, "projects[0].vms", "SpecInvalid"),
-        ("tenant", {"name": "a", "projects": []}, "tenants[0].projects", "SpecInvalid"),
-    ],
-)
-def test_module_items_with_mistakes(kind: str, item: dict[str, Any], path: str, code: str) -> None:
-    with pytest.raises(PhotonError) as caught:
-        check_items(kind, [item])
-    assert code in {row["code"] for row in caught.value.data["mistakes"] if row["path"] == path}
-
-
-def test_module_items_with_the_name_of_their_argument() -> None:
-    with pytest.raises(PhotonError, match=r"requests\[1\]\.name"):
-        check_items("vm", [{"name": "a"}, {"name": "a"}], root="requests")
-
-
-# -- the tables as data ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", declared.ITEMS)
-def test_the_tables_make_argument_specs(kind: str) -> None:
-    spec = declared.argument_spec(declared.ITEMS[kind])
-    table = declared.describe(declared.ITEMS[kind])
-    assert set(spec) == set(table)
-    for key, row in spec.items():
-        assert row["type"] in {"str", "bool", "int", "float", "dict", "list"}, key
-        assert ("elements" in row) == (row["type"] == "list")
-        assert table[key]["description"]
-
-
-def test_every_choice_can_be_chosen() -> None:
-    def walk(schema: dict[str, Any]) -> None:
-        for key, spec in schema.items():
-            if spec.default is not None and spec.choices:
-                assert spec.default in spec.choices, key
-            if spec.options:
-                walk(spec.options)
-
-    walk(declared.SITE)
-
-
-@pytest.mark.parametrize("name", declaration_tables.TABLES)
-def test_the_page_has_the_table(name: str) -> None:
-    text = declaration_tables.PAGE.read_text(encoding="utf-8")
-    assert declaration_tables.table(name) in text, "run python -m tests.support.declaration_tables"
-
-
-def test_the_pages_example_is_valid() -> None:
-    text = declaration_tables.PAGE.read_text(encoding="utf-8")
-    example = text.split("```yaml\n")[1].split("```")[0]
-    assert len(validate(yaml.safe_load(example)).vms) == 20
-
-
-# -- whatever is written ----------------------------------------------------------------------------------------------
-
-KEYS = sorted({key for schema in (declared.SITE, *declared.ITEMS.values()) for key in schema})
-JUNK = some.sampled_from(
-    [
-        None,
-        0,
-        -1,
-        3.5,
-        True,
-        "",
-        "x",
-        "web-[1:2]",
-        "4 GB",
-        [],
-        {},
-        [None],
-        [[]],
-        [{}],
-        ["a", "a"],
-        {"a": 1},
-        {1: 2},
-        "a\\b",
-        "absent",
-        10**30,
-        float("nan"),
-        float("inf"),
-        "[1:2]",
-        b"x",
-        {"vm.cpu": 1, "vm.memory": "1 GB"},
-    ]
-)
-
-
-def places(node: Any) -> Iterator[Any]:
-    """Every mapping and list of a tree."""
-    if isinstance(node, (dict, list)):
-        yield node
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from places(child)
-
-
-@settings(max_examples=300, deadline=None)
-@given(data=some.data())
-def test_nothing_but_mistakes_comes_of_a_bad_tree(data: some.DataObject) -> None:
-    tree = yaml.safe_load(SITE)
-    for _ in range(data.draw(some.integers(1, 4))):
-        node = data.draw(some.sampled_from([place for place in places(tree) if place]))
-        known = sorted(node) if isinstance(node, dict) and not any(isinstance(key, int) for key in node) else []
-        key = data.draw(some.sampled_from(known + KEYS)) if isinstance(node, dict) else 0
-        node[key] = copy.deepcopy(data.draw(JUNK))
-    refused: PhotonError | None = None
-    try:
-        validate(tree)
-    except PhotonError as error:  # anything else fails the test
-        refused = error
-    assert refused is None or (refused.code == "SpecInvalid" and refused.data["mistakes"])
