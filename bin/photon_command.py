@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -73,12 +74,10 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
     return answer["results"][0] if answer["results"] and not answer["failures"] else None
 
 
-def text() -> Any:
-    """The module that turns an outcome into lines."""
+def text(name: str = "plan_text") -> Any:
+    """A module of the collection that turns results into lines: plan_text or tables."""
     sys.path.insert(0, str(ROOT / "collections"))
-    from ansible_collections.photon.platform.plugins.module_utils import plan_text
-
-    return plan_text
+    return importlib.import_module(f"ansible_collections.photon.platform.plugins.module_utils.{name}")
 
 
 def _environment(scratch: str) -> dict[str, str]:
