@@ -207,11 +207,17 @@ def _draft(
         changes["deletion_protection"] = item["deletion_protection"]
     verbs = {_VERBS[key] for key, value in changes.items() if document.body.get(key) != value}
     verbs |= {"set_quota"} if draft.limits != draft.before else set()
-    for verb in sorted(verbs if current else {"create", *verbs}) or ["read"]:
+    for verb in sorted(verbs if current else {"create", *verbs}) or _reading(item):
         authorize(actor, verb, kind, *world.chain(document))
     draft.document = document.with_body(**changes)
     draft.reason = "declared" if current is None else ""
     return draft
+
+
+def _reading(item: Item) -> list[str]:
+    """An item that says something of its entity reads it; a tenant that is only named, for what is in it, is not."""
+    keys = ("quota", "quota_exclude", "security_groups", "deletion_protection")
+    return ["read"] if "tenant" in item or any(item[key] is not None for key in keys) else []
 
 
 def _add(drafts: dict[str, Draft], draft: Draft, world: World) -> None:

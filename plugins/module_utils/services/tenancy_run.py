@@ -13,6 +13,7 @@ from typing import Any
 
 from ..model import entities
 from ..model.entities import Document
+from ..model.errors import PhotonError
 from . import limits
 from .planning import CREATE, DELETE, UPDATE, Action
 
@@ -24,12 +25,14 @@ def apply_tenancy(tx: Any, actions: Iterable[Action]) -> list[Action]:
     """Write the actions of KINDS through the transaction (a cloudstore Tx); returns those that were written.
 
     Limits move in an order in which no guard refuses what fits in the end: what projects give back, then the tenants'
-    limits, then what projects get. Raises NameTaken, StaleVersion, QuotaError: then roll back and plan again.
+    limits, then what projects get. Raises NameTaken, StaleVersion, QuotaError, DependencyFailed: then roll back and
+    plan again.
     """
     changes = sorted(
         (a for a in actions if a.kind in _ORDER and a.verb in (CREATE, UPDATE, DELETE)), key=lambda a: _ORDER[a.kind]
     )
     of = _documents(changes)
+    _refuse_orphans(tx, of[CREATE])
     if of[CREATE]:
         tx.insert(of[CREATE])
     if of[UPDATE]:
@@ -48,6 +51,19 @@ def apply_tenancy(tx: Any, actions: Iterable[Action]) -> list[Action]:
     if of[DELETE]:
         tx.delete(of[DELETE][::-1])  # projects before their tenant
     return changes
+
+
+def _refuse_orphans(tx: Any, made: list[Document]) -> None:
+    """A project whose tenant was not made, or is gone meanwhile, is not made either."""
+    there = {d.id for d in made if d.kind == entities.TENANT}
+    projects = [d for d in made if d.kind == entities.PROJECT and d.scope not in there]
+    found = tx.get([d.scope for d in projects]) if projects else {}
+    for project in projects:
+        if project.scope not in found:
+            raise PhotonError(
+                "DependencyFailed",
+                f"project {project.name} is not made: its tenant could not be, or is gone; run again",
+            )
 
 
 def _documents(changes: Iterable[Action]) -> dict[str, list[Document]]:

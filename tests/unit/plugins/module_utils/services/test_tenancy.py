@@ -151,6 +151,17 @@ def test_two_planners_take_one_name(platform) -> None:
     assert caught.value.code == "NameTaken"
 
 
+def test_a_project_without_its_tenant_is_not_made(platform) -> None:
+    text = "photon_tenants: [{name: acme, projects: [{name: web}]}]"
+    late, _ = platform.plan(text)
+    platform.apply("photon_tenants: [{name: acme}]")  # somebody else makes the tenant first
+    orphan = [action for action in late.actions if action.kind == entities.PROJECT]
+    with pytest.raises(PhotonError) as caught:
+        platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, orphan))
+    assert caught.value.code == "DependencyFailed"
+    assert platform.world().of(entities.PROJECT) == []
+
+
 def test_equal_project_names_in_two_tenants(platform) -> None:
     assert (
         len(
@@ -476,6 +487,15 @@ def test_project_users_do_not_run_projects(platform, item: dict) -> None:
     before = platform.store.snapshot().documents
     assert codes(projects_of(platform, [item], PROJECT_USER)) == ["AccessForbidden"]
     assert platform.store.snapshot().documents == before
+
+
+def test_project_users_name_their_tenant_and_project(platform) -> None:
+    platform.apply(ACME)
+    assert platform.refusals("photon_tenants: [{name: acme, projects: [{name: web}]}]", PROJECT_USER) == {}
+    assert platform.refusals(ACME, PROJECT_USER)["acme"] == "AccessForbidden"
+    assert platform.refusals("photon_tenants: [{name: acme, projects: [{name: db}]}]", PROJECT_USER) == {
+        "acme/db": "AccessForbidden"
+    }
 
 
 def test_project_users_protect_their_project(platform) -> None:
