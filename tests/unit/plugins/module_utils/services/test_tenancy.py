@@ -12,7 +12,8 @@ from ansible_collections.photon.platform.plugins.module_utils.model.authorizatio
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import check_items
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services import tenancy, tenancy_run
+from ansible_collections.photon.platform.plugins.module_utils.services import fleet_view, tenancy, tenancy_run
+from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
@@ -190,6 +191,28 @@ def test_project_limits_are_the_tenants_usage(platform) -> None:
     assert platform.quota("acme/web") == {"vm.count": (50, 0), "vm.cpu": (100, 0)}
     projects_of(platform, [{"name": "db", "state": "absent"}])
     assert platform.quota("acme") == {"vm.count": (100, 50), "vm.cpu": (200, 100)}
+
+
+def shown(platform, path: str, actor: Actor = SYSTEM) -> dict:
+    return fleet_view.quota_of(Context(platform.store, actor), path)
+
+
+def test_a_quota_is_shown(platform) -> None:
+    platform.apply(tenant("{vm.memory: 4 GB}", "[{name: web, quota: {vm.memory: 1024 MB, vm.cost: 2.5}}]"))
+    row = shown(platform, "acme")["vm.memory"]
+    assert (row["limit"], row["usage"], row["free"], row["unit"]) == (4 << 30, 1 << 30, 3 << 30, "GB")
+    assert shown(platform, "acme")["vm.cost"]["limit"] is None
+    assert shown(platform, "acme/web")["vm.cost"]["limit"] == 2500
+
+
+def test_a_quota_is_shown_to_its_own_users(platform) -> None:
+    platform.apply(ACME)
+    shown(platform, "acme/web", PROJECT_USER)
+    shown(platform, "acme", TENANT_ADMIN)
+    for path in ("acme", "acme/db"):
+        with pytest.raises(PhotonError) as caught:
+            shown(platform, path, PROJECT_USER)
+        assert caught.value.code == "AccessForbidden"
 
 
 def test_setting_replaces_all_limits(platform) -> None:
