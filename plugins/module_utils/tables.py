@@ -36,17 +36,30 @@ def _hosts(resources: Sequence[Row]) -> list[str]:
     rows = []
     for row in sorted((r for r in resources if r["kind"] == "host"), key=lambda r: (r["zone"] or "", r["name"])):
         used, capacity = row["used"], row["capacity"]
-        rows.append([row["name"], row["zone"] or "-", row["state"], str(row["vms"] if isinstance(row["vms"], int) else len(row["vms"])),
-                     f"{used['vcpus']}/{capacity['vcpus']}", f"{_bar(used['memory'], capacity['memory'])} "
-                     f"{units.show(used['memory'])} of {units.show(capacity['memory'])}"])
+        rows.append(
+            [
+                row["name"],
+                row["zone"] or "-",
+                row["state"],
+                str(row["vms"]),
+                f"{used['vcpus']}/{capacity['vcpus']}",
+                _share(used["memory"], capacity["memory"]),
+            ]
+        )
     return _table(["HOST", "ZONE", "STATE", "VMS", "VCPUS", "MEMORY"], rows)
 
 
 def _vms(resources: Sequence[Row]) -> list[str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for row in sorted((r for r in resources if r["kind"] == "vm"), key=lambda r: r["path"]):
-        key = (f"{row['tenant']}/{row['project']}", row["flavor"], row["state"], row["zone"] or "-", row["host"] or "-",
-               row["datastore"] or "-")
+        key = (
+            f"{row['tenant']}/{row['project']}",
+            row["flavor"],
+            row["state"],
+            row["zone"] or "-",
+            row["host"] or "-",
+            row["datastore"] or "-",
+        )
         groups.setdefault(key, []).append(row["name"])
     rows = [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
     return _table(["PROJECT", "VMS", "FLAVOR", "STATE", "ZONE", "HOST", "DATASTORE"], sorted(rows))
@@ -59,10 +72,11 @@ def _quota(row: Row | None) -> str:
     if row is None:
         return "-"
     unit = row.get("unit", units.COUNT)
-    usage = units.show(row["usage"], unit)
-    if row.get("limit") is None:
-        return usage
-    return f"{_bar(row['usage'], row['limit'])} {usage} of {units.show(row['limit'], unit)}"
+    return units.show(row["usage"], unit) if row.get("limit") is None else _share(row["usage"], row["limit"], unit)
+
+
+def _share(amount: int, whole: int, unit: str = "B") -> str:
+    return f"{_bar(amount, whole)} {units.show(amount, unit)} of {units.show(whole, unit)}"
 
 
 def _bar(amount: int, whole: int) -> str:
@@ -73,4 +87,6 @@ def _bar(amount: int, whole: int) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    return [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]

@@ -45,6 +45,8 @@ def foreign_usage(world: World) -> dict[str, Usage]:
     """``{host or datastore id: Usage}`` as the inventories show it, our own VMs left out: their claims count."""
     usage: dict[str, Usage] = defaultdict(Usage)
     hosts = {(h.body["endpoint"], h.body["moid"]): h.id for h in world.of(entities.HOST)}
+    # An ESXi host has no templates: there an image's copy looks like any VM that is off.
+    copies = {copy.get("template_uuid") for i in world.of(entities.IMAGE) for copy in i.body["copies"].values()}
     for endpoint_id, inventory in world.inventories.items():
         committed: dict[str, int] = defaultdict(int)
         for vm in inventory.vms.values():
@@ -53,7 +55,7 @@ def foreign_usage(world: World) -> dict[str, Usage]:
             if ours:
                 for moid in vm.datastores[:1]:
                     committed[moid] += vm.committed
-            elif not vm.template and (host_id := hosts.get((endpoint_id, vm.host))):
+            elif not vm.template and vm.uuid not in copies and (host_id := hosts.get((endpoint_id, vm.host))):
                 usage[host_id].vcpus += vm.vcpus
                 usage[host_id].memory += vm.memory
         for store in world.of(entities.DATASTORE, endpoint_id):
@@ -165,12 +167,14 @@ def place_all(
     if not batches:
         return
     lists = list(batches.values())
+    names = _Names(world)
     requests = [
-        _request(str(number), batch[0], len(batch), tenant_of(batch[0].document)) for number, batch in enumerate(lists)
+        names.request(_request(str(number), batch[0], len(batch), tenant_of(batch[0].document)))
+        for number, batch in enumerate(lists)
     ]
-    answer = place(requests, scheduler_fleet(world), policy=policy, seed=seed)
+    answer = place(requests, names.fleet(scheduler_fleet(world)), policy=policy, seed=seed)
     for row in answer["placements"]:
-        lists[int(row["request"])][row["index"]].placement = row
+        lists[int(row["request"])][row["index"]].placement = names.placement(row)
     for row in answer["unplaced"]:
         candidate = lists[int(row["request"])][row["index"]]
         candidate.error = PhotonError(
@@ -206,6 +210,39 @@ def name_in_vsphere(document: Document, world: World, suffixed: bool = False) ->
     name = suffix if suffixed or document.name.lower() in taken else document.name
     taken.add(name.lower())
     return document.with_body(vsphere={"name": name, "folder": folder, "directory": suffix})
+
+
+class _Names:
+    """The scheduler breaks ties by what it knows hosts and datastores by. That is names, so that a plan made before
+    anything has an id in the CloudStore places as its application does."""
+
+    def __init__(self, world: World) -> None:
+        documents = [*world.of(entities.HOST), *world.of(entities.DATASTORE)]
+        self.of = {document.id: world.path_of(document) for document in documents}
+        self.ids = {(d.kind, self.of[d.id]): d.id for d in documents}
+
+    def fleet(self, fleet: dict[str, Any]) -> dict[str, Any]:
+        of = self.of
+        hosts = [{**h, "id": of[h["id"]], "datastores": self.list(h["datastores"])} for h in fleet["hosts"]]
+        stores = [{**d, "id": of[d["id"]]} for d in fleet["datastores"]]
+        return {
+            **fleet,
+            "hosts": sorted(hosts, key=lambda h: h["id"]),
+            "datastores": sorted(stores, key=lambda d: d["id"]),
+            "images": {image: self.list(copies) for image, copies in fleet["images"].items()},
+            "vms": [{**vm, "host": of[vm["host"]]} for vm in fleet["vms"]],
+        }
+
+    def list(self, ids: Iterable[str]) -> list[str]:
+        return sorted(self.of[each] for each in ids if each in self.of)
+
+    def request(self, request: dict[str, Any]) -> dict[str, Any]:
+        pins = {key: self.of.get(request[key], request[key]) for key in ("host", "datastore") if key in request}
+        return {**request, **pins}
+
+    def placement(self, row: dict[str, Any]) -> dict[str, Any]:
+        stores = [self.ids[entities.DATASTORE, name] for name in row["datastores"]]
+        return {**row, "host": self.ids[entities.HOST, row["host"]], "datastores": stores}
 
 
 def _likeness(candidate: Candidate) -> Any:
