@@ -75,8 +75,8 @@ keyed_groups:
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 
-from ..module_utils.controller import ask
 from ..module_utils.services import info
+from ..plugin_utils.controller import ask
 
 FILTERS = ("tenant", "project", "zone", "state", "tag")
 NAMES = {

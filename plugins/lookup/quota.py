@@ -46,8 +46,8 @@ _raw:
 
 from ansible.plugins.lookup import LookupBase
 
-from ..module_utils.controller import ask, plain, templated
 from ..module_utils.services import fleet_view
+from ..plugin_utils.controller import ask, plain, templated
 
 VARIABLES = ["photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_act_as"]
 

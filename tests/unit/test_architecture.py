@@ -13,7 +13,9 @@ PLUGINS = ROOT / "plugins"
 
 DOORS = ("modules", "filter", "lookup", "inventory", "callback", "action")
 TOOLS = ("cloudstore", "scheduler", "vsphere", "nsx")
-FLOORS = {"model": 0, **dict.fromkeys(TOOLS, 1), "services": 2, **dict.fromkeys(DOORS, 3)}
+# What doors of one kind share stands beside them: door.py for modules, plugin_utils for what runs inside Ansible.
+SHARED = ("door", "plugin_utils", "doc_fragments")
+FLOORS = {"model": 0, **dict.fromkeys(TOOLS, 1), "services": 2, **dict.fromkeys(DOORS + SHARED, 3)}
 PACKAGE = "ansible_collections.photon.platform.plugins"
 
 # A file is read top to bottom; one that outgrows this is two.
@@ -101,6 +103,8 @@ def test_doors_hold_no_logic(path):
         ("modules/a.py", f"from {PACKAGE}.module_utils.services import vms", "make it relative"),
         ("modules/a.py", f"import {PACKAGE}.module_utils.services.vms", "make it relative"),
         ("module_utils/services/a.py", "from ...modules import vm", "services imports modules, which is above it"),
+        ("module_utils/services/a.py", "from ..door import finish", "services imports door, which is above it"),
+        ("modules/a.py", "from ..module_utils.door import run_kind", None),
         ("modules/a.py", "from ..module_utils.services import vms", None),
         ("module_utils/services/a.py", "from ..model import units\nfrom .planning import x\nimport json", None),
     ],

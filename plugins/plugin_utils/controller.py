@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from ansible.errors import AnsibleError
 
-from .model.errors import PhotonError
-from .services import site_run
-from .services.context import Context, Options
+from ..module_utils.model.errors import PhotonError
+from ..module_utils.services import site_run
+from ..module_utils.services.context import Context, Options
 
 Answer = TypeVar("Answer")
 
