@@ -200,6 +200,8 @@ def _hidden(spec: Spec) -> Spec:
     for name in _SECRET:
         if name in spec:
             spec[name]["no_log"] = True
+    if "options" in spec.get("metadata", {}):
+        spec["metadata"]["options"]["ssh_keys"]["no_log"] = False  # public keys
     return spec
 
 

@@ -162,6 +162,7 @@ error_code:
   sample: QuotaError
 error_data:
   description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
+  returned: failure
   type: dict
 """
 

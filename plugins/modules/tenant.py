@@ -214,6 +214,7 @@ error_code:
   sample: QuotaError
 error_data:
   description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
+  returned: failure
   type: dict
 """
 

@@ -31,7 +31,7 @@ _RECORD = Bulk({"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECOR
                    {name: getattr(v, f"new_{name}") for name in _RECORDED}))
 _REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id))
 # The conditions are written further down.  pylint: disable-next=unnecessary-lambda
-_CLAIM = Guarded("capacity", {"id": "of_id"}, _DELTAS, lambda c, v: _free(c, v), lambda c, v: _claimed(c, v))
+_CLAIM = Guarded("capacity", {"id": "of_id"}, _DELTAS, lambda c, v: _free(c, v), lambda c, v: _claimed(c, v))  # noqa: PLW0108
 _SHIFT = Bulk(_DELTAS, lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(_claimed(t.capacity.c, v)))
 _MEMBERS = Fetch("group_members", "group_name")
 _JOIN = Insert("group_members", {"group_name": TEXT, "topology_key": TEXT, "entity_id": TEXT})

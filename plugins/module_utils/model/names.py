@@ -49,7 +49,7 @@ def collapse(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         match = re.search(r"(\d+)(\D*)$", name)
         if match is not None and run is not None:
-            head, tail, first, last = run
+            head, tail, first, last = run  # pylint: disable=unpacking-non-sequence
             number = int(match[1])
             same = (name[: match.start()], match[2], len(match[1])) == (head, tail, len(first))
             if same and number == last + 1:
