@@ -78,13 +78,15 @@ def _misplaced(request: Row, disk: Row, number: int, store: Row, host: Row, flee
         found.append("another datastore was asked for")
     boots = [bool(other.get("boot")) for other in request["disks"]]
     boot = boots[number] if any(boots) else number == 0
-    if boot and request.get("image") and request.get("image_must_be_present", True) is not False:
-        if store["id"] not in (fleet.get("images") or {}).get(request["image"], ()):
-            found.append(f"the image is not on {store['id']}")
+    needs_image = boot and request.get("image") and request.get("image_must_be_present", True) is not False
+    if needs_image and store["id"] not in (fleet.get("images") or {}).get(request["image"], ()):
+        found.append(f"the image is not on {store['id']}")
     return found
 
 
-def _overbooked(hosts: Mapping[str, Row], stores: Mapping[str, Row], cpu: Counter, memory: Counter, space: Counter) -> list[str]:
+def _overbooked(
+    hosts: Mapping[str, Row], stores: Mapping[str, Row], cpu: Counter, memory: Counter, space: Counter
+) -> list[str]:
     problems = []
     for name, used in cpu.items():
         host = hosts[name]
@@ -126,13 +128,19 @@ def _broken_groups(wanted: Mapping[str, Row], hosts: Mapping[str, Row], fleet: R
             before = {_value(level, host) for host in old[group]}
             after = Counter(_value(level, host) for host in new[group])
             if kind == "anti-affinity":
-                problems += [f"group {group}: two share {level} {value}" for value, n in after.items() if n > 1 or value in before]
+                problems += [
+                    f"group {group}: two share {level} {value}"
+                    for value, n in after.items()
+                    if n > 1 or value in before
+                ]
             elif len(after.keys() | before) > 1 and (not before or after.keys() - before):
                 problems.append(f"group {group}: spread over {level}s {sorted(map(str, after))}")
     return problems
 
 
-def _skewed(wanted: Mapping[str, Row], hosts: Mapping[str, Row], zones: Mapping[str, Row], fleet: Row, result: Row) -> list[str]:
+def _skewed(
+    wanted: Mapping[str, Row], hosts: Mapping[str, Row], zones: Mapping[str, Row], fleet: Row, result: Row
+) -> list[str]:
     """Only for spread groups of one request that no VM was in before: others depend on the order of events."""
     problems = []
     rows: dict[str, list[Row]] = defaultdict(list)
@@ -145,7 +153,9 @@ def _skewed(wanted: Mapping[str, Row], hosts: Mapping[str, Row], zones: Mapping[
         if request.get("max_skew") is None or (group is not None and (groups[group] > 1 or group in old)):
             continue
         level = request["spread_over"]
-        eligible = [host for host in hosts.values() if not _unfit(request, host, zones) and not _storeless(request, host, fleet)]
+        eligible = [
+            host for host in hosts.values() if not _unfit(request, host, zones) and not _storeless(request, host, fleet)
+        ]
         counts = Counter(_value(level, host) for host in rows[name])
         domains = {_value(level, host) for host in eligible}
         if counts and max(counts.values()) - min(counts[value] for value in domains) > request["max_skew"]:

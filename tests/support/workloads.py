@@ -18,11 +18,16 @@ def azure(path: pathlib.Path, count: int) -> list[dict[str, Any]]:
     rows = []
     with gzip.open(path, "rt") as lines:
         for row in csv.DictReader(lines):
-            rows.append({
-                "time": int(row["time_s"]), "batch": row["batch_id"], "flavor": row["flavor"],
-                "vcpus": int(float(row["vcpu"])), "memory": int(float(row["mem_gb"]) * GB),
-                "duration": row["duration_bin"],
-            })
+            rows.append(
+                {
+                    "time": int(row["time_s"]),
+                    "batch": row["batch_id"],
+                    "flavor": row["flavor"],
+                    "vcpus": int(float(row["vcpu"])),
+                    "memory": int(float(row["mem_gb"]) * GB),
+                    "duration": row["duration_bin"],
+                }
+            )
             if len(rows) == count:
                 break
     return rows
@@ -35,10 +40,16 @@ def synthetic(count: int, seed: int = 1) -> list[dict[str, Any]]:
     rows, batch = [], 0
     for number, (vcpus, memory, _weight) in enumerate(flavors):
         batch += rng.random() < 0.2
-        rows.append({
-            "time": number // 7 * 300, "batch": str(batch), "flavor": f"{vcpus}-{memory}", "vcpus": vcpus,
-            "memory": int(memory * GB), "duration": f"U{rng.randrange(15)}",
-        })
+        rows.append(
+            {
+                "time": number // 7 * 300,
+                "batch": str(batch),
+                "flavor": f"{vcpus}-{memory}",
+                "vcpus": vcpus,
+                "memory": int(memory * GB),
+                "duration": f"U{rng.randrange(15)}",
+            }
+        )
     return rows
 
 
@@ -48,33 +59,67 @@ def big_fleet(hosts: int = 10_000, zones: int = 8, seed: int = 7) -> dict[str, A
     shapes = ((64, 448), (48, 128), (32, 192), (64, 256))
     rows, stores = [], []
     shared = max(1, hosts // 100)
-    for number in range(shared):
-        stores.append({
-            "id": f"shared-{number}", "name": f"shared-{number}", "type": "SHARED_VMFS", "tags": ["SHARED_VMFS"],
-            "capacity": 1 << 50, "used": rng.randrange(1 << 45), "usable_for_vms": True,
-        })
+    stores += [
+        {
+            "id": f"shared-{number}",
+            "name": f"shared-{number}",
+            "type": "SHARED_VMFS",
+            "tags": ["SHARED_VMFS"],
+            "capacity": 1 << 50,
+            "used": rng.randrange(1 << 45),
+            "usable_for_vms": True,
+        }
+        for number in range(shared)
+    ]
     for number in range(hosts):
         cores, memory = shapes[rng.randrange(len(shapes))]
         zone = number % zones
         local = f"local-{number}"
-        stores.append({
-            "id": local, "name": local, "type": "LOCAL_VMFS", "tags": ["LOCAL_VMFS"], "capacity": 16 << 40,
-            "used": rng.randrange(1 << 41), "usable_for_vms": True,
-        })
-        rows.append({
-            "id": f"host-{number}", "name": f"esx{number:05}", "zone": f"z{zone}", "rack": f"r{zone}-{number // zones // 16}",
-            "state": "READY" if number % 97 else "MAINTENANCE", "usage_tags": ["CLOUD"] if number % 50 else ["MGMT"],
-            "tags": ["ssd", "gen3"] if number // zones % 4 else ["gen2"], "vcpus": cores, "cpu_overcommit": 1.0,
-            "memory": memory * GB, "memory_overcommit": 1.0, "used_vcpus": rng.randrange(5),
-            "used_memory": rng.randrange(9) * GB, "reserved_vcpus": 1, "reserved_memory": 2 * GB,
-            "datastores": [local, f"shared-{(number // zones) % shared}"],
-            "port_groups": ["vm-network", "dmz"] if number // zones % 3 else ["vm-network"], "cluster": None, "drs": False,
-            "endpoint": f"vc{zone}", "generation": 1,
-        })
+        stores.append(
+            {
+                "id": local,
+                "name": local,
+                "type": "LOCAL_VMFS",
+                "tags": ["LOCAL_VMFS"],
+                "capacity": 16 << 40,
+                "used": rng.randrange(1 << 41),
+                "usable_for_vms": True,
+            }
+        )
+        rows.append(
+            {
+                "id": f"host-{number}",
+                "name": f"esx{number:05}",
+                "zone": f"z{zone}",
+                "rack": f"r{zone}-{number // zones // 16}",
+                "state": "READY" if number % 97 else "MAINTENANCE",
+                "usage_tags": ["CLOUD"] if number % 50 else ["MGMT"],
+                "tags": ["ssd", "gen3"] if number // zones % 4 else ["gen2"],
+                "vcpus": cores,
+                "cpu_overcommit": 1.0,
+                "memory": memory * GB,
+                "memory_overcommit": 1.0,
+                "used_vcpus": rng.randrange(5),
+                "used_memory": rng.randrange(9) * GB,
+                "reserved_vcpus": 1,
+                "reserved_memory": 2 * GB,
+                "datastores": [local, f"shared-{(number // zones) % shared}"],
+                "port_groups": ["vm-network", "dmz"] if number // zones % 3 else ["vm-network"],
+                "cluster": None,
+                "drs": False,
+                "endpoint": f"vc{zone}",
+                "generation": 1,
+            }
+        )
     return {
-        "hosts": rows, "datastores": stores,
-        "zones": [{"name": f"z{n}", "state": "READY", "dedicated_tenants": ["bank"] if n == zones - 1 else []} for n in range(zones)],
-        "images": {"debian": [store["id"] for number, store in enumerate(stores) if number % 20]}, "vms": [],
+        "hosts": rows,
+        "datastores": stores,
+        "zones": [
+            {"name": f"z{n}", "state": "READY", "dedicated_tenants": ["bank"] if n == zones - 1 else []}
+            for n in range(zones)
+        ],
+        "images": {"debian": [store["id"] for number, store in enumerate(stores) if number % 20]},
+        "vms": [],
     }
 
 
@@ -91,11 +136,23 @@ def constrained(rows: list[dict[str, Any]], zones: int = 8) -> list[dict[str, An
         batch = int(row["batch"])
         zone = batch % zones
         request: dict[str, Any] = {
-            "id": f"vm-{number}", "vcpus": row["vcpus"], "memory": row["memory"], "zone": f"z{zone}",
-            "tenant": "bank" if zone == zones - 1 else "acme", "image": "debian", "usage": "CLOUD",
-            "host_tags": ["ssd"] if batch % 3 == 0 else [], "port_groups": ["dmz"] if batch % 5 == 0 else ["vm-network"],
-            "disks": [{"flavor": "core-100", "capacity": (20 + 10 * row["vcpus"]) * GB, "boot": True,
-                       "tags": ["SHARED_VMFS"] if batch % 7 == 0 else []}],
+            "id": f"vm-{number}",
+            "vcpus": row["vcpus"],
+            "memory": row["memory"],
+            "zone": f"z{zone}",
+            "tenant": "bank" if zone == zones - 1 else "acme",
+            "image": "debian",
+            "usage": "CLOUD",
+            "host_tags": ["ssd"] if batch % 3 == 0 else [],
+            "port_groups": ["dmz"] if batch % 5 == 0 else ["vm-network"],
+            "disks": [
+                {
+                    "flavor": "core-100",
+                    "capacity": (20 + 10 * row["vcpus"]) * GB,
+                    "boot": True,
+                    "tags": ["SHARED_VMFS"] if batch % 7 == 0 else [],
+                }
+            ],
         }
         size = sizes[row["batch"]]
         if 2 <= size <= 64:

@@ -5,7 +5,22 @@
 
 from __future__ import annotations
 
+from .capacity import fits, headroom, rebalance, what_if
 from .place import place
-from .scores import host_scores
+from .plain import plain
+from .replace import replace
+from .scores import host_score, host_scores
+from .words import explain
 
-__all__ = ["host_scores", "place"]
+__all__ = [
+    "explain",
+    "fits",
+    "headroom",
+    "host_score",
+    "host_scores",
+    "place",
+    "plain",
+    "rebalance",
+    "replace",
+    "what_if",
+]

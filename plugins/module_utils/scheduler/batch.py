@@ -65,6 +65,12 @@ class Batch:
         host, stores = found
         names = fleet.store_ids
         return {
-            "request": request.id, "index": index, "host": fleet.ids[host], "zone": fleet.zones[host],
-            "rack": fleet.racks[host], "datastores": [names[store] for store in stores], "score": score, "parts": parts,
+            "request": request.id,
+            "index": index,
+            "host": fleet.ids[host],
+            "zone": fleet.zones[host],
+            "rack": fleet.racks[host],
+            "datastores": [names[store] for store in stores],
+            "score": score,
+            "parts": parts,
         }

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which hosts a request may use at all: the constraints that no placement changes, in the order they are explained in."""
+"""Which hosts a request may use at all: the constraints that no placement changes, in the order they are explained
+in."""
 
 from __future__ import annotations
 
 from .fleet import Fleet
-from .requests import Statics
+from .requests import Disk, Statics
 
 # Names of the constraints in the order in which they remove hosts, and the code for having removed the last one.
 CODES = {
@@ -32,12 +33,13 @@ class Candidates:
     """The hosts that pass a request's static demands.
 
     ``hosts``: positions; ``removed``: hosts by the first constraint they fail; ``eliminated``: their numbers in order;
-    ``stores``: per disk the datastores that it may lie on; ``options``: what of these a host mounts, where asked before.
+    ``stores``: per disk the datastores that it may lie on; ``options``: what of these a host mounts, where asked
+    before.
     """
 
     def __init__(self, statics: Statics, fleet: Fleet) -> None:
-        self.stores = [eligible_stores(statics, tags, boot, fleet) for tags, boot in statics.disk_tags]
-        self.by_tags = [fleet.stores_with(tags) for tags, _boot in statics.disk_tags]
+        self.stores = [eligible_stores(statics, disk, fleet) for disk in statics.disks]
+        self.by_tags = [fleet.stores_with(disk.tags) for disk in statics.disks]
         self.removed: dict[str, list[int]] = {}
         kept: list[int] = []
         for hosts in fleet.classes.values():
@@ -111,11 +113,13 @@ def zone_serves(statics: Statics, fleet: Fleet, host: int) -> bool:
     return zone.state == "READY" and (not zone.dedicated_tenants or statics.tenant in zone.dedicated_tenants)
 
 
-def eligible_stores(statics: Statics, tags: frozenset[str], boot: bool, fleet: Fleet) -> frozenset[int]:
+def eligible_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int]:
     """Datastores that a disk may lie on, space apart."""
-    found = fleet.stores_with(tags)
+    if disk.datastore is not None:
+        return frozenset({fleet.store_index[disk.datastore]})
+    found = fleet.stores_with(disk.tags)
     if statics.datastore is not None:
         found &= {fleet.store_index[statics.datastore]}
-    if boot and statics.image and statics.image_must_be_present:
+    if disk.boot and statics.image and statics.image_must_be_present:
         found &= fleet.images.get(statics.image, frozenset())
     return found

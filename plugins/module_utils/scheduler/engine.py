@@ -137,7 +137,8 @@ class Engine:
         return found
 
     def parts(self, request: Request, found: Found, plan: GroupPlan | None) -> tuple[float, dict[str, Any]]:
-        """Score and its parts before the VM is committed. Parts are the free shares in percent with the VM on the host."""
+        """Score and its parts before the VM is committed. Parts are the free shares in percent with the VM on the
+        host."""
         host, stores = found
         fleet, shape = self.fleet, request.shape
         if self.policy.name == "photon":
@@ -151,7 +152,9 @@ class Engine:
             parts = {"cpu": cpu, "memory": memory}
             if stores:
                 store, capacity = stores[0], shape.disks[0].capacity
-                parts["storage"] = 1000 * (fleet.store_free[store] - capacity) // (fleet.store_capacity[store] or 1) / 10
+                parts["storage"] = (
+                    1000 * (fleet.store_free[store] - capacity) // (fleet.store_capacity[store] or 1) / 10
+                )
             score = self._score(cpu, memory)
         if plan is not None and plan.preferred:
             parts["preferences_broken"] = sum(not test(host) for test in plan.preferred)
@@ -164,7 +167,9 @@ class Engine:
         load = max((100 - cpu) * weights[0], (100 - memory) * weights[1])
         return load if name == "pack" else 100 - load
 
-    def _grouped(self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None) -> Found | None:
+    def _grouped(
+        self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None
+    ) -> Found | None:
         for level, group, members in plan.anchors:
             if not members:
                 roomy = self.ledger.roomy(view, level, group)
@@ -174,7 +179,9 @@ class Engine:
                         return found
         return self._search(request, view, plan, position, test)
 
-    def _search(self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None) -> Found | None:
+    def _search(
+        self, request: Request, view: View, plan: GroupPlan, position: float, test: Test | None
+    ) -> Found | None:
         if request.spread is not None:
             return self._spread(request.spread, view, position, test)
         anchored = [(level, members) for level, _group, members in plan.anchors if members]

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small batches as one integer program: every constraint of the model, exactly, so that what can be placed is placed."""
+"""Small batches as one integer program: every constraint of the model, exactly, so that what can be placed is
+placed."""
 
 from __future__ import annotations
 
@@ -18,16 +19,17 @@ MAX_VMS = 1_000
 SECONDS = 60.0
 
 
-class TooLarge(Exception):  # noqa: N818 - no error: the answer "not by this method"
+class TooLarge(Exception):
     """More VMs and hosts than this method is for."""
 
 
-class Infeasible(Exception):  # noqa: N818 - as above
+class Infeasible(Exception):
     """Proven: not all VMs can be placed."""
 
 
 class Solution(NamedTuple):
-    """``places``: per request the host of each VM, or None where time ran out; ``bound`` on opened hosts; ``why`` not proven."""
+    """``places``: per request the host of each VM, or None where time ran out; ``bound`` on opened hosts; ``why`` not
+    proven."""
 
     places: list[list[int | None]] | None
     bound: int | None
@@ -36,7 +38,10 @@ class Solution(NamedTuple):
 
 def solve(engine: Engine, wanted: list[Request], *, pack: bool, budget: Budget) -> Solution:
     """Hosts for all VMs, with the fewest opened hosts when ``pack``. Raises TooLarge, Infeasible."""
-    if sum(r.count for r in wanted) > MAX_VMS or len({(r.shape, r.groups, r.spread) for r in wanted}) * len(engine.fleet.ids) > MAX_CELLS:
+    if (
+        sum(r.count for r in wanted) > MAX_VMS
+        or len({(r.shape, r.groups, r.spread) for r in wanted}) * len(engine.fleet.ids) > MAX_CELLS
+    ):
         raise TooLarge(f"{len(wanted)} requests on {len(engine.fleet.ids)} hosts are too many for the exact method")
     model = _Model(engine, wanted, pack)
     solver = model.solver
@@ -55,7 +60,8 @@ def solve(engine: Engine, wanted: list[Request], *, pack: bool, budget: Budget) 
 
 class _Model:
     """Variables: VMs of a kind on a host (and of a disk on a datastore where there is a choice), opened hosts, and per
-    affinity group and value whether the group is there. Demands are divided by their common divisor, so they stay small."""
+    affinity group and value whether the group is there. Demands are divided by their common divisor, so they stay
+    small."""
 
     def __init__(self, engine: Engine, wanted: list[Request], pack: bool) -> None:
         self.engine, self.wanted = engine, wanted
@@ -209,7 +215,8 @@ class _Model:
             values = {v for kind in kinds for v in self.engine.view(self._reads[kind].shape).domains(spread.level)}
             for value in sorted(values, key=str):
                 found = [
-                    (cell, 1) for (kind, host), cell in sorted(self.cells.items())
+                    (cell, 1)
+                    for (kind, host), cell in sorted(self.cells.items())
                     if kind in kinds and column[host] == value
                 ]
                 # least <= members here <= least + max_skew

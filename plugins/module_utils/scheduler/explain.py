@@ -28,7 +28,8 @@ class Reasons:
         self._full: dict[Any, dict[str, Any]] = {}
 
     def of(self, request: Request, index: int, view: View) -> dict[str, Any]:
-        """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the sentence."""
+        """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the
+        sentence."""
         if not view.full:
             return {"request": request.id, "index": index, **self._explain(request, view)}
         found = self._full.get(request.shape)
@@ -52,8 +53,10 @@ class Reasons:
         hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
         nearest = nearest_miss(engine, request, last, hosts)
         return {
-            "code": CODES[last] if last else "NoSuchResource", "eliminated": [list(pair) for pair in eliminated],
-            "nearest": nearest, "message": sentence(request, last, nearest, len(engine.fleet.ids)),
+            "code": CODES[last] if last else "NoSuchResource",
+            "eliminated": [list(pair) for pair in eliminated],
+            "nearest": nearest,
+            "message": sentence(request, last, nearest, len(engine.fleet.ids)),
         }
 
 
@@ -66,6 +69,7 @@ def capacity_tests(engine: Engine, request: Request, view: View) -> list[tuple[s
         ("storage", lambda host: view.fit_disks(host) is not None),
     ]
     if engine.policy.name == "photon":
+
         def refusal(host: int) -> str | None:
             parts = utilization_score(fleet, host, shape, view.fit_disks(host) or ())
             return parts if isinstance(parts, str) else None
@@ -86,6 +90,7 @@ def nearest_miss(engine: Engine, request: Request, constraint: str | None, hosts
         best = max(hosts, key=lambda host: fleet.memory_free[host])
         needed, has = shape.memory, fleet.memory_free[best]
     elif constraint == "storage":
+
         def room(host: int) -> int:
             return max((fleet.store_free[s] for s in fleet.stores[host]), default=0)
 
@@ -95,8 +100,13 @@ def nearest_miss(engine: Engine, request: Request, constraint: str | None, hosts
         best = hosts[0]
         return {"constraint": constraint, "host": fleet.ids[best], "name": fleet.names[best], "zone": fleet.zones[best]}
     return {
-        "constraint": constraint, "host": fleet.ids[best], "name": fleet.names[best], "zone": fleet.zones[best],
-        "needed": needed, "available": has,
+        "constraint": constraint,
+        "host": fleet.ids[best],
+        "name": fleet.names[best],
+        "zone": fleet.zones[best],
+        "needed": needed,
+        "available": has,
+        "missing": needed - has,
     }
 
 
@@ -106,18 +116,20 @@ def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], 
         return f"request {request.id}: hosts: the fleet has no hosts; declare some or wait until their endpoint answers"
     where = f" in zone {nearest['zone']}" if nearest.get("zone") else ""
     statics = request.shape.statics
-    if constraint == "cpu":
-        return f"needs {nearest['needed']} vCPUs, the freest host{where} has {max(0, nearest['available'])} left"
-    if constraint == "memory":
-        return f"needs {size(nearest['needed'])} of memory, the freest host{where} has {size(max(0, nearest['available']))}"
-    if constraint == "storage":
-        return f"needs {size(nearest['needed'])} on datastores, the emptiest one{where} has {size(max(0, nearest['available']))}"
+    if constraint in ("cpu", "memory", "storage"):
+        need, have = nearest["needed"], max(0, nearest["available"])
+        if constraint == "cpu":
+            return f"needs {need} vCPUs, the freest host{where} has {have} left"
+        if constraint == "memory":
+            return f"needs {size(need)} of memory, the freest host{where} has {size(have)}"
+        return f"needs {size(need)} on datastores, the emptiest one{where} has {size(have)}"
+    open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
     groups = ", ".join(request.groups)
     texts = {
         "state": "no host is READY; provision or resume one",
         "usage": f"no READY host has the usage tag {statics.usage}",
         "host": f"the host {statics.host} asked for is not available",
-        "zone": f"no usable host in {'zone ' + ', '.join(statics.zones) if statics.zones else 'a zone open to this tenant'}",
+        "zone": f"no usable host in {open_zones}",
         "host_tags": f"no host there carries the tags {', '.join(sorted(statics.host_tags))}",
         "port_groups": f"no host there has the port groups {', '.join(sorted(statics.port_groups))}",
         "datastore_tags": "no host there has a datastore for VMs with the tags that the disks ask for",
@@ -133,8 +145,11 @@ def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], 
 def summary(engine: Engine, placements: Sequence[Any], unplaced: Sequence[Any]) -> dict[str, Any]:
     """Totals of one call."""
     return {
-        "policy": engine.policy.name, "quality": engine.policy.quality, "placed": len(placements),
-        "unplaced": len(unplaced), "hosts_used": len(engine.used),
+        "policy": engine.policy.name,
+        "quality": engine.policy.quality,
+        "placed": len(placements),
+        "unplaced": len(unplaced),
+        "hosts_used": len(engine.used),
         "hosts_opened": sum(not engine.fleet.busy[host] for host in engine.used),
     }
 

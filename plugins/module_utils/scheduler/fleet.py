@@ -25,7 +25,10 @@ HOST_KEYS = frozenset(
 )
 DATASTORE_KEYS = frozenset("id name type tags capacity used free usable_for_vms".split())
 ZONE_KEYS = frozenset("name state dedicated_tenants".split())
-VM_KEYS = frozenset("id host groups spread_group vcpus memory disks".split())
+VM_KEYS = frozenset(
+    "id name host groups spread_group spread_over max_skew vcpus memory disks zone zones host_tags port_groups tenant "
+    "usage managed".split()
+)
 GROUP_KEYS = frozenset("name kind level hard".split())
 
 
@@ -62,7 +65,9 @@ class Fleet:
         self._by_tags: dict[frozenset[str], frozenset[int]] = {}
         # Hosts that no request can tell apart, datastores and capacity aside.
         self.classes: dict[Any, list[int]] = {}
-        for host, key in enumerate(zip(self.states, self.usage_tags, self.zones, self.tags, self.port_groups, strict=True)):
+        for host, key in enumerate(
+            zip(self.states, self.usage_tags, self.zones, self.tags, self.port_groups, strict=True)
+        ):
             self.classes.setdefault(key, []).append(host)
         count = len(self.ids) or 1
         # CPU and memory of an average host, as a yardstick for sizes.
@@ -169,9 +174,7 @@ class Fleet:
         self.cpu_limit.append(cpu_limit)
         self.memory_limit.append(memory_limit)
         self.physical_memory.append(memory)
-        self.cpu_free.append(
-            cpu_limit - whole(item, "used_vcpus", where, 0) - whole(item, "reserved_vcpus", where, 0)
-        )
+        self.cpu_free.append(cpu_limit - whole(item, "used_vcpus", where, 0) - whole(item, "reserved_vcpus", where, 0))
         self.memory_free.append(
             memory_limit - whole(item, "used_memory", where, 0) - whole(item, "reserved_memory", where, 0)
         )

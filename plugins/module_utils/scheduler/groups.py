@@ -56,7 +56,9 @@ class Ledger:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self._columns: dict[str, Column] = {
-            "host": range(len(fleet.ids)), "rack": fleet.rack_values, "zone": fleet.zone_values
+            "host": range(len(fleet.ids)),
+            "rack": fleet.rack_values,
+            "zone": fleet.zone_values,
         }
         self._values: dict[tuple[str, str], set[Any]] = {}
         self._counts: dict[tuple[str, str], Counter[Any]] = {}
@@ -101,7 +103,8 @@ class Ledger:
                     cpu, memory, disk = self._demand.get(group, (0, 0, 0))
                     shape, count = request.shape, request.count
                     self._demand[group] = (
-                        cpu + count * shape.vcpus, memory + count * shape.memory,
+                        cpu + count * shape.vcpus,
+                        memory + count * shape.memory,
                         disk + count * sum(d.capacity for d in shape.disks),
                     )
 

@@ -74,7 +74,12 @@ def _exactly(
     except Infeasible:
         return None, "exact", None, None
     if solution.places is None:
-        return None, "exact", solution.bound, f"the time budget of {policy.time_budget or 'the exact method'} s is spent"
+        return (
+            None,
+            "exact",
+            solution.bound,
+            f"the time budget of {policy.time_budget or 'the exact method'} s is spent",
+        )
     left: list[tuple[int, int]] = []
     for number, hosts in enumerate(solution.places):
         for index, host in enumerate(hosts):
@@ -115,7 +120,11 @@ def _assign(batch: Batch, plan: Plan, shapes: list[Shape]) -> None:
             slots.setdefault(shapes[number], []).append([-times, order, host])
     sizes = Counter(group for request in batch.wanted for group in request.groups for _i in range(request.count))
     numbers = sorted(
-        (n for n, request in enumerate(batch.wanted) if request.spread is None and not _together(batch.engine, request)),
+        (
+            n
+            for n, request in enumerate(batch.wanted)
+            if request.spread is None and not _together(batch.engine, request)
+        ),
         key=lambda n: -max((sizes[group] for group in batch.wanted[n].groups), default=0),
     )
     for heap in slots.values():

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whole batches packed by patterns: which mixes of shapes to put on hosts of a kind, and how many hosts for each mix.
 
-A linear program over mixes, where new mixes are found as knapsacks from its prices (column generation), gives a bound that
-no packing can beat. Its solution, rounded, gives the mixes; what rounding leaves over goes through the engine one by one.
+A linear program over mixes, where new mixes are found as knapsacks from its prices (column generation), gives a bound
+that no packing can beat. Its solution, rounded, gives the mixes; what rounding leaves over goes through the engine
+one by one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Plan(NamedTuple):
     complete: bool
 
 
-class TooVaried(Exception):  # noqa: N818 - no error: the answer "not by this method"
+class TooVaried(Exception):
     """The fleet or the requests differ too much for patterns."""
 
 
@@ -190,9 +191,10 @@ class _Program:
     def _seed(self, number: int) -> None:
         """A first mix per kind and shape: as many of it as fit, and the larger others in what is left."""
         kind = self.kinds[number]
-        order = sorted(kind.demands, key=lambda s: -max(
-            need / (have or 1) for need, have in zip(kind.demands[s], kind.room, strict=True)
-        ))
+        order = sorted(
+            kind.demands,
+            key=lambda s: -max(need / (have or 1) for need, have in zip(kind.demands[s], kind.room, strict=True)),
+        )
         for first in order:
             room, mix = list(kind.room), {}
             for shape in [first, *order]:

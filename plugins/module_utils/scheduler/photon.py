@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The original scheduler's numbers: score(x) = 100 - round(100 x), the 95 % limit, the 9 : 1 mix with image transfer.
 
-A host reports memory, CPU and storage scores; the worst counts as its utilization score U. T is 100 where the image lies
-already on the datastore. The winner of a sample has the highest (9 U + T) / 10.
+A host reports memory, CPU and storage scores; the worst counts as its utilization score U. T is 100 where the image
+lies already on the datastore. The winner of a sample has the highest (9 U + T) / 10.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def memory_score(fleet: Fleet, host: int, share: float) -> float:
 
 
 def storage_score(fleet: Fleet, host: int, shape: Shape, stores: tuple[int, ...]) -> float | None:
-    """Over the datastores for VMs; boot disks are children of the image's disk and count nothing. None past the limit."""
+    """Over the datastores for VMs; boot disks are children of the image's disk and count nothing. None past the
+    limit."""
     if not shape.disks:
         return 100
     usable = [s for s in fleet.stores[host] if fleet.store_usable[s]]
@@ -64,7 +65,8 @@ def storage_score(fleet: Fleet, host: int, shape: Shape, stores: tuple[int, ...]
 
 
 def transfer_score(fleet: Fleet, shape: Shape, stores: tuple[int, ...]) -> float:
-    """100 where the image need not be copied. An image's size is not known here: a missing one counts as 1 GiB or more."""
+    """100 where the image need not be copied. An image's size is not known here: a missing one counts as 1 GiB or
+    more."""
     image = shape.statics.image
     if image is None or not stores:
         return 100

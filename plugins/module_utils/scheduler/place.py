@@ -31,9 +31,10 @@ def place(
 ) -> dict[str, Any]:
     """Place every VM of the requests on the fleet; see docs/scheduling.md for the keys of both.
 
-    Returns ``placements``, one mapping per placed VM (request, index, host, zone, rack, datastores with one id per disk,
-    score from 0 to 100, its parts), ``unplaced`` (request, index, code, eliminated, nearest, message) and ``summary``.
-    The same input and seed give the same answer. Nothing is claimed. Raises SpecInvalid naming the item and the key.
+    Returns ``placements``, one mapping per placed VM (request, index, host, zone, rack, datastores with one id per
+    disk, score from 0 to 100, its parts), ``unplaced`` (request, index, code, eliminated, nearest, message) and
+    ``summary``. The same input and seed give the same answer. Nothing is claimed. Raises SpecInvalid naming the item
+    and the key.
     """
     # Hundreds of thousands of small results, none of them a cycle: the collector would only walk them again and again.
     collecting = gc.isenabled()

@@ -14,7 +14,8 @@ from ..model.errors import PhotonError
 
 POLICIES = ("spread", "pack", "balanced", "photon")
 QUALITIES = ("normal", "optimal")
-# A host's load is the largest of its weighted shares in use. Datastores are mostly shared, so they count only when asked.
+# A host's load is the largest of its weighted shares in use. Datastores are mostly shared, so they count only when
+# asked.
 WEIGHTS: dict[str, float] = {"cpu": 1.0, "memory": 1.0, "storage": 0.0}
 
 
@@ -44,7 +45,8 @@ def read_policy(name: Any, weights: Any, seed: Any, quality: Any, time_budget: A
         raise PhotonError("SpecInvalid", f"seed: must be a whole number, not {seed!r}", {"key": "seed"})
     if time_budget is not None and (not _number(time_budget) or time_budget <= 0):
         raise PhotonError(
-            "SpecInvalid", f"time_budget: must be a positive number of seconds, not {time_budget!r}",
+            "SpecInvalid",
+            f"time_budget: must be a positive number of seconds, not {time_budget!r}",
             {"key": "time_budget"},
         )
     if weights is not None and not isinstance(weights, Mapping):

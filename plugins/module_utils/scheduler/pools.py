@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pools: the hosts that one shape may use, in the order in which a policy tries them.
 
-Within one call capacity only shrinks. So a host that a shape does not fit on is never looked at again for that shape, and a
-load that a pool remembers can only be too low.
+Within one call capacity only shrinks. So a host that a shape does not fit on is never looked at again for that shape,
+and a load that a pool remembers can only be too low.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CHOICES = 16
 class Ring:
     """Least loaded first; among equals the next one on a ring, from the request's own position.
 
-    That is consistent hashing with bounded loads: a request more or less, or a host that changes, moves few of the others.
+    That is consistent hashing with bounded loads: a request more or less, or a host that changes, moves few of the
+    others.
     """
 
     def __init__(self, hosts: Iterable[int], ranks: list[int], by_rank: list[int], levels: list[int]) -> None:
@@ -83,7 +84,8 @@ class Ring:
 
 
 class SpreadPool:
-    """Policy ``spread``: a ring shared with other shapes of the same static demands, until unusable hosts make it slow."""
+    """Policy ``spread``: a ring shared with other shapes of the same static demands, until unusable hosts make it
+    slow."""
 
     def __init__(self, view: View, hosts: list[int], ring: Ring) -> None:
         self.view, self.hosts, self.ring, self.own, self.misfits = view, hosts, ring, False, 0

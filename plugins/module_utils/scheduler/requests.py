@@ -10,23 +10,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..model.errors import PhotonError
-from .fleet import LEVELS, Fleet, Rule, read_groups
+from .fleet import LEVELS, Fleet, read_groups
 from .reading import invalid, known_keys, names, rows, text, whole
 
 REQUEST_KEYS = frozenset(
-    "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups spread_over "
-    "spread_group max_skew host datastore usage".split()
+    "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups "
+    "spread_over spread_group max_skew host datastore usage".split()
 )
-DISK_KEYS = frozenset("id name kind flavor capacity tags boot".split())
+DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
 
 
 class Disk(NamedTuple):
-    """What matters of a disk for its place. ``boot`` disks are children of the image's disk."""
+    """What matters of a disk for its place. ``boot`` disks are children of the image's disk.
+
+    A disk that exists already (its VM moves, it stays) has capacity 0 and its ``datastore``, which the host must mount.
+    """
 
     capacity: int
     tags: frozenset[str]
     boot: bool
+    datastore: str | None = None
 
 
 class Spread(NamedTuple):
@@ -49,7 +53,7 @@ class Statics(NamedTuple):
     usage: str
     host: str | None
     datastore: str | None
-    disk_tags: tuple[tuple[frozenset[str], bool], ...]
+    disks: tuple[Disk, ...]  # without their capacity
 
 
 class Shape(NamedTuple):
@@ -72,7 +76,8 @@ class Request(NamedTuple):
 
 
 def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
-    """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and key."""
+    """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and
+    key."""
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
     known: dict[bytes, tuple[Shape, tuple[str, ...], Spread | None, int]] = {}
@@ -101,7 +106,8 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
 
 
 def _key(item: Mapping[str, Any]) -> bytes | None:
-    """Everything of an item but its id, types included, as bytes that equal items share; None for other than plain data."""
+    """Everything of an item but its id, types included, as bytes that equal items share; None for other than plain
+    data."""
     rest = dict(item)
     del rest["id"]
     try:
@@ -128,7 +134,7 @@ def _read_one(
 def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:
     known_keys(item, REQUEST_KEYS, where)
     vcpus, memory = whole(item, "vcpus", where, minimum=0), whole(item, "memory", where, minimum=0)
-    disks = tuple(_read_disk(disk, number, where) for number, disk in enumerate(rows(item, "disks", where)))
+    disks = tuple(_read_disk(disk, number, where, fleet) for number, disk in enumerate(rows(item, "disks", where)))
     zones = _read_zones(item, where, fleet)
     image = text(item, "image", where)
     if image and disks and not any(disk.boot for disk in disks):
@@ -144,17 +150,33 @@ def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:
     must = item.get("image_must_be_present", True)
     if must not in (True, False, None):
         raise invalid(where, "image_must_be_present", f"must be true or false, not {must!r}")
-    return Shape(vcpus, memory, disks, Statics(
-        zones, frozenset(names(item, "host_tags", where)), frozenset(names(item, "port_groups", where)), image,
-        must is not False, text(item, "tenant", where), usage, host, datastore,
-        tuple((disk.tags, disk.boot) for disk in disks),
-    ))
+    return Shape(
+        vcpus,
+        memory,
+        disks,
+        Statics(
+            zones,
+            frozenset(names(item, "host_tags", where)),
+            frozenset(names(item, "port_groups", where)),
+            image,
+            must is not False,
+            text(item, "tenant", where),
+            usage,
+            host,
+            datastore,
+            tuple(disk._replace(capacity=0) for disk in disks),
+        ),
+    )
 
 
-def _read_disk(disk: Any, number: int, where: str) -> Disk:
+def _read_disk(disk: Any, number: int, where: str, fleet: Fleet) -> Disk:
     place = f"{where}: disks[{number}]"
     known_keys(disk, DISK_KEYS, place)
-    return Disk(whole(disk, "capacity", place), frozenset(names(disk, "tags", place)), bool(disk.get("boot")))
+    datastore = text(disk, "datastore", place)
+    if datastore is not None and datastore not in fleet.store_index:
+        raise invalid(place, "datastore", f"{datastore!r} is not among the fleet's datastores")
+    tags = frozenset(names(disk, "tags", place))
+    return Disk(whole(disk, "capacity", place), tags, bool(disk.get("boot")), datastore)
 
 
 def _read_zones(item: Mapping[str, Any], where: str, fleet: Fleet) -> tuple[str, ...]:

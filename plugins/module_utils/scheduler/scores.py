@@ -11,9 +11,12 @@ from typing import Any
 from .engine import Engine
 from .fleet import Fleet
 from .policies import read_policy
+from .reading import invalid
 from .requests import Request, Shape, Statics
 
-_NOTHING = Request("", 1, Shape(0, 0, (), Statics((), frozenset(), frozenset(), None, False, None, "CLOUD", None, None, ())), (), None)
+_NOTHING = Request(
+    "", 1, Shape(0, 0, (), Statics((), frozenset(), frozenset(), None, False, None, "CLOUD", None, None, ())), (), None
+)
 
 
 def host_scores(
@@ -31,3 +34,13 @@ def host_scores(
         storage = round(100 * (1 - engine.storage_share(host)), 1) if columns.stores[host] else 0.0
         scores[name] = {"score": round(score, 1), "parts": {**parts, "storage": storage}}
     return scores
+
+
+def host_score(
+    host: str, fleet: Mapping[str, Any], *, policy: str = "spread", weights: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """One host's row of host_scores; SpecInvalid for a host that is not in the fleet."""
+    found = host_scores(fleet, policy=policy, weights=weights)
+    if host not in found:
+        raise invalid("host", "id", f"{host!r} is not among the fleet's hosts")
+    return found[host]

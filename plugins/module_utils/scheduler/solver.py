@@ -27,7 +27,8 @@ def highs() -> Any:
     except ImportError:
         raise PhotonError(
             "MissingLibrary",
-            "quality: optimal needs the Python package highspy on the controller: pip install highspy, or use quality: normal",
+            "quality: optimal needs the Python package highspy on the controller: "
+            "pip install highspy, or use quality: normal",
             {"library": "highspy"},
         ) from None
     solver = _highspy.Highs()

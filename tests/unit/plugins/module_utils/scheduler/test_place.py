@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.scheduler import place
+
 from tests.support.validity import violations
 
 GB = 1 << 30
@@ -12,17 +13,34 @@ GB = 1 << 30
 
 def host(name, **changes):
     return {
-        "id": name, "name": name, "zone": "a", "rack": "r1", "state": "READY", "usage_tags": ["CLOUD"], "tags": ["ssd"],
-        "vcpus": 4, "cpu_overcommit": 1.0, "memory": 16 * GB, "memory_overcommit": 1.0, "used_vcpus": 0,
-        "used_memory": 0, "datastores": ["d1"], "port_groups": ["net"], **changes,
+        "id": name,
+        "name": name,
+        "zone": "a",
+        "rack": "r1",
+        "state": "READY",
+        "usage_tags": ["CLOUD"],
+        "tags": ["ssd"],
+        "vcpus": 4,
+        "cpu_overcommit": 1.0,
+        "memory": 16 * GB,
+        "memory_overcommit": 1.0,
+        "used_vcpus": 0,
+        "used_memory": 0,
+        "datastores": ["d1"],
+        "port_groups": ["net"],
+        **changes,
     }
 
 
 def fleet(*hosts, **changes):
     store = {"id": "d1", "name": "d1", "type": "SHARED_VMFS", "tags": [], "capacity": 1000 * GB, "used": 0}
     return {
-        "hosts": list(hosts), "datastores": [store], "zones": [{"name": "a"}, {"name": "b"}], "images": {"debian": ["d1"]},
-        "vms": [], **changes,
+        "hosts": list(hosts),
+        "datastores": [store],
+        "zones": [{"name": "a"}, {"name": "b"}],
+        "images": {"debian": ["d1"]},
+        "vms": [],
+        **changes,
     }
 
 
@@ -56,11 +74,17 @@ DISK = {"flavor": "core-100", "capacity": 10 * GB, "boot": True, "tags": []}
         ({}, {"disks": [DISK], "image": "centos"}, "NoSuchResource", "image", "centos"),
         ({}, {"vcpus": 5}, "NotEnoughCpuResource", "cpu", "needs 5 vCPUs, the freest host in zone a has 4"),
         (
-            {"used_memory": int(6.5 * GB)}, {"memory": 12 * GB}, "NotEnoughMemoryResource", "memory",
+            {"used_memory": int(6.5 * GB)},
+            {"memory": 12 * GB},
+            "NotEnoughMemoryResource",
+            "memory",
             "needs 12 GB of memory, the freest host in zone a has 9.5 GB",
         ),
         (
-            {}, {"disks": [{**DISK, "capacity": 1001 * GB}]}, "NotEnoughDatastoreCapacity", "storage",
+            {},
+            {"disks": [{**DISK, "capacity": 1001 * GB}]},
+            "NotEnoughDatastoreCapacity",
+            "storage",
             "needs 1001 GB on datastores, the emptiest one in zone a has 1000 GB",
         ),
     ],
@@ -76,13 +100,22 @@ def test_what_does_not_fit_says_why(host_changes, request_changes, code, constra
 
 def test_eliminations_are_counted_in_order():
     where = fleet(
-        host("h1", state="ERROR"), host("h2", zone="b"), host("h3", tags=[]), host("h4", used_vcpus=4),
-        host("h5", used_memory=16 * GB), host("h6"),
+        host("h1", state="ERROR"),
+        host("h2", zone="b"),
+        host("h3", tags=[]),
+        host("h4", used_vcpus=4),
+        host("h5", used_memory=16 * GB),
+        host("h6"),
     )
     where["vms"] = [{"id": "old", "host": "h6", "groups": [group()]}]
     [row] = place([request(zone="a", host_tags=["ssd"], groups=[group()])], where)["unplaced"]
     assert row["eliminated"] == [
-        ["state", 1], ["zone", 1], ["host_tags", 1], ["cpu", 1], ["memory", 1], ["anti-affinity", 1],
+        ["state", 1],
+        ["zone", 1],
+        ["host_tags", 1],
+        ["cpu", 1],
+        ["memory", 1],
+        ["anti-affinity", 1],
     ]
     assert row["code"] == "UnfullfillableAffinities"
     assert row["nearest"]["host"] == "h6"
@@ -107,7 +140,8 @@ def test_a_zone_that_is_not_ready_is_closed():
 
 def test_the_boot_disk_lies_where_the_image_is():
     stores = [
-        {"id": "d1", "capacity": 100 * GB, "used": 0}, {"id": "d2", "capacity": 100 * GB, "used": 50 * GB},
+        {"id": "d1", "capacity": 100 * GB, "used": 0},
+        {"id": "d2", "capacity": 100 * GB, "used": 50 * GB},
     ]
     where = fleet(host("h1", datastores=["d1", "d2"]), datastores=stores, images={"debian": ["d2"]})
     disks = [DISK, {**DISK, "boot": False}]
@@ -265,8 +299,13 @@ def test_a_shortfall_hits_the_last_of_the_list():
         ([request(max_skew=1)], fleet(host("h1")), "max_skew", "spread_over"),
         ([request(groups=[group("apart")])], fleet(host("h1")), "groups[0].kind", "affinity or anti-affinity"),
         (
-            [request(groups=[group("affinity", "rack"), group()]), request("b", groups=[group("anti-affinity", "zone")])],
-            fleet(host("h1")), "groups", "must share a rack and must not share a zone",
+            [
+                request(groups=[group("affinity", "rack"), group()]),
+                request("b", groups=[group("anti-affinity", "zone")]),
+            ],
+            fleet(host("h1")),
+            "groups",
+            "must share a rack and must not share a zone",
         ),
         ([request()], fleet(host("h1"), host("h1")), "id", "twice"),
         ([request()], fleet(host("h1", cpu_overcommit=0.5)), "cpu_overcommit", "at least 1"),

@@ -7,6 +7,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from ansible_collections.photon.platform.plugins.module_utils.scheduler import place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tests.support.validity import violations
 
 POLICIES = ("spread", "pack", "balanced", "photon")
@@ -19,33 +20,49 @@ SLOW = (HealthCheck.too_slow,)
 def fleets(draw):
     stores = [
         {
-            "id": f"d{n}", "type": draw(st.sampled_from(("LOCAL_VMFS", "SHARED_VMFS"))), "tags": draw(TAGS),
-            "capacity": draw(st.integers(0, 60)), "used": draw(st.integers(0, 20)), "usable_for_vms": draw(st.booleans()),
+            "id": f"d{n}",
+            "type": draw(st.sampled_from(("LOCAL_VMFS", "SHARED_VMFS"))),
+            "tags": draw(TAGS),
+            "capacity": draw(st.integers(0, 60)),
+            "used": draw(st.integers(0, 20)),
+            "usable_for_vms": draw(st.booleans()),
         }
         for n in range(draw(st.integers(0, 4)))
     ]
     hosts = [
         {
-            "id": f"h{n}", "zone": draw(st.sampled_from(("a", "b", "c", None))), "rack": draw(st.sampled_from(("1", "2", None))),
+            "id": f"h{n}",
+            "zone": draw(st.sampled_from(("a", "b", "c", None))),
+            "rack": draw(st.sampled_from(("1", "2", None))),
             "state": draw(st.sampled_from(("READY", "READY", "READY", "MAINTENANCE"))),
-            "usage_tags": draw(st.sampled_from((["CLOUD"], ["CLOUD"], ["CLOUD", "MGMT"], ["MGMT"]))), "tags": draw(TAGS),
-            "vcpus": draw(st.integers(0, 8)), "cpu_overcommit": draw(st.sampled_from((1.0, 1.5, 2.0))),
-            "memory": draw(st.integers(0, 32)), "used_vcpus": draw(st.integers(0, 3)), "used_memory": draw(st.integers(0, 8)),
-            "reserved_memory": draw(st.integers(0, 2)), "port_groups": draw(st.lists(st.sampled_from(("x", "y")), unique=True)),
+            "usage_tags": draw(st.sampled_from((["CLOUD"], ["CLOUD"], ["CLOUD", "MGMT"], ["MGMT"]))),
+            "tags": draw(TAGS),
+            "vcpus": draw(st.integers(0, 8)),
+            "cpu_overcommit": draw(st.sampled_from((1.0, 1.5, 2.0))),
+            "memory": draw(st.integers(0, 32)),
+            "used_vcpus": draw(st.integers(0, 3)),
+            "used_memory": draw(st.integers(0, 8)),
+            "reserved_memory": draw(st.integers(0, 2)),
+            "port_groups": draw(st.lists(st.sampled_from(("x", "y")), unique=True)),
             "datastores": draw(st.lists(st.sampled_from([s["id"] for s in stores]), unique=True)) if stores else [],
         }
         for n in range(draw(st.integers(0, 7)))
     ]
     vms = [
         {
-            "id": f"v{n}", "host": draw(st.sampled_from([h["id"] for h in hosts])), "groups": draw(groups()),
+            "id": f"v{n}",
+            "host": draw(st.sampled_from([h["id"] for h in hosts])),
+            "groups": draw(groups()),
             "spread_group": draw(st.sampled_from((None, "s1"))),
         }
         for n in range(draw(st.integers(0, 3)) if hosts else 0)
     ]
     zones = [
-        {"name": name, "state": draw(st.sampled_from(("READY", "READY", "CREATING"))),
-         "dedicated_tenants": draw(st.sampled_from(([], [], ["bank"])))}
+        {
+            "name": name,
+            "state": draw(st.sampled_from(("READY", "READY", "CREATING"))),
+            "dedicated_tenants": draw(st.sampled_from(([], [], ["bank"]))),
+        }
         for name in ("a", "b", "c")
     ]
     images = {"i": draw(st.lists(st.sampled_from([s["id"] for s in stores]), unique=True)) if stores else []}
@@ -55,8 +72,12 @@ def fleets(draw):
 @st.composite
 def groups(draw):
     return [
-        {"name": name, "kind": draw(st.sampled_from(("affinity", "anti-affinity"))), "level": draw(st.sampled_from(LEVELS)),
-         "hard": draw(st.booleans())}
+        {
+            "name": name,
+            "kind": draw(st.sampled_from(("affinity", "anti-affinity"))),
+            "level": draw(st.sampled_from(LEVELS)),
+            "hard": draw(st.booleans()),
+        }
         for name in draw(st.lists(st.sampled_from(("g1", "g2", "g3")), unique=True, max_size=2))
     ]
 
@@ -66,20 +87,29 @@ def requests(draw):
     found = []
     for n in range(draw(st.integers(1, 6))):
         item = {
-            "id": f"r{n}", "count": draw(st.integers(1, 4)), "vcpus": draw(st.integers(0, 4)),
-            "memory": draw(st.integers(0, 12)), "zone": draw(st.sampled_from((None, None, "a", "b"))),
-            "host_tags": draw(st.lists(st.sampled_from(("ssd",)), unique=True)), "image": draw(st.sampled_from((None, "i"))),
-            "port_groups": draw(st.lists(st.sampled_from(("x",)), unique=True)), "tenant": draw(st.sampled_from((None, "bank"))),
+            "id": f"r{n}",
+            "count": draw(st.integers(1, 4)),
+            "vcpus": draw(st.integers(0, 4)),
+            "memory": draw(st.integers(0, 12)),
+            "zone": draw(st.sampled_from((None, None, "a", "b"))),
+            "host_tags": draw(st.lists(st.sampled_from(("ssd",)), unique=True)),
+            "image": draw(st.sampled_from((None, "i"))),
+            "port_groups": draw(st.lists(st.sampled_from(("x",)), unique=True)),
+            "tenant": draw(st.sampled_from((None, "bank"))),
             "disks": [
-                {"capacity": draw(st.integers(0, 12)), "tags": draw(st.lists(st.sampled_from(("ssd", "SHARED_VMFS")), unique=True)),
-                 "boot": number == 0}
+                {
+                    "capacity": draw(st.integers(0, 12)),
+                    "tags": draw(st.lists(st.sampled_from(("ssd", "SHARED_VMFS")), unique=True)),
+                    "boot": number == 0,
+                }
                 for number in range(draw(st.integers(0, 3)))
             ],
             "groups": draw(groups()),
         }
         if draw(st.booleans()):
             item.update(
-                spread_over=draw(st.sampled_from(LEVELS)), max_skew=draw(st.sampled_from((None, 1, 2))),
+                spread_over=draw(st.sampled_from(LEVELS)),
+                max_skew=draw(st.sampled_from((None, 1, 2))),
                 spread_group=draw(st.sampled_from((None, "s1", "s2"))),
             )
         found.append(item)
@@ -104,7 +134,9 @@ def test_no_placement_breaks_a_rule(policy, fleet, wanted, seed):
     if result is not None:
         assert violations(wanted, fleet, result) == []
         for row in result["unplaced"]:
-            assert row["code"] and row["message"] and sum(n for _name, n in row["eliminated"]) == len(fleet["hosts"])
+            assert row["code"]
+            assert row["message"]
+            assert sum(n for _name, n in row["eliminated"]) == len(fleet["hosts"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
