@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import configparser
+import contextlib
 import importlib
 import json
 import os
@@ -84,9 +86,10 @@ def _environment(scratch: str) -> dict[str, str]:
     environment = dict(os.environ)
     if not environment.get("ANSIBLE_CONFIG") and not Path("ansible.cfg").exists():
         environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-    paths = environment.get("ANSIBLE_COLLECTIONS_PATH")
+    if not Path(environment.get("ANSIBLE_HOME") or "~/.ansible").expanduser().exists():
+        environment["ANSIBLE_HOME"] = scratch  # Ansible would make it; there is nothing in it to be found
     environment.update(
-        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(ROOT / "collections"), *([paths] if paths else [])]),
+        ANSIBLE_COLLECTIONS_PATH=os.pathsep.join([str(ROOT / "collections"), _collections(environment)]),
         ANSIBLE_STDOUT_CALLBACK="photon.platform.outcome",
         ANSIBLE_LOCALHOST_WARNING="False",
         ANSIBLE_CACHE_PLUGIN="memory",
@@ -95,3 +98,12 @@ def _environment(scratch: str) -> dict[str, str]:
         PYTHONDONTWRITEBYTECODE="1",
     )
     return environment
+
+
+def _collections(environment: dict[str, str]) -> str:
+    """Where the user's other collections are, as the environment or ansible.cfg says."""
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(OSError, configparser.Error):
+        config.read(environment.get("ANSIBLE_CONFIG") or "ansible.cfg")
+    found = environment.get("ANSIBLE_COLLECTIONS_PATH") or config.get("defaults", "collections_path", fallback="")
+    return found or f"~/.ansible/collections{os.pathsep}/usr/share/ansible/collections"
