@@ -82,8 +82,11 @@ def diff(actions: list[Action], limit: int) -> dict[str, str]:
 
 
 def step(action: Action) -> dict[str, Any]:
-    """One action as a plan shows and saves it."""
+    """One action as a plan shows and saves it; a VM's with its size."""
+    body = action.document.body
+    size = {key: body[key] for key in ("vcpus", "memory")} if action.kind == "vm" else {}
     return {
+        **size,
         "verb": action.verb,
         "kind": action.kind,
         "name": action.name,
