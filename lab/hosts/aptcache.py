@@ -73,7 +73,11 @@ def _start() -> None:
     )
     with open(directory / "log" / "daemon.log", "ab") as log:
         process = subprocess.Popen(
-            [binary, "-c", str(directory / "conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            [binary, "-c", str(directory / "conf")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     (directory / "daemon.json").write_text(f"{process.pid} {_started(process.pid)}")
     deadline = time.monotonic() + 20

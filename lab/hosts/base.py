@@ -22,8 +22,8 @@ SUITES = ("bookworm", "trixie")
 FLAVOURS = ("plain", "packages")
 
 _PLAIN = (
-    "systemd systemd-sysv dbus libpam-systemd udev kmod python3 python3-apt iproute2 iputils-ping procps less curl sudo "
-    "ca-certificates openssh-server nftables iptables"
+    "systemd systemd-sysv dbus libpam-systemd udev kmod python3 python3-apt iproute2 iputils-ping procps less curl "
+    "sudo ca-certificates openssh-server nftables iptables"
 ).split()
 _PACKAGES = (
     "slapd ldap-utils krb5-kdc krb5-user krb5-admin-server openssl python3-cryptography python3-ldap python3-psycopg2 "
@@ -34,13 +34,16 @@ _CUSTOMISE = r"""
 set -e
 root=$1
 printf 'force-unsafe-io\n' > "$root/etc/dpkg/dpkg.cfg.d/lab"
-printf 'path-exclude=/usr/share/man/*\npath-exclude=/usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n' >> "$root/etc/dpkg/dpkg.cfg.d/lab"
+printf '%s\n' 'path-exclude=/usr/share/man/*' 'path-exclude=/usr/share/doc/*' \
+  'path-include=/usr/share/doc/*/copyright' >> "$root/etc/dpkg/dpkg.cfg.d/lab"
 printf 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n' > "$root/etc/apt/apt.conf.d/02lab"
-for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service systemd-networkd.service systemd-resolved.service; do
+for unit in apt-daily.timer apt-daily-upgrade.timer console-getty.service systemd-networkd.service \
+    systemd-resolved.service; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 mkdir -p "$root/etc/ssh/sshd_config.d"
-printf 'UseDNS no\nPermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\n' > "$root/etc/ssh/sshd_config.d/lab.conf"
+printf 'UseDNS no\nPermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\n' \
+  > "$root/etc/ssh/sshd_config.d/lab.conf"
 rm -f "$root/etc/machine-id" "$root/etc/hostname"
 touch "$root/etc/machine-id"
 """
@@ -61,7 +64,9 @@ class Mirror:
 
 def mirror() -> Mirror:
     """The mirror that this machine's apt is configured with; LabError where it is no Debian machine."""
-    listing = run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]).stdout
+    listing = run(
+        ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    ).stdout
     archive = security = ""
     for line in listing.splitlines():
         site, release, component = line.split()
@@ -122,8 +127,14 @@ def _build_plain(suite: str, target: Path) -> None:
 def _mmdebstrap(suite: str, target: Path, mode: str) -> None:
     hook = root() / "bases" / "customise.sh"
     hook.write_text(_CUSTOMISE)
-    command = ["mmdebstrap", f"--mode={mode}", "--variant=minbase", f"--include={','.join(_PLAIN)}", "--skip=cleanup/apt/lists"]
-    command += [f"--customize-hook=sh {hook} \"$1\"", suite, str(target), *mirror().sources(suite)]
+    command = [
+        "mmdebstrap",
+        f"--mode={mode}",
+        "--variant=minbase",
+        f"--include={','.join(_PLAIN)}",
+        "--skip=cleanup/apt/lists",
+    ]
+    command += [f'--customize-hook=sh {hook} "$1"', suite, str(target), *mirror().sources(suite)]
     run(command, env=os.environ | {"TMPDIR": str(root() / "bases")})
 
 
@@ -147,8 +158,24 @@ def _build_packages(plain: Path, target: Path) -> None:
             proxied = ["-o", f"Acquire::http::Proxy={proxy}"]
             environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             for step in (["update"], ["install", "--yes", *_PACKAGES]):
-                run(["chroot", str(merged), "apt-get", "-qq", *proxied, *step], env=environment, stdin=subprocess.DEVNULL)
-        run(["chroot", str(merged), "systemctl", "disable", "--quiet", "slapd", "krb5-kdc", "krb5-admin-server", "containerd"])
+                run(
+                    ["chroot", str(merged), "apt-get", "-qq", *proxied, *step],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                )
+        run(
+            [
+                "chroot",
+                str(merged),
+                "systemctl",
+                "disable",
+                "--quiet",
+                "slapd",
+                "krb5-kdc",
+                "krb5-admin-server",
+                "containerd",
+            ]
+        )
         run(["chroot", str(merged), "apt-get", "clean"])
         (merged / "usr/sbin/policy-rc.d").unlink()
         (presets / "00-lab.preset").unlink()

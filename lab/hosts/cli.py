@@ -40,11 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--lab", default=os.environ.get("LAB_NAME", "default"), help="which lab (LAB_NAME)")
     common.add_argument("--driver", choices=["nspawn", "podman", "ssh"], help="how hosts are made (LAB_DRIVER)")
-    parser = argparse.ArgumentParser(prog="lab host", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="lab host", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name, run, help):
-        added = commands.add_parser(name, parents=[common], help=help)
+    def command(name, run, text):
+        added = commands.add_parser(name, parents=[common], help=text)
         added.set_defaults(run=run)
         return added
 
@@ -121,7 +123,9 @@ def _list(options: argparse.Namespace) -> int:
     for lab in labs():
         for name, record in Lab(lab).hosts().items():
             state = "running" if record["running"] else "stopped"
-            print(f"{lab:12} {name:16} {record['address']:15} {record['suite']:9} {state:8} {','.join(record['groups'])}")
+            print(
+                f"{lab:12} {name:16} {record['address']:15} {record['suite']:9} {state:8} {','.join(record['groups'])}"
+            )
     return 0
 
 

@@ -126,7 +126,20 @@ class Lab:
     def _prepare(self) -> str:
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "id").exists():
-            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab {self.name}", "-f", str(self.directory / "id")])
+            run(
+                [
+                    "ssh-keygen",
+                    "-q",
+                    "-t",
+                    "ed25519",
+                    "-N",
+                    "",
+                    "-C",
+                    f"lab {self.name}",
+                    "-f",
+                    str(self.directory / "id"),
+                ]
+            )
         with locked("subnets"):
             record = self._record()
             if not record:
@@ -174,7 +187,8 @@ class Lab:
                 "lab_subnet": self.subnet,
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(self.directory / "id"),
-                "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+                "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+                " -o LogLevel=ERROR",
                 "ansible_python_interpreter": "/usr/bin/python3",
                 **self.driver.connection(self.name, self._host(name), name, record["address"]),
                 **record["variables"],

@@ -12,11 +12,13 @@ import json
 
 from .paths import LabError, run
 
-_SUBNETS = [net for net in ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24) if str(net) != "198.19.255.0/24"]
+_SUBNETS = [
+    net for net in ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24) if str(net) != "198.19.255.0/24"
+]
 
 
 def choose_subnet(lab: str, taken: set[str]) -> str:
-    """A /24 for ``lab``: the one its name hashes to, or the next that neither a lab nor a route of this machine uses."""
+    """A /24 for ``lab``: the one its name hashes to, or the next that no lab and no route of this machine uses."""
     in_use = {ipaddress.ip_network(subnet) for subnet in taken}
     for route in json.loads(run(["ip", "-json", "route"]).stdout or "[]"):
         destination = route.get("dst", "default")

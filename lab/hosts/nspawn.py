@@ -176,7 +176,9 @@ def _wait_running(directory: Path, name: str, process: subprocess.Popen[bytes]) 
     state = "not started"
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise LabError(f"host {name} died at boot: {(directory / 'console.log').read_text(errors='replace')[-800:]}")
+            raise LabError(
+                f"host {name} died at boot: {(directory / 'console.log').read_text(errors='replace')[-800:]}"
+            )
         leader = _leader(process.pid)
         if leader:
             (directory / "leader").write_text(str(leader))
@@ -210,7 +212,9 @@ def _own_control_groups() -> list[str]:
     if (top / "cgroup.controllers").exists():
         return [_outside_labs(f"{top}{entries['']}")]
     found = [f"{top}/unified{entries['']}"] if "" in entries and (top / "unified").exists() else []
-    found += [f"{top}/systemd{entries['name=systemd']}"] if "name=systemd" in entries and (top / "systemd").exists() else []
+    found += (
+        [f"{top}/systemd{entries['name=systemd']}"] if "name=systemd" in entries and (top / "systemd").exists() else []
+    )
     if not found:
         raise LabError("no control group hierarchy that systemd could use is mounted under /sys/fs/cgroup")
     return [_outside_labs(path) for path in found]

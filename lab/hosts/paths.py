@@ -35,7 +35,9 @@ def root() -> Path:
 def check_name(kind: str, name: str) -> str:
     """``name`` when it can be a host's or a lab's name (lower case letters, digits, hyphens), else LabError."""
     if not NAME.fullmatch(name):
-        raise LabError(f"{kind} name {name!r}: use 1 to 32 lower case letters, digits and inner hyphens, a letter first")
+        raise LabError(
+            f"{kind} name {name!r}: use 1 to 32 lower case letters, digits and inner hyphens, a letter first"
+        )
     return name
 
 
@@ -52,9 +54,11 @@ def locked(name: str) -> Iterator[None]:
 def run(command: Sequence[str], *, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
     """Run ``command`` and return its result with text output; a failure is a LabError with what it printed."""
     try:
-        result = subprocess.run(command, text=True, capture_output=True, **options)
+        result = subprocess.run(command, text=True, capture_output=True, check=False, **options)
     except FileNotFoundError as missing:
-        raise LabError(f"{command[0]} is not installed; see docs/lab-hosts.md for the packages the lab needs") from missing
+        raise LabError(
+            f"{command[0]} is not installed; see docs/lab-hosts.md for the packages the lab needs"
+        ) from missing
     if check and result.returncode != 0:
         said = (result.stderr or result.stdout).strip()[-1500:]
         raise LabError(f"{' '.join(command)} failed ({result.returncode}): {said}")

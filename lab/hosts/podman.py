@@ -43,7 +43,8 @@ def create(lab: str, directory: Path, spec: HostSpec, address: str, seed: Seed) 
     directory.mkdir(parents=True)
     (directory / "port").write_text(str(port))
     run([
-        *_podman(), "create", "--replace", "--name", container, "--hostname", (seed.hostname or spec.name).split(".")[0],
+        *_podman(), "create", "--replace", "--name", container,
+        "--hostname", (seed.hostname or spec.name).split(".")[0],
         "--network", _network(lab), "--ip", address, "-p", f"127.0.0.1:{port}:22", "--systemd=always",
         "--cap-add=NET_ADMIN,NET_RAW,SYS_ADMIN", image, "/sbin/init",
     ])  # fmt: skip
@@ -137,7 +138,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes | None, mode: int) 
 def _reader(content: bytes, directory: Path):
     path = directory / "files.tar"
     path.write_bytes(content)
-    return open(path, "rb")  # noqa: SIM115 - the process reads it to its end
+    return open(path, "rb")  # the process reads it to its end
 
 
 def _wait_for_ssh(name: str, port: int) -> None:

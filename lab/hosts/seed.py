@@ -85,7 +85,9 @@ def read(user_data: str | None, meta_data: str | None) -> Seed:
         late.append("/var/lib/lab-seed/user-script")
     for stage, lines in (("init", boot + early), ("final", late)):
         # As cloud-init does: one command's failure is recorded, the next still runs.
-        files.append(SeedFile(f"/var/lib/lab-seed/{stage}.sh", "\n".join(["set -x", *lines, "exit 0", ""]).encode(), 0o700))
+        files.append(
+            SeedFile(f"/var/lib/lab-seed/{stage}.sh", "\n".join(["set -x", *lines, "exit 0", ""]).encode(), 0o700)
+        )
         unit = _UNIT.format(what=stage, stage=stage, order=_STAGES[stage])
         files.append(SeedFile(f"/etc/systemd/system/lab-seed-{stage}.service", unit.encode()))
     name = config.get("fqdn") or config.get("hostname") or meta.get("local-hostname")
@@ -135,7 +137,12 @@ def _user(user: Mapping[str, Any]) -> list[str]:
     add = ["useradd", "--shell", user.get("shell", "/bin/bash")]
     add += ["--no-create-home"] if user.get("no_create_home") else ["--create-home"]
     add += ["--system"] if user.get("system") else []
-    for option, key in (("--comment", "gecos"), ("--uid", "uid"), ("--home-dir", "homedir"), ("--gid", "primary_group")):
+    for option, key in (
+        ("--comment", "gecos"),
+        ("--uid", "uid"),
+        ("--home-dir", "homedir"),
+        ("--gid", "primary_group"),
+    ):
         add += [option, str(user[key])] if key in user else []
     add += ["--groups", ",".join(groups)] if groups else []
     lines.append(f"id {shlex.quote(name)} >/dev/null 2>&1 || {shlex.join([*add, name])}")
@@ -183,7 +190,7 @@ def _write_file(item: Mapping[str, Any], where: str) -> list[str]:
     path = shlex.quote(item["path"])
     arrow = ">>" if item.get("append") else ">"
     return [
-        f"mkdir -p \"$(dirname {path})\"",
+        f'mkdir -p "$(dirname {path})"',
         f"printf %s {base64.b64encode(data).decode()} | base64 -d {arrow} {path}",
         f"chmod {shlex.quote(str(item.get('permissions', '0644')))} {path}",
         f"chown {shlex.quote(item.get('owner', 'root:root'))} {path}",

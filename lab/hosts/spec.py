@@ -70,7 +70,9 @@ def load_topology(path: Path, suite: str | None = None) -> Topology:
         raise LabError(f"topology {path}: {error}") from error
     unknown = set(document) - {"hosts", "defaults", "variables"}
     if unknown or not isinstance(document.get("hosts"), dict):
-        raise LabError(f"topology {path}: wants hosts, defaults, variables; unknown: {', '.join(sorted(unknown)) or 'none'}")
+        raise LabError(
+            f"topology {path}: wants hosts, defaults, variables; unknown: {', '.join(sorted(unknown)) or 'none'}"
+        )
     defaults = dict(document.get("defaults") or {})
     if suite:
         defaults["suite"] = suite
@@ -79,7 +81,9 @@ def load_topology(path: Path, suite: str | None = None) -> Topology:
         settings = defaults | dict(own or {})
         strange = set(settings) - _KEYS
         if strange:
-            raise LabError(f"topology {path}: hosts.{name}.{sorted(strange)[0]} is unknown; known: {', '.join(sorted(_KEYS))}")
+            raise LabError(
+                f"topology {path}: hosts.{name}.{sorted(strange)[0]} is unknown; known: {', '.join(sorted(_KEYS))}"
+            )
         for key in ("user_data", "meta_data"):
             if str(settings.get(key) or "").startswith("@"):
                 settings[key] = (path.parent / settings[key][1:]).read_text()

@@ -32,19 +32,31 @@ HOSTS = 64
 LARGE = 6400
 PROJECT, TENANT = "project-1", "tenant-1"
 GB = 1 << 30
-COST = {"vm": 1, "vm.count": 1, "vm.cpu": 2, "vm.memory": 4 * GB, "vm.cost": 2000, "vm.flavor.core-200": 1,
-        "ephemeral-disk": 1, "ephemeral-disk.count": 1, "ephemeral-disk.capacity": 16 * GB, "ephemeral-disk.cost": 1000,
-        "ephemeral-disk.flavor.core-100": 1}
+COST = {
+    "vm": 1,
+    "vm.count": 1,
+    "vm.cpu": 2,
+    "vm.memory": 4 * GB,
+    "vm.cost": 2000,
+    "vm.flavor.core-200": 1,
+    "ephemeral-disk": 1,
+    "ephemeral-disk.count": 1,
+    "ephemeral-disk.capacity": 16 * GB,
+    "ephemeral-disk.cost": 1000,
+    "ephemeral-disk.flavor.core-100": 1,
+}
 
 
 def run(context: Any) -> dict[str, float]:
-    """Figures: VMs claimed per second in batches of 20 on each database, seconds for 6,400 in one claim (the slower one)."""
+    """Figures: VMs claimed per second in batches of 20 on each database, seconds for one claim of 6,400 (slower)."""
     figures: dict[str, float] = {}
     rows, large = [], []
     context.work.chmod(0o711)  # the database server runs under an account of its own
     with postgresql.running(context.work, fsync=True) as server:
         if file_system(server.folder) in IN_MEMORY:
-            raise RuntimeError(f"{server.folder} lies in memory: set PHOTON_BENCH_WORK to a folder that everybody can enter")
+            raise RuntimeError(
+                f"{server.folder} lies in memory: set PHOTON_BENCH_WORK to a folder that everybody can enter"
+            )
         for name in ("sqlite", "postgresql"):
             for batch, batches in ((20, 20), (1, 40)):
                 url = _url(name, context.work, server)
@@ -70,8 +82,12 @@ def _url(name: str, work: Any, server: postgresql.Server) -> str:
 
 
 def _fill(tx: Transaction) -> None:
-    tx.insert([Document("tenant", "acme", id=TENANT, name_key="tenant//acme"),
-               Document("project", "web", TENANT, id=PROJECT, name_key=name_key("project", TENANT, "web"))])
+    tx.insert(
+        [
+            Document("tenant", "acme", id=TENANT, name_key="tenant//acme"),
+            Document("project", "web", TENANT, id=PROJECT, name_key=name_key("project", TENANT, "web")),
+        ]
+    )
     tx.set_limits(PROJECT, {key: (amount * 100_000, "COUNT") for key, amount in COST.items()})
     tx.set_capacity([Capacity(f"host-{n}", vcpu_limit=1 << 30, memory_limit=1 << 60) for n in range(HOSTS)])
     tx.set_capacity([Capacity(f"store-{n}", "datastore", space_limit=1 << 60) for n in range(HOSTS)])
@@ -80,8 +96,10 @@ def _fill(tx: Transaction) -> None:
 def _compete(url: str, batch: int, batches: int, root: Any) -> float:
     """Seconds from the start signal, given when every writer is ready, until the last one is done."""
     words = [sys.executable, os.path.abspath(__file__), url, str(batch), str(batches)]
-    writers = [subprocess.Popen([*words, str(n)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-               for n in range(WRITERS)]
+    writers = [
+        subprocess.Popen([*words, str(n)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for n in range(WRITERS)
+    ]
     for writer in writers:
         if writer.stdout.readline() != b"ready\n":
             raise RuntimeError("a writer did not start")
@@ -103,7 +121,11 @@ def _check(url: str, expected: int) -> None:
     usage = {key: counter.usage for key, counter in snapshot.counters[PROJECT].items()}
     claimed = sum(row.vcpu_claimed for row in snapshot.capacity.values())
     living = sum(document.kind == "vm" for document in snapshot.documents)
-    if living != expected or usage != {key: amount * expected for key, amount in COST.items()} or claimed != 2 * expected:
+    if (
+        living != expected
+        or usage != {key: amount * expected for key, amount in COST.items()}
+        or claimed != 2 * expected
+    ):
         raise RuntimeError(f"{living} VMs live of {expected}, usage is {usage}, {claimed} vCPUs are claimed")
 
 
@@ -119,20 +141,51 @@ def _claim_large(url: str) -> float:
 def _vm(name: str, number: int) -> Document:
     """A VM's document as the VM service records it with its claim."""
     body = {
-        "flavor": str(uuid.uuid4()), "image": str(uuid.uuid4()), "vcpus": 2, "memory": 4 * GB,
+        "flavor": str(uuid.uuid4()),
+        "image": str(uuid.uuid4()),
+        "vcpus": 2,
+        "memory": 4 * GB,
         "cost": {key: [amount, "COUNT"] for key, amount in COST.items()},
-        "disks": [{"name": "boot-disk", "kind": "ephemeral-disk", "flavor": "core-100", "capacity": 16 * GB, "boot": True,
-                   "datastore": f"store-{number % HOSTS}", "path": f"[store] {name}/{name}.vmdk"}],
-        "port_groups": ["VM Network"], "tags": ["bench"], "groups": [], "spread_over": "zone", "metadata_digest": "0" * 64,
-        "host": f"host-{number % HOSTS}", "endpoint": "endpoint-1", "datastore": f"store-{number % HOSTS}",
-        "vsphere": {"name": name, "folder": "photon/acme/web"}, "address": None, "deletion_protection": False}
-    return Document("vm", name, PROJECT, "CREATING", "inventory:bench", name_key=name_key("vm", PROJECT, name), body=body)
+        "disks": [
+            {
+                "name": "boot-disk",
+                "kind": "ephemeral-disk",
+                "flavor": "core-100",
+                "capacity": 16 * GB,
+                "boot": True,
+                "datastore": f"store-{number % HOSTS}",
+                "path": f"[store] {name}/{name}.vmdk",
+            }
+        ],
+        "port_groups": ["VM Network"],
+        "tags": ["bench"],
+        "groups": [],
+        "spread_over": "zone",
+        "metadata_digest": "0" * 64,
+        "host": f"host-{number % HOSTS}",
+        "endpoint": "endpoint-1",
+        "datastore": f"store-{number % HOSTS}",
+        "vsphere": {"name": name, "folder": "photon/acme/web"},
+        "address": None,
+        "deletion_protection": False,
+    }
+    return Document(
+        "vm", name, PROJECT, "CREATING", "inventory:bench", name_key=name_key("vm", PROJECT, name), body=body
+    )
 
 
 def _claim(store: CloudStore, vms: list[Document]) -> None:
     """Everything that is recorded before the first external call, in one transaction."""
-    tasks = [Task("CREATE_VM", "vm", vm.id, [Step(n, name) for n, name in enumerate(("RESERVE_RESOURCE", "CREATE_VM", "START_VM"))],
-                  {"name": vm.name, "folder": "photon/acme/web", "host": vm.body["host"]}) for vm in vms]
+    tasks = [
+        Task(
+            "CREATE_VM",
+            "vm",
+            vm.id,
+            [Step(n, name) for n, name in enumerate(("RESERVE_RESOURCE", "CREATE_VM", "START_VM"))],
+            {"name": vm.name, "folder": "photon/acme/web", "host": vm.body["host"]},
+        )
+        for vm in vms
+    ]
     claims = [Claim(vm.body["host"], 2, 4 * GB, generation=1) for vm in vms]
     claims += [Claim(vm.body["datastore"], space=16 * GB, generation=1) for vm in vms]
     total = {key: (amount * len(vms), "COUNT") for key, amount in COST.items()}

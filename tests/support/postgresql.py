@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own for tests and benchmarks: Debian's binaries, a free port, a folder that goes again."""
+"""A PostgreSQL server of one's own for tests and benchmarks: Debian's binaries, a free port, a folder of its own."""
 
 from __future__ import annotations
 
@@ -70,8 +70,19 @@ def running(parent: str | os.PathLike[str] | None = None, *, fsync: bool = False
     try:
         if account:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        _run(account, folder, "initdb", "-D", str(folder / "data"), "-U", USER, "--auth=trust", "--encoding=UTF8",
-             "--locale=C", "--no-sync")
+        _run(
+            account,
+            folder,
+            "initdb",
+            "-D",
+            str(folder / "data"),
+            "-U",
+            USER,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        )
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.write(_settings(folder, fsync))
         process, port = _start(account, folder)
@@ -85,9 +96,11 @@ def running(parent: str | os.PathLike[str] | None = None, *, fsync: bool = False
 
 def _settings(folder: pathlib.Path, fsync: bool) -> str:
     safe = "on" if fsync else "off"
-    return (f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\nmax_connections = 100\n"
-            f"fsync = {safe}\nsynchronous_commit = {safe}\nfull_page_writes = {safe}\nshared_buffers = 128MB\n"
-            "max_wal_size = 2GB\nlogging_collector = off\n")
+    return (
+        f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\nmax_connections = 100\n"
+        f"fsync = {safe}\nsynchronous_commit = {safe}\nfull_page_writes = {safe}\nshared_buffers = 128MB\n"
+        "max_wal_size = 2GB\nlogging_collector = off\n"
+    )
 
 
 def _start(account: pwd.struct_passwd | None, folder: pathlib.Path) -> tuple[subprocess.Popen[bytes], int]:
@@ -96,8 +109,15 @@ def _start(account: pwd.struct_passwd | None, folder: pathlib.Path) -> tuple[sub
         port = _free_port()
         with log.open("wb") as output:
             words = [str(BINARIES[-1] / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
-            process = subprocess.Popen(words, cwd=folder, stdout=output, stderr=output, start_new_session=True,
-                                       env=_environment(), **_as(account))
+            process = subprocess.Popen(
+                words,
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=_environment(),
+                **_as(account),
+            )
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             if _answers(port):
@@ -108,8 +128,9 @@ def _start(account: pwd.struct_passwd | None, folder: pathlib.Path) -> tuple[sub
 
 
 def _answers(port: int) -> bool:
-    ready = subprocess.run([str(BINARIES[-1] / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", USER],
-                           check=False)
+    ready = subprocess.run(
+        [str(BINARIES[-1] / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", USER], check=False
+    )
     return ready.returncode == 0
 
 
@@ -124,8 +145,15 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _run(account: pwd.struct_passwd | None, folder: pathlib.Path, program: str, *arguments: str) -> None:
-    done = subprocess.run([str(BINARIES[-1] / program), *arguments], cwd=folder, capture_output=True, text=True,
-                          check=False, env=_environment(), **_as(account))
+    done = subprocess.run(
+        [str(BINARIES[-1] / program), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+        **_as(account),
+    )
     if done.returncode:
         raise RuntimeError(f"{program} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the platform keeps what it knows: documents with versions, guarded counters, the task journal.
 
-One face for SQLite and PostgreSQL. Nothing here imports SQLAlchemy before the first ``open_store``. See docs/cloudstore.md.
+One face for SQLite and PostgreSQL. Nothing here imports SQLAlchemy before the first ``open_store``.
+See docs/cloudstore.md.
 """
 
 from __future__ import annotations

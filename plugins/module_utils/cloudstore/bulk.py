@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements for many rows at once, written once for both databases and built once per process.
 
-SQLite runs a statement once per row, which costs it little; PostgreSQL runs it once for all rows, which come as one JSON
-parameter, so that a batch costs one round trip.
+SQLite runs a statement once per row, which costs it little; PostgreSQL runs it once for all rows, which come as one
+JSON parameter, so that a batch costs one round trip.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Bulk:
         if dialect != SQLITE:
             return _recordset(self._columns).c
         sa = load()
-        return SimpleNamespace(**{name: sa.bindparam(name, type_=getattr(sa, kind)) for name, kind in self._columns.items()})
+        return SimpleNamespace(
+            **{name: sa.bindparam(name, type_=getattr(sa, kind)) for name, kind in self._columns.items()}
+        )
 
 
 class Insert(Bulk):
@@ -60,7 +62,12 @@ class Insert(Bulk):
             if isinstance(v, SimpleNamespace):
                 return target.insert().prefix_with("OR IGNORE").values({name: getattr(v, name) for name in columns})
             rows = sa.select(*(v[name] for name in columns))
-            return load("sqlalchemy.dialects.postgresql").insert(target).from_select(list(columns), rows).on_conflict_do_nothing()
+            return (
+                load("sqlalchemy.dialects.postgresql")
+                .insert(target)
+                .from_select(list(columns), rows)
+                .on_conflict_do_nothing()
+            )
 
         super().__init__(columns, build)
 
@@ -72,8 +79,14 @@ class Guarded(Bulk):
     ``values(table's columns, v)`` what is set.
     """
 
-    def __init__(self, table: str, key: Mapping[str, str], columns: Mapping[str, str],
-                 guard: Callable[[Any, Any], list[Any]], values: Callable[[Any, Any], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        table: str,
+        key: Mapping[str, str],
+        columns: Mapping[str, str],
+        guard: Callable[[Any, Any], list[Any]],
+        values: Callable[[Any, Any], Mapping[str, Any]],
+    ) -> None:
         self._table, self._key, self._guard, self._set = table, key, guard, values
         self._at_once: Any = None
 
@@ -93,7 +106,9 @@ class Guarded(Bulk):
             return False
         if self._at_once is None:
             self._at_once = self._built_at_once()
-        return bool(connection.execute(self._at_once, {"rows": json.dumps(rows), "number": len(rows)}).rowcount == len(rows))
+        return bool(
+            connection.execute(self._at_once, {"rows": json.dumps(rows), "number": len(rows)}).rowcount == len(rows)
+        )
 
     def _built_at_once(self) -> Any:
         sa, table = load(), getattr(tables(), self._table)
@@ -102,18 +117,30 @@ class Guarded(Bulk):
         columns = [table.c[name].label(f"key_{name}") for name in self._key]
         fits = sa.and_(*self._guard(table.c, v.c)).label("fits")
         # The rows are locked in one order, and judged as they are then, whatever the statement's snapshot shows.
-        locked = sa.select(*columns, *v.c, fits).select_from(table.join(v, same)).order_by(
-            *table.primary_key.columns).with_for_update(of=table).cte("locked")
+        locked = (
+            sa.select(*columns, *v.c, fits)
+            .select_from(table.join(v, same))
+            .order_by(*table.primary_key.columns)
+            .with_for_update(of=table)
+            .cte("locked")
+        )
         fitting = sa.select(sa.func.count()).select_from(locked).where(locked.c.fits).scalar_subquery()
-        return table.update().where(
-            *(table.c[name] == locked.c[f"key_{name}"] for name in self._key),
-            fitting == sa.bindparam("number", type_=sa.BigInteger)).values(self._set(table.c, locked.c))
+        return (
+            table.update()
+            .where(
+                *(table.c[name] == locked.c[f"key_{name}"] for name in self._key),
+                fitting == sa.bindparam("number", type_=sa.BigInteger),
+            )
+            .values(self._set(table.c, locked.c))
+        )
 
 
 class Fetch:
     """Rows of a table whose column holds one of the given texts, in the order of the primary key."""
 
-    def __init__(self, table: str, column: str, *, lock: bool = False, only: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, table: str, column: str, *, lock: bool = False, only: Callable[[Any], Any] | None = None
+    ) -> None:
         self._table = table
         self._column = column
         self._lock = lock
@@ -129,7 +156,9 @@ class Fetch:
         statement = self._statements.get(dialect)
         if statement is None:
             statement = self._statements[dialect] = self._built(dialect)
-        return list(connection.execute(statement, {"wanted": json.dumps(wanted) if dialect == SQLITE else wanted}).all())
+        return list(
+            connection.execute(statement, {"wanted": json.dumps(wanted) if dialect == SQLITE else wanted}).all()
+        )
 
     def _built(self, dialect: str) -> Any:
         sa, table = load(), getattr(tables(), self._table)

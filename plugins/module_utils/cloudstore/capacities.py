@@ -26,13 +26,20 @@ _DELTAS = {"of_id": TEXT, "of_generation": NUMBER, **{f"d_{part}": NUMBER for pa
 
 _LOCKED = Fetch("capacity", "id", lock=True)
 _INSERT = Insert("capacity", _TYPES)
-_RECORD = Bulk({"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECORDED}},
-               lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(
-                   {name: getattr(v, f"new_{name}") for name in _RECORDED}))
+_RECORD = Bulk(
+    {"of_id": TEXT, **{f"new_{name}": _TYPES[name] for name in _RECORDED}},
+    lambda t, v: (
+        t.capacity.update()
+        .where(t.capacity.c.id == v.of_id)
+        .values({name: getattr(v, f"new_{name}") for name in _RECORDED})
+    ),
+)
 _REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id))
 # The conditions are written further down.  pylint: disable-next=unnecessary-lambda
 _CLAIM = Guarded("capacity", {"id": "of_id"}, _DELTAS, lambda c, v: _free(c, v), lambda c, v: _claimed(c, v))  # noqa: PLW0108
-_SHIFT = Bulk(_DELTAS, lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(_claimed(t.capacity.c, v)))
+_SHIFT = Bulk(
+    _DELTAS, lambda t, v: t.capacity.update().where(t.capacity.c.id == v.of_id).values(_claimed(t.capacity.c, v))
+)
 _MEMBERS = Fetch("group_members", "group_name")
 _JOIN = Insert("group_members", {"group_name": TEXT, "topology_key": TEXT, "entity_id": TEXT})
 _LEAVE = Bulk({"of_id": TEXT}, lambda t, v: t.group_members.delete().where(t.group_members.c.entity_id == v.of_id))
@@ -48,7 +55,8 @@ class Capacities(Base):
     def set_capacity(self, rows: Iterable[Capacity]) -> dict[str, Capacity]:
         """Record limits, state, attributes and what others use; what we claimed stays as it is.
 
-        The generation goes up when state, limits or attributes differ from what was recorded. Returns the rows afterwards.
+        The generation goes up when state, limits or attributes differ from what was recorded. Returns the rows
+        afterwards.
         """
         wanted = {row.id: row for row in rows}
         known = self.capacity(wanted)
@@ -57,13 +65,29 @@ class Capacities(Base):
             old = known.get(key)
             moved = old is None or any(getattr(row, name) != getattr(old, name) for name in _DECIDING)
             after[key] = Capacity(
-                key, row.kind, row.state, (old.generation if old else 0) + moved,
-                row.vcpu_limit, old.vcpu_claimed if old else 0, row.vcpu_foreign,
-                row.memory_limit, old.memory_claimed if old else 0, row.memory_foreign,
-                row.space_limit, old.space_claimed if old else 0, row.space_foreign, row.attributes)
-        _RECORD.execute(self.connection, [
-            {"of_id": key, **{f"new_{name}": getattr(row, name) for name in _RECORDED}}
-            for key, row in after.items() if key in known and row != known[key]])
+                key,
+                row.kind,
+                row.state,
+                (old.generation if old else 0) + moved,
+                row.vcpu_limit,
+                old.vcpu_claimed if old else 0,
+                row.vcpu_foreign,
+                row.memory_limit,
+                old.memory_claimed if old else 0,
+                row.memory_foreign,
+                row.space_limit,
+                old.space_claimed if old else 0,
+                row.space_foreign,
+                row.attributes,
+            )
+        _RECORD.execute(
+            self.connection,
+            [
+                {"of_id": key, **{f"new_{name}": getattr(row, name) for name in _RECORDED}}
+                for key, row in after.items()
+                if key in known and row != known[key]
+            ],
+        )
         fresh = [_as_dict(row) for key, row in after.items() if key not in known]
         if _INSERT.execute(self.connection, fresh) != len(fresh):
             raise TryAgain("another transaction recorded a host for the first time")
@@ -102,12 +126,14 @@ class Capacities(Base):
         self._add((claim for key, claim in into.items() if key in known), guarded=False)
 
     def take_groups(self, members: Iterable[GroupMember]) -> list[GroupMember]:
-        """Hard anti-affinity: one member per group and topology key; returns those whose place is taken, not recorded."""
+        """Hard anti-affinity: one member per group and topology key; returns those whose place is taken."""
         wanted: dict[tuple[str, str], GroupMember] = {}
         conflicts = []
         members = list(members)
-        taken = {(row.group_name, row.topology_key): row.entity_id
-                 for row in _MEMBERS.rows(self.connection, [m.group for m in members])}
+        taken = {
+            (row.group_name, row.topology_key): row.entity_id
+            for row in _MEMBERS.rows(self.connection, [m.group for m in members])
+        }
         for member in members:
             key = (member.group, member.topology_key)
             holder = taken.get(key) or (wanted[key].entity_id if key in wanted else None)
@@ -115,7 +141,9 @@ class Capacities(Base):
                 wanted[key] = member
             elif holder != member.entity_id:
                 conflicts.append(member)
-        rows = [{"group_name": m.group, "topology_key": m.topology_key, "entity_id": m.entity_id} for m in wanted.values()]
+        rows = [
+            {"group_name": m.group, "topology_key": m.topology_key, "entity_id": m.entity_id} for m in wanted.values()
+        ]
         if _JOIN.execute(self.connection, rows) != len(rows):
             raise TryAgain("another transaction took a place in the group")
         return conflicts
@@ -153,15 +181,23 @@ def capacity_from_row(row: Any) -> Capacity:
 
 
 def _delta(claim: Claim) -> dict[str, Any]:
-    return {"of_id": claim.id, "of_generation": claim.generation, "d_vcpu": claim.vcpus, "d_memory": claim.memory,
-            "d_space": claim.space}
+    return {
+        "of_id": claim.id,
+        "of_generation": claim.generation,
+        "d_vcpu": claim.vcpus,
+        "d_memory": claim.memory,
+        "d_space": claim.space,
+    }
 
 
 def _fits(row: Capacity | None, claim: Claim) -> bool:
     if row is None or row.state != "READY" or claim.generation not in (None, row.generation):
         return False
-    return all(not (amount := getattr(claim, name)) or amount <= getattr(row, f"{part}_limit") - getattr(row, f"{part}_claimed")
-               - getattr(row, f"{part}_foreign") for part, name in _PARTS)
+    return all(
+        not (amount := getattr(claim, name))
+        or amount <= getattr(row, f"{part}_limit") - getattr(row, f"{part}_claimed") - getattr(row, f"{part}_foreign")
+        for part, name in _PARTS
+    )
 
 
 def _sum(claims: Iterable[Claim]) -> tuple[dict[str, Claim], set[str]]:
@@ -185,8 +221,11 @@ def _sum(claims: Iterable[Claim]) -> tuple[dict[str, Claim], set[str]]:
 def _negative(claim: Claim, row: Capacity) -> Claim:
     for part, name in _PARTS:
         if getattr(claim, name) > getattr(row, f"{part}_claimed"):
-            raise PhotonError("InternalError", f"{claim.id} would give back more {name} than was claimed: report this with the "
-                              "task's id", {"id": claim.id})
+            raise PhotonError(
+                "InternalError",
+                f"{claim.id} would give back more {name} than was claimed: report this with the task's id",
+                {"id": claim.id},
+            )
     return Claim(claim.id, -claim.vcpus, -claim.memory, -claim.space)
 
 

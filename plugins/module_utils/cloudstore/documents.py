@@ -20,19 +20,33 @@ from .tables import tables
 
 _PLAIN = ("name", "scope", "state", "managed_by", "name_key")
 _COLUMNS = {
-    "id": TEXT, "kind": TEXT, "scope": TEXT, "name": TEXT, "state": TEXT, "managed_by": TEXT, "version": NUMBER,
-    "name_key": TEXT, "created_at": TIME, "updated_at": TIME, "body": TEXT}
+    "id": TEXT,
+    "kind": TEXT,
+    "scope": TEXT,
+    "name": TEXT,
+    "state": TEXT,
+    "managed_by": TEXT,
+    "version": NUMBER,
+    "name_key": TEXT,
+    "created_at": TIME,
+    "updated_at": TIME,
+    "body": TEXT,
+}
 _CHANGING = ("scope", "name", "state", "managed_by", "version", "name_key", "updated_at", "body")
 
 _INSERT = Insert("documents", _COLUMNS)
-_UPDATE = Bulk({"of_id": TEXT, "of_version": NUMBER, **{f"new_{name}": _COLUMNS[name] for name in _CHANGING}},
-               lambda t, v: t.documents.update()
-               .where(t.documents.c.id == v.of_id, t.documents.c.version == v.of_version)
-               .values({name: getattr(v, f"new_{name}") for name in _CHANGING}))
-_HISTORY = Insert("history", {
-    "entity_id": TEXT, "version": NUMBER, "at": TIME, "by": TEXT, "what": TEXT, "before": TEXT})
-_BURY = Insert("tombstones", {
-    "id": TEXT, "kind": TEXT, "deleted_at": TIME, "deleted_by": TEXT, "document": TEXT})
+_UPDATE = Bulk(
+    {"of_id": TEXT, "of_version": NUMBER, **{f"new_{name}": _COLUMNS[name] for name in _CHANGING}},
+    lambda t, v: (
+        t.documents.update()
+        .where(t.documents.c.id == v.of_id, t.documents.c.version == v.of_version)
+        .values({name: getattr(v, f"new_{name}") for name in _CHANGING})
+    ),
+)
+_HISTORY = Insert(
+    "history", {"entity_id": TEXT, "version": NUMBER, "at": TIME, "by": TEXT, "what": TEXT, "before": TEXT}
+)
+_BURY = Insert("tombstones", {"id": TEXT, "kind": TEXT, "deleted_at": TIME, "deleted_by": TEXT, "document": TEXT})
 _DELETE = Bulk({"of_id": TEXT}, lambda t, v: t.documents.delete().where(t.documents.c.id == v.of_id))
 _FORGET = (
     Bulk({"of_id": TEXT}, lambda t, v: t.counters.delete().where(t.counters.c.owner_id == v.of_id)),
@@ -54,12 +68,14 @@ class Documents(Base):
     def find(self, kind: str, scope: str, name: str) -> Document | None:
         """The one document of that name, or None. Raises InvalidEntity when several share it."""
         table = tables().documents
-        found = self.connection.execute(table.select().where(
-            table.c.kind == kind, table.c.scope == scope, table.c.name == name)).all()
+        found = self.connection.execute(
+            table.select().where(table.c.kind == kind, table.c.scope == scope, table.c.name == name)
+        ).all()
         if len(found) > 1:
             ids = ", ".join(sorted(row.id for row in found))
-            raise PhotonError("InvalidEntity", f"{len(found)} entities of kind {kind} are named {name!r}: "
-                              f"say which by id ({ids})")
+            raise PhotonError(
+                "InvalidEntity", f"{len(found)} entities of kind {kind} are named {name!r}: say which by id ({ids})"
+            )
         return from_row(found[0]) if found else None
 
     def list(self, kind: str, scope: str | None = None) -> list[Document]:
@@ -93,13 +109,20 @@ class Documents(Base):
         named = [d for d in changed.values() if d.name_key is not None and d.name_key != old[d.id].name_key]
         _refuse_twins(named)
         self._refuse_taken(named)
-        made = [replace(d, version=d.version + 1, created_at=old[d.id].created_at, updated_at=self.now)
-                for d in changed.values()]
+        made = [
+            replace(d, version=d.version + 1, created_at=old[d.id].created_at, updated_at=self.now)
+            for d in changed.values()
+        ]
         rows = []
         for document in made:
             row = _to_row(document)
-            rows.append({"of_id": document.id, "of_version": document.version - 1,
-                         **{f"new_{name}": row[name] for name in _CHANGING}})
+            rows.append(
+                {
+                    "of_id": document.id,
+                    "of_version": document.version - 1,
+                    **{f"new_{name}": row[name] for name in _CHANGING},
+                }
+            )
         _UPDATE.execute(self.connection, rows)
         self._remember([(d.id, d.version, "update", dump(_difference(old[d.id], d))) for d in made])
         return made
@@ -113,9 +136,19 @@ class Documents(Base):
         old = {row.id: from_row(row) for row in _LOCKED.rows(self.connection, gone)}
         _refuse_stale(gone, old)
         buried = [replace(d, state="DELETED", version=d.version + 1, deleted_at=self.now) for d in old.values()]
-        _BURY.execute(self.connection, [
-            {"id": d.id, "kind": d.kind, "deleted_at": self.now, "deleted_by": self.by, "document": dump(to_dict(d))}
-            for d in buried])
+        _BURY.execute(
+            self.connection,
+            [
+                {
+                    "id": d.id,
+                    "kind": d.kind,
+                    "deleted_at": self.now,
+                    "deleted_by": self.by,
+                    "document": dump(to_dict(d)),
+                }
+                for d in buried
+            ],
+        )
         self._remember([(d.id, d.version, "delete", dump(to_dict(old[d.id]))) for d in buried])
         rows = [{"of_id": key} for key in sorted(gone)]
         for statement in (_DELETE, *_FORGET):
@@ -130,8 +163,11 @@ class Documents(Base):
         _DELETE.execute(self.connection, [{"of_id": row.id} for row in known if self._is_new(row, ours)])
         self._refuse_taken(made)
         for row in _BY_ID.rows(self.connection, ours):
-            raise PhotonError("NameTaken", f"there is already an entity with the id {row.id} (the {row.kind} {row.name!r})",
-                              {"kind": row.kind, "name": row.name, "id": row.id})
+            raise PhotonError(
+                "NameTaken",
+                f"there is already an entity with the id {row.id} (the {row.kind} {row.name!r})",
+                {"kind": row.kind, "name": row.name, "id": row.id},
+            )
         raise TryAgain("what held the name has gone meanwhile")
 
     def _is_new(self, row: Any, ours: Mapping[str, str | None]) -> bool:
@@ -143,14 +179,21 @@ class Documents(Base):
             raise _taken(row.kind, row.name, row.id)
 
     def _remember(self, changes: Iterable[tuple[str, int, str, str]]) -> None:
-        _HISTORY.execute(self.connection, [
-            {"entity_id": key, "version": version, "at": self.now, "by": self.by, "what": what, "before": before}
-            for key, version, what, before in changes])
+        _HISTORY.execute(
+            self.connection,
+            [
+                {"entity_id": key, "version": version, "at": self.now, "by": self.by, "what": what, "before": before}
+                for key, version, what, before in changes
+            ],
+        )
 
 
 def _taken(kind: str, name: str, key: str) -> PhotonError:
-    return PhotonError("NameTaken", f"there is already a {kind} named {name!r}: take another name, or change the existing one",
-                       {"kind": kind, "name": name, "id": key})
+    return PhotonError(
+        "NameTaken",
+        f"there is already a {kind} named {name!r}: take another name, or change the existing one",
+        {"kind": kind, "name": name, "id": key},
+    )
 
 
 def _refuse_twins(documents: Iterable[Document]) -> None:
@@ -163,19 +206,37 @@ def _refuse_twins(documents: Iterable[Document]) -> None:
 def _refuse_stale(wanted: Mapping[str, Document], found: Mapping[str, Document]) -> None:
     for key, document in wanted.items():
         if key not in found:
-            raise PhotonError(entities.NOT_FOUND.get(document.kind, "NotFound"), f"the {document.kind} {document.name!r} "
-                              "is no longer there: somebody deleted it meanwhile; run again", {"id": key})
+            raise PhotonError(
+                entities.NOT_FOUND.get(document.kind, "NotFound"),
+                f"the {document.kind} {document.name!r} is no longer there: somebody deleted it meanwhile; run again",
+                {"id": key},
+            )
     stale = [d for key, d in wanted.items() if found[key].version != d.version]
     if stale:
         first = stale[0]
-        raise PhotonError("StaleVersion", f"the {first.kind} {first.name!r} was changed by somebody else meanwhile "
-                          f"(version {found[first.id].version}, read as {first.version}): run again",
-                          {"ids": [d.id for d in stale]})
+        raise PhotonError(
+            "StaleVersion",
+            f"the {first.kind} {first.name!r} was changed by somebody else meanwhile "
+            f"(version {found[first.id].version}, read as {first.version}): run again",
+            {"ids": [d.id for d in stale]},
+        )
 
 
 def from_row(row: Any) -> Document:
-    return Document(row.kind, row.name, row.scope, row.state, row.managed_by, row.id, row.version, row.name_key,
-                    row.created_at, row.updated_at, None, json.loads(row.body))
+    return Document(
+        row.kind,
+        row.name,
+        row.scope,
+        row.state,
+        row.managed_by,
+        row.id,
+        row.version,
+        row.name_key,
+        row.created_at,
+        row.updated_at,
+        None,
+        json.loads(row.body),
+    )
 
 
 def to_dict(document: Document) -> dict[str, Any]:
@@ -188,9 +249,19 @@ def from_dict(fields: Mapping[str, Any]) -> Document:
 
 
 def _to_row(document: Document) -> dict[str, Any]:
-    return {"id": document.id, "kind": document.kind, "scope": document.scope, "name": document.name, "state": document.state,
-            "managed_by": document.managed_by, "version": document.version, "name_key": document.name_key,
-            "created_at": document.created_at, "updated_at": document.updated_at, "body": dump(document.body)}
+    return {
+        "id": document.id,
+        "kind": document.kind,
+        "scope": document.scope,
+        "name": document.name,
+        "state": document.state,
+        "managed_by": document.managed_by,
+        "version": document.version,
+        "name_key": document.name_key,
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
+        "body": dump(document.body),
+    }
 
 
 def _difference(old: Document, new: Document) -> dict[str, Any]:

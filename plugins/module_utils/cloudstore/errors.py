@@ -39,7 +39,9 @@ def is_duplicate(error: Exception) -> bool:
     return getattr(cause, "sqlstate", None) == "23505"
 
 
-def unavailable(shown: str, error: object, hint: str = "check that it runs and that this user may open it") -> PhotonError:
+def unavailable(
+    shown: str, error: object, hint: str = "check that it runs and that this user may open it"
+) -> PhotonError:
     """CloudStoreUnavailable with the database's own words in one line."""
     words = " ".join(str(getattr(error, "orig", None) or error).split())
     return PhotonError("CloudStoreUnavailable", f"the CloudStore {shown} cannot be used ({words}): {hint}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The task journal inside a transaction: written before the first external call, only by the run that holds the lease."""
+"""The task journal inside a transaction: written before the first external call, only by the lease's holder."""
 
 from __future__ import annotations
 
@@ -20,32 +20,87 @@ from .rows import Step, Task
 _OPEN = ("QUEUED", "STARTED")
 _MINE = {"of_id": TEXT, "of_run": TEXT}
 
-_INSERT = Insert("tasks", {
-    "id": TEXT, "operation": TEXT, "entity_kind": TEXT, "entity_id": TEXT, "run_id": TEXT, "state": TEXT, "by": TEXT,
-    "queued_at": TIME, "started_at": TIME, "ended_at": TIME, "data": TEXT, "error": TEXT})
-_INSERT_STEPS = Insert("steps", {
-    "task_id": TEXT, "sequence": NUMBER, "operation": TEXT, "state": TEXT, "started_at": TIME, "ended_at": TIME,
-    "options": TEXT, "result": TEXT, "error": TEXT})
+_INSERT = Insert(
+    "tasks",
+    {
+        "id": TEXT,
+        "operation": TEXT,
+        "entity_kind": TEXT,
+        "entity_id": TEXT,
+        "run_id": TEXT,
+        "state": TEXT,
+        "by": TEXT,
+        "queued_at": TIME,
+        "started_at": TIME,
+        "ended_at": TIME,
+        "data": TEXT,
+        "error": TEXT,
+    },
+)
+_INSERT_STEPS = Insert(
+    "steps",
+    {
+        "task_id": TEXT,
+        "sequence": NUMBER,
+        "operation": TEXT,
+        "state": TEXT,
+        "started_at": TIME,
+        "ended_at": TIME,
+        "options": TEXT,
+        "result": TEXT,
+        "error": TEXT,
+    },
+)
 _REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.tasks.delete().where(t.tasks.c.id == v.of_id))
 _LOCKED = Fetch("tasks", "entity_id", only=lambda table: table.c.ended_at.is_(None))
 _START = Bulk({**_MINE, "at": TIME}, lambda t, v: _mine(t.tasks, v).values(state="STARTED", started_at=v.at))
 _SET_DATA = Bulk({**_MINE, "new_data": TEXT}, lambda t, v: _mine(t.tasks, v).values(data=v.new_data))
-_FINISH = Bulk({**_MINE, "new_state": TEXT, "new_error": TEXT, "at": TIME}, lambda t, v: _mine(t.tasks, v).values(
-    state=v.new_state, error=v.new_error, ended_at=v.at))
+_FINISH = Bulk(
+    {**_MINE, "new_state": TEXT, "new_error": TEXT, "at": TIME},
+    lambda t, v: _mine(t.tasks, v).values(state=v.new_state, error=v.new_error, ended_at=v.at),
+)
 _STEP = Bulk(
-    {"of_task": TEXT, "of_sequence": NUMBER, "new_state": TEXT, "new_result": TEXT, "new_error": TEXT, "begun": TIME,
-     "done": TIME},
-    lambda t, v: t.steps.update().where(t.steps.c.task_id == v.of_task, t.steps.c.sequence == v.of_sequence).values(
-        state=v.new_state, result=v.new_result, error=v.new_error, ended_at=v.done,
-        started_at=load().func.coalesce(t.steps.c.started_at, v.begun)))
-_COMPLETE_STEPS = Bulk({"of_task": TEXT, "at": TIME}, lambda t, v: t.steps.update().where(
-    t.steps.c.task_id == v.of_task, t.steps.c.ended_at.is_(None)).values(state="COMPLETED", ended_at=v.at))
-_FAIL_STEPS = Bulk({"of_task": TEXT, "at": TIME, "new_error": TEXT}, lambda t, v: t.steps.update().where(
-    t.steps.c.task_id == v.of_task, t.steps.c.state == "STARTED").values(state="ERROR", ended_at=v.at, error=v.new_error))
+    {
+        "of_task": TEXT,
+        "of_sequence": NUMBER,
+        "new_state": TEXT,
+        "new_result": TEXT,
+        "new_error": TEXT,
+        "begun": TIME,
+        "done": TIME,
+    },
+    lambda t, v: (
+        t.steps.update()
+        .where(t.steps.c.task_id == v.of_task, t.steps.c.sequence == v.of_sequence)
+        .values(
+            state=v.new_state,
+            result=v.new_result,
+            error=v.new_error,
+            ended_at=v.done,
+            started_at=load().func.coalesce(t.steps.c.started_at, v.begun),
+        )
+    ),
+)
+_COMPLETE_STEPS = Bulk(
+    {"of_task": TEXT, "at": TIME},
+    lambda t, v: (
+        t.steps.update()
+        .where(t.steps.c.task_id == v.of_task, t.steps.c.ended_at.is_(None))
+        .values(state="COMPLETED", ended_at=v.at)
+    ),
+)
+_FAIL_STEPS = Bulk(
+    {"of_task": TEXT, "at": TIME, "new_error": TEXT},
+    lambda t, v: (
+        t.steps.update()
+        .where(t.steps.c.task_id == v.of_task, t.steps.c.state == "STARTED")
+        .values(state="ERROR", ended_at=v.at, error=v.new_error)
+    ),
+)
 
 
 class Journal(Base):
-    """The part of Transaction that keeps tasks. Every write renews the run's lease, and fails with LeaseLost without it."""
+    """The part of Transaction that keeps tasks. Every write renews the lease or fails with LeaseLost."""
 
     def add_tasks(self, tasks: Iterable[Task]) -> list[Task]:
         """Write tasks with their steps; each entity is locked by its unfinished task.
@@ -70,8 +125,15 @@ class Journal(Base):
         """Replace ``{task id: data}``."""
         self._write(_SET_DATA, [{"of_id": key, "new_data": dump(value)} for key, value in data.items()])
 
-    def step(self, task_id: str, sequence: int, state: str, *, result: Mapping[str, Any] | None = None,
-             error: PhotonError | Mapping[str, Any] | None = None) -> None:
+    def step(
+        self,
+        task_id: str,
+        sequence: int,
+        state: str,
+        *,
+        result: Mapping[str, Any] | None = None,
+        error: PhotonError | Mapping[str, Any] | None = None,
+    ) -> None:
         """One step's new state; see steps()."""
         self.steps([(task_id, sequence, state, result, error)])
 
@@ -81,9 +143,17 @@ class Journal(Base):
         rows = []
         for task_id, sequence, state, *rest in changes:
             result, error = [*rest, None, None][:2]
-            rows.append({"of_task": task_id, "of_sequence": sequence, "new_state": state, "new_result": dump_or_none(result),
-                         "new_error": dump_or_none(as_error(error)), "begun": None if state == "QUEUED" else self.now,
-                         "done": None if state in _OPEN else self.now})
+            rows.append(
+                {
+                    "of_task": task_id,
+                    "of_sequence": sequence,
+                    "new_state": state,
+                    "new_result": dump_or_none(result),
+                    "new_error": dump_or_none(as_error(error)),
+                    "begun": None if state == "QUEUED" else self.now,
+                    "done": None if state in _OPEN else self.now,
+                }
+            )
         _STEP.execute(self.connection, rows)
 
     def finish_tasks(self, outcomes: Mapping[str, PhotonError | Mapping[str, Any] | None]) -> None:
@@ -93,15 +163,28 @@ class Journal(Base):
         Raises LeaseLost when one of them is not this run's.
         """
         errors = {key: as_error(error) for key, error in outcomes.items()}
-        self._write(_FINISH, [
-            {"of_id": key, "new_state": "ERROR" if error else "COMPLETED", "new_error": dump_or_none(error), "at": self.now}
-            for key, error in errors.items()])
-        _COMPLETE_STEPS.execute(self.connection, [{"of_task": key, "at": self.now} for key, error in errors.items() if not error])
-        _FAIL_STEPS.execute(self.connection, [{"of_task": key, "at": self.now, "new_error": dump(error)}
-                                              for key, error in errors.items() if error])
+        self._write(
+            _FINISH,
+            [
+                {
+                    "of_id": key,
+                    "new_state": "ERROR" if error else "COMPLETED",
+                    "new_error": dump_or_none(error),
+                    "at": self.now,
+                }
+                for key, error in errors.items()
+            ],
+        )
+        _COMPLETE_STEPS.execute(
+            self.connection, [{"of_task": key, "at": self.now} for key, error in errors.items() if not error]
+        )
+        _FAIL_STEPS.execute(
+            self.connection,
+            [{"of_task": key, "at": self.now, "new_error": dump(error)} for key, error in errors.items() if error],
+        )
 
     def fence(self) -> str:
-        """Renew this run's lease inside the transaction, so that nobody takes over before it ends; returns the run's id.
+        """Renew this run's lease inside the transaction, so that nobody takes over before it ends; its id.
 
         Raises LeaseLost.
         """
@@ -125,8 +208,12 @@ class Journal(Base):
     def _write(self, statement: Bulk, rows: list[dict[str, Any]]) -> None:
         run = self.fence()
         if statement.execute(self.connection, [{**row, "of_run": run} for row in rows]) != len(rows):
-            raise PhotonError("LeaseLost", "a task is finished already or belongs to another run: another controller took "
-                              "over; look at its outcome, then run again", {"run": run})
+            raise PhotonError(
+                "LeaseLost",
+                "a task is finished already or belongs to another run: another controller took "
+                "over; look at its outcome, then run again",
+                {"run": run},
+            )
 
 
 def _mine(table: Any, v: Any) -> Any:
@@ -136,8 +223,11 @@ def _mine(table: Any, v: Any) -> Any:
 
 def _concurrent(other: Any) -> PhotonError:
     return PhotonError(
-        "ConcurrentTask", f"the {other.entity_kind} {other.entity_id} is busy with {other.operation} (task {other.id}): wait until "
-        "it ends, then run again", {"entity_id": other.entity_id, "task_id": other.id, "operation": other.operation})
+        "ConcurrentTask",
+        f"the {other.entity_kind} {other.entity_id} is busy with {other.operation} (task {other.id}): wait until "
+        "it ends, then run again",
+        {"entity_id": other.entity_id, "task_id": other.id, "operation": other.operation},
+    )
 
 
 def _refuse_twins(tasks: list[Task]) -> None:
@@ -148,15 +238,34 @@ def _refuse_twins(tasks: list[Task]) -> None:
 
 
 def _to_row(task: Task) -> dict[str, Any]:
-    return {"id": task.id, "operation": task.operation, "entity_kind": task.entity_kind, "entity_id": task.entity_id,
-            "run_id": task.run_id, "state": task.state, "by": task.by, "queued_at": task.queued_at,
-            "started_at": task.started_at, "ended_at": task.ended_at, "data": dump(task.data), "error": dump_or_none(task.error)}
+    return {
+        "id": task.id,
+        "operation": task.operation,
+        "entity_kind": task.entity_kind,
+        "entity_id": task.entity_id,
+        "run_id": task.run_id,
+        "state": task.state,
+        "by": task.by,
+        "queued_at": task.queued_at,
+        "started_at": task.started_at,
+        "ended_at": task.ended_at,
+        "data": dump(task.data),
+        "error": dump_or_none(task.error),
+    }
 
 
 def _step_to_row(task_id: str, step: Step) -> dict[str, Any]:
-    return {"task_id": task_id, "sequence": step.sequence, "operation": step.operation, "state": step.state,
-            "started_at": step.started_at, "ended_at": step.ended_at, "options": dump(step.options),
-            "result": dump_or_none(step.result), "error": dump_or_none(step.error)}
+    return {
+        "task_id": task_id,
+        "sequence": step.sequence,
+        "operation": step.operation,
+        "state": step.state,
+        "started_at": step.started_at,
+        "ended_at": step.ended_at,
+        "options": dump(step.options),
+        "result": dump_or_none(step.result),
+        "error": dump_or_none(step.error),
+    }
 
 
 def as_error(error: PhotonError | Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -170,14 +279,39 @@ def tasks_of(connection: Any, tables: Any, condition: Any) -> list[Task]:
     """The tasks that meet a condition, oldest first, with their steps."""
     task, step = tables.tasks, tables.steps
     found = {
-        row.id: Task(row.operation, row.entity_kind, row.entity_id, [], json.loads(row.data), row.id, row.run_id, row.state,
-                     row.by, load_or_none(row.error), row.queued_at, row.started_at, row.ended_at)
-        for row in connection.execute(task.select().where(condition).order_by(task.c.queued_at, task.c.id))}
+        row.id: Task(
+            row.operation,
+            row.entity_kind,
+            row.entity_id,
+            [],
+            json.loads(row.data),
+            row.id,
+            row.run_id,
+            row.state,
+            row.by,
+            load_or_none(row.error),
+            row.queued_at,
+            row.started_at,
+            row.ended_at,
+        )
+        for row in connection.execute(task.select().where(condition).order_by(task.c.queued_at, task.c.id))
+    }
     if found:
         chosen = task.select().where(condition).with_only_columns(task.c.id)
-        rows = connection.execute(step.select().where(step.c.task_id.in_(chosen)).order_by(step.c.task_id, step.c.sequence))
+        rows = connection.execute(
+            step.select().where(step.c.task_id.in_(chosen)).order_by(step.c.task_id, step.c.sequence)
+        )
         for row in rows:
-            found[row.task_id].steps.append(Step(
-                row.sequence, row.operation, row.state, json.loads(row.options), load_or_none(row.result),
-                load_or_none(row.error), row.started_at, row.ended_at))
+            found[row.task_id].steps.append(
+                Step(
+                    row.sequence,
+                    row.operation,
+                    row.state,
+                    json.loads(row.options),
+                    load_or_none(row.result),
+                    load_or_none(row.error),
+                    row.started_at,
+                    row.ended_at,
+                )
+            )
     return list(found.values())

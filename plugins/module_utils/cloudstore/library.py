@@ -23,5 +23,6 @@ def load(name: str = "sqlalchemy") -> ModuleType:
         raise PhotonError(
             "MissingLibrary",
             f"the CloudStore needs {package}, which {sys.executable} cannot import ({error}): run "
-            f"'{sys.executable} -m pip install \"{package}\"', or set ansible_python_interpreter to a Python that has it",
-            {"library": package, "interpreter": sys.executable}) from error
+            f"'{sys.executable} -m pip install \"{package}\"', or set ansible_python_interpreter to one that has it",
+            {"library": package, "interpreter": sys.executable},
+        ) from error

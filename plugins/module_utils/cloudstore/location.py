@@ -14,10 +14,37 @@ from ..model.errors import PhotonError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 # File locks and the shared memory of the write-ahead log do not work across machines.
-NETWORK_FILE_SYSTEMS = frozenset((
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "virtiofs", "ceph", "lustre", "gpfs", "beegfs", "orangefs",
-    "glusterfs", "gfs2", "ocfs2", "vboxsf", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone",
-    "fuse.gcsfuse", "fuse.vmhgfs-fuse", "fuse.davfs", "fuse.juicefs"))
+NETWORK_FILE_SYSTEMS = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "afs",
+        "9p",
+        "virtiofs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "orangefs",
+        "glusterfs",
+        "gfs2",
+        "ocfs2",
+        "vboxsf",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.s3fs",
+        "fuse.rclone",
+        "fuse.gcsfuse",
+        "fuse.vmhgfs-fuse",
+        "fuse.davfs",
+        "fuse.juicefs",
+    )
+)
 LOST_FILE_SYSTEMS = frozenset(("overlay", "aufs", "tmpfs", "ramfs", "rootfs"))
 # Where AWX and ansible-runner unpack the private copy of a project for one job.
 _JOB_COPY = re.compile(r"^/runner(/|$)|/awx_\d+_[^/]*(/|$)")
@@ -41,14 +68,20 @@ def parse(url: str) -> Location:
     scheme, found, rest = (url or "").partition("://")
     if found and scheme == SQLITE:
         if not rest.startswith("//") or rest.startswith("///") or rest.endswith("/") or "?" in rest:
-            raise PhotonError("CloudStoreUnavailable", f"{url!r} is no usable CloudStore: SQLite needs a file's absolute path "
-                              "with four slashes and nothing after it, for example sqlite:////var/lib/photon/cloudstore.db")
+            raise PhotonError(
+                "CloudStoreUnavailable",
+                f"{url!r} is no usable CloudStore: SQLite needs a file's absolute path "
+                "with four slashes and nothing after it, for example sqlite:////var/lib/photon/cloudstore.db",
+            )
         path = os.path.normpath(rest[1:])
         return Location(SQLITE, path, f"sqlite:///{path}")
     if found and scheme in ("postgresql", "postgresql+psycopg", "postgres"):
         return Location(POSTGRESQL, f"postgresql://{rest}", f"postgresql+psycopg://{_without_password(rest)}")
-    raise PhotonError("CloudStoreUnavailable", f"{_without_password(url)!r} is no CloudStore's URL: write "
-                      "sqlite:////absolute/path.db or postgresql+psycopg://user@host/database")
+    raise PhotonError(
+        "CloudStoreUnavailable",
+        f"{_without_password(url)!r} is no CloudStore's URL: write "
+        "sqlite:////absolute/path.db or postgresql+psycopg://user@host/database",
+    )
 
 
 def refuse_ephemeral(path: str) -> None:
@@ -56,9 +89,12 @@ def refuse_ephemeral(path: str) -> None:
     reason = ephemeral_reason(path, _mounts())
     if reason:
         raise PhotonError(
-            "EphemeralCloudStore", f"the CloudStore {path} {reason}: use a folder that stays, or PostgreSQL (AWX jobs always "
-            "do: photon_cloudstore_url: postgresql+psycopg://user@host/database); set photon_cloudstore_allow_ephemeral: "
-            "true only where losing it does not matter", {"file": path})
+            "EphemeralCloudStore",
+            f"the CloudStore {path} {reason}: use a folder that stays, or PostgreSQL (AWX jobs always "
+            "do: photon_cloudstore_url: postgresql+psycopg://user@host/database); set "
+            "photon_cloudstore_allow_ephemeral: true only where losing it does not matter",
+            {"file": path},
+        )
 
 
 def ephemeral_reason(path: str, mounts: Iterable[tuple[str, str]]) -> str | None:

@@ -18,7 +18,7 @@ def own() -> str:
 
 def is_dead(process: str) -> bool:
     """Whether that process has certainly ended: only answered for one of the same boot and pid namespace."""
-    here, pid, started = (process.rsplit("/", 2) + ["", ""])[:3]
+    here, pid, started = [*process.rsplit("/", 2), "", ""][:3]
     return here == _here() and pid.isdigit() and _started(int(pid)) != started
 
 

@@ -20,11 +20,17 @@ _KEY = {"of_owner": TEXT, "of_key": TEXT}
 _OF_OWNER = Fetch("counters", "owner_id", lock=True)
 _INSERT = Insert("counters", {"owner_id": TEXT, "key": TEXT, "unit": TEXT, "limit": NUMBER, "usage": NUMBER})
 _REMOVE = Bulk(_KEY, lambda t, v: t.counters.delete().where(*_same(t.counters.c, v)))
-_LIMIT = Bulk({**_KEY, "new_limit": NUMBER, "new_unit": TEXT}, lambda t, v: t.counters.update().where(
-    *_same(t.counters.c, v)).values({"limit": v.new_limit, "unit": v.new_unit}))
+_LIMIT = Bulk(
+    {**_KEY, "new_limit": NUMBER, "new_unit": TEXT},
+    lambda t, v: t.counters.update().where(*_same(t.counters.c, v)).values({"limit": v.new_limit, "unit": v.new_unit}),
+)
 _CHARGE = Guarded(
-    "counters", {"owner_id": "of_owner", "key": "of_key"}, {**_KEY, "delta": NUMBER},
-    lambda c, v: _allowed(c, v.delta), lambda c, v: {"usage": c.usage + v.delta})
+    "counters",
+    {"owner_id": "of_owner", "key": "of_key"},
+    {**_KEY, "delta": NUMBER},
+    lambda c, v: _allowed(c, v.delta),
+    lambda c, v: {"usage": c.usage + v.delta},
+)
 
 
 class Quotas(Base):
@@ -38,8 +44,9 @@ class Quotas(Base):
     def charge(self, owner_id: str, amounts: Mapping[str, tuple[int, str]], *, owner: str = "") -> None:
         """Add ``{key: (amount, unit)}`` to the usage, all keys or none; negative amounts give back.
 
-        ``owner`` is how a message names the owner. Charge as late in a transaction as you can: the rows of a busy project
-        are what others wait for. Raises QuotaError (model.quota.quota_error), InternalError when usage would fall below 0.
+        ``owner`` is how a message names the owner. Charge as late in a transaction as you can: the rows of a
+        busy project are what others wait for. Raises QuotaError (model.quota.quota_error), InternalError when usage
+        would fall below 0.
         """
         wanted = {key: (amount, unit) for key, (amount, unit) in sorted(amounts.items()) if amount}
         if not wanted:
@@ -53,17 +60,28 @@ class Quotas(Base):
             if counter.would_exceed(amount):
                 raise quota_error(owner or owner_id, key, counter, amount)
             _refuse_negative(counter, key, amount, owner or owner_id)
-        fresh = [_row(owner_id, key, Counter(unit, None, amount)) for key, (amount, unit) in wanted.items() if key not in known]
+        fresh = [
+            _row(owner_id, key, Counter(unit, None, amount))
+            for key, (amount, unit) in wanted.items()
+            if key not in known
+        ]
         more = [row for row in rows if row["of_key"] in known]
         if _INSERT.execute(self.connection, fresh) + _CHARGE.execute(self.connection, more) != len(rows):
             raise TryAgain("another transaction charged a key for the first time")
 
-    def set_limits(self, owner_id: str, limits: Mapping[str, tuple[int | None, str]], *, replace: bool = False,
-                   exclude: Iterable[str] = (), owner: str = "") -> dict[str, Counter]:
+    def set_limits(
+        self,
+        owner_id: str,
+        limits: Mapping[str, tuple[int | None, str]],
+        *,
+        replace: bool = False,
+        exclude: Iterable[str] = (),
+        owner: str = "",
+    ) -> dict[str, Counter]:
         """Set limits ``{key: (limit or None, unit)}``; returns the counters afterwards.
 
-        ``replace``: keys that are not named lose their limit; ``exclude``: these lose it. A key without limit and usage is
-        forgotten. Raises QuotaError (data key, limit, usage) for a limit below the usage; nothing is changed then.
+        ``replace``: keys that are not named lose their limit; ``exclude``: these lose it. A key without limit and usage
+        is forgotten. Raises QuotaError (data key, limit, usage) for a limit below the usage; nothing is changed then.
         """
         known = self.counters(owner_id)
         excluded = set(exclude)
@@ -83,9 +101,14 @@ class Quotas(Base):
 
     def _store(self, owner_id: str, known: Mapping[str, Counter], after: Mapping[str, Counter]) -> None:
         _REMOVE.execute(self.connection, [{"of_owner": owner_id, "of_key": key} for key in known if key not in after])
-        _LIMIT.execute(self.connection, [
-            {"of_owner": owner_id, "of_key": key, "new_limit": c.limit, "new_unit": c.unit}
-            for key, c in after.items() if key in known and c != known[key]])
+        _LIMIT.execute(
+            self.connection,
+            [
+                {"of_owner": owner_id, "of_key": key, "new_limit": c.limit, "new_unit": c.unit}
+                for key, c in after.items()
+                if key in known and c != known[key]
+            ],
+        )
         fresh = [_row(owner_id, key, c) for key, c in after.items() if key not in known]
         if _INSERT.execute(self.connection, fresh) != len(fresh):
             raise TryAgain("another transaction charged a key for the first time")
@@ -106,11 +129,18 @@ def _row(owner_id: str, key: str, counter: Counter) -> dict[str, Any]:
 
 def _refuse_negative(counter: Counter, key: str, amount: int, owner: str) -> None:
     if counter.usage + amount < 0:
-        raise PhotonError("InternalError", f"{owner} would give back {-amount} of {key} and has only {counter.usage} charged: "
-                          "report this with the task's id", {"key": key, "usage": counter.usage})
+        raise PhotonError(
+            "InternalError",
+            f"{owner} would give back {-amount} of {key} and has only {counter.usage} charged: "
+            "report this with the task's id",
+            {"key": key, "usage": counter.usage},
+        )
 
 
 def _below_usage(owner: str, key: str, limit: int, unit: str, usage: int) -> PhotonError:
     return PhotonError(
-        "QuotaError", f"the limit of {key} of {owner} cannot be {units.show(limit, unit)}: {units.show(usage, unit)} are in use or "
-        "allocated; free some first or set a higher limit", {"key": key, "unit": unit, "limit": limit, "usage": usage})
+        "QuotaError",
+        f"the limit of {key} of {owner} cannot be {units.show(limit, unit)}: {units.show(usage, unit)} are in use or "
+        "allocated; free some first or set a higher limit",
+        {"key": key, "unit": unit, "limit": limit, "usage": usage},
+    )

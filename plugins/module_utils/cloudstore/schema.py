@@ -27,7 +27,11 @@ def create(database: Database) -> dict[str, str]:
         meta = _meta(connection)
         if meta is None:
             tables().metadata.create_all(connection)
-            meta = {"schema_version": str(migrations.VERSION), "digest_key": secrets.token_hex(32), "created_at": str(now)}
+            meta = {
+                "schema_version": str(migrations.VERSION),
+                "digest_key": secrets.token_hex(32),
+                "created_at": str(now),
+            }
             connection.execute(tables().meta.insert(), [{"key": key, "value": value} for key, value in meta.items()])
         return meta
 
@@ -46,8 +50,9 @@ def upgrade(database: Database) -> tuple[int, int]:
         for version in range(found + 1, migrations.VERSION + 1):
             migrations.UPGRADES[version](connection)
         meta_table = tables().meta
-        connection.execute(meta_table.update().where(meta_table.c.key == "schema_version").values(
-            value=str(migrations.VERSION)))
+        connection.execute(
+            meta_table.update().where(meta_table.c.key == "schema_version").values(value=str(migrations.VERSION))
+        )
         return found, migrations.VERSION
 
     return database.change_schema(work)
@@ -57,17 +62,27 @@ def check(found: int, *, upgrading: bool = False) -> None:
     """Raise SchemaTooNew or SchemaTooOld, with the next step, unless this code works with version ``found``."""
     data = {"found": found, "supported": migrations.VERSION}
     if found > migrations.VERSION:
-        raise PhotonError("SchemaTooNew", f"the CloudStore has schema version {found}, this collection knows version "
-                          f"{migrations.VERSION}: install the collection that wrote it, or a newer one "
-                          "(ansible-galaxy collection install --upgrade photon.platform)", data)
+        raise PhotonError(
+            "SchemaTooNew",
+            f"the CloudStore has schema version {found}, this collection knows version "
+            f"{migrations.VERSION}: install the collection that wrote it, or a newer one "
+            "(ansible-galaxy collection install --upgrade photon.platform)",
+            data,
+        )
     if found < migrations.VERSION and not upgrading:
-        raise PhotonError("SchemaTooOld", f"the CloudStore has schema version {found}, this collection needs version "
-                          f"{migrations.VERSION}: make a backup, then run ansible localhost -m photon.platform.cloudstore "
-                          "-a state=upgraded", data)
+        raise PhotonError(
+            "SchemaTooOld",
+            f"the CloudStore has schema version {found}, this collection needs version "
+            f"{migrations.VERSION}: make a backup, then run ansible localhost -m photon.platform.cloudstore "
+            "-a state=upgraded",
+            data,
+        )
 
 
 def nothing_to_upgrade() -> PhotonError:
-    return PhotonError("CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply (site.yml) makes a new one")
+    return PhotonError(
+        "CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply (site.yml) makes a new one"
+    )
 
 
 def _meta(connection: Any) -> dict[str, str] | None:
@@ -78,6 +93,9 @@ def _meta(connection: Any) -> dict[str, str] | None:
             return found
     names = inspector.get_table_names()
     if names:
-        raise PhotonError("CloudStoreUnavailable", f"the database holds tables of something else ({', '.join(sorted(names)[:5])}): "
-                          "give the CloudStore a database of its own")
+        raise PhotonError(
+            "CloudStoreUnavailable",
+            f"the database holds tables of something else ({', '.join(sorted(names)[:5])}): "
+            "give the CloudStore a database of its own",
+        )
     return None

@@ -70,7 +70,9 @@ def open_store(url: str, *, mode: str = READ, allow_ephemeral: bool = False, by:
 class CloudStore:
     """One open CloudStore; a context manager. Threads may share it."""
 
-    def __init__(self, database: Database | None, meta: dict[str, str] | None, by: str, *, writable: bool = False) -> None:
+    def __init__(
+        self, database: Database | None, meta: dict[str, str] | None, by: str, *, writable: bool = False
+    ) -> None:
         self._database = database
         self.by = by
         self.writable = writable
@@ -82,7 +84,9 @@ class CloudStore:
     def __enter__(self) -> CloudStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -116,7 +120,7 @@ class CloudStore:
         return self.database.read(lambda connection: self._snapshot(connection, kinds, scope_ids))
 
     def run(self, work: Callable[[Transaction], Result], *, key: str | None = None) -> Result:
-        """``work(transaction)`` in one transaction, run again after a conflict with others: it must have no other effect.
+        """``work(transaction)`` in one transaction, run again after a conflict: it must have no other effect.
 
         ``key`` makes it happen once: when a transaction of that key was committed before (by this or another process),
         its result is returned, which therefore has to be a JSON value.
@@ -173,8 +177,8 @@ class CloudStore:
         return [from_dict(json.loads(row.document)) for row in rows]
 
     def groom(self, max_age: float = KEPT) -> dict[str, int]:
-        """Remove what is older than ``max_age`` seconds: tombstones with their history, finished tasks, ended runs, keys
-        of transactions. Returns ``{what: number}``."""
+        """Remove what is older than ``max_age`` seconds: tombstones with their history, finished tasks, ended runs,
+        keys of transactions. Returns ``{what: number}``."""
         return self.database.write(lambda connection, now: _groom(connection, now - max_age))
 
     # -- helpers -----------------------------------------------------------------------------------------------------
@@ -198,7 +202,9 @@ class CloudStore:
 
 def _recall(connection: Any, key: str | None) -> Any:
     commits = tables().commits
-    text = connection.execute(commits.select().where(commits.c.key == key).with_only_columns(commits.c.result)).scalar_one()
+    text = connection.execute(
+        commits.select().where(commits.c.key == key).with_only_columns(commits.c.result)
+    ).scalar_one()
     return None if text is None else json.loads(text)
 
 
@@ -225,4 +231,6 @@ def _has_content(path: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} cannot be read ({error.strerror}): check who may") from error
+        raise PhotonError(
+            "CloudStoreUnavailable", f"the CloudStore {path} cannot be read ({error.strerror}): check who may"
+        ) from error

@@ -23,58 +23,140 @@ def tables() -> SimpleNamespace:
 
     meta = sa.Table("meta", metadata, column("key", text, primary_key=True), column("value", text))
     documents = sa.Table(
-        "documents", metadata,
-        column("id", text, primary_key=True), column("kind", text), column("scope", text), column("name", text),
-        column("state", text), column("managed_by", text), column("version", number),
-        column("name_key", text, nullable=True), column("created_at", time), column("updated_at", time),
+        "documents",
+        metadata,
+        column("id", text, primary_key=True),
+        column("kind", text),
+        column("scope", text),
+        column("name", text),
+        column("state", text),
+        column("managed_by", text),
+        column("version", number),
+        column("name_key", text, nullable=True),
+        column("created_at", time),
+        column("updated_at", time),
         column("body", text),
-        sa.Index("documents_name_key", "name_key", unique=True), sa.Index("documents_name", "kind", "scope", "name"))
+        sa.Index("documents_name_key", "name_key", unique=True),
+        sa.Index("documents_name", "kind", "scope", "name"),
+    )
     tombstones = sa.Table(
-        "tombstones", metadata,
-        column("id", text, primary_key=True), column("kind", text), column("deleted_at", time), column("deleted_by", text),
-        column("document", text), sa.Index("tombstones_deleted_at", "deleted_at"))
+        "tombstones",
+        metadata,
+        column("id", text, primary_key=True),
+        column("kind", text),
+        column("deleted_at", time),
+        column("deleted_by", text),
+        column("document", text),
+        sa.Index("tombstones_deleted_at", "deleted_at"),
+    )
     history = sa.Table(
-        "history", metadata,
-        column("entity_id", text, primary_key=True), column("version", number, primary_key=True),
-        column("at", time), column("by", text), column("what", text), column("before", text))
+        "history",
+        metadata,
+        column("entity_id", text, primary_key=True),
+        column("version", number, primary_key=True),
+        column("at", time),
+        column("by", text),
+        column("what", text),
+        column("before", text),
+    )
     counters = sa.Table(
-        "counters", metadata,
-        column("owner_id", text, primary_key=True), column("key", text, primary_key=True), column("unit", text),
-        column("limit", number, nullable=True), column("usage", number))
+        "counters",
+        metadata,
+        column("owner_id", text, primary_key=True),
+        column("key", text, primary_key=True),
+        column("unit", text),
+        column("limit", number, nullable=True),
+        column("usage", number),
+    )
     capacity = sa.Table(
-        "capacity", metadata,
-        column("id", text, primary_key=True), column("kind", text), column("state", text), column("generation", number),
-        *(column(f"{what}_{part}", number) for what in ("vcpu", "memory", "space") for part in ("limit", "claimed", "foreign")),
-        column("attributes", text))
+        "capacity",
+        metadata,
+        column("id", text, primary_key=True),
+        column("kind", text),
+        column("state", text),
+        column("generation", number),
+        *(
+            column(f"{what}_{part}", number)
+            for what in ("vcpu", "memory", "space")
+            for part in ("limit", "claimed", "foreign")
+        ),
+        column("attributes", text),
+    )
     group_members = sa.Table(
-        "group_members", metadata,
-        column("group_name", text, primary_key=True), column("topology_key", text, primary_key=True),
-        column("entity_id", text), sa.Index("group_members_entity", "entity_id"))
+        "group_members",
+        metadata,
+        column("group_name", text, primary_key=True),
+        column("topology_key", text, primary_key=True),
+        column("entity_id", text),
+        sa.Index("group_members_entity", "entity_id"),
+    )
     runs = sa.Table(
-        "runs", metadata,
-        column("id", text, primary_key=True), column("epoch", number), column("holder", text), column("process", text),
-        column("ttl", time), column("started_at", time), column("expires_at", time), column("ended_at", time, nullable=True),
-        column("taken_over_by", text, nullable=True))
+        "runs",
+        metadata,
+        column("id", text, primary_key=True),
+        column("epoch", number),
+        column("holder", text),
+        column("process", text),
+        column("ttl", time),
+        column("started_at", time),
+        column("expires_at", time),
+        column("ended_at", time, nullable=True),
+        column("taken_over_by", text, nullable=True),
+    )
     tasks = sa.Table(
-        "tasks", metadata,
-        column("id", text, primary_key=True), column("operation", text), column("entity_kind", text), column("entity_id", text),
-        column("run_id", text), column("state", text), column("by", text), column("queued_at", time),
-        column("started_at", time, nullable=True), column("ended_at", time, nullable=True), column("data", text),
+        "tasks",
+        metadata,
+        column("id", text, primary_key=True),
+        column("operation", text),
+        column("entity_kind", text),
+        column("entity_id", text),
+        column("run_id", text),
+        column("state", text),
+        column("by", text),
+        column("queued_at", time),
+        column("started_at", time, nullable=True),
+        column("ended_at", time, nullable=True),
+        column("data", text),
         column("error", text, nullable=True),
-        sa.Index("tasks_entity", "entity_id"), sa.Index("tasks_run", "run_id"))
+        sa.Index("tasks_entity", "entity_id"),
+        sa.Index("tasks_run", "run_id"),
+    )
     unfinished = tasks.c.ended_at.is_(None)
     # One task at a time per entity: the lock is the unfinished task itself, so that none can be left behind.
     sa.Index("tasks_lock", tasks.c.entity_id, unique=True, sqlite_where=unfinished, postgresql_where=unfinished)
     steps = sa.Table(
-        "steps", metadata,
-        column("task_id", text, primary_key=True), column("sequence", number, primary_key=True), column("operation", text),
-        column("state", text), column("started_at", time, nullable=True), column("ended_at", time, nullable=True),
-        column("options", text), column("result", text, nullable=True), column("error", text, nullable=True),
-        sqlite_with_rowid=False)
+        "steps",
+        metadata,
+        column("task_id", text, primary_key=True),
+        column("sequence", number, primary_key=True),
+        column("operation", text),
+        column("state", text),
+        column("started_at", time, nullable=True),
+        column("ended_at", time, nullable=True),
+        column("options", text),
+        column("result", text, nullable=True),
+        column("error", text, nullable=True),
+        sqlite_with_rowid=False,
+    )
     commits = sa.Table(
-        "commits", metadata,
-        column("key", text, primary_key=True), column("at", time), column("result", text, nullable=True),
-        sa.Index("commits_at", "at"))
-    return SimpleNamespace(metadata=metadata, meta=meta, documents=documents, tombstones=tombstones, history=history,
-                           counters=counters, capacity=capacity, group_members=group_members, runs=runs, tasks=tasks,
-                           steps=steps, commits=commits)
+        "commits",
+        metadata,
+        column("key", text, primary_key=True),
+        column("at", time),
+        column("result", text, nullable=True),
+        sa.Index("commits_at", "at"),
+    )
+    return SimpleNamespace(
+        metadata=metadata,
+        meta=meta,
+        documents=documents,
+        tombstones=tombstones,
+        history=history,
+        counters=counters,
+        capacity=capacity,
+        group_members=group_members,
+        runs=runs,
+        tasks=tasks,
+        steps=steps,
+        commits=commits,
+    )

@@ -34,8 +34,9 @@ def plan_strays(world: World, deleted: Collection[str], plan: Plan) -> None:
     for endpoint_id, row in _strays(world, deleted):
         endpoint = world.must(endpoint_id)
         document = world.get(row.uuid) or Document(entities.VM, row.name, id=row.uuid)
-        plan.add(Action(DELETE, KIND, f"{endpoint.name}/{row.name}", document, "made by a controller after it was overtaken",
-                        data={"endpoint": endpoint_id, "row": row}))
+        reason = "made by a controller after it was overtaken"
+        data = {"endpoint": endpoint_id, "row": row}
+        plan.add(Action(DELETE, KIND, f"{endpoint.name}/{row.name}", document, reason, data=data))
 
 
 def remove(plan: Plan, world: World, context: Context, run: Any) -> None:

@@ -77,9 +77,15 @@ def test_limits_are_updated_replaced_and_excluded(store):
 
 @pytest.fixture
 def fleet(store):
-    store.run(lambda tx: tx.set_capacity([
-        Capacity("h1", vcpu_limit=8, memory_limit=HUGE, memory_foreign=1), Capacity("h2", vcpu_limit=8, memory_limit=HUGE),
-        Capacity("d1", "datastore", space_limit=100)]))
+    store.run(
+        lambda tx: tx.set_capacity(
+            [
+                Capacity("h1", vcpu_limit=8, memory_limit=HUGE, memory_foreign=1),
+                Capacity("h2", vcpu_limit=8, memory_limit=HUGE),
+                Capacity("d1", "datastore", space_limit=100),
+            ]
+        )
+    )
     return store
 
 
@@ -93,8 +99,10 @@ def test_a_claim_fits_exactly(fleet):
     assert (row.vcpu_claimed, row.memory_claimed, rows(fleet)["d1"].space_claimed) == (8, HUGE - 1, 100)
 
 
-@pytest.mark.parametrize("claim", [
-    Claim("h1", 9), Claim("h1", 1, HUGE), Claim("d1", space=101), Claim("h1", 1, generation=2), Claim("nowhere", 1)])
+@pytest.mark.parametrize(
+    "claim",
+    [Claim("h1", 9), Claim("h1", 1, HUGE), Claim("d1", space=101), Claim("h1", 1, generation=2), Claim("nowhere", 1)],
+)
 def test_what_does_not_fit_is_named_and_the_rest_is_claimed(fleet, claim):
     assert fleet.run(lambda tx: tx.claim([claim, Claim("h2", 1, 1, generation=1)])) == [claim.id]
     assert {key: row.vcpu_claimed for key, row in rows(fleet).items()} == {"h1": 0, "h2": 1, "d1": 0}
@@ -113,8 +121,13 @@ def test_a_host_that_is_not_ready_takes_nothing(fleet):
 def test_the_generation_moves_with_what_decides_and_claims_stay(fleet):
     fleet.run(lambda tx: tx.claim([Claim("h1", 3, 5)]))
     base = {"vcpu_limit": 8, "memory_limit": HUGE}
-    for change, generation in (({"memory_foreign": 7}, 1), ({"vcpu_limit": 16}, 2), ({"vcpu_limit": 16}, 2),
-                               ({"vcpu_limit": 16, "attributes": "tags"}, 3), ({"state": "MAINTENANCE"}, 4)):
+    for change, generation in (
+        ({"memory_foreign": 7}, 1),
+        ({"vcpu_limit": 16}, 2),
+        ({"vcpu_limit": 16}, 2),
+        ({"vcpu_limit": 16, "attributes": "tags"}, 3),
+        ({"state": "MAINTENANCE"}, 4),
+    ):
         fleet.run(lambda tx, change=change: tx.set_capacity([Capacity("h1", **{**base, **change})]))
         row = rows(fleet)["h1"]
         assert (row.generation, row.vcpu_claimed, row.memory_claimed) == (generation, 3, 5)
@@ -125,7 +138,9 @@ def test_release_and_move(fleet):
     fleet.run(lambda tx: tx.move([Claim("h1", 6, 10)], [Claim("h2", 12, 10)]))  # vSphere decided so: no limit is asked
     fleet.run(lambda tx: tx.release([Claim("h1", 2), Claim("gone", 5)]))
     assert {key: (row.vcpu_claimed, row.memory_claimed) for key, row in rows(fleet).items() if row.kind == "host"} == {
-        "h1": (0, 0), "h2": (12, 10)}
+        "h1": (0, 0),
+        "h2": (12, 10),
+    }
     assert refused(fleet, lambda tx: tx.release([Claim("h1", 1)])).code == "InternalError"
 
 
@@ -148,8 +163,12 @@ def test_a_group_has_one_member_per_domain(store):
     assert store.run(lambda tx: tx.take_groups([a, GroupMember("g", "host:h2", "vm-b")])) == []
     assert store.run(lambda tx: tx.take_groups([a, b])) == [b]
     assert store.run(lambda tx: tx.take_groups([GroupMember("g", "host:h3", x) for x in ("vm-c", "vm-d")])) == [
-        GroupMember("g", "host:h3", "vm-d")]
+        GroupMember("g", "host:h3", "vm-d")
+    ]
     store.run(lambda tx: tx.release_groups(["vm-a"]))
     assert store.run(lambda tx: tx.take_groups([b])) == []
     assert {(m.topology_key, m.entity_id) for m in store.snapshot().groups} == {
-        ("host:h1", "vm-b"), ("host:h2", "vm-b"), ("host:h3", "vm-c")}
+        ("host:h1", "vm-b"),
+        ("host:h2", "vm-b"),
+        ("host:h3", "vm-c"),
+    }

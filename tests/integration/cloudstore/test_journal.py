@@ -44,7 +44,10 @@ def test_a_task_from_queued_to_completed(store, run):
     store.run(lambda tx: tx.set_task_data({made.id: {"name": "web-2"}}))
     [now] = store.snapshot().open_tasks
     assert (now.state, now.data, [s.state for s in now.steps]) == (
-        "STARTED", {"name": "web-2"}, ["COMPLETED", "STARTED", "QUEUED"])
+        "STARTED",
+        {"name": "web-2"},
+        ["COMPLETED", "STARTED", "QUEUED"],
+    )
     assert now.steps[0].result == {"task": "task-7"}
     assert now.steps[0].started_at <= now.steps[0].ended_at
     assert now.steps[1].ended_at is None
@@ -57,7 +60,7 @@ def test_a_task_from_queued_to_completed(store, run):
 
 def test_a_failed_task_keeps_its_error_at_the_step_that_failed(store, run):
     [made] = add(store, task())
-    store.run(lambda tx: (tx.start_tasks([made.id]), tx.step(made.id, 1, "STARTED")) and None)
+    store.run(lambda tx: (tx.start_tasks([made.id]), tx.step(made.id, 1, "STARTED")))
     store.run(lambda tx: tx.finish_tasks({made.id: PhotonError("NoDiskSpace", "full", {"datastore": "d1"})}))
     [done] = store.tasks(states=["ERROR"])
     assert done.error == {"code": "NoDiskSpace", "message": "full", "data": {"datastore": "d1"}}
@@ -74,7 +77,9 @@ def test_one_task_at_a_time_per_entity(store, run):
 
     error = store.run(try_it)
     assert (error.code, error.data) == (
-        "ConcurrentTask", {"entity_id": "vm-1", "task_id": first.id, "operation": "CREATE_VM"})
+        "ConcurrentTask",
+        {"entity_id": "vm-1", "task_id": first.id, "operation": "CREATE_VM"},
+    )
     assert [t.entity_id for t in store.tasks()] == ["vm-1"]
     assert refused(store, lambda tx: tx.add_tasks([task("vm-2"), task("vm-2")])).code == "ConcurrentTask"
     store.run(lambda tx: tx.finish_tasks({first.id: None}))
@@ -109,8 +114,12 @@ def test_an_expired_run_is_taken_over_and_finds_out(store, open_again):
     with pytest.raises(PhotonError) as caught:
         run.renew()
     assert caught.value.code == "LeaseLost"
-    for work in (lambda tx: tx.start_tasks([made.id]), lambda tx: tx.finish_tasks({made.id: None}),
-                 lambda tx: tx.add_tasks([task("vm-9")]), lambda tx: tx.step(made.id, 0, "STARTED")):
+    for work in (
+        lambda tx: tx.start_tasks([made.id]),
+        lambda tx: tx.finish_tasks({made.id: None}),
+        lambda tx: tx.add_tasks([task("vm-9")]),
+        lambda tx: tx.step(made.id, 0, "STARTED"),
+    ):
         assert refused(store, work).code == "LeaseLost"
     assert [t.entity_id for t in other.snapshot().open_tasks] == ["vm-1"]
     assert other.take_over(successor) == []
@@ -156,8 +165,13 @@ def controller(cloudstore_url, pytestconfig):
 
     def started(ttl):
         environment = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath / "collections")}
-        process = subprocess.Popen([sys.executable, "-c", CHILD, cloudstore_url, str(ttl)], env=environment, text=True,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, cloudstore_url, str(ttl)],
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         processes.append(process)
         return process, process.stdout.readline().strip()
 

@@ -24,15 +24,21 @@ def refused(work, *args, **options):
 
 def everything(store):
     """Every row of every table."""
+
     def read(connection):
-        return {table.name: sorted(map(tuple, connection.execute(table.select()))) for table in tables().metadata.sorted_tables}
+        return {
+            table.name: sorted(map(tuple, connection.execute(table.select())))
+            for table in tables().metadata.sorted_tables
+        }
 
     return store.database.read(read)
 
 
 def set_version(store, version):
     def work(connection, _now):
-        connection.execute(tables().meta.update().where(tables().meta.c.key == "schema_version").values(value=str(version)))
+        connection.execute(
+            tables().meta.update().where(tables().meta.c.key == "schema_version").values(value=str(version))
+        )
 
     store.database.write(work)
 
@@ -144,11 +150,21 @@ def test_a_database_of_something_else_is_left_alone(cloudstore_url, open_again, 
 
 
 def test_the_first_writers_all_get_the_same_store(cloudstore_url, pytestconfig):
-    code = ("import sys; from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store; "
-            "sys.stdin.read(); print(open_store(sys.argv[1], mode='write', allow_ephemeral=True).digest('x'))")
+    code = (
+        "import sys; from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store; "
+        "sys.stdin.read(); print(open_store(sys.argv[1], mode='write', allow_ephemeral=True).digest('x'))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath / "collections")}
-    processes = [subprocess.Popen([sys.executable, "-c", code, cloudstore_url], env=environment, stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, cloudstore_url],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
     for process in processes:
         process.stdin.close()
     answers = {process.stdout.read().strip() for process in processes}
@@ -183,8 +199,13 @@ def test_what_is_no_database_is_said_in_one_line(tmp_path):
         assert error.code == "CloudStoreUnavailable"
         assert "not a database" in error.message
         assert "\n" not in error.message
-    assert refused(open_store, f"sqlite:///{tmp_path}/a/b/c.db", mode="write", allow_ephemeral=True).code == "CloudStoreUnavailable"
-    assert refused(open_store, f"sqlite:///{tmp_path}", mode="write", allow_ephemeral=True).code == "CloudStoreUnavailable"
+    assert (
+        refused(open_store, f"sqlite:///{tmp_path}/a/b/c.db", mode="write", allow_ephemeral=True).code
+        == "CloudStoreUnavailable"
+    )
+    assert (
+        refused(open_store, f"sqlite:///{tmp_path}", mode="write", allow_ephemeral=True).code == "CloudStoreUnavailable"
+    )
 
 
 def test_a_server_that_is_not_there(monkeypatch):
@@ -198,7 +219,13 @@ def test_a_server_that_is_not_there(monkeypatch):
 
 def test_opening_is_what_imports_the_libraries():
     root = pathlib.Path(__file__).resolve().parents[3]
-    code = ("import sys; import ansible_collections.photon.platform.plugins.module_utils.cloudstore; "
-            "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'psycopg')))")
-    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root / "collections")},
-                          check=False).returncode == 0
+    code = (
+        "import sys; import ansible_collections.photon.platform.plugins.module_utils.cloudstore; "
+        "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'psycopg')))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root / "collections")}, check=False
+        ).returncode
+        == 0
+    )

@@ -23,7 +23,9 @@ class Known:
     tenants: set[str] = field(default_factory=set)
     projects: set[tuple[str, str]] = field(default_factory=set)
     images: set[tuple[str, str, str]] = field(default_factory=set)
-    flavors: set[tuple[str, str]] = field(default_factory=lambda: {(kind, name) for kind, name, _cost in flavors.shipped()})
+    flavors: set[tuple[str, str]] = field(
+        default_factory=lambda: {(kind, name) for kind, name, _cost in flavors.shipped()}
+    )
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> Known:

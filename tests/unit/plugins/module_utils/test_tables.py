@@ -8,13 +8,25 @@ GB = 1 << 30
 
 
 def vm(name, host="esx01", **fields):
-    row = {"kind": "vm", "name": name, "path": f"acme/web/{name}", "tenant": "acme", "project": "web", "flavor": "core-100",
-           "state": "STARTED", "zone": "a", "host": host, "datastore": "shared"}  # fmt: skip
+    row = {
+        "kind": "vm",
+        "name": name,
+        "path": f"acme/web/{name}",
+        "tenant": "acme",
+        "project": "web",
+        "flavor": "core-100",
+        "state": "STARTED",
+        "zone": "a",
+        "host": host,
+        "datastore": "shared",
+    }
     return row | fields
 
 
 def test_like_vms_share_a_line_with_their_names_as_a_range():
-    lines = tables.tables([vm("web-01"), vm("web-02"), vm("web-03"), vm("db", host=None, datastore=None, zone=None)], ["vms"])
+    lines = tables.tables(
+        [vm("web-01"), vm("web-02"), vm("web-03"), vm("db", host=None, datastore=None, zone=None)], ["vms"]
+    )
     assert [line.split() for line in lines[1:]] == [
         ["acme/web", "db", "core-100", "STARTED", "-", "-", "-"],
         ["acme/web", "web-[01:03]", "core-100", "STARTED", "a", "esx01", "shared"],
@@ -22,7 +34,10 @@ def test_like_vms_share_a_line_with_their_names_as_a_range():
 
 
 def test_projects_stand_below_their_tenant_with_a_bar_per_limit():
-    quota = {"vm.count": {"usage": 1, "limit": 100, "unit": "COUNT"}, "vm.memory": {"usage": 8 * GB, "limit": None, "unit": "GB"}}
+    quota = {
+        "vm.count": {"usage": 1, "limit": 100, "unit": "COUNT"},
+        "vm.memory": {"usage": 8 * GB, "limit": None, "unit": "GB"},
+    }
     rows = [
         {"kind": "project", "name": "web", "path": "acme/web", "quota": quota},
         {"kind": "tenant", "name": "acme", "path": "acme", "quota": {}},
@@ -34,8 +49,15 @@ def test_projects_stand_below_their_tenant_with_a_bar_per_limit():
 
 
 def test_hosts_are_listed_by_zone_with_their_load():
-    host = {"kind": "host", "name": "esx01", "zone": "b", "state": "READY", "vms": 3, "used": {"vcpus": 3, "memory": 64 * GB},
-            "capacity": {"vcpus": 512, "memory": 64 * GB}}  # fmt: skip
+    host = {
+        "kind": "host",
+        "name": "esx01",
+        "zone": "b",
+        "state": "READY",
+        "vms": 3,
+        "used": {"vcpus": 3, "memory": 64 * GB},
+        "capacity": {"vcpus": 512, "memory": 64 * GB},
+    }
     lines = tables.tables([host, host | {"name": "esx02", "zone": "a", "used": {"vcpus": 0, "memory": 0}}], ["hosts"])
     assert [line.split()[0] for line in lines[1:]] == ["esx02", "esx01"]
     assert "3/512" in lines[2]
@@ -44,5 +66,8 @@ def test_hosts_are_listed_by_zone_with_their_load():
 
 
 def test_two_tables_have_an_empty_line_between_them():
-    assert tables.tables([], ["hosts", "vms"]) == ["HOST  ZONE  STATE  VMS  VCPUS  MEMORY", "",
-                                                   "PROJECT  VMS  FLAVOR  STATE  ZONE  HOST  DATASTORE"]  # fmt: skip
+    assert tables.tables([], ["hosts", "vms"]) == [
+        "HOST  ZONE  STATE  VMS  VCPUS  MEMORY",
+        "",
+        "PROJECT  VMS  FLAVOR  STATE  ZONE  HOST  DATASTORE",
+    ]
