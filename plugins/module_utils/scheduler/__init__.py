@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from .capacity import fits, headroom, rebalance, what_if
 from .place import place
-from .plain import plain
+from .plain import counts, plain
 from .replace import replace
 from .scores import host_score, host_scores
 from .words import explain
 
 __all__ = [
+    "counts",
     "explain",
     "fits",
     "headroom",

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+from ..model.errors import PhotonError
 
 
 def plain(value: Any) -> Any:
@@ -22,6 +25,24 @@ def plain(value: Any) -> Any:
         if isinstance(value, exact):
             return exact(value)
     return value
+
+
+def counts(answer: dict[str, Any], result: str) -> dict[str, Any]:
+    """The answer of place as it is ("full"), or with a row per request and host instead of one per VM ("counts")."""
+    if result == "full":
+        return answer
+    if result != "counts":
+        raise PhotonError("SpecInvalid", f"result: must be full or counts, not {result!r}", {"key": "result"})
+    placed = Counter((row["request"], row["host"]) for row in answer["placements"])
+    unplaced: dict[str, dict[str, Any]] = {}
+    for row in answer["unplaced"]:
+        first = unplaced.setdefault(row["request"], {**row, "count": 0})
+        first["count"] += 1
+    return {
+        "placements": [{"request": name, "host": host, "count": n} for (name, host), n in placed.items()],
+        "unplaced": list(unplaced.values()),
+        "summary": answer["summary"],
+    }
 
 
 def _text(key: Any) -> Any:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Door to the scheduler: how many more fit."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fits
+author: Photon Platform contributors
+version_added: 0.1.0
+short_description: How many more VMs of a kind fit
+description:
+  - Counts for each request how many VMs like it fit, were it alone, in all and per zone. A C(count) is ignored.
+positional: fleet
+options:
+  _input:
+    description:
+      - Requests, each with C(id), C(vcpus), C(memory) in bytes, and optionally C(count), C(disks), C(zone), C(zones),
+        C(host_tags),
+        C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group), C(max_skew), C(host) and
+        C(datastore).
+    type: list
+    elements: dict
+    required: true
+  fleet:
+    description:
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
+        in bytes.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: How many more of this flavor?
+  ansible.builtin.debug:
+    msg: "{{ [{'id': 'core-200', 'vcpus': 2, 'memory': 4294967296}] | photon.platform.fits(my_fleet) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: By request id C(total), C(zones) and C(limited_by), the constraint that stops the next one.
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.model.errors import PhotonError
+from ..module_utils.scheduler import fits as answer
+from ..module_utils.scheduler import plain
+
+
+def fits(requests: Any, fleet: Any) -> Any:
+    """The filter: plain data in, errors with their code out."""
+    try:
+        return answer(plain(requests), plain(fleet))
+    except PhotonError as error:
+        raise AnsibleFilterError(f"fits: {error.code}: {error.message}") from error
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names and functions."""
+        return {"fits": fits}

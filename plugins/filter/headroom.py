@@ -1,0 +1,77 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Door to the scheduler: is any loss survived?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: headroom
+author: Photon Platform contributors
+version_added: 0.1.0
+short_description: Do all VMs survive the loss of any one host, rack or zone
+description:
+  - Tries for each host, rack or zone to place its VMs on the others. The fleet's VMs need C(vcpus) and C(memory).
+positional: level
+options:
+  _input:
+    description:
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
+        in bytes.
+    type: dict
+    required: true
+  level:
+    description:
+      - What may be lost.
+    type: str
+    choices: [host, rack, zone]
+    default: host
+  quality:
+    description:
+      - V(optimal) needs the Python package highspy on the controller; it packs as tightly as can be and proves how
+        tightly.
+    type: str
+    choices: [normal, optimal]
+    default: normal
+  seed:
+    description:
+      - Same input and seed, same answer.
+    type: int
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Is there room for one host to fail?
+  ansible.builtin.assert:
+    that: (my_fleet | photon.platform.headroom).survives
+"""
+
+RETURN = r"""
+_value:
+  description: C(survives) (null where it is not known), C(level), C(method) and the C(losses) that are not survived.
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.model.errors import PhotonError
+from ..module_utils.scheduler import headroom as answer
+from ..module_utils.scheduler import plain
+
+
+def headroom(fleet: Any, level: str = "host", **options: Any) -> Any:
+    """The filter: plain data in, errors with their code out."""
+    try:
+        return answer(plain(fleet), level=plain(level), **plain(options))
+    except PhotonError as error:
+        raise AnsibleFilterError(f"headroom: {error.code}: {error.message}") from error
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names and functions."""
+        return {"headroom": headroom}

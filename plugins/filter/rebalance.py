@@ -1,0 +1,79 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Door to the scheduler: the fewest moves that empty hosts."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rebalance
+author: Photon Platform contributors
+version_added: 0.1.0
+short_description: Moves that empty hosts
+description:
+  - Gives the fewest moves that leave given hosts empty, or empties as many hosts as a number of moves allows.
+options:
+  _input:
+    description:
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
+        in bytes.
+    type: dict
+    required: true
+  empty:
+    description:
+      - Ids of hosts to empty.
+    type: list
+    elements: str
+  moves:
+    description:
+      - Empty as many hosts as can be with this many moves.
+    type: int
+  quality:
+    description:
+      - V(optimal) needs the Python package highspy on the controller; it packs as tightly as can be and proves how
+        tightly.
+    type: str
+    choices: [normal, optimal]
+    default: normal
+  seed:
+    description:
+      - Same input and seed, same answer.
+    type: int
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Free two hosts for maintenance
+  ansible.builtin.debug:
+    msg: "{{ my_fleet | photon.platform.rebalance(empty=['host-1', 'host-2']) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: C(moves) with vm, from, to and datastores, C(emptied) host ids, and C(failed) with reasons.
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.model.errors import PhotonError
+from ..module_utils.scheduler import plain
+from ..module_utils.scheduler import rebalance as answer
+
+
+def rebalance(fleet: Any, **options: Any) -> Any:
+    """The filter: plain data in, errors with their code out."""
+    try:
+        return answer(plain(fleet), **plain(options))
+    except PhotonError as error:
+        raise AnsibleFilterError(f"rebalance: {error.code}: {error.message}") from error
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names and functions."""
+        return {"rebalance": rebalance}
