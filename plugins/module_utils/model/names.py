@@ -51,8 +51,8 @@ def collapse(names: Iterable[str]) -> Iterator[str]:
         if match is not None and run is not None:
             head, tail, first, last = run  # pylint: disable=unpacking-non-sequence
             number = int(match[1])
-            same = (name[: match.start()], match[2], len(match[1])) == (head, tail, len(first))
-            if same and number == last + 1:
+            same = (name[: match.start()], match[2]) == (head, tail)
+            if same and number == last + 1 and match[1] == f"{number:0{len(first)}d}":
                 run = (head, tail, first, number)
                 continue
         if run:

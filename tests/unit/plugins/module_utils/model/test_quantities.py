@@ -172,4 +172,5 @@ def test_bad_ranges(text: str) -> None:
 
 def test_ranges_collapse_for_people() -> None:
     assert list(names.collapse(["web-01", "web-02", "web-03", "db", "web-05"])) == ["web-[01:03]", "db", "web-05"]
-    assert list(names.collapse(["a9", "a10", "a11"])) == ["a9", "a[10:11]"]
+    assert list(names.collapse(["a9", "a10", "a11"])) == ["a[9:11]"]
+    assert names.expand("a[9:11]") == ["a9", "a10", "a11"]
