@@ -27,6 +27,7 @@ _CLOCK = {
     POSTGRESQL: "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
 }
 PATIENCE = 180.0  # seconds that a transaction keeps trying to get through
+SQLITE_TIMEOUT = 60.0  # seconds that SQLite itself waits for its turn, before PATIENCE is asked
 PATIENCE_FOR_SERVER = 20.0  # seconds that a server may be away, as it is while a standby takes over
 _SCHEMA_LOCK = 0x70686F746F6E  # the advisory lock of whoever makes or changes tables
 _DUPLICATES = 20  # attempts after somebody else inserted the same key first
@@ -176,7 +177,7 @@ class Database:
 
     def _connect_sqlite(self) -> sqlite3.Connection:
         path = self.location.target
-        options: dict[str, Any] = {"uri": True, "timeout": 60.0, "isolation_level": None, "check_same_thread": False}
+        options: dict[str, Any] = {"uri": True, "timeout": SQLITE_TIMEOUT, "isolation_level": None, "check_same_thread": False}
         if not self._writable:
             immutable = "" if self._file_state() is None else "&immutable=1"
             return sqlite3.connect(f"file:{quote(path)}?mode=ro{immutable}", **options)

@@ -1,0 +1,305 @@
+"""Many processes on one CloudStore, processes that die in a transaction, answers that get lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Capacity, database, open_store
+from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+
+LIMIT, WRITERS, BATCHES, BATCH = 150, 16, 8, 4  # 512 VMs are asked for
+PRELUDE = """
+import json, os, random, signal, sys
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import *
+from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+
+store = open_store(sys.argv[1], mode="write", allow_ephemeral=True)
+"""
+WRITER = PRELUDE + """
+number, batches, batch = map(int, sys.argv[2:5])
+chance = random.Random(number)
+store.begin_run()
+print("ready", flush=True)
+sys.stdin.read()
+made, outcome = [], {"made": 0, "deleted": 0, "QuotaError": 0, "conflict": 0}
+
+def claims(vms):
+    return [Claim(vm.body["host"], 1, 10) for vm in vms]
+
+class Conflict(Exception):
+    pass
+
+def create(tx):
+    fresh = tx.insert(vms)
+    tx.add_tasks([Task("CREATE_VM", "vm", vm.id, [Step(0, "CREATE_VM")]) for vm in vms])
+    order = [lambda: tx.charge("p1", {"vm": (len(vms), "COUNT"), "vm.memory": (10 * len(vms), "B")}),
+             lambda: conflicts.extend(tx.claim(claims(vms)))]
+    for part in order if number % 2 else reversed(order):
+        part()
+    if conflicts:
+        raise Conflict
+    return fresh
+
+def delete(tx):
+    tx.delete(gone)
+    tx.charge("p1", {"vm": (-len(gone), "COUNT"), "vm.memory": (-10 * len(gone), "B")})
+    tx.release(claims(gone))
+
+for n in range(batches):
+    vms = [Document("vm", f"vm-{number}-{n}-{i}", "p1", body={"host": f"h{chance.randrange(8)}"}) for i in range(batch)]
+    conflicts = []
+    try:
+        made += store.run(create)
+        outcome["made"] += batch
+    except PhotonError as error:
+        outcome[error.code] += 1
+    except Conflict:
+        outcome["conflict"] += 1
+    if len(made) > batch and chance.random() < 0.3:
+        gone = [made.pop(), made.pop()]
+        store.run(delete)
+        outcome["deleted"] += 2
+print(json.dumps(outcome))
+"""
+
+
+@pytest.fixture
+def python(cloudstore_url, pytestconfig):
+    """`python(code, *arguments)` starts a process with the CloudStore's URL as its first argument."""
+    processes = []
+
+    def started(code, *arguments, url=cloudstore_url):
+        environment = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath / "collections")}
+        processes.append(subprocess.Popen(
+            [sys.executable, "-c", code, url, *map(str, arguments)], env=environment, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+
+def test_sixteen_writers_never_overbook_and_see_no_lock_error(store, python):
+    def prepare(tx):
+        tx.set_limits("p1", {"vm": (LIMIT, "COUNT"), "vm.memory": (10 * LIMIT, "B")})
+        tx.set_capacity([Capacity(f"h{n}", vcpu_limit=19, memory_limit=190) for n in range(8)])  # 152 in all
+
+    store.run(prepare)
+    writers = [python(WRITER, number, BATCHES, BATCH) for number in range(WRITERS)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n", writer.stderr.read()
+    for writer in writers:
+        writer.stdin.close()
+    outcomes = []
+    for writer in writers:
+        text = writer.stdout.read()
+        assert writer.wait() == 0, writer.stderr.read()
+        outcomes.append(json.loads(text))
+    total = {key: sum(outcome[key] for outcome in outcomes) for key in outcomes[0]}
+    assert total["QuotaError"] + total["conflict"] > 0, "nothing was ever refused: the test does not reach the limit"
+    snapshot = store.snapshot()
+    living = [d for d in snapshot.documents if d.kind == "vm"]
+    assert len(living) == total["made"] - total["deleted"]
+    assert len(living) <= LIMIT
+    usage = {key: counter.usage for key, counter in snapshot.counters["p1"].items()}
+    assert usage == {"vm": len(living), "vm.memory": 10 * len(living)}
+    for host, row in snapshot.capacity.items():
+        here = sum(vm.body["host"] == host for vm in living)
+        assert (row.vcpu_claimed, row.memory_claimed) == (here, 10 * here)
+        assert row.vcpu_claimed <= row.vcpu_limit
+    assert len(store.tombstones()) == total["deleted"]
+    assert all(len(store.history(vm.id)) == 1 for vm in living[:20])
+
+
+SAME = PRELUDE + """
+store.begin_run()
+print("ready", flush=True)
+sys.stdin.read()
+codes = []
+for n in range(20):
+    def work(tx):
+        tx.insert([Document("vm", "x", "p1", name_key=f"vm/p1/{n}")])
+        tx.add_tasks([Task("CREATE_VM", "vm", f"entity-{n}")])
+        tx.charge(f"new-{n}", {"vm": (1, "COUNT")})
+        return tx.take_groups([GroupMember("g", f"host:{n}", sys.argv[2])])
+    try:
+        codes.append("conflict" if store.run(work) else "won")
+    except PhotonError as error:
+        codes.append(error.code)
+print(json.dumps(codes))
+"""
+
+
+def test_of_those_who_want_the_same_exactly_one_gets_it(store, python):
+    racers = [python(SAME, number) for number in range(6)]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n", racer.stderr.read()
+    for racer in racers:
+        racer.stdin.close()
+    answers = [json.loads(racer.stdout.read()) for racer in racers]
+    for number, codes in enumerate(zip(*answers, strict=True)):
+        assert sorted(codes) == ["NameTaken"] * 5 + ["won"], f"round {number}: {codes}"
+    snapshot = store.snapshot()
+    assert len(snapshot.documents) == len(snapshot.open_tasks) == len(snapshot.groups) == 20
+    assert {counter.usage for keys in snapshot.counters.values() for counter in keys.values()} == {1}
+
+
+KILLED = PRELUDE + """
+store.begin_run()
+def work(tx):
+    tx.insert([Document("zone", "half", name_key="zone//half")])
+    tx.charge("p1", {"vm": (1, "COUNT")})
+    tx.add_tasks([Task("CREATE_VM", "vm", "vm-1")])
+    os.kill(os.getpid(), signal.SIGKILL)
+store.run(work)
+"""
+
+
+def test_a_process_killed_in_a_transaction_leaves_nothing(store, python):
+    process = python(KILLED)
+    assert process.wait() == -9
+    snapshot = store.snapshot()
+    assert (snapshot.documents, snapshot.counters, snapshot.open_tasks) == ([], {}, [])
+    store.run(lambda tx: tx.insert([Document("zone", "half", name_key="zone//half")]))  # nothing is locked either
+
+
+def test_a_killed_writers_log_is_read_without_it(store, python, open_again):
+    code = PRELUDE + """
+store.run(lambda tx: tx.insert([Document("zone", "a")]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    store.close()
+    assert python(code).wait() == -9
+    assert [d.name for d in open_again("read").snapshot().documents] == ["a"]
+
+
+def test_a_named_transaction_happens_once(store, open_again):
+    def work(tx):
+        tx.charge("p1", {"vm": (1, "COUNT")})
+        return {"charged": 1}
+
+    assert store.run(work, key="plan-7") == {"charged": 1}
+    assert open_again().run(work, key="plan-7") == {"charged": 1}
+    assert store.run(work, key="plan-8") == {"charged": 1}
+    assert store.run(lambda tx: None, key="silent") is None
+    assert store.run(lambda tx: 1, key="silent") is None
+    assert store.snapshot().counters["p1"]["vm"].usage == 2
+
+
+class Proxy:
+    """TCP in front of a server that can lose the answer to a COMMIT: it is passed on, its answer never comes back."""
+
+    def __init__(self, port):
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.lose = self.lost = 0
+        self._open = True
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._open = False
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while self._open:
+                client, _address = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                state = {"cut": False}
+                threading.Thread(target=self._to_server, args=(client, server, state), daemon=True).start()
+                threading.Thread(target=self._to_client, args=(client, server, state), daemon=True).start()
+
+    def _to_server(self, client, server, state):
+        with contextlib.suppress(OSError):
+            while data := client.recv(1 << 16):
+                if self.lose and b"COMMIT" in data:
+                    self.lose -= 1
+                    state["cut"] = True
+                server.sendall(data)
+        server.close()
+
+    def _to_client(self, client, server, state):
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 16):
+                if state["cut"]:
+                    self.lost += 1  # the server has answered: the commit is done
+                    break
+                client.sendall(data)
+        for end in (client, server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.mark.parametrize("key", [None, "plan-7"])
+def test_a_commit_whose_answer_was_lost_is_recognised(postgresql_server, key, request):
+    name = f"lost-{key}"
+    postgresql_server.create(name)
+    request.addfinalizer(lambda: postgresql_server.drop(name))
+    proxy = Proxy(postgresql_server.port)
+    request.addfinalizer(proxy.close)
+    calls = []
+
+    def work(tx):
+        calls.append(1)
+        tx.charge("p1", {"vm": (1, "COUNT")})
+        return [len(tx.insert([Document("vm", "web-1", "p1", name_key="vm/p1/web-1")]))]
+
+    with open_store(postgresql_server.url(name, proxy.port), mode="write") as store:
+        proxy.lose = 1
+        assert store.run(work, key=key) == [1]
+        assert (proxy.lost, len(calls)) == (1, 1)
+        snapshot = store.snapshot()
+    assert snapshot.counters["p1"]["vm"].usage == 1
+    assert len(snapshot.documents) == 1
+
+
+def test_a_connection_that_breaks_is_opened_again(postgresql_server, request):
+    name = "broken"
+    url = postgresql_server.create(name)
+    request.addfinalizer(lambda: postgresql_server.drop(name))
+    with open_store(url, mode="write") as store:
+        store.run(lambda tx: tx.charge("p1", {"vm": (1, "COUNT")}))
+        postgresql_server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'broken'")
+        store.run(lambda tx: tx.charge("p1", {"vm": (1, "COUNT")}))
+        postgresql_server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'broken'")
+        assert store.snapshot().counters["p1"]["vm"].usage == 2
+
+
+def test_a_store_that_somebody_holds_is_waited_for_and_then_named(store, open_again, monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE", 0.3)
+    other = open_again()
+    if store.database.dialect == "sqlite":
+        monkeypatch.setattr(database, "SQLITE_TIMEOUT", 0.1)
+        other = open_again()
+        blocked = lambda: other.run(lambda tx: tx.charge("p1", {"vm": (1, "COUNT")}))  # noqa: E731
+    else:
+        def blocked():
+            def work(tx):
+                tx.connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+                tx.charge("p1", {"vm": (1, "COUNT")})
+            other.run(work)
+    store.run(lambda tx: tx.charge("p1", {"vm": (1, "COUNT")}))
+
+    def hold(tx):
+        tx.charge("p1", {"vm": (1, "COUNT")})
+        with pytest.raises(Exception, match="look for a process that holds it") as caught:
+            blocked()
+        return caught.value.code
+
+    assert store.run(hold) == "CloudStoreUnavailable"
+    assert store.snapshot().counters["p1"]["vm"].usage == 2
