@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from .capacity import fits, headroom, rebalance, what_if
-from .place import place
+from .place import Session, place
 from .plain import counts, plain
 from .replace import replace
 from .scores import host_score, host_scores
 from .words import explain
 
 __all__ = [
+    "Session",
     "counts",
     "explain",
     "fits",

@@ -20,9 +20,9 @@ from .requests import Request
 class Batch:
     """Answers for a list of requests on a fleet, whose free amounts it uses up."""
 
-    def __init__(self, wanted: list[Request], fleet: Fleet, policy: Policy) -> None:
+    def __init__(self, wanted: list[Request], fleet: Fleet, policy: Policy, engine: Engine | None = None) -> None:
         self.wanted, self.fleet, self.policy = wanted, fleet, policy
-        self.engine = Engine(fleet, policy, wanted)
+        self.engine = engine or Engine(fleet, policy, wanted)
         self._reasons = Reasons(self.engine)
         self._placed: list[list[dict[str, Any]]] = [[] for _request in wanted]
         self._unplaced: list[tuple[int, dict[str, Any]]] = []

@@ -69,6 +69,10 @@ class Ledger:
         """Per host position the host, rack or zone that it stands for."""
         return self._columns[level]
 
+    def forget_plans(self) -> None:
+        """Rules were added: read them again at the next use."""
+        self._plans.clear()
+
     def plan(self, groups: tuple[str, ...]) -> GroupPlan:
         """The rules of a combination of groups, made at its first use."""
         found = self._plans.get(groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.scheduler import place
+from ansible_collections.photon.platform.plugins.module_utils.scheduler import Session, place
 
 from tests.support.validity import violations
 
@@ -329,3 +329,12 @@ def test_nonsense_is_refused_by_item_and_key(requests, where, key, words):
 def test_unknown_options_are_refused(options):
     with pytest.raises(PhotonError, match=next(iter(options))):
         place([request()], fleet(host("h1")), **options)
+
+
+def test_a_session_remembers_what_it_placed():
+    session = Session(fleet(host("h1"), host("h2")))
+    first = session.place([request("a", groups=[group()])])["placements"][0]["host"]
+    assert session.place([request("b", groups=[group()])])["placements"][0]["host"] != first
+    wider = session.place([request("c", groups=[group(level="rack")])])
+    assert wider["unplaced"][0]["code"] == "UnfullfillableAffinities"
+    assert session.place([request("d", count=7)])["summary"]["placed"] == 6
