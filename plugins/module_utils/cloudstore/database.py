@@ -30,6 +30,7 @@ PATIENCE = 180.0  # seconds that a transaction keeps trying to get through
 SQLITE_TIMEOUT = 60.0  # seconds that SQLite itself waits for its turn, before PATIENCE is asked
 PATIENCE_FOR_SERVER = 20.0  # seconds that a server may be away, as it is while a standby takes over
 _SCHEMA_LOCK = 0x70686F746F6E  # the advisory lock of whoever makes or changes tables
+_WRITE_LOCK = _SCHEMA_LOCK + 1  # the advisory lock that writers share, and that one of them can have alone
 _DUPLICATES = 20  # attempts after somebody else inserted the same key first
 
 
@@ -65,7 +66,7 @@ class Database:
         """``work(connection)`` on one consistent state of the database."""
         if self.dialect == SQLITE and not self._writable:
             return self._read_file(work)
-        return self._persist(lambda: self._read_once(work))
+        return self._persist(lambda _alone: self._read_once(work))
 
     def write(self, work: Callable[[Any, float], Result], key: str | None = None,
               recall: Callable[[Any], Result] | None = None) -> Result:
@@ -77,9 +78,9 @@ class Database:
         name = key or str(uuid.uuid4())
         unanswered: list[Result] = []
 
-        def attempt() -> Result:
+        def attempt(alone: bool) -> Result:
             with self.engine.connect() as connection, connection.begin() as transaction:
-                now = self._begin(connection, name, named=key is not None)
+                now = self._begin(connection, name, named=key is not None, alone=alone)
                 if now is None:
                     return unanswered[0] if unanswered else recall(connection) if recall else None  # type: ignore[return-value]
                 result = work(connection, now)
@@ -92,7 +93,7 @@ class Database:
     def change_schema(self, work: Callable[[Any, float], Result]) -> Result:
         """``work(connection, now)`` while nobody else changes the schema, whether there are tables yet or not."""
 
-        def attempt() -> Result:
+        def attempt(_alone: bool) -> Result:
             with self.engine.connect() as connection, connection.begin():
                 if self.dialect != SQLITE:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
@@ -102,19 +103,26 @@ class Database:
 
     # -- transactions ------------------------------------------------------------------------------------------------
 
-    def _begin(self, connection: Any, name: str, named: bool) -> float | None:
-        """The time, or None when the transaction of this name is already committed."""
+    def _begin(self, connection: Any, name: str, *, named: bool, alone: bool) -> float | None:
+        """The time, or None when the transaction of this name is already committed.
+
+        On PostgreSQL transactions run side by side, each with its share of one advisory lock; ``alone`` waits for all of
+        it, so that what others had deadlocked with is certain to get through.
+        """
         if self.dialect == SQLITE and not named:
             return time.time()
-        statement = self._sa.text(
-            f"INSERT INTO commits (key, at) VALUES (:key, {_CLOCK[self.dialect]}) ON CONFLICT DO NOTHING RETURNING at")
+        gate = ""
+        if self.dialect != SQLITE:
+            gate = f" FROM (SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_WRITE_LOCK})) AS gate"
+        statement = self._sa.text(f"INSERT INTO commits (key, at) SELECT :key, {_CLOCK[self.dialect]}{gate} "
+                                  f"{'WHERE true ' if not gate else ''}ON CONFLICT DO NOTHING RETURNING at")
         return connection.execute(statement, {"key": name}).scalar_one_or_none()
 
-    def _persist(self, attempt: Callable[[], Result]) -> Result:
-        started, duplicates, delay = time.monotonic(), 0, 0.002
+    def _persist(self, attempt: Callable[[bool], Result]) -> Result:
+        started, duplicates, delay, alone = time.monotonic(), 0, 0.002, False
         while True:
             try:
-                result = attempt()
+                result = attempt(alone)
                 self._connected = True
                 return result
             except errors.TryAgain as error:
@@ -124,6 +132,7 @@ class Database:
                 patience = PATIENCE if self.dialect == SQLITE or getattr(error.orig, "sqlstate", None) else PATIENCE_FOR_SERVER
                 if not self._connected:
                     patience = min(patience, PATIENCE_FOR_SERVER / 2)
+                alone = alone or errors.is_deadlock(error)
                 if errors.is_duplicate(error) and duplicates < _DUPLICATES:
                     duplicates += 1
                 elif not errors.is_transient(error):
@@ -162,7 +171,7 @@ class Database:
                 self.engine.dispose()
             if self._file_state() == before:
                 return result
-        return self._persist(lambda: self._read_once(work))
+        return self._persist(lambda _alone: self._read_once(work))
 
     def _file_state(self) -> tuple[int, int, int] | None:
         """What changes when the file does; None while a log lies beside it."""

@@ -31,6 +31,10 @@ def is_transient(error: Exception) -> bool:
     return state in _TRY_AGAIN or state.startswith(_CONNECTION)
 
 
+def is_deadlock(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "40P01"
+
+
 def is_duplicate(error: Exception) -> bool:
     """Whether another transaction inserted the same key first."""
     cause = getattr(error, "orig", None)

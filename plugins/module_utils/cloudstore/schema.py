@@ -12,7 +12,7 @@ from ..model.errors import PhotonError
 from . import migrations
 from .database import Database
 from .library import load
-from .tables import tables
+from .tables import create_all, tables
 
 
 def read_meta(database: Database) -> dict[str, str] | None:
@@ -26,7 +26,7 @@ def create(database: Database) -> dict[str, str]:
     def work(connection: Any, now: float) -> dict[str, str]:
         meta = _meta(connection)
         if meta is None:
-            tables().metadata.create_all(connection)
+            create_all(connection)
             meta = {
                 "schema_version": str(migrations.VERSION),
                 "digest_key": secrets.token_hex(32),

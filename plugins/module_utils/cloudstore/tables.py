@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 
 from .library import load
 
@@ -121,9 +122,8 @@ def tables() -> SimpleNamespace:
         sa.Index("tasks_entity", "entity_id"),
         sa.Index("tasks_run", "run_id"),
     )
-    unfinished = tasks.c.ended_at.is_(None)
-    # One task at a time per entity: the lock is the unfinished task itself, so that none can be left behind.
-    sa.Index("tasks_lock", tasks.c.entity_id, unique=True, sqlite_where=unfinished, postgresql_where=unfinished)
+    # One task at a time per entity: the lock is the unfinished task itself (see create_all), so that none can be left behind.
+    lock = sa.Index("tasks_lock", tasks.c.entity_id, unique=True)
     steps = sa.Table(
         "steps",
         metadata,
@@ -136,7 +136,6 @@ def tables() -> SimpleNamespace:
         column("options", text),
         column("result", text, nullable=True),
         column("error", text, nullable=True),
-        sqlite_with_rowid=False,
     )
     commits = sa.Table(
         "commits",
@@ -159,4 +158,16 @@ def tables() -> SimpleNamespace:
         tasks=tasks,
         steps=steps,
         commits=commits,
+        lock=lock,
     )
+
+
+def create_all(connection: Any) -> None:
+    """Make all tables and indexes. What is said in one database's own terms is said here: an option of a dialect loads
+    that dialect, and tables() would make each run load the one it does not use.
+    """
+    t, dialect = tables(), connection.dialect.name
+    t.lock.dialect_options[dialect]["where"] = t.tasks.c.ended_at.is_(None)
+    if dialect == "sqlite":
+        t.steps.dialect_options[dialect]["with_rowid"] = False
+    t.metadata.create_all(connection)

@@ -40,10 +40,8 @@ class Conflict(Exception):
 def create(tx):
     fresh = tx.insert(vms)
     tx.add_tasks([Task("CREATE_VM", "vm", vm.id, [Step(0, "CREATE_VM")]) for vm in vms])
-    order = [lambda: tx.charge("p1", {"vm": (len(vms), "COUNT"), "vm.memory": (10 * len(vms), "B")}),
-             lambda: conflicts.extend(tx.claim(claims(vms)))]
-    for part in order if number % 2 else reversed(order):
-        part()
+    tx.charge("p1", {"vm": (len(vms), "COUNT"), "vm.memory": (10 * len(vms), "B")})
+    conflicts.extend(tx.claim(claims(vms)))
     if conflicts:
         raise Conflict
     return fresh
@@ -154,6 +152,32 @@ def test_of_those_who_want_the_same_exactly_one_gets_it(store, python):
     snapshot = store.snapshot()
     assert len(snapshot.documents) == len(snapshot.open_tasks) == len(snapshot.groups) == 20
     assert {counter.usage for keys in snapshot.counters.values() for counter in keys.values()} == {1}
+
+
+CROSSING = PRELUDE + """
+print("ready", flush=True)
+sys.stdin.read()
+def work(tx):
+    steps = [lambda: tx.charge("p1", {"vm": (1, "COUNT")}), lambda: tx.claim([Claim("h0", 1)])]
+    for step in steps if int(sys.argv[2]) % 2 else reversed(steps):
+        step()
+for n in range(10):
+    store.run(work)
+"""
+
+
+def test_transactions_that_touch_rows_in_opposite_order_all_get_through(store, python):
+    store.run(lambda tx: tx.set_capacity([Capacity("h0", vcpu_limit=100)]))
+    store.run(lambda tx: tx.charge("p1", {"vm": (1, "COUNT")}))
+    writers = [python(CROSSING, number) for number in range(4)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n", writer.stderr.read()
+    for writer in writers:
+        writer.stdin.close()
+    for writer in writers:
+        assert writer.wait() == 0, writer.stderr.read()
+    snapshot = store.snapshot()
+    assert (snapshot.counters["p1"]["vm"].usage, snapshot.capacity["h0"].vcpu_claimed) == (41, 40)
 
 
 KILLED = PRELUDE + """
