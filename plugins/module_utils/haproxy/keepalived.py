@@ -1,0 +1,86 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text of keepalived.conf for each balancer: unicast VRRP version 3, tracking HAProxy's own health."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .render import HEALTH_PORT
+
+INTERFACE = "@INTERFACE@"
+DOWN_FILE = "/run/photon-haproxy/down"
+SCRIPT = "/usr/local/libexec/photon-haproxy-healthy"
+
+# Built-ins of bash alone: it runs every second.
+SCRIPT_TEXT = f"""#!/bin/bash
+# Asked by keepalived: does HAProxy answer?
+exec 3<>/dev/tcp/127.0.0.1/{HEALTH_PORT} || exit 1
+printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3
+IFS= read -r -t 1 answer <&3 && [[ $answer == *' 200 '* ]]
+"""
+
+
+def configurations(vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str]) -> dict[str, str]:
+    """Balancer -> keepalived.conf; the interface is a placeholder, as only the host knows its name."""
+    if not vips:
+        return {}
+    order = list(balancers)
+    return {host: "\n".join(_lines(vips, balancers, host, order)) + "\n" for host in balancers}
+
+
+def _lines(
+    vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str], host: str, order: Sequence[str]
+) -> Iterator[str]:
+    yield from (
+        "# Written by the role haproxy: change the inventory, not this file.",
+        "global_defs {",
+        f"    router_id {host}",
+        "    vrrp_version 3",
+        "    enable_script_security",
+        "    script_user root",
+        "    vrrp_garp_master_refresh 10",
+        "}",
+        "vrrp_script haproxy_healthy {",
+        f'    script "{SCRIPT}"',
+        "    interval 1",
+        "    timeout 1",
+        "    fall 2",
+        "    rise 2",
+        "}",
+        # Written by haproxy.service itself when HAProxy ends, however it ends: noticed at once, also where keepalived
+        # is not told of processes (it is not within containers).
+        "track_file haproxy_down {",
+        f'    file "{DOWN_FILE}"',
+        "    weight 0",
+        "}",
+    )
+    for vip in vips:
+        address = ipaddress.ip_interface(vip["address"])
+        priority = vip["priorities"].get(host, max(200 - 10 * order.index(host), 1))
+        yield from (
+            f"vrrp_instance {vip['name']} {{",
+            "    state BACKUP",
+            f"    interface {INTERFACE}",
+            f"    virtual_router_id {vip['router_id']}",
+            f"    priority {priority}",
+            f"    advert_int {vip['advertisement']}",
+            *(["    nopreempt"] if not vip["preempt"] else []),
+            f"    unicast_src_ip {balancers[host]}",
+            "    unicast_peer {",
+            *(f"        {peer}" for name, peer in balancers.items() if name != host),
+            "    }",
+            "    virtual_ipaddress {",
+            f"        {address.with_prefixlen}",
+            "    }",
+            "    track_script {",
+            "        haproxy_healthy",
+            "    }",
+            "    track_file {",
+            "        haproxy_down",
+            "    }",
+            "}",
+        )

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HAProxy's runtime socket, on the balancer itself. Runs with the host's own Python and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import socket
+import tempfile
+import time
+
+from .render import DIRECTORY, SOCKET, STATE_FILE
+
+
+class RuntimeApiError(Exception):
+    """The socket does not answer, or HAProxy refused a command; the message says which."""
+
+
+def ask(command: str, path: str = SOCKET) -> str:
+    """HAProxy's answer to one command."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(10)
+            connection.connect(path)
+            connection.sendall(command.encode() + b"\n")
+            parts = []
+            while part := connection.recv(65536):
+                parts.append(part)
+    except OSError as error:
+        raise RuntimeApiError(f"HAProxy's socket {path} does not answer ({error}); is haproxy.service running?") from error
+    return b"".join(parts).decode(errors="replace").strip("\n")
+
+
+def information() -> dict[str, str]:
+    """What `show info` tells: Pid, Uptime_sec, Version, CurrConns ..."""
+    return dict(line.split(": ", 1) for line in ask("show info").splitlines() if ": " in line)
+
+
+def statistics() -> list[dict[str, str]]:
+    """What `show stat` tells, a mapping per line: pxname, svname, status, scur, weight, addr ..."""
+    return list(csv.DictReader(io.StringIO(ask("show stat").lstrip("# "))))
+
+
+def server(service: str, name: str) -> dict[str, str]:
+    """One server's line of the statistics; RuntimeApiError names what there is when there is no such server."""
+    rows = [row for row in statistics() if row["pxname"] == service and row["svname"] not in ("FRONTEND", "BACKEND")]
+    for row in rows:
+        if row["svname"] == name:
+            return row
+    there = ", ".join(row["svname"] for row in rows) or "none; is that the service's name?"
+    raise RuntimeApiError(f"service {service} has no server {name}; it has {there}")
+
+
+def drain(service: str, name: str, timeout: float) -> tuple[bool, int]:
+    """No new sessions for a server; wait until it has none. Returns (changed, sessions left after ``timeout`` s)."""
+    changed = "DRAIN" not in server(service, name)["status"]
+    if changed:
+        _order(f"set server {service}/{name} state drain")
+        save_state()
+    deadline = time.monotonic() + timeout
+    while (left := int(server(service, name)["scur"])) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return changed, left
+
+
+def ready(service: str, name: str, timeout: float) -> tuple[bool, str]:
+    """Back into rotation; wait until its check agrees. Returns (changed, status after at most ``timeout`` s)."""
+    before = server(service, name)["status"]
+    changed = "DRAIN" in before or "MAINT" in before
+    if changed:
+        _order(f"set server {service}/{name} state ready")
+        save_state()
+    deadline = time.monotonic() + timeout
+    while not (status := server(service, name)["status"]).startswith(("UP", "no check")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return changed, status
+
+
+def replace_certificate(name: str, pem: str) -> None:
+    """Load a certificate's new content into the running process, without a reload."""
+    path = f"{DIRECTORY}/{name}"
+    text = "\n".join(line for line in pem.splitlines() if line.strip())
+    answer = ask(f"set ssl cert {path} <<\n{text}\n")
+    if "ransaction" not in answer:
+        raise RuntimeApiError(f"HAProxy refused the certificate {name}: {answer}")
+    answer = ask(f"commit ssl cert {path}")
+    if "Success" not in answer:
+        ask(f"abort ssl cert {path}")
+        raise RuntimeApiError(f"HAProxy did not take the certificate {name}: {answer}")
+
+
+def certificates() -> dict[str, str]:
+    """File name -> end of validity of the certificates the running process uses."""
+    found = {}
+    for line in ask("show ssl cert").splitlines():
+        if line.startswith(DIRECTORY):
+            details = ask(f"show ssl cert {line}")
+            ends = [row.split(": ", 1)[1] for row in details.splitlines() if row.startswith("notAfter")]
+            found[os.path.basename(line)] = ends[0] if ends else ""
+    return found
+
+
+def save_state() -> None:
+    """Write the servers' states where the next process reads them: a drained server stays drained over a reload."""
+    text = ask("show servers state")
+    directory = os.path.dirname(STATE_FILE)
+    handle, part = tempfile.mkstemp(dir=directory)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text + "\n")
+        os.replace(part, STATE_FILE)
+    except OSError:
+        os.unlink(part)
+        raise
+
+
+def _order(command: str) -> None:
+    answer = ask(command)
+    if answer.strip():
+        raise RuntimeApiError(f"HAProxy refused `{command}`: {answer.strip()}")

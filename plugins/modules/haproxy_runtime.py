@@ -1,0 +1,108 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module haproxy_runtime: a balancer's servers at run time (a door to module_utils/haproxy/runtime.py)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: haproxy_runtime
+short_description: Drain a server, bring it back, or read a balancer's state
+version_added: 0.1.0
+author: Photon Platform contributors (@photon-platform)
+description: Runs on the balancer and speaks to HAProxy's runtime socket. A drained server stays so over reloads.
+attributes:
+  check_mode:
+    support: full
+    description: Tells whether it would change something.
+  diff_mode:
+    support: none
+    description: The state is one word.
+options:
+  action:
+    description: What to do.
+    type: str
+    choices: [drain, ready, status]
+    required: true
+  service:
+    description: The service's name, for drain and ready.
+    type: str
+  server:
+    description: The server's name, for drain and ready.
+    type: str
+  timeout:
+    description: Seconds to wait for its sessions to end, or for its check to succeed.
+    type: int
+    default: 60
+"""
+EXAMPLES = r"""
+- name: Take web1 out of rotation
+  photon.platform.haproxy_runtime:
+    action: drain
+    service: web
+    server: web1
+"""
+RETURN = r"""
+status:
+  description: The server's status, or for C(action=status) the services, certificates and addresses.
+  returned: success
+  type: raw
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.haproxy import runtime
+
+_COLUMNS = ("pxname", "svname", "status", "weight", "scur", "stot", "addr", "check_status")
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "action": {"choices": ["drain", "ready", "status"], "required": True},
+            "service": {},
+            "server": {},
+            "timeout": {"type": "int", "default": 60},
+        },
+        required_if=[("action", "drain", ("service", "server")), ("action", "ready", ("service", "server"))],
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**(_status(module) if module.params["action"] == "status" else _move(module)))
+    except (runtime.RuntimeApiError, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+def _move(module: AnsibleModule) -> dict:
+    action, service, name = (module.params[key] for key in ("action", "service", "server"))
+    if module.check_mode:
+        drained = "DRAIN" in runtime.server(service, name)["status"]
+        return {"changed": drained == (action == "ready"), "status": runtime.server(service, name)["status"]}
+    if action == "drain":
+        changed, left = runtime.drain(service, name, module.params["timeout"])
+        if left and module.params["timeout"]:
+            raise runtime.RuntimeApiError(f"{service}/{name} is drained but still has {left} sessions; wait longer")
+    else:
+        changed, status = runtime.ready(service, name, module.params["timeout"])
+        if not status.startswith(("UP", "no check")):
+            raise runtime.RuntimeApiError(f"{service}/{name} is enabled, but its health check says {status}")
+    return {"changed": changed, "status": runtime.server(service, name)["status"]}
+
+
+def _status(module: AnsibleModule) -> dict:
+    code, addresses, errors = module.run_command(["ip", "-brief", "address"])
+    if code:
+        module.fail_json(msg=f"ip address failed: {errors}")
+    words = {word.split("/")[0] for line in addresses.splitlines() for word in line.split()[2:]}
+    status = {
+        "information": {key: runtime.information().get(key, "") for key in ("Version", "Uptime", "CurrConns")},
+        "servers": [{key: row.get(key, "") for key in _COLUMNS} for row in runtime.statistics()],
+        "certificates": runtime.certificates(),
+        "addresses": sorted(words),
+    }
+    return {"changed": False, "status": status}
+
+
+if __name__ == "__main__":
+    main()
