@@ -82,11 +82,13 @@ def diff(actions: list[Action], limit: int) -> dict[str, str]:
 
 
 def step(action: Action) -> dict[str, Any]:
-    """One action as a plan shows and saves it; a VM's with its size."""
+    """One action as a plan shows and saves it; a VM's with its size, a new one's with its place's score and parts."""
     body = action.document.body
     size = {key: body[key] for key in ("vcpus", "memory")} if action.kind == "vm" else {}
+    score = {key: action.data[key] for key in ("score", "parts") if action.data.get(key) is not None}
     return {
         **size,
+        **score,
         "verb": action.verb,
         "kind": action.kind,
         "name": action.name,
@@ -102,7 +104,7 @@ def step(action: Action) -> dict[str, Any]:
 
 def item(action: Action, planned: Any) -> dict[str, Any]:
     """One entity of a full result."""
-    document = action.document
+    document = action.data.get("outcome") or action.document
     row = {
         "kind": action.kind,
         "name": action.name,
