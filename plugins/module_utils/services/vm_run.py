@@ -266,6 +266,8 @@ class Runner:
                 lambda tx: _commit(tx, results, self.world), key=f"{self.run.run_id}/results/{self.flushes}"
             )
         for result in results:
+            if result.document is not None:
+                result.action.data["outcome"] = result.document  # for the report
             if result.error is not None:
                 result.action.data["recorded"] = True
                 self.plan.fail(entities.VM, result.action.name, result.error, result.action.path)

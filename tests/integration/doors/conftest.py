@@ -81,16 +81,18 @@ class Site:
             "photon_cloudstore_url": self.url,
             "photon_cloudstore_allow_ephemeral": True,
         }
-        self.credentials(
-            {name: {"username": e.username, "password": e.password} for name, e in lab.endpoints.items()}
-        )
+        self.credentials({name: {"username": e.username, "password": e.password} for name, e in lab.endpoints.items()})
         self.write()
 
     def credentials(self, credentials: dict[str, Any]) -> None:
-        """Write the logins as a vaulted file."""
+        """Write the logins, each password a vaulted value."""
         vault = VaultLib([("default", VaultSecret(SECRET.encode()))])
-        text = yaml.safe_dump({"photon_credentials": credentials})
-        (self.variables / "credentials.yml").write_bytes(vault.encrypt(text))
+        lines = ["photon_credentials:"]
+        for name, login in credentials.items():
+            secret = vault.encrypt(login["password"]).decode().split()
+            lines += [f"  {name}:", f"    username: {login['username']}", "    password: !vault |"]
+            lines += [f"      {line}" for line in secret]
+        (self.variables / "credentials.yml").write_text("\n".join(lines) + "\n")
 
     def write(self, **changes: Any) -> None:
         """Write the declaration, with some of its variables changed."""
@@ -181,7 +183,12 @@ def site(data_centre, tmp_path):
 
 @pytest.fixture(scope="module")
 def applied(data_centre, tmp_path_factory):
-    """A site that was applied once; leave it as you found it."""
+    """A site that was applied and whose guests have an address; leave it as you found it."""
     site = Site(data_centre, tmp_path_factory.mktemp("applied"))
     assert site.result("photon.platform.site")["changed"]
-    return site
+    for _attempt in range(20):
+        assert not site.result("photon.platform.site")["changed"]
+        vms = site.result([{"photon.platform.resource_info": {"kind": "vm"}}])["resources"]
+        if all(vm["address"] for vm in vms):
+            return site
+    pytest.fail("the guests never reported an address")

@@ -169,11 +169,14 @@ def test_acting_as_somebody(applied, who):
     assert zone["error_code"] == "AccessForbidden"
     assert project.get("error_code") == (None if who == "admin" else "AccessForbidden")
     kinds = {row["kind"] for row in seen["resources"]}
-    assert kinds == {
-        "admin": {"tenant", "project", "vm", "flavor", "image"},
-        "user": {"project", "vm", "flavor", "image"},
-        "stranger": {"flavor", "image"},
-    }[who]
+    assert (
+        kinds
+        == {
+            "admin": {"tenant", "project", "vm", "flavor", "image"},
+            "user": {"project", "vm", "flavor", "image"},
+            "stranger": {"flavor", "image"},
+        }[who]
+    )
 
 
 def test_wrong_credentials_name_the_endpoint(site):
