@@ -44,7 +44,8 @@ class Database:
         self._writable = writable
         self._connected = False
         if self.dialect == SQLITE:
-            self.engine = self._sa.create_engine("sqlite://", creator=self._connect_sqlite, poolclass=self._sa.pool.QueuePool)
+            pool = self._sa.pool.QueuePool
+            self.engine = self._sa.create_engine("sqlite://", creator=self._connect_sqlite, poolclass=pool)
             self._sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
             load("psycopg")
@@ -72,7 +73,7 @@ class Database:
               recall: Callable[[Any], Result] | None = None) -> Result:
         """Run ``work(connection, now)`` in one transaction, again whenever the database asks for it.
 
-        ``key`` names the transaction: when one of that name was committed before, ``recall(connection)`` gives the answer
+        ``key`` names the transaction: when one of that name was committed before, ``recall(connection)`` answers
         instead. On PostgreSQL each transaction has a name, so that one whose commit was not answered is recognised.
         """
         name = key or str(uuid.uuid4())
@@ -106,8 +107,8 @@ class Database:
     def _begin(self, connection: Any, name: str, *, named: bool, alone: bool) -> float | None:
         """The time, or None when the transaction of this name is already committed.
 
-        On PostgreSQL transactions run side by side, each with its share of one advisory lock; ``alone`` waits for all of
-        it, so that what others had deadlocked with is certain to get through.
+        On PostgreSQL transactions run side by side, each with its share of one advisory lock; ``alone`` waits for all
+        of it, so that what others had deadlocked with is certain to get through.
         """
         if self.dialect == SQLITE and not named:
             return time.time()
@@ -129,7 +130,8 @@ class Database:
                 if time.monotonic() - started > PATIENCE:
                     raise errors.unavailable(self.location.shown, error, "run again") from error
             except self._sa.exc.DBAPIError as error:
-                patience = PATIENCE if self.dialect == SQLITE or getattr(error.orig, "sqlstate", None) else PATIENCE_FOR_SERVER
+                answered = self.dialect == SQLITE or getattr(error.orig, "sqlstate", None)
+                patience = PATIENCE if answered else PATIENCE_FOR_SERVER
                 if not self._connected:
                     patience = min(patience, PATIENCE_FOR_SERVER / 2)
                 alone = alone or errors.is_deadlock(error)
@@ -141,7 +143,7 @@ class Database:
                     raise errors.unavailable(
                         self.location.shown, error, f"it did not answer for {patience:.0f} s; look for a process that "
                         "holds it (a paused controller, a backup), then run again") from error
-            time.sleep(delay * (0.5 + random.random()))  # noqa: S311 - spreads competitors, guards nothing
+            time.sleep(delay * (0.5 + random.random()))  # competitors do not come back together
             delay = min(delay * 2, 0.5)
 
     def _read_once(self, work: Callable[[Any], Result]) -> Result:
@@ -186,7 +188,8 @@ class Database:
 
     def _connect_sqlite(self) -> sqlite3.Connection:
         path = self.location.target
-        options: dict[str, Any] = {"uri": True, "timeout": SQLITE_TIMEOUT, "isolation_level": None, "check_same_thread": False}
+        options: dict[str, Any] = {
+            "uri": True, "timeout": SQLITE_TIMEOUT, "isolation_level": None, "check_same_thread": False}
         if not self._writable:
             immutable = "" if self._file_state() is None else "&immutable=1"
             return sqlite3.connect(f"file:{quote(path)}?mode=ro{immutable}", **options)

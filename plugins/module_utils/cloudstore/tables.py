@@ -122,7 +122,7 @@ def tables() -> SimpleNamespace:
         sa.Index("tasks_entity", "entity_id"),
         sa.Index("tasks_run", "run_id"),
     )
-    # One task at a time per entity: the lock is the unfinished task itself (see create_all), so that none can be left behind.
+    # One task at a time per entity: its lock is the unfinished task (see create_all), so that none can be left behind.
     lock = sa.Index("tasks_lock", tasks.c.entity_id, unique=True)
     steps = sa.Table(
         "steps",
