@@ -13,7 +13,6 @@ from typing import Any
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from ..scheduler import place
 from .world import World
 
 REQUEST_KEYS = ("zone", "host_tags", "port_groups", "spread_over", "max_skew")
@@ -172,6 +171,8 @@ def place_all(
         names.request(_request(str(number), batch[0], len(batch), tenant_of(batch[0].document)))
         for number, batch in enumerate(lists)
     ]
+    from ..scheduler import place  # late: a run that places nothing does without the scheduler
+
     answer = place(requests, names.fleet(scheduler_fleet(world)), policy=policy, seed=seed)
     for row in answer["placements"]:
         lists[int(row["request"])][row["index"]].placement = names.placement(row)
