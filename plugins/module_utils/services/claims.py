@@ -78,6 +78,9 @@ def _claim_once(tx: Any, actions: list[Action], world: World) -> list[list[Any]]
         table = costs[document.scope]
         for key, (amount, unit) in document.body["cost"].items():
             table[key] = (table.get(key, (0, unit))[0] + amount, unit)
+    # What others wait for comes last: first what is only ours, then quota, then capacity, in this order everywhere.
+    versions = {document.id: document.version for document in (*tx.insert(new), *tx.update(again))}
+    tasks = tx.add_tasks([_task(action) for action in actions])
     for project_id in sorted(costs):
         tx.charge(project_id, costs[project_id])
     documents = [action.document for action in actions]
@@ -91,8 +94,6 @@ def _claim_once(tx: Any, actions: list[Action], world: World) -> list[list[Any]]
     conflicts = tx.claim(capacity_claims(documents, world))
     if conflicts:
         raise Conflict(places=conflicts)
-    versions = {document.id: document.version for document in (*tx.insert(new), *tx.update(again))}
-    tasks = tx.add_tasks([_task(action) for action in actions])
     return [[versions[action.id], task.id] for action, task in zip(actions, tasks, strict=True)]
 
 

@@ -60,9 +60,9 @@ def _settle_vm(tx: Any, task: Task, document: Document, world: World) -> None:
     if row is not None:
         tx.update([vm_jobs.seen(document, row, world)])
     elif task.operation == "DELETE_VM":
+        tx.charge(document.scope, {key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
         tx.release(capacity_claims([document], world))
         tx.release_groups([document.id])
-        tx.charge(document.scope, {key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
         tx.delete([document])
     elif task.operation == "CREATE_VM":
         # Nothing was made yet. Identity, quota and place stay for the run that makes it: when the old run was only
