@@ -11,7 +11,7 @@ author: Photon Platform contributors
 version_added: 0.1.0
 short_description: Say in words why VMs went where they went
 description:
-  - Turns what the filter P(photon.platform.place#filter) returned into lines: first the VMs without a place and why,
+  - Turns what the filter P(photon.platform.place#filter) returned into lines, first the VMs without a place and why,
     then the places.
 positional: limit
 options:

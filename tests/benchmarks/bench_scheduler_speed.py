@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ansible_collections.photon.platform.plugins.module_utils.scheduler import Session, place
+
 from tests.support import workloads
 from tests.support.validity import violations
 

@@ -159,7 +159,7 @@ class Database:
         Reading a write-ahead database makes its helper files where there are none. While there is no log the file is
         complete and can be read as an unchanging one; whether it stayed so is looked up afterwards.
         """
-        for _ in range(100):
+        for _attempt in range(100):
             before = self._file_state()
             if before is None:
                 break
@@ -243,5 +243,3 @@ def _create_file(path: str) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
         raise errors.unavailable(path, error, f"make its folder first: mkdir -p {folder}") from error
-
-

@@ -4,6 +4,8 @@
 """Questions about capacity: how many more fit, whether a loss is survived, how to empty hosts, what if the fleet
 changed."""
 
+# A bool is no whole number.  pylint: disable=unidiomatic-typecheck
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Templated containers as built-in ones: read each value once, at a filter's entry, and never again."""
 
+# Exactly this type, not one that Ansible derives from it.  pylint: disable=unidiomatic-typecheck
+
 from __future__ import annotations
 
 from collections import Counter

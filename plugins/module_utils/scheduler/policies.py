@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Policies: which of the hosts that a VM fits on is the best one, and the parts of its score."""
 
+# A bool is no whole number.  pylint: disable=unidiomatic-typecheck
+
 from __future__ import annotations
 
 import math

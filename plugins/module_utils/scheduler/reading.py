@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks on input that both readers (fleet, requests) share; each raises SpecInvalid with the place of the mistake."""
 
+# A bool is no whole number.  pylint: disable=unidiomatic-typecheck
+
 from __future__ import annotations
 
 import difflib

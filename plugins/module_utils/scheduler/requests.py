@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Requests, read once: identical ones share a shape, so that whatever depends on the shape alone is worked out once."""
 
+# The plain types first, which thousands of requests have.  pylint: disable=unidiomatic-typecheck
+
 from __future__ import annotations
 
 import marshal
