@@ -60,8 +60,7 @@ class Batch:
 
     def _put(self, request: Request, index: int, found: Found, plan: GroupPlan | None) -> dict[str, Any]:
         engine, fleet = self.engine, self.fleet
-        score, parts = engine.parts(request, found, plan)
-        engine.commit(request, found, plan)
+        score, parts = engine.take(request, found, plan)
         host, stores = found
         names = fleet.store_ids
         return {

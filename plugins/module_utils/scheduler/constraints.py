@@ -48,6 +48,9 @@ class Candidates:
                 kept += hosts
             else:
                 self.removed.setdefault(verdict, []).extend(hosts)
+        # What candidates with the same base can share: the hosts before tags and port groups are looked at.
+        self.base_key = (statics.usage, statics.zones, statics.tenant)
+        self.base = kept + self.removed.get("host_tags", []) + self.removed.get("port_groups", [])
         if statics.host is not None:
             kept = self._keep(kept, "host", [h for h in kept if fleet.ids[h] == statics.host])
         if self.stores:

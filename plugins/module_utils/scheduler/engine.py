@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 from .constraints import Candidates
@@ -34,6 +34,11 @@ class Engine:
         self.used: set[int] = set()
         self._weights = policy.dimension_weights()
         self.steps = _steps(fleet, requests)
+        # Scores that depend on more than the host's free shares take the longer way.
+        self._elsewhere = policy.name == "photon" or self._weights[2] > 0
+        self._cpu_free, self._memory_free, self._store_free = fleet.cpu_free, fleet.memory_free, fleet.store_free
+        self._cpu_limit, self._memory_limit = fleet.cpu_limit, fleet.memory_limit
+        self._store_capacity = fleet.store_capacity
         seed = f"{policy.seed}/"
         self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
         self.ranks = [0] * len(self.by_rank)
@@ -43,12 +48,13 @@ class Engine:
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
         self._views: dict[Shape, View] = {}
+        self._by_id: dict[int, View] = {}  # the same by identity: hashing a shape costs more than finding a host
         self._orders: dict[tuple[Shape, Spread], SpreadOrder] = {}
         self._shared: dict[Any, Any] = {}
 
     def find(self, request: Request, index: int) -> tuple[Found | None, View, GroupPlan | None]:
         """A host and datastores for one VM, or None; nothing is counted yet (see commit)."""
-        view = self.view(request.shape)
+        view = self._by_id.get(id(request.shape)) or self.view(request.shape)
         plan = self.ledger.plan(request.groups) if request.groups else None
         if view.full:
             return None, view, plan
@@ -82,6 +88,41 @@ class Engine:
         if request.spread is not None:
             self.ledger.counts(request.spread)[self.column(request.spread.level)[host]] += 1
 
+    def take(self, request: Request, found: Found, plan: GroupPlan | None) -> tuple[float, dict[str, Any]]:
+        """commit and parts in one go, short for all policies but photon; the bulk of a batch passes here."""
+        if self._elsewhere:
+            answer = self.parts(request, found, plan)
+            self.commit(request, found, plan)
+            return answer
+        host, stores = found
+        shape = request.shape
+        cpu_weight, memory_weight, _storage_weight = self._weights
+        cpu_limit, memory_limit = self._cpu_limit[host] or 1, self._memory_limit[host] or 1
+        self._cpu_free[host] = cpu_left = self._cpu_free[host] - shape.vcpus
+        self._memory_free[host] = memory_left = self._memory_free[host] - shape.memory
+        cpu, memory = 1000 * cpu_left // cpu_limit / 10, 1000 * memory_left // memory_limit / 10
+        parts: dict[str, Any] = {"cpu": cpu, "memory": memory}
+        if stores:
+            free, disks = self._store_free, shape.disks
+            store = stores[0]
+            if len(stores) == 1:
+                free[store] -= disks[0].capacity
+            else:
+                for disk, other in zip(disks, stores, strict=True):
+                    free[other] -= disk.capacity
+            parts["storage"] = 1000 * free[store] // (self._store_capacity[store] or 1) / 10
+        cpu_used = (1 - cpu_left / cpu_limit) * cpu_weight
+        memory_used = (1 - memory_left / memory_limit) * memory_weight
+        self.levels[host] = int((cpu_used if cpu_used > memory_used else memory_used) * self.steps)
+        self.used.add(host)
+        if plan is not None:
+            if plan.preferred:
+                parts["preferences_broken"] = sum(not test(host) for test in plan.preferred)
+            plan.commit(host)
+        if request.spread is not None:
+            self.ledger.counts(request.spread)[self.column(request.spread.level)[host]] += 1
+        return self._score(cpu, memory), parts
+
     def level(self, host: int) -> int:
         """The host's load in steps; a host without capacity counts as full."""
         fleet, weights = self.fleet, self._weights
@@ -106,6 +147,7 @@ class Engine:
             if candidates is None:
                 candidates = self._candidates[shape.statics] = Candidates(shape.statics, self.fleet)
             view = self._views[shape] = View(self, shape, candidates)
+            self._by_id[id(view.shape)] = view
         return view
 
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -143,8 +185,7 @@ class Engine:
         fleet, shape = self.fleet, request.shape
         if self.policy.name == "photon":
             scores = utilization_score(fleet, host, shape, stores)
-            assert isinstance(scores, dict)
-            parts: dict[str, Any] = {**scores, "transfer": transfer_score(fleet, shape, stores)}
+            parts: dict[str, Any] = {**cast("dict[str, Any]", scores), "transfer": transfer_score(fleet, shape, stores)}
             score = winner_score(min(scores.values()), parts["transfer"])
         else:
             cpu = 1000 * (fleet.cpu_free[host] - shape.vcpus) // (fleet.cpu_limit[host] or 1) / 10
@@ -210,8 +251,8 @@ class Engine:
         most = max(counts.values(), default=0)
         if spread.max_skew is not None:
             most = min(most, least + spread.max_skew - 1)
-        for bar in range(least, most + 1):
-            found = view.pool.find(position, _both(test, lambda host, bar=bar: counts[host] <= bar))
+        for most_there in range(least, most + 1):
+            found = view.pool.find(position, _both(test, lambda host, limit=most_there: counts[host] <= limit))
             if found is not None:
                 return found
         return None

@@ -43,6 +43,7 @@ class Ring:
         """The first host that fits and passes the test, and how many did not fit; ``own`` forgets those for good."""
         start = int(position * len(self.by_rank))
         levels, by_rank, buckets, keys, fit = self.levels, self.by_rank, self.buckets, self.keys, view.fit
+        members = view.candidates.members
         misfits, at = 0, 0
         while at < len(keys):
             key = keys[at]
@@ -59,7 +60,7 @@ class Ring:
                     del bucket[where]
                     self._insert(rank, now)
                     continue
-                stores = fit(host)
+                stores = fit(host) if host in members else None
                 if stores is None:
                     misfits += 1
                     if own:
@@ -84,11 +85,14 @@ class Ring:
 
 
 class SpreadPool:
-    """Policy ``spread``: a ring shared with other shapes of the same static demands, until unusable hosts make it
-    slow."""
+    """Policy ``spread``: a ring shared with all shapes of the same zones; when that meets too many hosts that are no use
+    to this shape, one shared with shapes of the same static demands; at last one of its own, which forgets full hosts."""
 
-    def __init__(self, view: View, hosts: list[int], ring: Ring) -> None:
-        self.view, self.hosts, self.ring, self.own, self.misfits = view, hosts, ring, False, 0
+    def __init__(self, view: View, hosts: list[int], key: tuple[str, object]) -> None:
+        self.view, self.hosts, self.key = view, hosts, key
+        self.own, self.misfits = False, 0
+        self.base = 2 * len(view.candidates.hosts) > len(view.candidates.base)
+        self.ring = view.ring(key, hosts, base=self.base)
 
     def find(self, position: float, test: Test | None) -> Found | None:
         found, misfits = self.ring.find(self.view, position, test, own=self.own)
@@ -101,6 +105,11 @@ class SpreadPool:
             return
         self.misfits += misfits - PATIENCE_EACH
         if self.misfits > PATIENCE:
+            self.misfits = 0
+            if self.base:
+                self.base = False
+                self.ring = self.view.ring(self.key, self.hosts, base=False)
+                return
             self.own = True
             ring, fit = self.ring, self.view.fit
             ranks = self.view.engine.ranks

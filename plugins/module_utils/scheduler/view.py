@@ -16,7 +16,7 @@ from .requests import Shape
 if TYPE_CHECKING:
     from .engine import Engine
 
-Pool = SpreadPool | PackPool | PhotonPool
+Pool = SpreadPool | PackPool | PhotonPool  # pylint: disable=unsupported-binary-operation
 
 
 class View:
@@ -64,10 +64,23 @@ class View:
         if name == "pack":
             order = engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts))
             return PackPool(self, order)
-        ring = engine.shared(
-            (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
-        )
-        return (BalancedPool if name == "balanced" else SpreadPool)(self, hosts, ring)
+        kind = BalancedPool if name == "balanced" else SpreadPool
+        return kind(self, hosts, key)
+
+    def ring(self, key: tuple[str, Any], hosts: list[int], *, base: bool) -> Ring:
+        """The ring of the hosts that pass the static demands, or of all that pass those of the ``base``."""
+        engine = self.engine
+        if not base:
+            return engine.shared(
+                (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
+            )
+
+        def make() -> Ring:
+            column = None if key[0] == "all" else engine.column(key[0])
+            within = [h for h in self.candidates.base if column is None or column[h] == key[1]]
+            return Ring(within, engine.ranks, engine.by_rank, engine.levels)
+
+        return engine.shared((self.candidates.base_key, key, "ring"), make)
 
     def _fit_none(self, host: int) -> tuple[int, ...] | None:
         if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
