@@ -85,8 +85,9 @@ class Ring:
 
 
 class SpreadPool:
-    """Policy ``spread``: a ring shared with all shapes of the same zones; when that meets too many hosts that are no use
-    to this shape, one shared with shapes of the same static demands; at last one of its own, which forgets full hosts."""
+    """Policy ``spread``: a ring shared with all shapes of the same zones; when that meets too many hosts that are no
+    use to this shape, one shared with shapes of the same static demands; at last one of its own, which forgets full
+    hosts."""
 
     def __init__(self, view: View, hosts: list[int], key: tuple[str, object]) -> None:
         self.view, self.hosts, self.key = view, hosts, key
