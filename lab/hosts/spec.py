@@ -45,7 +45,7 @@ class HostSpec:
             raise LabError(f"host {self.name}: base {self.base!r} is none of {', '.join(FLAVOURS)}")
         if self.number is not None and not 2 <= self.number <= 199:
             raise LabError(f"host {self.name}: number {self.number} is not within 2..199 (200 and above are for VIPs)")
-        if self.disk is not None and not re.fullmatch(r"[1-9][0-9]*[MG]", self.disk):
+        if self.disk is not None and not re.fullmatch(r"[1-9][0-9]*[MG]", str(self.disk)):
             raise LabError(f"host {self.name}: disk {self.disk!r} is not a size such as 512M or 2G")
 
 

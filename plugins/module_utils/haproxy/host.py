@@ -166,7 +166,10 @@ class Balancer:
         raise HostError("HAProxy refuses the new configuration; the old one serves on:\n  " + "\n  ".join(said))
 
     def _check_keepalived(self) -> None:
+        # keepalived looks for both while it reads its file.
         _write(vrrp.SCRIPT, vrrp.SCRIPT_TEXT, 0o755)
+        if not os.path.exists(_DOWN):
+            _write(_DOWN, "0\n", 0o644)
         result = _run("keepalived", "--config-test", "--use-file", f"{STAGED}/keepalived.conf")
         if result.returncode != 0:
             raise HostError(f"keepalived refuses haproxy_vips; the old configuration serves on: {result.stderr.strip()}")

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real hosts of the lab: made, seeded, cut off, and cleared away after a crash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lab.hosts import HostSpec, Lab, LabError, collect_garbage, labs, network
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+]
+
+USER_DATA = """#cloud-config
+hostname: seeded
+users:
+  - {name: ada, groups: [builders], sudo: "ALL=(ALL) NOPASSWD:ALL", ssh_authorized_keys: [ssh-ed25519 AAAA ada]}
+write_files:
+  - {path: /etc/greeting, content: aGVsbG8K, encoding: b64, permissions: "0600", owner: "ada:ada"}
+runcmd:
+  - echo "$(hostname) ran" > /root/ran
+  - [touch, "/root/with a blank"]
+"""
+
+
+@pytest.fixture(name="lab")
+def fixture_lab():
+    lab = Lab(f"hosts-{os.getpid()}", "nspawn", os.getpid())
+    yield lab
+    lab.destroy()
+
+
+def said(lab, host, script):
+    return lab.run(host, ["sh", "-c", script]).stdout.strip()
+
+
+def test_both_suites_run_together_and_reach_each_other(lab):
+    assert lab.create([HostSpec("a"), HostSpec("b", suite="trixie", disk="300M")]) == ["a", "b"]
+    assert said(lab, "a", ". /etc/os-release; echo $VERSION_CODENAME") == "bookworm"
+    assert said(lab, "b", ". /etc/os-release; echo $VERSION_CODENAME") == "trixie"
+    other = lab.hosts()["b"]["address"]
+    assert "1 received" in said(lab, "a", f"ping -c 1 -W 2 {other}")
+    assert lab.create([HostSpec("a")]) == []
+    lab.cut("b")
+    assert "0 received" in said(lab, "a", f"ping -c 1 -W 1 {other}; true")
+    lab.heal("b")
+    assert "1 received" in said(lab, "a", f"ping -c 1 -W 2 {other}")
+
+
+def test_a_seed_is_applied(lab):
+    lab.create([HostSpec("c", user_data=USER_DATA, meta_data="instance-id: i-1")])
+    assert said(lab, "c", "hostname; cat /root/ran /etc/greeting") == "seeded\nseeded ran\nhello"
+    assert said(lab, "c", "stat -c '%a %U' /etc/greeting; test -e '/root/with a blank' && echo there") == "600 ada\nthere"
+    assert "builders" in said(lab, "c", "id -nG ada")
+    assert said(lab, "c", "su ada -c 'sudo -n id -un'; cat ~ada/.ssh/authorized_keys") == "root\nssh-ed25519 AAAA ada"
+
+
+def test_everything_is_removed(lab):
+    lab.create([HostSpec("d")])
+    directory, bridge = lab.directory, network.bridge_name(lab.name)
+    leader = int((directory / "hosts" / "d" / "leader").read_text())
+    lab.destroy()
+    assert not directory.exists()
+    assert not os.path.exists(f"/proc/{leader}")
+    assert subprocess.run(["ip", "link", "show", bridge], capture_output=True, check=False).returncode != 0
+    assert f"lab-{lab.name}" not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    assert str(directory) not in open("/proc/mounts").read()
+
+
+def test_a_lab_whose_owner_died_is_cleared_away():
+    name = f"orphan-{os.getpid()}"
+    script = f"import os, lab.hosts as h; h.Lab({name!r}, 'nspawn', os.getpid()).create([h.HostSpec('e')]); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert name in labs()
+    assert name in collect_garbage()
+    assert name not in labs()
+
+
+def test_what_cannot_be_made_is_told(lab):
+    with pytest.raises(LabError, match="driver 'vagrant'"):
+        Lab("x", "vagrant")
+    lab.create([HostSpec("f", number=50)])
+    with pytest.raises(LabError, match="same number"):
+        lab.create([HostSpec("g", number=50)])

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role haproxy on a real pair of balancers: its verbs, and every fault really made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from tests.support.balancers import Pair
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+]
+
+CONFIG = "/etc/haproxy/haproxy.cfg"
+
+
+@pytest.fixture(scope="module", name="shared")
+def fixture_shared(tmp_path_factory):
+    with Pair(f"faults-{os.getpid()}", tmp_path_factory.mktemp("pair"), disk="400M") as pair:
+        pair.play()
+        yield pair
+
+
+@pytest.fixture(name="pair")
+def fixture_pair(shared):
+    """The pair as deployed; what a test declares is taken back after it."""
+    before = dict(shared.variables)
+    services = [dict(service) for service in before["haproxy_services"]]
+    shared.settle()
+    yield shared
+    shared.variables = before | {"haproxy_services": services}
+    shared.play()
+    shared.settle()
+
+
+def checksums(pair):
+    return [pair.shell(host, f"sha256sum {CONFIG} /etc/keepalived/keepalived.conf") for host in ("lb1", "lb2")]
+
+
+def worker(pair, host="lb1"):
+    script = "import socket;s=socket.socket(socket.AF_UNIX);s.connect('/run/haproxy/admin.sock');"
+    script += "s.sendall(b'show info\\n');print([l for l in s.makefile() if l.startswith('Pid')][0])"
+    return pair.shell(host, f'python3 -c "{script}"').strip()
+
+
+def test_a_second_run_changes_nothing(pair):
+    before = worker(pair)
+    assert pair.play().stdout.count("changed=0") == 2
+    assert worker(pair) == before
+
+
+def test_a_wrong_declaration_touches_no_host(pair):
+    before = checksums(pair)
+    pair.variables["haproxy_services"] = [pair.service("web", 8080, bnid=1), pair.service("two", 8080)]
+    run = pair.play(check=False)
+    assert run.returncode == 2
+    assert "haproxy_services[0] (web).bnid: unknown key" in " ".join(run.stdout.split())
+    assert checksums(pair) == before
+
+
+def test_what_haproxy_refuses_leaves_the_old_configuration_serving(pair):
+    before = checksums(pair), worker(pair)
+    pair.variables["haproxy_services"][0]["extra_backend"] = ["no-such-keyword here"]
+    run = pair.play(check=False)
+    assert run.returncode == 2
+    assert "haproxy_services[0] (web).extra_backend:" in " ".join(run.stdout.split())
+    assert (checksums(pair), worker(pair)) == before
+    assert pair.answers() in ("web1", "web2")
+
+
+def test_a_port_that_another_program_has_puts_the_old_configuration_back(pair):
+    before = checksums(pair)[0]
+    pair.shell("lb1", "systemd-run -q --unit=squatter --collect python3 -m http.server 9099")
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("new", 9099)]
+    pair.variables["haproxy_services"][-1]["bind"] = [{"port": 9099}]
+    try:
+        time.sleep(1)
+        run = pair.play(check=False)
+        assert run.returncode == 2
+        assert "the old configuration was put back" in " ".join(run.stdout.split())
+        assert checksums(pair)[0] == before
+        assert pair.answers() in ("web1", "web2")
+    finally:
+        pair.shell("lb1", "systemctl stop squatter")
+    assert pair.play().returncode == 0
+
+
+def test_a_full_disk_leaves_the_old_configuration_serving(pair):
+    before = checksums(pair)[0]
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
+    # Ansible's own files go to memory: it is the balancer's writing that has to meet the full disk.
+    pair.shell("lb1", "dd if=/dev/zero of=/fill bs=64k status=none; dd if=/dev/zero of=/fill2 bs=512 status=none; true", check=False)
+    try:
+        run = pair.play(check=False, ansible_remote_tmp="/dev/shm/ansible")
+        assert run.returncode == 2
+        assert "No space left on device" in run.stdout
+        assert "the old one serves on" in " ".join(run.stdout.split())
+        assert checksums(pair)[0] == before
+        assert pair.answers() in ("web1", "web2")
+    finally:
+        pair.shell("lb1", "rm -f /fill /fill2")
+    assert pair.play().returncode == 0
+    assert pair.answers(8090) in ("web1", "web2")
+
+
+@pytest.mark.parametrize("seconds", [2, 4, 6, 8])
+def test_a_run_killed_half_way_is_finished_by_the_next(pair, seconds):
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("late", 8100 + seconds)]
+    run = pair.start_play()
+    time.sleep(seconds)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert pair.answers() in ("web1", "web2")
+    pair.settle()
+    pair.play()
+    assert pair.answers(8100 + seconds) in ("web1", "web2")
+    assert pair.play().stdout.count("changed=0") == 2
+
+
+def test_certificates_are_replaced_without_a_reload(pair):
+    show = f"curl -skv https://{pair.vip}:8443/ 2>&1 | grep 'start date'"
+    before, served = [worker(pair, host) for host in ("lb1", "lb2")], pair.shell("client", show)
+    time.sleep(1.1)  # a certificate's dates count seconds
+    pair.certificate("web")
+    pair.play("load_balancer_rotate_certificates")
+    assert [worker(pair, host) for host in ("lb1", "lb2")] == before
+    assert pair.shell("client", show) != served
+    assert pair.play().stdout.count("changed=0") == 2
+
+
+def test_rotation_refuses_any_other_change(pair):
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
+    run = pair.play("load_balancer_rotate_certificates", check=False)
+    assert run.returncode == 2
+    assert "deploy instead" in " ".join(run.stdout.split())
+
+
+def test_a_drained_server_stays_drained_until_it_is_ready(pair):
+    pair.play("load_balancer_drain", haproxy_service="web", haproxy_server="web1")
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
+    pair.play()  # reloads
+    assert {pair.answers() for _ in range(6)} == {"web2"}
+    table = " ".join(pair.play("load_balancer_status").stdout.split())
+    assert "web web1" in table
+    assert "DRAIN" in table
+    pair.play("load_balancer_ready", haproxy_service="web", haproxy_server="web1")
+    assert {pair.answers() for _ in range(6)} == {"web1", "web2"}
+
+
+def test_draining_an_unknown_server_names_those_there_are(pair):
+    run = pair.play("load_balancer_drain", check=False, haproxy_service="web", haproxy_server="web9")
+    assert run.returncode == 2
+    assert "service web has no server web9; it has web1, web2" in " ".join(run.stdout.split())
+
+
+def test_a_changed_port_of_a_server_takes_effect_over_its_saved_state(pair):
+    pair.shell("web1", "sed 's/:8000/:8001/;s/string web1/string moved/' /etc/web.cfg > /etc/web2.cfg")
+    pair.shell("web1", "systemd-run -q --unit=moved --collect haproxy -db -f /etc/web2.cfg")
+    pair.variables["haproxy_services"][0] |= {"servers": [{"name": "web1", "port": 8001}]}
+    pair.play()
+    try:
+        assert {pair.answers() for _ in range(6)} == {"moved", "web2"}
+    finally:
+        pair.shell("web1", "systemctl stop moved")
+
+
+@pytest.mark.parametrize("unit", ["haproxy", "keepalived"])
+def test_the_vip_moves_when_a_service_is_killed(pair, unit):
+    holder = pair.settle()
+    pair.shell(holder, f"systemctl kill --signal=KILL {unit}")
+    deadline = time.monotonic() + 10
+    while pair.holders() != [other := "lb2" if holder == "lb1" else "lb1"]:
+        assert time.monotonic() < deadline, f"{other} never held the VIP alone"
+        time.sleep(0.1)
+    assert pair.answers() in ("web1", "web2")
+    assert pair.settle() == other  # it stays there when the killed service is back
+
+
+@pytest.mark.parametrize("carrier", [False, True])
+def test_a_host_cut_off_loses_the_vip_and_its_return_splits_nothing(pair, carrier):
+    holder = pair.settle()
+    other = "lb2" if holder == "lb1" else "lb1"
+    pair.lab.cut(holder, carrier)
+    try:
+        deadline = time.monotonic() + 10
+        while other not in pair.holders():
+            assert time.monotonic() < deadline, f"{other} never took over"
+            time.sleep(0.1)
+        assert pair.answers() in ("web1", "web2")
+    finally:
+        pair.lab.heal(holder)
+    pair.settle()
+    assert pair.answers() in ("web1", "web2")
+
+
+def test_a_killed_server_gets_no_more_requests(pair):
+    pair.shell("web1", "systemctl kill --signal=KILL web")
+    try:
+        answers = [pair.answers() for _ in range(20)]
+        assert set(answers) == {"web2"}
+    finally:
+        pair.start_web("web1")
+
+
+def test_a_balancer_can_be_removed_and_deployed_again(pair):
+    pair.play("load_balancer_remove", haproxy_remove="lb1")
+    assert pair.holders() == ["lb2"]
+    assert pair.shell("lb1", f"ls {CONFIG} /etc/haproxy/certificates 2>/dev/null", check=False) == ""
+    assert pair.answers() in ("web1", "web2")
+    pair.play()
+    pair.settle()
