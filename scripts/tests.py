@@ -91,12 +91,13 @@ def roles() -> list[Section]:
     scenarios = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
     if chosen and chosen not in scenarios:
         return [Section("roles", broken=f"no scenario {chosen}; there are: {', '.join(scenarios) or 'none'}")]
-    return [molecule(name) for name in scenarios if chosen in ("", name)]
+    wanted = [name for name in scenarios if chosen in ("", name)]
+    return [molecule(name, suite) for name in wanted for suite in os.environ.get("LAB_SUITE", "bookworm trixie").split()]
 
 
-def molecule(scenario: str) -> Section:
-    """`molecule test` of one scenario: its tests count as one."""
-    section = Section(f"role {scenario}")
+def molecule(scenario: str, suite: str) -> Section:
+    """`molecule test` of one scenario on hosts of one Debian suite: its tests count as one."""
+    section = Section(f"role {scenario} {suite}")
     driver = os.environ.get("LAB_DRIVER", "nspawn")
     if driver == "nspawn" and os.geteuid() != 0:
         section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman does not)")
@@ -105,7 +106,18 @@ def molecule(scenario: str) -> Section:
         section.skipped.append(f"role {scenario}: the nspawn driver needs a Debian machine (or LAB_DRIVER=ssh)")
         return section
     binaries = pathlib.Path(sys.executable).parent
-    code = run(section, [str(binaries / "molecule"), "test", "--scenario-name", scenario], LAB_DRIVER=driver)
+    lab = f"role-{scenario}-{suite}-{os.getpid()}"[-32:].lstrip("-0123456789")
+    hosts = [sys.executable, "-m", "lab.hosts"]
+    # Destroyed by the next run should this one die: the lab knows whose it is.
+    subprocess.run([*hosts, "gc"], cwd=ROOT, check=False)
+    environment = {"LAB_DRIVER": driver, "LAB_NAME": lab, "LAB_SUITE": suite, "LAB_OWNER": str(os.getpid())}
+    environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(ROOT / ".build" / "molecule" / lab)
+    try:
+        words = [str(binaries / "molecule"), "test", "--scenario-name", scenario]
+        code = run(section, words, PATH=f"{binaries}:{os.environ['PATH']}", **environment)
+    finally:
+        subprocess.run([*hosts, "destroy", "--all", "--lab", lab], cwd=ROOT, check=False)
+        shutil.rmtree(environment["MOLECULE_EPHEMERAL_DIRECTORY"], ignore_errors=True)
     section.passed, section.failed = (0, 1) if code else (1, 0)
     return section
 

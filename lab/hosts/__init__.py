@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Test hosts: real Linux machines with systemd, SSH and an address of their own, many on one machine.
 
 ``Lab("mine").create([HostSpec("a"), HostSpec("b", suite="trixie")])``; see docs/lab-hosts.md.

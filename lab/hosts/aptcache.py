@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One package cache for all labs of this machine: apt-cacher-ng on an address of its own.
 
 It listens on 198.19.255.1, an address of a bridge that has no ports: every host reaches it through its gateway, which

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Base images: Debian root file systems with systemd and SSH, built once per suite and flavour.
 
 ``plain`` is a minimal Debian with Python; ``packages`` is a layer above it with what many scenarios install. Both are

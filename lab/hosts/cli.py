@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`bin/lab host`: the commands for test hosts.
 
     bin/lab host create NAME [--suite bookworm|trixie] [--base plain|packages] [--role GROUP]...
@@ -82,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lab(options: argparse.Namespace) -> Lab:
-    return Lab(options.lab, options.driver, getattr(options, "owner", None))
+    owner = getattr(options, "owner", None) or os.environ.get("LAB_OWNER")
+    return Lab(options.lab, options.driver, int(owner) if owner else None)
 
 
 def _create(options: argparse.Namespace) -> int:

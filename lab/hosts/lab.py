@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A lab: a named set of hosts on a network of its own, made and removed together.
 
 The same verbs for each driver; the state of a lab lies in one directory, so that another process, or the next one

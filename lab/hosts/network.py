@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The network of a lab on this machine: a bridge, and per host a network name space with one leg on it.
 
 A lab takes a /24 of 198.18.0.0/15, the range reserved for benchmarks; .1 is this machine. Nothing is forwarded: hosts

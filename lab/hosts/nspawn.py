@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Driver ``nspawn``: a host is systemd-nspawn on an overlay of a base, in a network name space of its own. Needs root.
 
 It needs neither systemd nor a container engine outside: each host lives in a child of the control groups that the

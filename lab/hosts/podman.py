@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Driver ``podman``: a host is a rootless container with systemd. For an ordinary user.
 
 Neither the hosts' addresses nor a VIP can be reached from this machine: SSH comes in through a port on the loopback

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A host's first boot from cloud-init's NoCloud seed: user-data and meta-data.
 
 Applied: ``hostname``, ``fqdn``, ``ssh_authorized_keys``, ``users``, ``write_files``, ``runcmd``, ``bootcmd`` of a

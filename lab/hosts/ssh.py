@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Driver ``ssh``: hosts that somebody made. The lab checks that they answer and never destroys them.
 
 ``LAB_INVENTORY`` names an Ansible inventory in YAML with, per host of the topology, ``ansible_host`` and whatever SSH

@@ -35,7 +35,9 @@ def declaration_of(given: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[
     plain = _plain(given)
     ready, wanted = plain.pop("ready_made", {}), plain.pop("platform_services", [])
     overrides = plain.pop("platform_overrides", {})
-    unknown = [f"haproxy_platform_services: there is no {n}; there are {', '.join(ready)}" for n in wanted if n not in ready]
+    unknown = [
+        f"haproxy_platform_services: there is no {n}; there are {', '.join(ready)}" for n in wanted if n not in ready
+    ]
     unknown += [f"haproxy_platform_overrides.{name}: is not switched on" for name in overrides if name not in wanted]
     if unknown:
         raise plan.DeclarationError(unknown)
@@ -53,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+    return datetime.datetime.now(datetime.UTC)
 
 
 class FilterModule:

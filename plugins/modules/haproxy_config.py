@@ -11,7 +11,8 @@ short_description: Bring a balancer's configuration to what is wanted, without l
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the balancer. Everything new is written aside and checked by HAProxy and keepalived before it replaces a file.
+  - Runs on the balancer. Everything new is written aside and checked by HAProxy and keepalived before it replaces
+    a file.
   - Certificates are replaced at run time; other changes are loaded by a reload, never by a restart.
   - When the new configuration does not come up the old one is put back.
 attributes:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
+
 from tests.support import balancers
 from tests.support.balancers import Load, Pair
 
@@ -60,7 +61,16 @@ def lost(pair: Pair) -> dict[str, float]:
         done = event(pair, loads[0])
         results = [load.done() for load in loads]
         for result in results:
-            print(kind, f"{done} events", result["requests"], "requests", result["lost"], "lost", result["errors"], flush=True)
+            print(
+                kind,
+                f"{done} events",
+                result["requests"],
+                "requests",
+                result["lost"],
+                "lost",
+                result["errors"],
+                flush=True,
+            )
         figures[f"haproxy_{kind}_events"] = done
         figures[f"haproxy_{kind}_requests"] = sum(result["requests"] for result in results)
         figures[f"haproxy_{kind}_lost"] = sum(result["lost"] for result in results)
@@ -146,7 +156,7 @@ def dead_server(pair: Pair) -> dict[str, float]:
         pair.settle()
         load = pair.load(10, False)
         time.sleep(3)
-        moment = datetime.datetime.now(datetime.timezone.utc)
+        moment = datetime.datetime.now(datetime.UTC)
         pair.shell("web1", "systemctl kill --signal=KILL web")
         result = load.done()
         times = [datetime.datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00") for text in result["failures"]]
@@ -175,7 +185,7 @@ def large(context: Any, pair: Pair) -> dict[str, float]:
         }
         for number in range(200)
     ]
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     timing = context.time(
         lambda: plan.build(declaration, specs, {"load_balancers": ["a"]}, lambda name: "198.18.0.1", now), repeat=3
     )

@@ -1,10 +1,11 @@
-"""A pair of real balancers in a lab, two web servers behind them and a client: for fault tests and measures of the role.
+"""A pair of real balancers in a lab, two web servers behind them and a client: for tests and measures of the role.
 
 Needs root (the lab's driver nspawn).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
@@ -46,12 +47,18 @@ while True:
 
 
 class Pair:
-    """lb1 and lb2 with a VIP, web1 and web2, client. ``variables`` are the role's for the next run; a context manager."""
+    """lb1 and lb2 with a VIP, web1 and web2, client: a context manager. ``variables`` are for the role's next run."""
 
     def __init__(self, name: str, folder: pathlib.Path, suite: str = "bookworm", disk: str | None = None) -> None:
         self.lab = Lab(name, "nspawn", os.getpid())
         self.folder = folder
-        groups = {"lb1": ("load_balancers",), "lb2": ("load_balancers",), "web1": ("web",), "web2": ("web",), "client": ()}
+        groups = {
+            "lb1": ("load_balancers",),
+            "lb2": ("load_balancers",),
+            "web1": ("web",),
+            "web2": ("web",),
+            "client": (),
+        }
         self.specs = [
             HostSpec(host, suite, groups=member, number=number, disk=disk if host.startswith("lb") else None)
             for number, (host, member) in enumerate(groups.items(), 21)
@@ -100,7 +107,9 @@ class Pair:
         """Start a web server that was not started or was killed."""
         self.shell(web, "systemd-run -q --unit=web --collect haproxy -db -f /etc/web.cfg")
 
-    def play(self, playbook: str = "load_balancer", check: bool = True, **extra: Any) -> subprocess.CompletedProcess[str]:
+    def play(
+        self, playbook: str = "load_balancer", check: bool = True, **extra: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of the collection's playbooks with the variables and ``extra``."""
         return self.finish(self.start_play(playbook, **extra), check)
 
@@ -116,7 +125,8 @@ class Pair:
         environment = os.environ | {"ANSIBLE_HOST_KEY_CHECKING": "false", "ANSIBLE_CACHE_PLUGIN": "memory"}
         return subprocess.Popen(
             [str(binary), "-i", str(self.lab.inventory_file), *words],
-            cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=ROOT, env=environment, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     @staticmethod
@@ -144,7 +154,9 @@ class Pair:
         """Wait until both balancers run whole and one holds the VIP; returns the holder."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            active = [self.shell(lb, "systemctl is-active haproxy keepalived", check=False).split() for lb in ("lb1", "lb2")]
+            active = [
+                self.shell(lb, "systemctl is-active haproxy keepalived", check=False).split() for lb in ("lb1", "lb2")
+            ]
             holders = self.holders()
             if active == [["active", "active"]] * 2 and len(holders) == 1:
                 return holders[0]
@@ -153,7 +165,9 @@ class Pair:
 
     def answers(self, port: int = 8080) -> str:
         """What the VIP answers a client."""
-        return self.shell("client", f"curl -skS --max-time 3 {'https' if port == 8443 else 'http'}://{self.vip}:{port}/")
+        return self.shell(
+            "client", f"curl -skS --max-time 3 {'https' if port == 8443 else 'http'}://{self.vip}:{port}/"
+        )
 
     def longest_gap(self, event: Iterator[float]) -> float:
         """The longest time without an answer (s) that a client saw while ``event`` ran; it yields seconds to wait."""
@@ -165,7 +179,7 @@ class Pair:
             probe.terminate()
             end = time.monotonic()
             moments = [float(line) for line in probe.communicate()[0].split()] + [end]
-        return max(later - earlier for earlier, later in zip(moments, moments[1:], strict=False))
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
     def load(self, seconds: int, keep_alive: bool, port: int = 8080, rate: int = 300) -> Load:
         """Start a constant load on the VIP."""

@@ -17,9 +17,8 @@ def check(options: Mapping[str, Any], value: Any, path: str, problems: list[str]
     if not isinstance(value, Mapping):
         problems.append(f"{path}: wants a mapping, got {value!r}")
         return {}
-    for key in value:
-        if key not in options:
-            problems.append(f"{path}.{key}: unknown key; known are {', '.join(sorted(options))}")
+    known = ", ".join(sorted(options))
+    problems.extend(f"{path}.{key}: unknown key; known are {known}" for key in value if key not in options)
     result: dict[str, Any] = {}
     for key, option in options.items():
         if value.get(key) is not None:
@@ -67,7 +66,7 @@ def _scalar(kind: str, value: Any) -> Any:
         return value
     if kind == "bool":
         return value if isinstance(value, bool) else _TRUTH.get(str(value).lower())
-    if isinstance(value, bool) or isinstance(value, (Mapping, list)):
+    if isinstance(value, (bool, Mapping, list)):
         return None
     if kind == "str":
         return str(value)

@@ -81,7 +81,9 @@ class Balancer:
             if self.keepalived:
                 self._check_keepalived()
         except OSError as error:
-            raise HostError(f"The new configuration could not be written aside ({error}); the old one serves on") from error
+            raise HostError(
+                f"The new configuration could not be written aside ({error}); the old one serves on"
+            ) from error
         finally:
             shutil.rmtree(STAGED, ignore_errors=True)
 
@@ -115,7 +117,11 @@ class Balancer:
     def _texts(self) -> dict[str, str]:
         texts = {CONFIG: self.haproxy, _HAPROXY_UNIT: _HAPROXY_UNIT_TEXT}
         if self.keepalived:
-            texts |= {vrrp.SCRIPT: vrrp.SCRIPT_TEXT, _KEEPALIVED_UNIT: self._keepalived_unit(), KEEPALIVED: self.keepalived}
+            texts |= {
+                vrrp.SCRIPT: vrrp.SCRIPT_TEXT,
+                _KEEPALIVED_UNIT: self._keepalived_unit(),
+                KEEPALIVED: self.keepalived,
+            }
         return texts
 
     def _all(self) -> dict[str, str]:
@@ -126,13 +132,16 @@ class Balancer:
         # Killed hard, keepalived leaves its addresses behind: two hosts would hold them.
         removal = "".join(f"ExecStopPost=-/usr/sbin/ip address del {a} dev {self._interface}\n" for a in addresses)
         state = f"/bin/sh -c 'systemctl -q is-active haproxy; test $? -eq 0; echo $? > {_DOWN}'"
-        return f"[Service]\nExecStartPre={_RUN_DIRECTORY}\nExecStartPre={state}\n{removal}Restart=always\nRestartSec=500ms\n"
+        before = f"ExecStartPre={_RUN_DIRECTORY}\nExecStartPre={state}\n"
+        return f"[Service]\n{before}{removal}Restart=always\nRestartSec=500ms\n"
 
     def _units(self) -> list[str]:
         return ["haproxy", "keepalived"] if self.keepalived else ["haproxy"]
 
     def _digests(self) -> dict[str, str]:
-        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in {**self.files, "": self.haproxy}.items()}
+        return {
+            name: hashlib.sha256(text.encode()).hexdigest() for name, text in {**self.files, "": self.haproxy}.items()
+        }
 
     def _stale(self) -> list[str]:
         there = os.listdir(render.DIRECTORY) if os.path.isdir(render.DIRECTORY) else []
@@ -172,7 +181,9 @@ class Balancer:
             _write(_DOWN, "0\n", 0o644)
         result = _run("keepalived", "--config-test", "--use-file", f"{STAGED}/keepalived.conf")
         if result.returncode != 0:
-            raise HostError(f"keepalived refuses haproxy_vips; the old configuration serves on: {result.stderr.strip()}")
+            raise HostError(
+                f"keepalived refuses haproxy_vips; the old configuration serves on: {result.stderr.strip()}"
+            )
 
     def _replaced_at_run_time(self) -> list[str] | None:
         """The certificates to replace in the running process, or None when the change needs a reload."""
@@ -266,7 +277,9 @@ def _reload() -> None:
         time.sleep(0.05)
     log = _run("journalctl", "-u", "haproxy", "--since", since, "-o", "cat", "--no-pager").stdout
     said = [line for line in log.splitlines() if "ALERT" in line or "cannot bind" in line.lower()]
-    raise HostError("HAProxy did not take the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy"))
+    raise HostError(
+        "HAProxy did not take the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy")
+    )
 
 
 def _raise_file_limit() -> None:

@@ -27,7 +27,9 @@ class DeclarationError(Exception):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
-        super().__init__("The load balancer's declaration is wrong, no host was touched:\n  " + "\n  ".join(self.problems))
+        super().__init__(
+            "The load balancer's declaration is wrong, no host was touched:\n  " + "\n  ".join(self.problems)
+        )
 
 
 def build(
@@ -50,7 +52,9 @@ def build(
         raise DeclarationError(problems)
     balancers = list(groups.get(declaration["group"]) or ())
     if not balancers:
-        problems.append(f"haproxy_group: the inventory group {declaration['group']} is empty; put the balancers into it")
+        problems.append(
+            f"haproxy_group: the inventory group {declaration['group']} is empty; put the balancers into it"
+        )
     addresses = {host: address_of(host) for host in balancers}
     vips = _check_vips(items["vips"], addresses, problems)
     _check_certificates(items, now, declaration["certificate_days"], problems)
@@ -124,7 +128,9 @@ def _check_vips(vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str],
         vip["router_id"] = vip["router_id"] or int(interface.ip) & 0xFF
         if not 1 <= vip["router_id"] <= 255 or vip["router_id"] in routers:
             other = routers.get(vip["router_id"])
-            problems.append(f"{path}.router_id: {vip['router_id']} is {'taken by ' + other if other else 'not within 1..255'}")
+            problems.append(
+                f"{path}.router_id: {vip['router_id']} is {'taken by ' + other if other else 'not within 1..255'}"
+            )
         routers[vip["router_id"]] = vip["name"]
         for host, priority in vip["priorities"].items():
             if host not in balancers:
@@ -157,7 +163,10 @@ def _check_references(
         if name not in certificates:
             problems.append(f"{path}.certificates[{index}]: haproxy_certificates has no {name}")
     upstream = service["tls"] or {}
-    for where, name in (("client_authority", service["client_authority"]), ("tls.authority", upstream.get("authority"))):
+    for where, name in (
+        ("client_authority", service["client_authority"]),
+        ("tls.authority", upstream.get("authority")),
+    ):
         if name and name not in authorities:
             problems.append(f"{path}.{where}: haproxy_authorities has no {name}")
     if upstream.get("verify") and not upstream.get("authority"):
@@ -166,14 +175,7 @@ def _check_references(
         problems.append(f"{path}.client_authority: needs TLS; name certificates too")
     if service["redirect_port"] and not (service["mode"] == "http" and service["certificates"]):
         problems.append(f"{path}.redirect_port: needs mode http and certificates")
-    if service["mode"] == "tcp":
-        stickiness = service["stickiness"] or {}
-        if stickiness.get("type") in ("cookie", "prefix"):
-            problems.append(f"{path}.stickiness.type: {stickiness['type']} needs mode http; TCP has source")
-        if (service["limits"] or {}).get("request_rate"):
-            problems.append(f"{path}.limits.request_rate: needs mode http; TCP has connection_rate")
-        if service["hsts"]:
-            problems.append(f"{path}.hsts: needs mode http")
+    _check_mode(service, path, problems)
     for index, bind in enumerate(service["bind"]):
         if bind["vip"] and bind["vip"] not in vips:
             problems.append(f"{path}.bind[{index}].vip: haproxy_vips has no {bind['vip']}")
@@ -184,6 +186,18 @@ def _check_references(
             ipaddress.ip_network(network)
         except ValueError as error:
             problems.append(f"{path}.allowed_networks[{index}]: {error}")
+
+
+def _check_mode(service: Mapping[str, Any], path: str, problems: list[str]) -> None:
+    """What plain TCP cannot do."""
+    if service["mode"] == "tcp":
+        stickiness = service["stickiness"] or {}
+        if stickiness.get("type") in ("cookie", "prefix"):
+            problems.append(f"{path}.stickiness.type: {stickiness['type']} needs mode http; TCP has source")
+        if (service["limits"] or {}).get("request_rate"):
+            problems.append(f"{path}.limits.request_rate: needs mode http; TCP has connection_rate")
+        if service["hsts"]:
+            problems.append(f"{path}.hsts: needs mode http")
 
 
 def _servers(
@@ -229,7 +243,9 @@ def _resolve(servers: Sequence[Mapping[str, Any]], path: str, problems: list[str
             try:
                 socket.getaddrinfo(server["address"], None)
             except (OSError, UnicodeError) as error:
-                problems.append(f"{path}.servers[{server['name']}].address: {server['address']} does not resolve ({error})")
+                problems.append(
+                    f"{path}.servers[{server['name']}].address: {server['address']} does not resolve ({error})"
+                )
 
 
 def _check_ports(items: Mapping[str, Any], vips: Mapping[str, str], problems: list[str]) -> None:

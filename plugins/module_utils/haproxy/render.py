@@ -67,8 +67,6 @@ def _global(settings: Mapping[str, Any]) -> Iterator[str]:
         "defaults",
         "    log global",
         "    option dontlognull",
-        # An idle connection is told to close with its next answer; closing it at once would race with a request.
-        "    option idle-close-on-response",
         "    load-server-state-from-file global",
         "    timeout connect 5s",
         "    timeout client 1m",
@@ -113,6 +111,8 @@ def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) ->
     yield f"    option {'httplog' if http else 'tcplog'}"
     yield f"    timeout client {service['timeouts']['client']}"
     if http:
+        # On a reload an idle connection closes with its next answer; closing it at once would race with a request.
+        yield "    option idle-close-on-response"
         yield f"    timeout http-request {service['timeouts']['http_request']}"
         yield f"    timeout http-keep-alive {service['timeouts']['http_keep_alive']}"
     if service["max_connections"]:
@@ -201,7 +201,10 @@ def _backend(service: Mapping[str, Any], path: str) -> Iterator[str]:
     common = _server_options(service)
     named = sticky.get("type") in ("cookie", "prefix")
     for server in service["servers"]:
-        words = [f"    server {server['name']} {_host(server['address'])}:{server['port']}", f"weight {server['weight']}"]
+        words = [
+            f"    server {server['name']} {_host(server['address'])}:{server['port']}",
+            f"weight {server['weight']}",
+        ]
         words += ["backup"] * bool(server["backup"]) + [f"cookie {server['name']}"] * named
         words += [f"maxconn {server['max_connections']}"] * bool(server["max_connections"])
         yield " ".join([*words, common])

@@ -11,7 +11,12 @@ from typing import Any
 
 def lines(statuses: Mapping[str, Any], vips: Mapping[str, str]) -> list[str]:
     """Lines about balancers (name -> status of haproxy_runtime), virtual addresses, services and certificates."""
-    return [*_table(_balancers(statuses)), *_table(_vips(statuses, vips)), *_table(_servers(statuses)), *_table(_ends(statuses))]
+    return [
+        *_table(_balancers(statuses)),
+        *_table(_vips(statuses, vips)),
+        *_table(_servers(statuses)),
+        *_table(_ends(statuses)),
+    ]
 
 
 def _balancers(statuses: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -50,4 +55,6 @@ def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
     if len(cells) < 2:
         return []
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells] + [""]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells] + [
+        ""
+    ]

@@ -30,7 +30,9 @@ def ask(command: str, path: str = SOCKET) -> str:
             while part := connection.recv(65536):
                 parts.append(part)
     except OSError as error:
-        raise RuntimeApiError(f"HAProxy's socket {path} does not answer ({error}); is haproxy.service running?") from error
+        raise RuntimeApiError(
+            f"HAProxy's socket {path} does not answer ({error}); is haproxy.service running?"
+        ) from error
     return b"".join(parts).decode(errors="replace").strip("\n")
 
 
@@ -74,7 +76,9 @@ def ready(service: str, name: str, timeout: float) -> tuple[bool, str]:
         _order(f"set server {service}/{name} state ready")
         save_state()
     deadline = time.monotonic() + timeout
-    while not (status := server(service, name)["status"]).startswith(("UP", "no check")) and time.monotonic() < deadline:
+    while (
+        not (status := server(service, name)["status"]).startswith(("UP", "no check")) and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     return changed, status
 

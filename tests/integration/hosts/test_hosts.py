@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -58,7 +59,9 @@ def test_both_suites_run_together_and_reach_each_other(lab):
 def test_a_seed_is_applied(lab):
     lab.create([HostSpec("c", user_data=USER_DATA, meta_data="instance-id: i-1")])
     assert said(lab, "c", "hostname; cat /root/ran /etc/greeting") == "seeded\nseeded ran\nhello"
-    assert said(lab, "c", "stat -c '%a %U' /etc/greeting; test -e '/root/with a blank' && echo there") == "600 ada\nthere"
+    assert (
+        said(lab, "c", "stat -c '%a %U' /etc/greeting; test -e '/root/with a blank' && echo there") == "600 ada\nthere"
+    )
     assert "builders" in said(lab, "c", "id -nG ada")
     assert said(lab, "c", "su ada -c 'sudo -n id -un'; cat ~ada/.ssh/authorized_keys") == "root\nssh-ed25519 AAAA ada"
 
@@ -72,7 +75,7 @@ def test_everything_is_removed(lab):
     assert not os.path.exists(f"/proc/{leader}")
     assert subprocess.run(["ip", "link", "show", bridge], capture_output=True, check=False).returncode != 0
     assert f"lab-{lab.name}" not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
-    assert str(directory) not in open("/proc/mounts").read()
+    assert str(directory) not in pathlib.Path("/proc/mounts").read_text()
 
 
 def test_a_lab_whose_owner_died_is_cleared_away():

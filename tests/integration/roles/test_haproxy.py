@@ -10,6 +10,7 @@ import signal
 import time
 
 import pytest
+
 from tests.support.balancers import Pair
 
 pytestmark = [
@@ -96,7 +97,11 @@ def test_a_full_disk_leaves_the_old_configuration_serving(pair):
     before = checksums(pair)[0]
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
     # Ansible's own files go to memory: it is the balancer's writing that has to meet the full disk.
-    pair.shell("lb1", "dd if=/dev/zero of=/fill bs=64k status=none; dd if=/dev/zero of=/fill2 bs=512 status=none; true", check=False)
+    pair.shell(
+        "lb1",
+        "dd if=/dev/zero of=/fill bs=64k status=none; dd if=/dev/zero of=/fill2 bs=512 status=none; true",
+        check=False,
+    )
     try:
         run = pair.play(check=False, ansible_remote_tmp="/dev/shm/ansible")
         assert run.returncode == 2

@@ -19,7 +19,7 @@ ROLE = pathlib.Path(__file__).resolve().parents[5] / "roles" / "haproxy"
 CONTRACT = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 READY_MADE = yaml.safe_load((ROLE / "vars/platform_services.yml").read_text())["__haproxy_platform_services"]
-NOW = datetime.datetime.now(datetime.timezone.utc)
+NOW = datetime.datetime.now(datetime.UTC)
 ADDRESSES = {"lb1": "198.51.100.1", "lb2": "198.51.100.2", "w1": "198.51.100.3", "w2": "198.51.100.4"}
 GROUPS = {"all": list(ADDRESSES), "load_balancers": ["lb1", "lb2"], "web": ["w1", "w2"], "empty": []}
 
@@ -40,7 +40,13 @@ def fixture_declared(pems):
     declaration["vips"] = [{"name": "public", "address": "198.51.100.200/24"}]
     declaration["certificates"] = [{"name": "web", "certificate": f"{pems}/good.pem", "key": f"{pems}/good.key"}]
     declaration["services"] = [
-        {"name": "web", "bind": [{"vip": "public", "port": 443}], "certificates": ["web"], "group": "web", "port": 8000},
+        {
+            "name": "web",
+            "bind": [{"vip": "public", "port": 443}],
+            "certificates": ["web"],
+            "group": "web",
+            "port": 8000,
+        },
         {"name": "db", "mode": "tcp", "bind": [{"port": 5432}], "group": "web", "port": 5432},
     ]
     return declaration
@@ -70,11 +76,19 @@ MISTAKES = [
     ("services.0.mode", "udp", "haproxy_services[0] (web).mode: 'udp' is none of http, tcp"),
     ("services.0.bind.0.port", "many", "haproxy_services[0] (web).bind[0].port: wants a whole number, got 'many'"),
     ("services.0.bind.0.port", 70000, "haproxy_services[0] (web).bind[0].port: 70000 is no TCP port"),
-    ("services.1.bind.0.port", 443, "haproxy_services[1] (db).bind[0].port: *:443 is taken by haproxy_services[0] (web)"),
+    (
+        "services.1.bind.0.port",
+        443,
+        "haproxy_services[1] (db).bind[0].port: *:443 is taken by haproxy_services[0] (web)",
+    ),
     ("services.1.name", "web", "haproxy_services[1] (web).name: there are two with this name"),
     ("services.0.group", "empty", "haproxy_services[0] (web).group: the inventory group empty is empty"),
     ("services.0.group", "missing", "haproxy_services[0] (web).group: the inventory group missing is empty"),
-    ("services.0.certificates", ["nope"], "haproxy_services[0] (web).certificates[0]: haproxy_certificates has no nope"),
+    (
+        "services.0.certificates",
+        ["nope"],
+        "haproxy_services[0] (web).certificates[0]: haproxy_certificates has no nope",
+    ),
     ("services.0.bind.0.vip", "nope", "haproxy_services[0] (web).bind[0].vip: haproxy_vips has no nope"),
     ("services.0.servers", [{"name": "x", "address": "no.such.host.invalid"}], "no.such.host.invalid does not resolve"),
     ("services.0.servers", [{"name": "x"}], "haproxy_services[0] (web).servers[x].address: is missing"),
@@ -84,12 +98,20 @@ MISTAKES = [
     ("services.0.tls", {"verify": True}, "haproxy_services[0] (web).tls.authority: is needed"),
     ("services.1.stickiness", {"type": "cookie"}, "haproxy_services[1] (db).stickiness.type: cookie needs mode http"),
     ("services.1.redirect_port", 80, "haproxy_services[1] (db).redirect_port: needs mode http and certificates"),
-    ("vips.0.address", "203.0.113.9/24", "haproxy_vips[0] (public).address: lb1 (198.51.100.1) is not in the VIP's network"),
+    (
+        "vips.0.address",
+        "203.0.113.9/24",
+        "haproxy_vips[0] (public).address: lb1 (198.51.100.1) is not in the VIP's network",
+    ),
     ("vips.0.address", "198.51.100.200", "haproxy_vips[0] (public).address: say its network too"),
     ("vips.0.address", "198.51.100.1/24", "haproxy_vips[0] (public).address: is the address of lb1"),
     ("vips.0.router_id", 256, "haproxy_vips[0] (public).router_id: 256 is not within 1..255"),
     ("vips.0.priorities", {"lb9": 1}, "haproxy_vips[0] (public).priorities.lb9: is no balancer"),
-    ("certificates.0.certificate", "/no/such.pem", "haproxy_certificates[0] (web).certificate: /no/such.pem cannot be read"),
+    (
+        "certificates.0.certificate",
+        "/no/such.pem",
+        "haproxy_certificates[0] (web).certificate: /no/such.pem cannot be read",
+    ),
     ("statistics", {"user": "x"}, "haproxy_statistics.password: is missing"),
     ("group", "nobody", "haproxy_group: the inventory group nobody is empty"),
 ]
@@ -148,5 +170,7 @@ def test_every_ready_made_service_is_valid(declared, pems):
 
 
 def test_an_unknown_ready_made_service_is_named(declared):
-    with pytest.raises(plan.DeclarationError, match=r"haproxy_platform_services: there is no nope; there are management_api"):
+    with pytest.raises(
+        plan.DeclarationError, match=r"haproxy_platform_services: there is no nope; there are management_api"
+    ):
         declaration_of(declared | {"ready_made": READY_MADE, "platform_services": ["nope"]}, GROUPS)
