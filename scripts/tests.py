@@ -92,7 +92,8 @@ def roles() -> list[Section]:
     if chosen and chosen not in scenarios:
         return [Section("roles", broken=f"no scenario {chosen}; there are: {', '.join(scenarios) or 'none'}")]
     wanted = [name for name in scenarios if chosen in ("", name)]
-    return [molecule(name, suite) for name in wanted for suite in os.environ.get("LAB_SUITE", "bookworm trixie").split()]
+    suites = os.environ.get("LAB_SUITE", "bookworm trixie").split()
+    return [molecule(name, suite) for name in wanted for suite in suites]
 
 
 def molecule(scenario: str, suite: str) -> Section:
