@@ -35,14 +35,28 @@ class Batch:
 
     def fill_some(self, number: int, indexes: Iterable[int]) -> None:
         """Place some VMs of one request by the policy."""
-        request, find, put = self.wanted[number], self.engine.find, self._put
-        result = self._placed[number]
+        request, find, take = self.wanted[number], self.engine.find, self.engine.take
+        ids, zones, racks, names = self.fleet.ids, self.fleet.zones, self.fleet.racks, self.fleet.store_ids
+        result, name = self._placed[number], request.id
         for index in indexes:
             found, view, plan = find(request, index)
-            if found is not None:
-                result.append(put(request, index, found, plan))
-            else:
+            if found is None:
                 self._unplaced.append((number, self._reasons.of(request, index, view)))
+                continue
+            host, stores = found
+            score, parts = take(request, found, plan)
+            result.append(
+                {
+                    "request": name,
+                    "index": index,
+                    "host": ids[host],
+                    "zone": zones[host],
+                    "rack": racks[host],
+                    "datastores": [names[store] for store in stores],
+                    "score": score,
+                    "parts": parts,
+                }
+            )
 
     def put(self, number: int, index: int, found: Found) -> None:
         """Place one VM where the caller says."""

@@ -48,6 +48,7 @@ class Engine:
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
         self._views: dict[Shape, View] = {}
+        self._kept: list[Shape] = []  # what _by_id knows must live as long, lest its id come back as another's
         self._by_id: dict[int, View] = {}  # the same by identity: hashing a shape costs more than finding a host
         self._orders: dict[tuple[Shape, Spread], SpreadOrder] = {}
         self._shared: dict[Any, Any] = {}
@@ -147,7 +148,9 @@ class Engine:
             if candidates is None:
                 candidates = self._candidates[shape.statics] = Candidates(shape.statics, self.fleet)
             view = self._views[shape] = View(self, shape, candidates)
-            self._by_id[id(view.shape)] = view
+        if id(shape) not in self._by_id:
+            self._by_id[id(shape)] = view
+            self._kept.append(shape)
         return view
 
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:

@@ -119,7 +119,8 @@ class Ledger:
         values = {
             value
             for value, hosts in view.domains(level).items()
-            if sum(fleet.cpu_free[h] for h in hosts) >= cpu and sum(fleet.memory_free[h] for h in hosts) >= memory
+            if sum(map(fleet.cpu_free.__getitem__, hosts)) >= cpu
+            and sum(map(fleet.memory_free.__getitem__, hosts)) >= memory
         }
         return (lambda host: column[host] in values) if values else None
 

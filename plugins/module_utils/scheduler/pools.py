@@ -92,7 +92,7 @@ class SpreadPool:
     def __init__(self, view: View, hosts: list[int], key: tuple[str, object]) -> None:
         self.view, self.hosts, self.key = view, hosts, key
         self.own, self.misfits = False, 0
-        self.base = 2 * len(view.candidates.hosts) > len(view.candidates.base)
+        self.base = key[0] == "all" and 2 * len(view.candidates.hosts) > len(view.candidates.base)
         self.ring = view.ring(key, hosts, base=self.base)
 
     def find(self, position: float, test: Test | None) -> Found | None:

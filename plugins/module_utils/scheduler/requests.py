@@ -19,6 +19,7 @@ REQUEST_KEYS = frozenset(
     "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups "
     "spread_over spread_group max_skew host datastore usage".split()
 )
+NOT_OF_SHAPE = frozenset({"groups", "spread_over", "spread_group", "max_skew", "count"})
 DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
 
@@ -83,7 +84,7 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
     known: dict[bytes, tuple[Shape, tuple[str, ...], Spread | None, int]] = {}
-    shapes: dict[Shape, Shape] = {}
+    shapes: dict[bytes, Shape] = {}
     requests: list[Request] = []
     seen: set[str] = set()
     for number, item in enumerate(items):
@@ -119,10 +120,14 @@ def _key(item: Mapping[str, Any]) -> bytes | None:
 
 
 def _read_one(
-    item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[Shape, Shape]
+    item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[bytes, Shape]
 ) -> tuple[Shape, tuple[str, ...], Spread | None, int]:
-    shape = _read_shape(item, where, fleet)
-    shape = shapes.setdefault(shape, shape)
+    key = _key({key: value for key, value in item.items() if key not in NOT_OF_SHAPE} | {"id": ""})
+    shape = shapes.get(key) if key is not None else None
+    if shape is None:
+        shape = _read_shape(item, where, fleet)
+        if key is not None:
+            shapes[key] = shape
     pairs = read_groups(item, where) if item.get("groups") is not None else []
     for group, rule in pairs:
         fleet.rules[group].add(rule)

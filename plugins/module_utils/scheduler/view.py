@@ -75,12 +75,11 @@ class View:
                 (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
             )
 
-        def make() -> Ring:
-            column = None if key[0] == "all" else engine.column(key[0])
-            within = [h for h in self.candidates.base if column is None or column[h] == key[1]]
-            return Ring(within, engine.ranks, engine.by_rank, engine.levels)
-
-        return engine.shared((self.candidates.base_key, key, "ring"), make)
+        base_hosts = self.candidates.base
+        return engine.shared(
+            (self.candidates.base_key, "ring"),
+            lambda: Ring(base_hosts, engine.ranks, engine.by_rank, engine.levels),
+        )
 
     def _fit_none(self, host: int) -> tuple[int, ...] | None:
         if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
