@@ -131,7 +131,8 @@ class SpreadOrder:
     def __init__(self, view: View, spread: Spread, counts: Counter[Any], tie: Callable[[Any], int]) -> None:
         self.view, self.spread, self.counts = view, spread, counts
         self.values = list(view.domains(spread.level))
-        self._heap = [(counts[value], tie(value), value) for value in self.values]
+        # The number settles what a hash cannot: two values of different types are not comparable.
+        self._heap = [(counts[value], (tie(value), n), value) for n, value in enumerate(self.values)]
         heapify(self._heap)
         self._full: list[Any] = []
 

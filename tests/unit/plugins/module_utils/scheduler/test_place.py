@@ -338,3 +338,8 @@ def test_a_session_remembers_what_it_placed():
     wider = session.place([request("c", groups=[group(level="rack")])])
     assert wider["unplaced"][0]["code"] == "UnfullfillableAffinities"
     assert session.place([request("d", count=7)])["summary"]["placed"] == 6
+
+
+def test_a_rack_may_be_called_like_a_number():
+    where = fleet(host("h0", rack="1"), host("h1", rack=None), host("h2", rack="0"))
+    assert len(placed([request(count=6, spread_over="rack")], where)[0]) == 6
