@@ -112,7 +112,10 @@ def kill_everywhere(
             return one_kill(scene(lab, number), wanted, number)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        problems = [problem for problem in pool.map(attempt, points) if problem]
+        problems = []
+        for problem in filter(None, pool.map(attempt, points)):
+            print(f"  {problem}", flush=True)
+            problems.append(problem)
     assert not problems, f"{len(problems)} of {len(points)} points:\n" + "\n".join(problems)
     return names
 

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A controller that is paused in the middle of a create and wakes up after another one took its work over."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Lab
+from tests.chaos.audit import disagreements
+from tests.chaos.scene import Scene, tree
+
+VMS = 8
+LEASE = 1.5
+PATIENCE = 60.0
+CHANGES = ("CreateVM_Task", "PowerOnVM_Task", "PowerOffVM_Task", "ReconfigVM_Task", "Destroy_Task", "ImportVApp",
+           "CreateFolder", "MarkAsTemplate", "CopyVirtualDisk_Task", "DeleteDatastoreFile_Task")
+
+
+@pytest.mark.parametrize(
+    ("point", "occurrence", "late"),
+    [
+        ("before CreateVM_Task", 2, "CreateVM_Task"),  # the first one is an image's template
+        ("sent CreateVM_Task", 4, "CreateVM_Task"),
+        ("before PowerOnVM_Task", 1, "PowerOnVM_Task"),
+        ("after PowerOnVM_Task", 3, "PowerOnVM_Task"),
+    ],
+)
+def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str, occurrence: int, late: str) -> None:
+    with Lab.start("small") as lab:
+        scene = Scene(lab, tmp_path)
+        wanted = tree(VMS)
+        paused = scene.start(wanted, pause_at=(point, occurrence), lease_seconds=LEASE)
+        try:
+            assert paused.paused(), paused.end()["said"]
+            outcome = taken_over(scene, wanted)
+            assert outcome["failures"] == []
+            assert disagreements(scene.snapshot(), lab.control.state()) == []
+            lab.control.calls(reset=True)
+            paused.wake()
+            answer = paused.end()
+        finally:
+            paused.kill()
+        assert answer["error"] is not None, answer["outcome"]
+        assert answer["error"]["code"] == "LeaseLost"
+        sent = changes(lab)
+        assert set(sent) <= {late}
+        assert sent[late] <= VMS
+        converges(scene, wanted)
+
+
+def test_what_a_paused_controller_makes_of_a_deleted_vm_is_removed(tmp_path: Path) -> None:
+    with Lab.start("small") as lab:
+        scene = Scene(lab, tmp_path)
+        paused = scene.start(tree(VMS), pause_at=("before CreateVM_Task", 3), lease_seconds=LEASE)
+        try:
+            assert paused.paused(), paused.end()["said"]
+            assert taken_over(scene, tree(VMS))["failures"] == []
+            gone = tree(VMS, state="absent", force=True)
+            assert scene.run(gone)["failures"] == []
+            assert vms(lab) == []
+            lab.control.calls(reset=True)
+            paused.wake()
+            assert paused.end()["error"]["code"] == "LeaseLost"
+        finally:
+            paused.kill()
+        sent = changes(lab)
+        assert set(sent) == {"CreateVM_Task"}
+        assert 1 <= len(vms(lab)) <= sent["CreateVM_Task"] <= VMS
+        converges(scene, gone)
+        assert vms(lab) == []
+
+
+def taken_over(scene: Scene, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Run until the other controller's lease has ended: as long as it lives, its items are busy."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        outcome = scene.run(wanted)
+        if not outcome["failures"] or time.monotonic() > until:
+            return outcome
+        assert {failure["error_code"] for failure in outcome["failures"]} <= {"ConcurrentTask", "DependencyFailed"}
+        time.sleep(0.2)
+
+
+def converges(scene: Scene, wanted: dict[str, Any]) -> None:
+    assert scene.run(wanted)["failures"] == []
+    idle = scene.run(wanted)
+    assert idle["failures"] == []
+    assert not idle["changed"], idle["changes"]
+    assert disagreements(scene.snapshot(), scene.lab.control.state()) == []
+    assert scene.sessions() == 0
+
+
+def changes(lab: Lab) -> Counter[str]:
+    """Calls that change something, on all endpoints."""
+    called = sum((Counter(methods) for methods in lab.control.calls().values()), Counter())
+    return Counter({method: number for method, number in called.items() if method in CHANGES})
+
+
+def vms(lab: Lab) -> list[str]:
+    """Everything but templates; on the ESXi host those are VMs like others, known by their image's mark."""
+    rows = [row for state in lab.control.state().values() for row in state["vms"]]
+    return [row["name"] for row in rows if "photon.image" not in row["extra_config"]]
