@@ -117,15 +117,16 @@ class View:
         order = sorted(range(len(disks)), key=lambda d: (len(options[d]), -disks[d].capacity))
         taken = dict.fromkeys({s for choice in options for s in choice}, 0)
         chosen = [0] * len(disks)
+        together = self.engine.policy.name == "photon"  # the original lays all disks on the emptiest, if they fit
 
         def fill(depth: int) -> bool:
             if depth == len(order):
                 return True
             disk = order[depth]
             need = disks[disk].capacity
-            for store in sorted(options[disk], key=lambda s: taken[s] - free[s]):
+            for store in sorted(options[disk], key=lambda s: (0 if together else taken[s]) - free[s]):
                 if free[store] - taken[store] < need:
-                    break
+                    continue
                 chosen[disk] = store
                 taken[store] += need
                 if fill(depth + 1):
