@@ -16,6 +16,9 @@ from .requests import Shape
 if TYPE_CHECKING:
     from .engine import Engine
 
+# Combinations of disks and datastores that are tried on a host before it counts as too full.
+MAX_STEPS = 5_000
+
 Pool = SpreadPool | PackPool | PhotonPool  # pylint: disable=unsupported-binary-operation
 
 
@@ -119,9 +122,13 @@ class View:
         chosen = [0] * len(disks)
         together = self.engine.policy.name == "photon"  # the original lays all disks on the emptiest, if they fit
 
+        steps = MAX_STEPS
+
         def fill(depth: int) -> bool:
-            if depth == len(order):
-                return True
+            nonlocal steps
+            steps -= 1
+            if depth == len(order) or steps < 0:
+                return depth == len(order)
             disk = order[depth]
             need = disks[disk].capacity
             for store in sorted(options[disk], key=lambda s: (0 if together else taken[s]) - free[s]):

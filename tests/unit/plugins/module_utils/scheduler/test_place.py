@@ -343,3 +343,11 @@ def test_a_session_remembers_what_it_placed():
 def test_a_rack_may_be_called_like_a_number():
     where = fleet(host("h0", rack="1"), host("h1", rack=None), host("h2", rack="0"))
     assert len(placed([request(count=6, spread_over="rack")], where)[0]) == 6
+
+
+def test_many_disks_on_many_datastores_end_in_time():
+    stores = [{"id": f"d{n}", "capacity": 10 * GB, "used": 0} for n in range(12)]
+    where = fleet(host("h1", datastores=[store["id"] for store in stores]), datastores=stores)
+    result = place([request(disks=[{"capacity": 6 * GB}] * 13)], where)
+    assert result["unplaced"][0]["code"] == "NotEnoughDatastoreCapacity"
+    assert placed([request(disks=[{"capacity": 6 * GB}] * 12)], where)[0] == {("vm", 0): "h1"}
