@@ -232,9 +232,9 @@ def generator() -> str:
     return str(target)
 
 
-def killed(pair: Pair, unit: str) -> Iterator[float]:
-    """Kill a service of the VIP's holder hard."""
-    pair.shell(pair.settle(), f"systemctl kill --signal=KILL {unit}")
+def killed(pair: Pair, unit: str, whom: str = "main") -> Iterator[float]:
+    """Kill a service of the VIP's holder hard: its main process, or all of them at once."""
+    pair.shell(pair.settle(), f"systemctl kill --signal=KILL --kill-whom={whom} {unit}")
     yield 3
 
 

@@ -31,12 +31,15 @@ _HAPROXY_UNIT = "/etc/systemd/system/haproxy.service.d/photon.conf"
 _KEEPALIVED_UNIT = "/etc/systemd/system/keepalived.service.d/photon.conf"
 _FILES = 1048576
 _RUN_DIRECTORY = f"/bin/mkdir -p {os.path.dirname(_DOWN)} {os.path.dirname(render.SOCKET)}"
-_HAPROXY_UNIT_TEXT = f"""[Service]
+# Restarted at once and for ever: also when whoever killed it killed the note that it ended.
+_HAPROXY_UNIT_TEXT = f"""[Unit]
+StartLimitIntervalSec=0
+[Service]
 ExecStartPre={_RUN_DIRECTORY}
 ExecStartPost=/bin/sh -c 'echo 0 > {_DOWN}'
 ExecStopPost=/bin/sh -c 'echo 1 > {_DOWN}'
 Restart=always
-RestartSec=1
+RestartSec=100ms
 LimitNOFILE={_FILES}
 """
 
@@ -133,7 +136,7 @@ class Balancer:
         removal = "".join(f"ExecStopPost=-/usr/sbin/ip address del {a} dev {self._interface}\n" for a in addresses)
         state = f"/bin/sh -c 'systemctl -q is-active haproxy; test $? -eq 0; echo $? > {_DOWN}'"
         before = f"ExecStartPre={_RUN_DIRECTORY}\nExecStartPre={state}\n"
-        return f"[Service]\n{before}{removal}Restart=always\nRestartSec=500ms\n"
+        return f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{before}{removal}Restart=always\nRestartSec=500ms\n"
 
     def _units(self) -> list[str]:
         return ["haproxy", "keepalived"] if self.keepalived else ["haproxy"]

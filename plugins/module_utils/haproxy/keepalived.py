@@ -42,7 +42,9 @@ def _lines(
         "    vrrp_version 3",
         "    enable_script_security",
         "    script_user root",
-        "    vrrp_garp_master_refresh 10",
+        # When a host that was cut off returns both held the address: who keeps it says so at once and each second.
+        "    vrrp_garp_master_refresh 1",
+        "    vrrp_garp_lower_prio_delay 1",
         "}",
         "vrrp_script haproxy_healthy {",
         f'    script "{SCRIPT}"',

@@ -179,7 +179,7 @@ def test_a_changed_port_of_a_server_takes_effect_over_its_saved_state(pair):
 @pytest.mark.parametrize("unit", ["haproxy", "keepalived"])
 def test_the_vip_moves_when_a_service_is_killed(pair, unit):
     holder = pair.settle()
-    pair.shell(holder, f"systemctl kill --signal=KILL {unit}")
+    pair.shell(holder, f"systemctl kill --signal=KILL --kill-whom=main {unit}")
     deadline = time.monotonic() + 10
     while pair.holders() != [other := "lb2" if holder == "lb1" else "lb1"]:
         assert time.monotonic() < deadline, f"{other} never held the VIP alone"
