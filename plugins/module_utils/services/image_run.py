@@ -19,6 +19,7 @@ from ..cloudstore import Step, Task
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
+from . import vm_jobs
 from .context import Context
 from .images import template_uuid
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
@@ -127,8 +128,7 @@ def _on_endpoint(
             if source is None:
                 template = vsphere.import_image(session, context.path(action.data["file"]), spec, before_call=run.renew)
             else:
-                run.renew()
-                template = vsphere.copy_image(session, source[0], source[1], spec)
+                template = vsphere.copy_image(session, source[0], source[1], spec, before_call=run.renew)
             source = source or (template, spec.host.datacenter)
             made[store.id] = {"path": template.path, "template_moid": template.moid, "template_uuid": template.uuid}
         except PhotonError as error:
@@ -162,6 +162,7 @@ def _spec(document: Document, store: Document, endpoint: Document, inventory: An
         folder=folder,
         directory=name,
         controller=settings.get("scsi0.virtualDev", "lsilogic"),
+        **{field: settings[key] for key, field in vm_jobs.GUEST_SETTINGS.items() if settings.get(key)},
     )
 
 

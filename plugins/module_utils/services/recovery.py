@@ -57,6 +57,8 @@ def _settle(tx: Any, task: Task, world: World) -> None:
 
 def _settle_vm(tx: Any, task: Task, document: Document, world: World) -> None:
     row = inventory_row(document, world)
+    if row is not None and not row.readable:
+        return  # its record stays as it is until its host or datastore is back
     if row is not None:
         tx.update([vm_jobs.seen(document, row, world)])
     elif task.operation == "DELETE_VM":

@@ -55,6 +55,16 @@ def power_state(row: Any) -> str:
     return _POWER_STATES[row.power_state]
 
 
+def refuse_unreadable(label: str, row: Any) -> None:
+    """Raises InvalidVmState for a VM whose files are out of reach: what is said of it is old or missing."""
+    if not row.readable:
+        raise PhotonError(
+            "InvalidVmState",
+            f"VM {label}: its configuration cannot be read ({row.connection_state}), so it is left alone; bring its "
+            "host or datastore back, then run again",
+        )
+
+
 def compare(current: Document, wanted: Document, row: Any, world: World, item: dict[str, Any]) -> Difference:
     """The record (``current``) and vSphere (``row``) against the declaration (``wanted``)."""
     difference = Difference()

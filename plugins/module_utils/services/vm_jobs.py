@@ -23,6 +23,7 @@ _POWER = {
     "STOP_VM": vsphere.power_off,
     "SUSPEND_VM": vsphere.suspend,
 }
+GUEST_SETTINGS = {"guestOS": "guest_id", "firmware": "firmware"}  # of an image, by their names in a specification
 _TAKEN = {"DuplicateName", "AlreadyExists", "FileAlreadyExists"}
 
 
@@ -78,6 +79,7 @@ def create(action: Action, inventory: Any, folder_moids: dict[tuple[str, str], s
             for name in body["port_groups"]
         ],
         controller=hardware.get("scsi0.virtualDev", "pvscsi"),
+        **{field: hardware[key] for key, field in GUEST_SETTINGS.items() if hardware.get(key)},
         extra_config=guest.keys(action.data["item"], document.name, document.id),
     )
     operations = action.data["operations"]
@@ -124,13 +126,24 @@ def delete(action: Action) -> Any:
     return vsphere.power_off(moid, name, key=action.id, operation="STOP_VM", then=lambda _result: last)
 
 
-def look_for(session: Any, action: Action, outcome: Any) -> Any:
-    """The moid when a create whose answer was lost, or that found its name taken, was done: by us, under our uuid."""
-    if isinstance(outcome, PhotonError) and (outcome.data.get("unknown") or outcome.data.get("fault") in _TAKEN):
-        rows = vsphere.lookup_vms(session, uuids=[action.id])
-        if rows:
-            return rows[0].moid
-    return outcome
+def is_doubtful(error: PhotonError) -> bool:
+    """Whether a create that failed may have been done: its answer was lost, or its name was found taken."""
+    return bool(error.data.get("unknown")) or error.data.get("fault") in _TAKEN
+
+
+def settled(error: PhotonError) -> PhotonError:
+    """The error of a create that was looked for and not found: nothing is unknown about it any more."""
+    return PhotonError(error.code, error.message, {k: v for k, v in error.data.items() if k != "unknown"})
+
+
+def is_last(action: Action, operation: str) -> bool:
+    """Whether a create is finished with this operation."""
+    return operation == action.data["operations"][-1]
+
+
+def after_create(action: Action, row: Any) -> Any:
+    """What follows CREATE_VM for a VM that was found made; None when nothing does."""
+    return _chain(action.data["operations"][1:], row.moid, action.document.name, action.id, row.host)
 
 
 def read(session: Any, uuids: list[str]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Runner:
         self._on_endpoints(created, self._create_on)
 
     def record(self, result: Result) -> None:
+        result.action.data["recorded"] = True
         with self.lock:
             self.results.append(result)
             if len(self.results) >= FLUSH_EVERY:
@@ -72,18 +73,35 @@ class Runner:
         jobs = self._prepared(actions, lambda action: vm_jobs.create(action, inventory, folders, self.world))
         made: dict[str, str] = {}
         finished: list[Action] = []
-        for action, job, outcome in self._outcomes(session, jobs, actions):
-            if job.operation == "CREATE_VM":
-                outcome = vm_jobs.look_for(session, action, outcome)
-                if isinstance(outcome, str):
-                    made[action.id] = outcome
-            if isinstance(outcome, PhotonError):
-                self.record(_half_made(action, job.operation, made.get(action.id), outcome))
-                if action.id in made:
-                    finished.append(action)
-            elif job.operation == action.data["operations"][-1]:
-                finished.append(action)
+        doubtful = self._created(session, jobs, actions, made, finished)
+        if doubtful:  # one look for all whose answer was lost or whose name was found taken: by us, under our uuid?
+            rows = vm_jobs.read(session, list(doubtful))
+            found = [action for action in actions if action.id in doubtful and action.id in rows]
+            made.update((action.id, rows[action.id].moid) for action in found)
+            finished += [action for action in found if vm_jobs.is_last(action, "CREATE_VM")]
+            for action in actions:
+                if action.id in doubtful and action.id not in rows:
+                    self.record(_half_made(action, "CREATE_VM", None, vm_jobs.settled(doubtful[action.id])))
+            jobs = self._prepared(found, lambda action: vm_jobs.after_create(action, rows[action.id]))
+            self._created(session, jobs, found, made, finished)
         self._settle(endpoint, finished, made)
+
+    def _created(
+        self, session: Any, jobs: list[Any], actions: list[Action], made: dict[str, str], finished: list[Action]
+    ) -> dict[str, PhotonError]:
+        """Run creates or what follows them; returns ``{id: error}`` of those that may have been made all the same."""
+        doubtful: dict[str, PhotonError] = {}
+        for action, job, outcome in self._outcomes(session, jobs, actions):
+            if isinstance(outcome, PhotonError) and job.operation == "CREATE_VM" and vm_jobs.is_doubtful(outcome):
+                doubtful[action.id] = outcome
+            elif isinstance(outcome, PhotonError):
+                self.record(_half_made(action, job.operation, made.get(action.id), outcome))
+            else:
+                if job.operation == "CREATE_VM":
+                    made[action.id] = outcome
+                if vm_jobs.is_last(action, job.operation):
+                    finished.append(action)
+        return doubtful
 
     def _update_on(self, endpoint: Document, actions: list[Action]) -> None:
         session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
@@ -97,7 +115,7 @@ class Runner:
                         action, action.data["previous"], vm_jobs.update_operations(action).index(job.operation), outcome
                     )
                 )
-        self._settle(endpoint, [a for a in actions if a.id not in failed and not self._has_failed(a)], {})
+        self._settle(endpoint, [a for a in actions if a.id not in failed and not self._has_result(a)], {})
 
     def _delete_on(self, endpoint: Document, actions: list[Action]) -> None:
         session = self.context.session(endpoint)
@@ -176,9 +194,9 @@ class Runner:
                 raise
             with self.lock:
                 self._flush()
-                reported = {failure.name for failure in self.plan.failures}
                 for action in actions:
-                    if action.name not in reported and action.data.get("recorded") is None:
+                    if not action.data.get("recorded"):
+                        action.data["recorded"] = True
                         self.results.append(
                             Result(
                                 action,
@@ -186,7 +204,7 @@ class Runner:
                                 if action.verb == CREATE
                                 else action.data.get("previous", action.document),
                                 0,
-                                error,
+                                _unknown(error),
                             )
                         )
 
@@ -203,7 +221,6 @@ class Runner:
                     if action.verb == CREATE
                     else action.data.get("previous", action.document)
                 )
-                action.data["recorded"] = True
                 self.record(Result(action, document, 1 if action.verb == CREATE else 0, error))
         return jobs
 
@@ -231,10 +248,10 @@ class Runner:
                         ),
                     )
                 )
-            elif not self._has_failed(action):
+            elif not self._has_result(action):
                 self.record(Result(action, vm_jobs.seen(action.document, row, self.world)))
 
-    def _has_failed(self, action: Action) -> bool:
+    def _has_result(self, action: Action) -> bool:
         return bool(action.data.get("recorded"))
 
     def _observe(self) -> None:
@@ -269,14 +286,12 @@ class Runner:
             if result.document is not None:
                 result.action.data["outcome"] = result.document  # for the report
             if result.error is not None:
-                result.action.data["recorded"] = True
                 self.plan.fail(entities.VM, result.action.name, result.error, result.action.path)
 
 
 def _half_made(action: Action, operation: str, moid: str | None, error: PhotonError) -> Result:
     """A VM that was made but not started stays, STOPPED; one that was not made is ERROR and keeps its quota."""
     step = action.data["operations"].index(operation) + 1
-    action.data["recorded"] = True
     if moid is None:
         return Result(action, replace(action.document, state="ERROR"), step, error)
     vsphere = {**action.document.body["vsphere"], "moid": moid}
@@ -286,10 +301,11 @@ def _half_made(action: Action, operation: str, moid: str | None, error: PhotonEr
 def _commit(tx: Any, results: list[Result], world: World) -> None:
     gone = [r.action.document for r in results if r.document is None]
     # What never came to be gives its place back; its quota stays charged until the VM is deleted, as in the original.
+    # What may have come to be keeps both: the next run looks for it there.
     unmade = {
         r.action.id
         for r in results
-        if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE
+        if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE and not _is_unknown(r)
     }
     freed = gone + [r.action.document for r in results if r.action.id in unmade]
     if freed:
@@ -324,6 +340,15 @@ def _recharge(tx: Any, result: Result, world: World) -> None:
     before, after = (claims.capacity_claims([document], world) for document in (previous, result.document))
     if before != after:
         tx.move(before, after)
+
+
+def _unknown(error: PhotonError) -> PhotonError:
+    """An endpoint's failure that hits items in the middle of their work: nobody knows how far each one got."""
+    return PhotonError(error.code, error.message, {**error.data, "unknown": True})
+
+
+def _is_unknown(result: Result) -> bool:
+    return result.error is not None and bool(result.error.data.get("unknown"))
 
 
 def _without_place(document: Document) -> Document:

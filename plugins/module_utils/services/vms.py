@@ -98,6 +98,8 @@ def plan_delete(
     if current.body.get("deletion_protection"):
         raise PhotonError("DeletionProtected", f"VM {label} has deletion_protection: take that off first")
     row = inventory_row(current, world)
+    if row is not None:
+        vm_drift.refuse_unreadable(label, row)
     state = vm_drift.power_state(row) if row is not None else "STOPPED"
     if state != "STOPPED" and not force:
         raise PhotonError(
@@ -123,7 +125,9 @@ def plan_delete(
 def inventory_row(document: Document, world: World) -> Any:
     """The VM as its endpoint's last bulk read showed it, or None."""
     inventory = world.inventories.get(document.body.get("endpoint"))
-    return inventory.vm(document.id) if inventory is not None else None
+    if inventory is None:
+        return None
+    return inventory.vm(document.id, document.body.get("vsphere", {}).get("moid"))
 
 
 # -- what is wanted ----------------------------------------------------------------------------------------------
@@ -414,6 +418,7 @@ def _plan_existing(
 ) -> None:
     label = f"{project.path}/{current.name}"
     row = inventory_row(current, world)
+    vm_drift.refuse_unreadable(label, row)
     seen = vm_drift.power_state(row)
     target = POWER.get(item.get("state") or "", seen)
     difference = vm_drift.compare(current, wanted, row, world, item)
@@ -444,7 +449,7 @@ def _plan_existing(
                 "seen": seen,
                 "moid": row.moid,
                 "previous": current,
-                "observed_only": not changed and document.body != current.body,
+                "observed_only": not changed and (document.body, document.state) != (current.body, current.state),
             },
         )
     )
