@@ -33,6 +33,9 @@ class Engine:
         self.column = self.ledger.column
         self.used: set[int] = set()
         self._weights = policy.dimension_weights()
+        # What the batch asks for in all, to know which dimension is scarce; without requests an average host's mix.
+        cpu = sum(request.count * request.shape.vcpus for request in requests) or fleet.average[0]
+        self._demand = (cpu, sum(request.count * request.shape.memory for request in requests) or fleet.average[1])
         self.steps = _steps(fleet, requests)
         # Scores that depend on more than the host's free shares take the longer way.
         self._elsewhere = policy.name == "photon" or self._weights[2] > 0
@@ -161,11 +164,12 @@ class Engine:
         return found
 
     def pack_order(self, hosts: list[int]) -> list[int]:
-        """Hosts in use first, the fullest before others; then the empty ones, the largest first."""
+        """Hosts in use first, the fullest before others; then the empty ones, first those that hold most of the batch."""
         fleet, levels, ranks = self.fleet, self.levels, self.ranks
+        cpu, memory = self._demand
         return sorted(
             hosts,
-            key=lambda h: (-levels[h], -fleet.memory_limit[h], -fleet.cpu_limit[h], ranks[h]),
+            key=lambda h: (-levels[h], -min(fleet.cpu_limit[h] / cpu, fleet.memory_limit[h] / memory), ranks[h]),
         )
 
     def position(self, request: str, index: int) -> float:
