@@ -53,7 +53,7 @@ class Lab:
         with self._locked():
             subnet = self._prepare()
             addresses = self._addresses(specs, subnet)
-            missing = [s for s in specs if not self.driver.is_running(self.name, self._host(s.name), s.name)]
+            missing = [spec for spec in specs if not self._exists(spec.name)]
             with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
                 failures = list(pool.map(lambda s: self._create(s, addresses[s.name], variables or {}), missing))
             self._write_inventory()
@@ -202,6 +202,10 @@ class Lab:
         part = self.inventory_file.with_suffix(".part")
         part.write_text(json.dumps(document, indent=1))  # JSON is YAML
         part.rename(self.inventory_file)
+
+    def _exists(self, name: str) -> bool:
+        known = (self._host(name) / "host.json").exists()
+        return known and self.driver.is_running(self.name, self._host(name), name)
 
     def _record(self) -> dict[str, Any]:
         try:

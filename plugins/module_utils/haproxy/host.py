@@ -163,13 +163,13 @@ class Balancer:
             _write(f"{STAGED}/keepalived.conf", self.keepalived)
 
     def _check_haproxy(self) -> None:
-        result = _run("haproxy", "-c", "-q", "-f", f"{STAGED}/haproxy.cfg")
+        result = _run("haproxy", "-c", "-f", f"{STAGED}/haproxy.cfg")
         if result.returncode == 0:
             return
         lines = self.haproxy.splitlines()
         said = []
         for line in result.stderr.splitlines():
-            if "[ALERT]" not in line:
+            if "[ALERT]" not in line or line.rstrip(".").endswith("in configuration") or "rror(s) found" in line:
                 continue
             number = re.search(r"haproxy\.cfg:(\d+)", line)
             where = render.origin(lines, int(number.group(1))) if number else None

@@ -93,3 +93,17 @@ def test_what_cannot_be_made_is_told(lab):
     lab.create([HostSpec("f", number=50)])
     with pytest.raises(LabError, match="same number"):
         lab.create([HostSpec("g", number=50)])
+
+
+def test_hosts_that_somebody_made_are_used_and_kept(lab, monkeypatch):
+    lab.create([HostSpec("h")])
+    monkeypatch.setenv("LAB_INVENTORY", str(lab.inventory_file))
+    other = Lab(f"given-{os.getpid()}", "ssh")
+    try:
+        assert other.create([HostSpec("h", groups=("x",))]) == ["h"]
+        assert said(other, "h", "hostname") == "h"
+        with pytest.raises(LabError, match="has no host nobody"):
+            other.create([HostSpec("nobody")])
+    finally:
+        other.destroy()
+    assert said(lab, "h", "hostname") == "h"
