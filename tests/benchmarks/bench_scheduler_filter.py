@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from typing import Any
 
 from tests.benchmarks.bench_scheduler_speed import trace
 from tests.support import workloads
 
-VMS, HOSTS = 100_000, 10_000
+VMS, HOSTS, RUNS = 100_000, 10_000, 3
 
 FILTERS = '''
 from ansible_collections.photon.platform.plugins.module_utils.scheduler import plain
@@ -56,8 +57,8 @@ def run(context: Any) -> dict[str, float]:
         workloads.constrained(rows),
         fleet,
         {
-            "no-op": "(requests | touch(fleet)).placements | length == 100000",
-            "place": "(requests | photon.platform.place(fleet)).placements | length == 100000",
+            "no-op": f"(requests | touch(fleet)).placements | length == {VMS}",
+            "place": f"(requests | photon.platform.place(fleet)).placements | length == {VMS}",
         },
     )
     kinds: dict[tuple[int, int], int] = {}
@@ -72,8 +73,8 @@ def run(context: Any) -> dict[str, float]:
         counted,
         fleet,
         {
-            "no-op that reads the fleet": "fleet | touch_hosts == 10000",
-            "place with count:": "(requests | photon.platform.place(fleet)).summary.placed == 100000",
+            "no-op that reads the fleet": f"fleet | touch_hosts == {HOSTS}",
+            "place with count:": f"(requests | photon.platform.place(fleet)).summary.placed == {VMS}",
         },
     )
     context.table(["filter", "s"], [*each.items(), *count.items()])
@@ -85,7 +86,7 @@ def run(context: Any) -> dict[str, float]:
 def task_seconds(
     context: Any, requests: list[dict[str, Any]], fleet: dict[str, Any], tasks: dict[str, str]
 ) -> dict[str, float]:
-    """Median seconds of one task per expression, three runs of one playbook."""
+    """Median seconds of one task per expression, over several runs of one playbook."""
     folder = context.work
     for kind, text in (("filter_plugins/touch.py", FILTERS), ("callback_plugins/tasktime.py", CALLBACK)):
         (folder / kind).parent.mkdir(exist_ok=True)
@@ -106,7 +107,7 @@ def task_seconds(
         "localhost,",
         "-c",
         "local",
-        repeat=3,
+        repeat=RUNS,
         environment={
             "ANSIBLE_CALLBACK_PLUGINS": str(folder / "callback_plugins"),
             "ANSIBLE_CALLBACKS_ENABLED": "tasktime",
@@ -116,4 +117,4 @@ def task_seconds(
     for process in runs.runs:
         for name, seconds in re.findall(r"^TASK (.+): ([\d.]+) s$", process.output, re.MULTILINE):
             found.setdefault(name, []).append(float(seconds))
-    return {name: sorted(found[name])[1] for name in tasks}
+    return {name: statistics.median(found[name]) for name in tasks}

@@ -164,7 +164,7 @@ class Engine:
         return found
 
     def pack_order(self, hosts: list[int]) -> list[int]:
-        """Hosts in use first, the fullest before others; then the empty ones, first those that hold most of the batch."""
+        """Hosts in use first, the fullest before others; then the empty ones, those that hold most first."""
         fleet, levels, ranks = self.fleet, self.levels, self.ranks
         cpu, memory = self._demand
         return sorted(
