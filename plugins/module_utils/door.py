@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import traceback
@@ -117,7 +116,6 @@ def finish(module: AnsibleModule, work: Work, *, one: str = "", **request: Any) 
     ``one`` is the key path's beginning that a module of a single item leaves out; ``request`` overrides the fields of
     the Request that the common arguments make.
     """
-    gc.set_threshold(100_000)  # a short life with many objects and few cycles: looking for them costs a tenth of it
     outcome, error, bug = _outcome(module, lambda: work(request_of(module, **request)))
     answer = {key: value for key, value in outcome.items() if key not in ("warnings", "diff")}
     for line in outcome.get("warnings", []):
