@@ -172,8 +172,10 @@ class Lab:
             what = seed.read(spec.user_data, spec.meta_data)
             self.driver.destroy(self.name, directory, spec.name)  # what a crash left behind
             self.driver.create(self.name, directory, spec, address, what)
+            known = self.driver.connection(self.name, directory, spec.name, address)
             record = {
-                "address": address, "suite": spec.suite, "base": spec.base, "groups": list(spec.groups),
+                "address": known.get("lab_ip", address), "suite": spec.suite, "base": spec.base,
+                "groups": list(spec.groups),
                 "variables": dict(variables) | dict(spec.variables),
             }  # fmt: skip
             (directory / "host.json").write_text(json.dumps(record))

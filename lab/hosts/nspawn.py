@@ -24,6 +24,7 @@ from .seed import Seed
 from .spec import HostSpec
 
 NEEDS_ROOT = True
+INOTIFY_INSTANCES = 4096
 
 _NESTED = ("/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet")  # an overlay cannot lie on an overlay
 _BOOT = (
@@ -37,6 +38,10 @@ def prepare(lab: str, directory: Path, subnet: str) -> None:
     """What all hosts of the lab share: the bridge and the package cache."""
     if os.geteuid() != 0:
         raise LabError("the driver nspawn needs root; an ordinary user takes LAB_DRIVER=podman or LAB_DRIVER=ssh")
+    # Every systemd and journald takes several of these, and all hosts of this machine share the count.
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < INOTIFY_INSTANCES:
+        limit.write_text(str(INOTIFY_INSTANCES))
     network.make_bridge(lab, subnet)
     aptcache.acquire(lab)
 
