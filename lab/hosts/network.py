@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import time
 
 from .paths import LabError, run
 
@@ -97,7 +98,12 @@ def cut(lab: str, host: str, carrier: bool = False) -> None:
 def heal(lab: str, host: str) -> None:
     """Undo ``cut``."""
     run(["ip", "link", "set", leg(lab, host), "up"])
-    run(["bridge", "link", "set", "dev", leg(lab, host), "state", "forwarding"])
+    forward = ["bridge", "link", "set", "dev", leg(lab, host), "state", "forwarding"]
+    deadline = time.monotonic() + 5
+    while run(forward, check=False).returncode != 0:  # the carrier takes a moment to come back
+        if time.monotonic() > deadline:
+            run(forward)
+        time.sleep(0.02)
 
 
 def _digest(text: str) -> str:

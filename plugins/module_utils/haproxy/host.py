@@ -98,7 +98,7 @@ class Balancer:
         replaced = self._replaced_at_run_time() if running else None
         try:
             if running:
-                runtime.save_state()
+                runtime.save_state(self.haproxy)
             units_changed = self._install()
         except (OSError, runtime.RuntimeApiError) as error:
             _restore(before)

@@ -107,9 +107,14 @@ def certificates() -> dict[str, str]:
     return found
 
 
-def save_state() -> None:
-    """Write the servers' states where the next process reads them: a drained server stays drained over a reload."""
+def save_state(config: str | None = None) -> None:
+    """Write the servers' states where the next process reads them: a drained server stays drained over a reload.
+
+    HAProxy prefers a state's port to the one it is configured with, so each gets that of the ``config`` to come.
+    """
     text = ask("show servers state")
+    if config is not None:
+        text = _with_ports(text, _ports(config))
     directory = os.path.dirname(STATE_FILE)
     handle, part = tempfile.mkstemp(dir=directory)
     try:
@@ -119,6 +124,35 @@ def save_state() -> None:
     except OSError:
         os.unlink(part)
         raise
+
+
+def _ports(config: str) -> dict[tuple[str, str], str]:
+    """(backend, server) -> port, of a configuration."""
+    found, backend = {}, ""
+    for words in (line.split() for line in config.splitlines()):
+        if words[:1] in (["backend"], ["frontend"], ["listen"]):
+            backend = words[1]
+        elif words[:1] == ["server"]:
+            found[backend, words[1]] = words[2].rpartition(":")[2]
+    return found
+
+
+def _with_ports(states: str, ports: dict[tuple[str, str], str]) -> str:
+    """The text of `show servers state` with other ports; servers that are not among them are left out."""
+    lines = states.splitlines()
+    columns = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
+    kept = []
+    for line in lines:
+        cells = line.split()
+        if len(cells) == len(columns) and columns:
+            named = {column: cells[number] for number, column in enumerate(columns)}
+            key = (named["be_name"], named["srv_name"])
+            if key not in ports:
+                continue
+            cells[columns.index("srv_port")] = ports[key]
+            line = " ".join(cells)
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def _order(command: str) -> None:
