@@ -26,10 +26,21 @@ def disagreements(snapshot: Snapshot, state: dict[str, Any]) -> list[str]:
         *_images(world, state),
         *_foreign(world, state),
         *_files(state),
+        *open_leases(state),
         *_quotas(world),
         *_capacity(snapshot, world),
         *_groups(snapshot, world),
         *(f"task {task.operation} of {task.entity_id} is open" for task in snapshot.open_tasks),
+    ]
+
+
+def open_leases(state: dict[str, Any]) -> list[str]:
+    """Leases that still wait for an upload."""
+    return [
+        f"{name}: the lease of {lease['vm']} is {lease['state']}"
+        for name, each in state.items()
+        for lease in each["leases"]
+        if lease["state"] in OPEN_LEASES
     ]
 
 
@@ -94,11 +105,12 @@ def _foreign(world: World, state: dict[str, Any]) -> Iterator[str]:
         copy.get("template_uuid") for image in world.of(entities.IMAGE) for copy in image.body["copies"].values()
     }
     for name, each in state.items():
-        yield from (f"{row['name']} on {name} is in no record" for row in each["vms"] if row["instance_uuid"] not in known)
+        strangers = [row["name"] for row in each["vms"] if row["instance_uuid"] not in known]
+        yield from (f"{stranger} on {name} is in no record" for stranger in strangers)
 
 
 def _files(state: dict[str, Any]) -> Iterator[str]:
-    """Files that belong to no VM, and leases that still wait for an upload."""
+    """Files that belong to no VM."""
     for name, each in state.items():
         homes: dict[str, set[str]] = defaultdict(set)
         disks: dict[str, set[str]] = defaultdict(set)
@@ -113,12 +125,6 @@ def _files(state: dict[str, Any]) -> Iterator[str]:
                     yield f"{file} on {name}/{store['name']} belongs to no VM"
                 elif file.endswith(".vmdk") and file.replace("-flat.vmdk", ".vmdk") not in disks[store["name"]]:
                     yield f"{file} on {name}/{store['name']} is no VM's disk"
-        living = {vm["name"] for vm in each["vms"]}
-        yield from (
-            f"{name}: the lease of {lease['vm']} is {lease['state']}"
-            for lease in each["leases"]
-            if lease["state"] in OPEN_LEASES and lease["vm"] in living
-        )
 
 
 def _quotas(world: World) -> Iterator[str]:

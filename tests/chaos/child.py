@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The product in a process of its own that can be killed: ``python child.py job.json``.
 
-The job: ``{tree, request, kill_at, pause_at, answer}``. What the run came to goes to the file ``answer``: its outcome or
-its error, the points it met, and the commits that SQLite itself saw.
+The job: ``{tree, request, kill_at, pause_at, answer}``. What the run came to goes to the file ``answer``: its outcome
+or its error, the points it met, and the commits that SQLite itself saw.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from ansible_collections.photon.platform.plugins.module_utils.services.context i
 from ansible_collections.photon.platform.plugins.module_utils.services.site_run import Request, run_site
 
 from lab import Lab
+from tests.chaos import audit
 from tests.support import diskimages
 
 ROOT = Path(__file__).parents[2]
+LEASE_SECONDS = 4
 SITE = r"""
 photon_site: chaos
 photon_zones: [{name: a}, {name: b}]
@@ -52,6 +55,14 @@ def tree(vms: int = 20, **vm: Any) -> dict[str, Any]:
     if not vms:
         project["vms"] = []
     return declared
+
+
+def small() -> dict[str, Any]:
+    """The topology "small", whose import leases end soon after their importer died."""
+    topology = yaml.safe_load((ROOT / "lab" / "topologies" / "small.yml").read_text())
+    for endpoint in topology["endpoints"]:
+        endpoint["lease_seconds"] = LEASE_SECONDS
+    return topology
 
 
 class Scene:
@@ -107,6 +118,13 @@ class Scene:
     def snapshot(self) -> Snapshot:
         with open_store(self.url, allow_ephemeral=True) as store:
             return store.snapshot()
+
+    def disagreements(self) -> list[str]:
+        """See audit.py. A lease that lost its importer is nobody's to end: it goes by itself, and must harm nothing."""
+        until = time.monotonic() + 10 * LEASE_SECONDS
+        while audit.open_leases(state := self.lab.control.state()) and time.monotonic() < until:
+            time.sleep(0.2)
+        return audit.disagreements(self.snapshot(), state)
 
     def sessions(self) -> int:
         """Sessions that are open on all endpoints."""

@@ -20,8 +20,7 @@ from typing import Any
 import pytest
 
 from lab import Lab
-from tests.chaos.audit import disagreements
-from tests.chaos.scene import Scene, tree
+from tests.chaos.scene import Scene, small, tree
 from tests.support import postgresql
 
 ALL = os.environ.get("PHOTON_CHAOS") == "all"
@@ -61,7 +60,7 @@ def test_a_create_on_postgresql(tmp_path: Path) -> None:
 
 
 def test_the_interposer_misses_no_call_and_no_commit(tmp_path: Path) -> None:
-    with Lab.start("small") as lab:
+    with Lab.start(small()) as lab:
         answer = Scene(lab, tmp_path).start(tree(3)).end()
         called = sum((Counter(methods) for methods in lab.control.calls().values()), Counter())
     met = Counter(answer["points"])
@@ -70,9 +69,8 @@ def test_the_interposer_misses_no_call_and_no_commit(tmp_path: Path) -> None:
     del answered["commit"]
     assert answered.pop("POST nfc") == called.pop("NfcPost")
     assert answered == called
-    assert Counter({name.removeprefix("before "): n for name, n in met.items() if name.startswith("before ")}) == Counter(
-        {**answered, "commit": answer["commits"], "POST nfc": met["after POST nfc"]}
-    )
+    begun = Counter({name.removeprefix("before "): n for name, n in met.items() if name.startswith("before ")})
+    assert begun == answered + Counter({"commit": answer["commits"], "POST nfc": met["after POST nfc"]})
 
 
 # -- how it is done ------------------------------------------------------------------------------------------------
@@ -96,19 +94,19 @@ def kill_everywhere(
             assert made.run(before)["failures"] == []
         return made
 
-    with Lab.start("small") as lab:
+    with Lab.start(small()) as lab:
         whole = scene(lab, 0)
         answer = whole.start(wanted).end()
         assert answer["error"] is None
         assert answer["outcome"]["failures"] == []
-        assert disagreements(whole.snapshot(), lab.control.state()) == []
+        assert whole.disagreements() == []
     names = answer["points"]
     points = list(chosen(len(names), sample))
     print(f"\n{what}: {len(names)} points, {len(points)} of them tried, PHOTON_SEED={SEED}")
     print("\n".join(f"  {number:4} {name}" for name, number in sorted(Counter(names).items())))
 
     def attempt(number: int) -> str:
-        with Lab.start("small") as lab:
+        with Lab.start(small()) as lab:
             return one_kill(scene(lab, number), wanted, number)
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -139,7 +137,7 @@ def one_kill(scene: Scene, wanted: Tree, number: int) -> str:
     third = scene.run(wanted)
     if third["changed"] or third["failures"]:
         problems.append(f"the run after that was not idle: {third['changes']} {third['failures']}")
-    problems += disagreements(scene.snapshot(), scene.lab.control.state())
+    problems += scene.disagreements()
     if scene.sessions() != left:
         problems.append(f"sessions: {left} after the kill, {scene.sessions()} now")
     return "\n    ".join([said, *problems]) if problems else ""

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from lab import Lab
-from tests.chaos.audit import disagreements
-from tests.chaos.scene import Scene, tree
+from tests.chaos.scene import Scene, small, tree
 
 VMS = 8
 LEASE = 1.5
@@ -24,16 +23,16 @@ CHANGES = ("CreateVM_Task", "PowerOnVM_Task", "PowerOffVM_Task", "ReconfigVM_Tas
 
 
 @pytest.mark.parametrize(
-    ("point", "occurrence", "late"),
+    ("point", "occurrence"),
     [
-        ("before CreateVM_Task", 2, "CreateVM_Task"),  # the first one is an image's template
-        ("sent CreateVM_Task", 4, "CreateVM_Task"),
-        ("before PowerOnVM_Task", 1, "PowerOnVM_Task"),
-        ("after PowerOnVM_Task", 3, "PowerOnVM_Task"),
+        ("before CreateVM_Task", 2),  # the first one is an image's template
+        ("sent CreateVM_Task", 4),
+        ("before PowerOnVM_Task", 1),
+        ("after PowerOnVM_Task", 3),
     ],
 )
-def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str, occurrence: int, late: str) -> None:
-    with Lab.start("small") as lab:
+def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str, occurrence: int) -> None:
+    with Lab.start(small()) as lab:
         scene = Scene(lab, tmp_path)
         wanted = tree(VMS)
         paused = scene.start(wanted, pause_at=(point, occurrence), lease_seconds=LEASE)
@@ -41,7 +40,7 @@ def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str,
             assert paused.paused(), paused.end()["said"]
             outcome = taken_over(scene, wanted)
             assert outcome["failures"] == []
-            assert disagreements(scene.snapshot(), lab.control.state()) == []
+            assert scene.disagreements() == []
             lab.control.calls(reset=True)
             paused.wake()
             answer = paused.end()
@@ -50,13 +49,14 @@ def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str,
         assert answer["error"] is not None, answer["outcome"]
         assert answer["error"]["code"] == "LeaseLost"
         sent = changes(lab)
-        assert set(sent) <= {late}
-        assert sent[late] <= VMS
+        # The rest of each endpoint's batch, in which a VM has one call: its create or its start.
+        assert set(sent) <= {"CreateVM_Task", "PowerOnVM_Task"}
+        assert sent.total() <= VMS
         converges(scene, wanted)
 
 
 def test_what_a_paused_controller_makes_of_a_deleted_vm_is_removed(tmp_path: Path) -> None:
-    with Lab.start("small") as lab:
+    with Lab.start(small()) as lab:
         scene = Scene(lab, tmp_path)
         paused = scene.start(tree(VMS), pause_at=("before CreateVM_Task", 3), lease_seconds=LEASE)
         try:
@@ -93,7 +93,7 @@ def converges(scene: Scene, wanted: dict[str, Any]) -> None:
     idle = scene.run(wanted)
     assert idle["failures"] == []
     assert not idle["changed"], idle["changes"]
-    assert disagreements(scene.snapshot(), scene.lab.control.state()) == []
+    assert scene.disagreements() == []
     assert scene.sessions() == 0
 
 
