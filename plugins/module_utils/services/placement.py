@@ -141,6 +141,9 @@ def scheduler_fleet(world: World, recorded: Mapping[str, Usage] | None = None) -
                 "host": v.body["host"],
                 "groups": v.body.get("groups") or [],
                 "spread_group": v.body.get("spread_group"),
+                "vcpus": v.body["vcpus"],
+                "memory": v.body["memory"],
+                "disks": [{"capacity": disk["capacity"], "datastore": disk["datastore"]} for disk in v.body["disks"]],
             }
             for v in world.of(entities.VM)
             if v.body.get("host")
@@ -231,7 +234,10 @@ class _Names:
             "hosts": sorted(hosts, key=lambda h: h["id"]),
             "datastores": sorted(stores, key=lambda d: d["id"]),
             "images": {image: self.list(copies) for image, copies in fleet["images"].items()},
-            "vms": [{**vm, "host": of[vm["host"]]} for vm in fleet["vms"]],
+            "vms": [
+                {key: of[vm[key]] if key == "host" else vm[key] for key in ("id", "host", "groups", "spread_group")}
+                for vm in fleet["vms"]
+            ],
         }
 
     def list(self, ids: Iterable[str]) -> list[str]:
