@@ -16,6 +16,7 @@ from ansible_collections.photon.platform.plugins.filter import (
     headroom,
     place,
     rebalance,
+    replace_lost,
     what_if,
 )
 
@@ -34,7 +35,7 @@ FLEET = {
 REQUESTS = [{"id": "web", "count": 2, "vcpus": 2, "memory": GB}, {"id": "big", "vcpus": 5, "memory": GB}]
 FILTERS = {
     name: function
-    for plugin in (explain, fits, headroom, place, rebalance, what_if)
+    for plugin in (explain, fits, headroom, place, rebalance, replace_lost, what_if)
     for name, function in plugin.FilterModule().filters().items()
 }
 
@@ -114,6 +115,12 @@ def test_rebalance():
     assert [(move["vm"], move["from"], move["to"]) for move in result["moves"]] == [("v2", "h2", "h1")]
 
 
+def test_replace_lost_places_just_the_vms_of_the_lost_host():
+    result = FILTERS["replace_lost"](FLEET, ["h2"])
+    assert [row["request"] for row in result["placements"]] == ["v2"]
+    assert result["placements"][0]["host"] in ("h0", "h1")
+
+
 def test_what_if():
     result = FILTERS["what_if"](REQUESTS, FLEET, add=[{"id": "h9", "vcpus": 8, "memory": 16 * GB}])
     assert result["gained"] == ["big"]
@@ -128,6 +135,7 @@ def test_what_if():
         ("headroom", [FLEET, "cluster"], {}, "level"),
         ("rebalance", [FLEET], {}, "empty"),
         ("rebalance", [FLEET], {"empty": ["h7"]}, "'h7'"),
+        ("replace_lost", [FLEET, ["h7"]], {}, "'h7'"),
         ("what_if", [REQUESTS, FLEET], {"remove": ["h7"]}, "'h7'"),
     ],
 )
