@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..cloudstore import Claim, GroupMember, Step, Task
-from ..model import entities
+from ..model import entities, flavors
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..model.quota import charge
@@ -25,6 +25,8 @@ from .planning import Action, Plan
 from .world import World
 
 ATTEMPTS = 5
+# What one item's claim can be refused for while the others' go through.
+REFUSALS = frozenset({"ConcurrentTask", "StaleVersion", "QuotaError", "InsufficientCapacity", "VmNotFound"})
 
 
 class Conflict(Exception):
@@ -95,6 +97,49 @@ def _claim_once(tx: Any, actions: list[Action], world: World) -> list[list[Any]]
     if conflicts:
         raise Conflict(places=conflicts)
     return [[versions[action.id], task.id] for action, task in zip(actions, tasks, strict=True)]
+
+
+def claim_nothing(tx: Any, _actions: list[Action], tasks: list[Task], _world: World) -> dict[str, int]:
+    """Journal actions that need no more quota or capacity than they have."""
+    tx.add_tasks(tasks)
+    return {}
+
+
+def claim_changes(tx: Any, actions: list[Action], tasks: list[Task], world: World) -> dict[str, int]:
+    """Journal updates, and claim the quota and capacity of VMs whose size changes before vSphere hears of it.
+
+    The record holds the new size from then on: a run that dies leaves what the next one finds different in vSphere.
+    Returns ``{id: version}`` of the documents written. Raises one of REFUSALS, with nothing written.
+    """
+    resized = [a for a in actions if _size(a.data["previous"]) != _size(a.document)]
+    written = tx.update(
+        [replace(a.data["previous"], body={**a.data["previous"].body, **_size(a.document)}) for a in resized]
+    )
+    tx.add_tasks(tasks)
+    changes: dict[str, list[dict[str, tuple[int, str]]]] = defaultdict(list)
+    for action in resized:
+        changes[action.document.scope].append(cost_change(action.data["previous"], action.document))
+    for project_id, costs in sorted(changes.items()):
+        tx.charge(project_id, flavors.add_costs(costs), owner=f"project {world.path_of(world.must(project_id))}")
+    tx.release(capacity_claims([action.data["previous"] for action in resized], world))
+    conflicts = tx.claim(capacity_claims(written, world))
+    if conflicts:
+        names = ", ".join(sorted(world.must(each).name for each in conflicts))
+        raise PhotonError(
+            "InsufficientCapacity", f"{names} has no room for the larger VM; move VMs away, or choose a smaller flavor"
+        )
+    return {document.id: document.version for document in written}
+
+
+def cost_change(before: Document, after: Document) -> dict[str, tuple[int, str]]:
+    """What ``after`` costs more than ``before``; negative where it costs less."""
+    old, new = before.body["cost"], after.body["cost"]
+    return {key: (new.get(key, [0])[0] - old.get(key, [0])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}}
+
+
+def _size(document: Document) -> dict[str, Any]:
+    """The fields that say what a VM takes of quota and capacity."""
+    return {key: document.body[key] for key in ("flavor", "cost", "vcpus", "memory", "disks")}
 
 
 def capacity_claims(documents: Iterable[Document], world: World) -> list[Claim]:

@@ -53,7 +53,8 @@ class Runner:
     def apply(self) -> None:
         """Everything the plan says about VMs; what fails is appended to the plan's failures."""
         self._journalled(self.plan.of(entities.VM, DELETE), lambda action: ["DELETE_VM"], self._delete_on)
-        self._journalled(self.plan.of(entities.VM, UPDATE), vm_jobs.update_operations, self._update_on)
+        updates = self.plan.of(entities.VM, UPDATE)
+        self._journalled(updates, vm_jobs.update_operations, self._update_on, claims.claim_changes)
         self._observe()
         created = claims.claim(self.plan.of(entities.VM, CREATE), self.world, self.plan, self.context, self.run)
         self._on_endpoints(created, self._create_on)
@@ -137,8 +138,12 @@ class Runner:
         actions: list[Action],
         operations: Callable[[Action], list[str]],
         work: Callable[[Document, list[Action]], None],
+        claim: Callable[[Any, list[Action], list[Task], World], dict[str, int]] = claims.claim_nothing,
     ) -> None:
-        """Write the tasks, which locks the entities, then do the work; an entity locked by another run is left out."""
+        """Write the tasks, which locks the entities, and claim what the actions need, then do the work.
+
+        An entity that another run has locked, or whose claim is refused, is left out.
+        """
         if not actions:
             return
         tasks = {
@@ -154,19 +159,29 @@ class Runner:
         for action in actions:
             action.data["task"] = tasks[action.id].id
         try:
-            self.context.store.run(lambda tx: tx.add_tasks(list(tasks.values())))
+            self._claim(actions, tasks, claim)
             free = actions
         except PhotonError as error:
-            if error.code != "ConcurrentTask":
+            if error.code not in claims.REFUSALS:
                 raise
             free = []
-            for action in actions:  # one of them is busy: find out which
+            for action in actions:  # one of them is refused: find out which
                 try:
-                    self.context.store.run(lambda tx, task=tasks[action.id]: tx.add_tasks([task]))
+                    self._claim([action], tasks, claim)
                     free.append(action)
-                except PhotonError as busy:
-                    self.plan.fail(entities.VM, action.name, busy, action.path)
+                except PhotonError as refused:
+                    self.plan.fail(entities.VM, action.name, refused, action.path)
         self._on_endpoints(free, work)
+
+    def _claim(self, actions: list[Action], tasks: dict[str, Task], claim: Callable[..., dict[str, int]]) -> None:
+        """One transaction; the documents that the claim wrote have a new version from then on."""
+        chosen = [tasks[action.id] for action in actions]
+        versions = self.context.store.run(lambda tx: claim(tx, actions, chosen, self.world))
+        for action in actions:
+            if action.id in versions:
+                action.data["claimed"] = True
+                action.document = replace(action.document, version=versions[action.id])
+                action.data["previous"] = replace(action.data["previous"], version=versions[action.id])
 
     def _on_endpoints(self, actions: list[Action], work: Callable[[Document, list[Action]], None]) -> None:
         groups: dict[str | None, list[Action]] = defaultdict(list)
@@ -307,37 +322,35 @@ def _commit(tx: Any, results: list[Result], world: World) -> None:
         for r in results
         if r.document is not None and r.document.state == "ERROR" and r.action.verb == CREATE and not _is_unknown(r)
     }
-    freed = gone + [r.action.document for r in results if r.action.id in unmade]
-    if freed:
-        tx.release(claims.capacity_claims(freed, world))
-        tx.release_groups([document.id for document in freed])
+    # Documents, tasks, quota, capacity: every transaction takes them in this order, so that none waits in a circle.
+    tx.update(
+        [_without_place(r.document) if r.action.id in unmade else r.document for r in results if r.document is not None]
+    )
+    tx.delete(gone)
+    tx.steps([(r.action.data["task"], r.failed, "ERROR", None, r.error) for r in results if r.failed is not None])
+    tx.finish_tasks({r.action.data["task"]: r.error for r in results})
     refunds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for document in gone:
         refunds[document.scope].append({key: (-amount, unit) for key, (amount, unit) in document.body["cost"].items()})
     for project_id, costs in sorted(refunds.items()):
         tx.charge(project_id, flavors.add_costs(costs))
     for result in results:
-        _recharge(tx, result, world)
-    tx.delete(gone)
-    tx.update(
-        [_without_place(r.document) if r.action.id in unmade else r.document for r in results if r.document is not None]
-    )
-    tx.steps([(r.action.data["task"], r.failed, "ERROR", None, r.error) for r in results if r.failed is not None])
-    tx.finish_tasks({r.action.data["task"]: r.error for r in results})
+        _correct(tx, result, world)
+    freed = gone + [r.action.document for r in results if r.action.id in unmade]
+    if freed:
+        tx.release(claims.capacity_claims(freed, world))
+        tx.release_groups([document.id for document in freed])
 
 
-def _recharge(tx: Any, result: Result, world: World) -> None:
-    """An update that changed the flavor or a disk moves quota and capacity by the difference."""
-    previous = result.action.data.get("previous")
-    if result.document is None or previous is None or result.action.verb != UPDATE or result.error is not None:
+def _correct(tx: Any, result: Result, world: World) -> None:
+    """An update that failed gives back what it had claimed; one that found its VM on another host moves the claim."""
+    action, previous = result.action, result.action.data.get("previous")
+    if action.verb != UPDATE or result.document is None or previous is None:
         return
-    old, new = previous.body["cost"], result.document.body["cost"]
-    if old != new:
-        tx.charge(
-            result.document.scope,
-            {key: (new.get(key, [0])[0] - old.get(key, [0])[0], (new.get(key) or old[key])[1]) for key in {*old, *new}},
-        )
-    before, after = (claims.capacity_claims([document], world) for document in (previous, result.document))
+    claimed = action.document if action.data.get("claimed") else previous
+    if result.error is not None and action.data.get("claimed"):
+        tx.charge(result.document.scope, claims.cost_change(action.document, previous))
+    before, after = (claims.capacity_claims([document], world) for document in (claimed, result.document))
     if before != after:
         tx.move(before, after)
 
