@@ -19,7 +19,8 @@ ROLE = pathlib.Path(__file__).resolve().parents[5] / "roles" / "haproxy"
 CONTRACT = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 READY_MADE = yaml.safe_load((ROLE / "vars/platform_services.yml").read_text())["__haproxy_platform_services"]
-NOW = datetime.datetime.now(datetime.UTC)
+# The certificates of these tests are made after this line is read.
+NOW = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
 ADDRESSES = {"lb1": "198.51.100.1", "lb2": "198.51.100.2", "w1": "198.51.100.3", "w2": "198.51.100.4"}
 GROUPS = {"all": list(ADDRESSES), "load_balancers": ["lb1", "lb2"], "web": ["w1", "w2"], "empty": []}
 
