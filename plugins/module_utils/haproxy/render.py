@@ -168,9 +168,9 @@ def _limits(limits: Mapping[str, Any], stage: str) -> Iterator[str]:
     ]
     wanted = [(store, rule % limits[key]) for key, store, rule in rules if limits.get(key)]
     if wanted:
-        yield f"    stick-table type ipv6 size 100k expire 30s store {','.join(store for store, _ in wanted)}"
+        yield f"    stick-table type ipv6 size 100k expire 30s store {','.join(store for store, _rule in wanted)}"
         yield f"    tcp-request {stage} track-sc0 src"
-        yield from (f"    {rule}" for _, rule in wanted)
+        yield from (f"    {rule}" for _store, rule in wanted)
 
 
 def _backend(service: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ def fixture_vip(host):
 
 
 def test_both_servers_serve(host, vip):
-    answers = {host.run(f"curl -sSkf --max-time 5 https://{vip}/").stdout.strip() for _ in range(4)}
+    answers = {host.run(f"curl -sSkf --max-time 5 https://{vip}/").stdout.strip() for _turn in range(4)}
     assert answers == {"web1", "web2"}
 
 
@@ -40,6 +40,6 @@ def test_old_tls_is_refused(host, vip):
 
 def test_tcp_goes_to_one_server(host):
     balancer = host.backend.get_variables()["lab_subnet"].replace(".0/24", ".21")
-    answers = {host.run(f"curl -sf --max-time 5 http://{balancer}:5432/").stdout.strip() for _ in range(4)}
+    answers = {host.run(f"curl -sf --max-time 5 http://{balancer}:5432/").stdout.strip() for _turn in range(4)}
     assert len(answers) == 1
     assert answers <= {"web1", "web2"}

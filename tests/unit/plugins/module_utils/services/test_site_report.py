@@ -10,18 +10,42 @@ GB = 1 << 30
 
 def host(name, *, zone="a", rack="r1", used=(0, 0), capacity=(32, 64 * GB), state="READY", tags=("CLOUD",)):
     return {
-        "kind": "host", "name": name, "path": name, "zone": zone, "rack": rack, "state": state, "usage_tags": list(tags), "vms": 1,
-        "used": {"vcpus": used[0], "memory": used[1]}, "capacity": {"vcpus": capacity[0], "memory": capacity[1]},
+        "kind": "host",
+        "name": name,
+        "path": name,
+        "zone": zone,
+        "rack": rack,
+        "state": state,
+        "usage_tags": list(tags),
+        "vms": 1,
+        "used": {"vcpus": used[0], "memory": used[1]},
+        "capacity": {"vcpus": capacity[0], "memory": capacity[1]},
         "free": {"vcpus": capacity[0] - used[0], "memory": capacity[1] - used[1]},
-    }  # fmt: skip
+    }
 
 
 def vm(name, on, vcpus=2, memory=4 * GB):
-    return {"kind": "vm", "path": name, "name": name, "host": on, "vcpus": vcpus, "memory": memory, "disks": [{"capacity": GB}]}
+    return {
+        "kind": "vm",
+        "path": name,
+        "name": name,
+        "host": on,
+        "vcpus": vcpus,
+        "memory": memory,
+        "disks": [{"capacity": GB}],
+    }
 
 
 def step(verb, name, on="", vcpus=2, memory=4 * GB):
-    return {"verb": verb, "kind": "vm", "name": name, "reason": "declared", "after": {"host": on}, "vcpus": vcpus, "memory": memory}
+    return {
+        "verb": verb,
+        "kind": "vm",
+        "name": name,
+        "reason": "declared",
+        "after": {"host": on},
+        "vcpus": vcpus,
+        "memory": memory,
+    }
 
 
 def hosts_of(figures):
@@ -41,7 +65,10 @@ def test_a_plan_moves_the_load_of_the_hosts_it_names():
 def test_hosts_stand_by_zone_and_rack():
     figures = site_report.summarize([host("z", zone="b"), host("y"), host("x", rack=None, zone=None)])
     assert [(z["name"], r["name"], [h["name"] for h in r["hosts"]]) for z in figures["zones"] for r in z["racks"]] == [
-        ("a", "r1", ["y"]), ("b", "r1", ["z"]), ("no zone", "no rack", ["x"])]  # fmt: skip
+        ("a", "r1", ["y"]),
+        ("b", "r1", ["z"]),
+        ("no zone", "no rack", ["x"]),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +82,9 @@ def test_hosts_stand_by_zone_and_rack():
 def test_capacity_is_stranded_when_another_dimension_of_its_host_ran_out(used, stranded_vcpus, stranded_memory):
     rows = site_report.summarize([host("esx1", used=used), vm("p/a", "esx1")])["stranded"]
     assert {r["dimension"]: r["stranded"] for r in rows if r["dimension"] != "storage"} == {
-        "vcpus": stranded_vcpus, "memory": stranded_memory}  # fmt: skip
+        "vcpus": stranded_vcpus,
+        "memory": stranded_memory,
+    }
 
 
 def test_only_hosts_that_take_tenants_vms_have_free_capacity():
