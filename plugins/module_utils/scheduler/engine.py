@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from zlib import crc32
 
@@ -32,16 +33,16 @@ class Engine:
         self.ledger.read_demand(requests)
         self.column = self.ledger.column
         self.used: set[int] = set()
-        self._weights = policy.dimension_weights()
+        self.weights = policy.dimension_weights()
         # What the batch asks for in all, to know which dimension is scarce; without requests an average host's mix.
-        cpu = sum(request.count * request.shape.vcpus for request in requests) or fleet.average[0]
-        self._demand = (cpu, sum(request.count * request.shape.memory for request in requests) or fleet.average[1])
-        self.steps = _steps(fleet, requests)
+        sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
+        for _name, count, shape, _groups, _spread in requests:
+            sizes[shape[:2]] += count
+        cpu, memory = (sum(count * size[n] for size, count in sizes.items()) for n in (0, 1))
+        self._demand = (cpu or fleet.average[0], memory or fleet.average[1])
+        self.steps = _steps(fleet, sizes)
         # Scores that depend on more than the host's free shares take the longer way.
-        self._elsewhere = policy.name == "photon" or self._weights[2] > 0
-        self._cpu_free, self._memory_free, self._store_free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        self._cpu_limit, self._memory_limit = fleet.cpu_limit, fleet.memory_limit
-        self._store_capacity = fleet.store_capacity
+        self.elsewhere = policy.name == "photon" or self.weights[2] > 0
         seed = f"{policy.seed}/"
         self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
         self.ranks = [0] * len(self.by_rank)
@@ -51,14 +52,14 @@ class Engine:
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
         self._views: dict[Shape, View] = {}
-        self._kept: list[Shape] = []  # what _by_id knows must live as long, lest its id come back as another's
-        self._by_id: dict[int, View] = {}  # the same by identity: hashing a shape costs more than finding a host
+        self._kept: list[Shape] = []  # what views_by_id knows must live as long, lest its id come back as another's
+        self.views_by_id: dict[int, View] = {}  # the same by identity: hashing a shape costs more than finding a host
         self._orders: dict[tuple[Shape, Spread], SpreadOrder] = {}
         self._shared: dict[Any, Any] = {}
 
     def find(self, request: Request, index: int) -> tuple[Found | None, View, GroupPlan | None]:
         """A host and datastores for one VM, or None; nothing is counted yet (see commit)."""
-        view = self._by_id.get(id(request.shape)) or self.view(request.shape)
+        view = self.views_by_id.get(id(request.shape)) or self.view(request.shape)
         plan = self.ledger.plan(request.groups) if request.groups else None
         if view.full:
             return None, view, plan
@@ -92,44 +93,9 @@ class Engine:
         if request.spread is not None:
             self.ledger.counts(request.spread)[self.column(request.spread.level)[host]] += 1
 
-    def take(self, request: Request, found: Found, plan: GroupPlan | None) -> tuple[float, dict[str, Any]]:
-        """commit and parts in one go, short for all policies but photon; the bulk of a batch passes here."""
-        if self._elsewhere:
-            answer = self.parts(request, found, plan)
-            self.commit(request, found, plan)
-            return answer
-        host, stores = found
-        shape = request.shape
-        cpu_weight, memory_weight, _storage_weight = self._weights
-        cpu_limit, memory_limit = self._cpu_limit[host] or 1, self._memory_limit[host] or 1
-        self._cpu_free[host] = cpu_left = self._cpu_free[host] - shape.vcpus
-        self._memory_free[host] = memory_left = self._memory_free[host] - shape.memory
-        cpu, memory = 1000 * cpu_left // cpu_limit / 10, 1000 * memory_left // memory_limit / 10
-        parts: dict[str, Any] = {"cpu": cpu, "memory": memory}
-        if stores:
-            free, disks = self._store_free, shape.disks
-            store = stores[0]
-            if len(stores) == 1:
-                free[store] -= disks[0].capacity
-            else:
-                for disk, other in zip(disks, stores, strict=True):
-                    free[other] -= disk.capacity
-            parts["storage"] = 1000 * free[store] // (self._store_capacity[store] or 1) / 10
-        cpu_used = (1 - cpu_left / cpu_limit) * cpu_weight
-        memory_used = (1 - memory_left / memory_limit) * memory_weight
-        self.levels[host] = int((cpu_used if cpu_used > memory_used else memory_used) * self.steps)
-        self.used.add(host)
-        if plan is not None:
-            if plan.preferred:
-                parts["preferences_broken"] = sum(not test(host) for test in plan.preferred)
-            plan.commit(host)
-        if request.spread is not None:
-            self.ledger.counts(request.spread)[self.column(request.spread.level)[host]] += 1
-        return self._score(cpu, memory), parts
-
     def level(self, host: int) -> int:
         """The host's load in steps; a host without capacity counts as full."""
-        fleet, weights = self.fleet, self._weights
+        fleet, weights = self.fleet, self.weights
         cpu, memory = fleet.cpu_limit[host], fleet.memory_limit[host]
         used = (cpu - fleet.cpu_free[host]) / cpu * weights[0] if cpu else weights[0]
         other = (memory - fleet.memory_free[host]) / memory * weights[1] if memory else weights[1]
@@ -151,8 +117,8 @@ class Engine:
             if candidates is None:
                 candidates = self._candidates[shape.statics] = Candidates(shape.statics, self.fleet)
             view = self._views[shape] = View(self, shape, candidates)
-        if id(shape) not in self._by_id:
-            self._by_id[id(shape)] = view
+        if id(shape) not in self.views_by_id:
+            self.views_by_id[id(shape)] = view
             self._kept.append(shape)
         return view
 
@@ -199,7 +165,8 @@ class Engine:
             memory = 1000 * (fleet.memory_free[host] - shape.memory) // (fleet.memory_limit[host] or 1) / 10
             parts = {"cpu": cpu, "memory": memory}
             if stores:
-                store, capacity = stores[0], shape.disks[0].capacity
+                store = stores[0]
+                capacity = sum(disk.capacity for disk, other in zip(shape.disks, stores, strict=True) if other == store)
                 parts["storage"] = (
                     1000 * (fleet.store_free[store] - capacity) // (fleet.store_capacity[store] or 1) / 10
                 )
@@ -209,7 +176,7 @@ class Engine:
         return score, parts
 
     def _score(self, cpu: float, memory: float) -> float:
-        name, weights = self.policy.name, self._weights
+        name, weights = self.policy.name, self.weights
         if name == "balanced":
             return round(100 - abs(cpu - memory), 1)
         load = max((100 - cpu) * weights[0], (100 - memory) * weights[1])
@@ -270,13 +237,12 @@ class Engine:
         return None if limit is None else lambda host: counts[column[host]] <= limit
 
 
-def _steps(fleet: Fleet, requests: Sequence[Request]) -> int:
+def _steps(fleet: Fleet, sizes: Mapping[tuple[int, int], int]) -> int:
     """Steps from empty to full. Large fleets have at most 16 to 64, as every step that a host climbs costs time."""
     most = max(16, 65_536 // (len(fleet.ids) or 1))
-    count = sum(request.count for request in requests)
     cpu, memory = fleet.average
-    size = sum(r.count * max(r.shape.vcpus / cpu, r.shape.memory / memory) for r in requests)
-    return most if not size else min(most, max(4, int(count / size)))
+    size = sum(count * max(vcpus / cpu, ram / memory) for (vcpus, ram), count in sizes.items())
+    return most if not size else min(most, max(4, int(sum(sizes.values()) / size)))
 
 
 def _both(first: Test | None, second: Test) -> Test:

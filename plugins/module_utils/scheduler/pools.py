@@ -39,50 +39,6 @@ class Ring:
             self.buckets.setdefault(levels[by_rank[rank]], []).append(rank)
         self.keys = sorted(self.buckets)
 
-    def find(self, view: View, position: float, test: Test | None, *, own: bool = False) -> tuple[Found | None, int]:
-        """The first host that fits and passes the test, and how many did not fit; ``own`` forgets those for good."""
-        start = int(position * len(self.by_rank))
-        levels, by_rank, buckets, keys, fit = self.levels, self.by_rank, self.buckets, self.keys, view.fit
-        members = view.candidates.members
-        misfits, at = 0, 0
-        while at < len(keys):
-            key = keys[at]
-            bucket = buckets[key]
-            left = len(bucket)
-            where = bisect_left(bucket, start)
-            while left:
-                left -= 1
-                if where >= len(bucket):
-                    where = 0
-                rank = bucket[where]
-                host = by_rank[rank]
-                if (now := levels[host]) != key:
-                    del bucket[where]
-                    self._insert(rank, now)
-                    continue
-                stores = fit(host) if host in members else None
-                if stores is None:
-                    misfits += 1
-                    if own:
-                        del bucket[where]
-                        continue
-                elif test is None or test(host):
-                    return (host, stores), misfits
-                where += 1
-            if bucket:
-                at += 1
-            else:
-                del buckets[key], keys[at]
-        return None, misfits
-
-    def _insert(self, rank: int, level: int) -> None:
-        bucket = self.buckets.get(level)
-        if bucket is None:
-            self.buckets[level] = [rank]
-            insort(self.keys, level)
-        else:
-            insort(bucket, rank)
-
 
 class SpreadPool:
     """Policy ``spread``: a ring shared with all shapes of the same zones; when that meets too many hosts that are no
@@ -94,9 +50,52 @@ class SpreadPool:
         self.own, self.misfits = False, 0
         self.base = key[0] == "all" and 2 * len(view.candidates.hosts) > len(view.candidates.base)
         self.ring = view.ring(key, hosts, base=self.base)
+        self.fit, self.members = view.fit, view.candidates.members
 
     def find(self, position: float, test: Test | None) -> Found | None:
-        found, misfits = self.ring.find(self.view, position, test, own=self.own)
+        """The first host that fits and passes the test; a ring of its own forgets for good those that do not fit."""
+        ring = self.ring
+        levels, by_rank, buckets, keys = ring.levels, ring.by_rank, ring.buckets, ring.keys
+        fit, members, own = self.fit, self.members, self.own
+        start = int(position * len(by_rank))
+        found, misfits, at = None, 0, 0
+        while found is None and at < len(keys):
+            key = keys[at]
+            bucket = buckets[key]
+            left = size = len(bucket)
+            where = bisect_left(bucket, start)
+            while left:
+                left -= 1
+                if where >= size:
+                    where = 0
+                rank = bucket[where]
+                host = by_rank[rank]
+                if (now := levels[host]) != key:
+                    del bucket[where]
+                    size -= 1
+                    if now in buckets:
+                        insort(buckets[now], rank)
+                    else:
+                        buckets[now] = [rank]
+                        insort(keys, now)
+                        if now < key:  # a placement that was taken back made its host emptier again
+                            at += 1
+                    continue
+                stores = fit(host) if host in members else None
+                if stores is None:
+                    misfits += 1
+                    if own:
+                        del bucket[where]
+                        size -= 1
+                        continue
+                elif test is None or test(host):
+                    found = host, stores
+                    break
+                where += 1
+            if bucket:
+                at += 1
+            else:
+                del buckets[key], keys[at]
         if misfits:
             self._notice(misfits)
         return found
@@ -129,8 +128,7 @@ class BalancedPool(SpreadPool):
             return host not in seen and (test is None or test(host))
 
         while len(seen) < CHOICES:
-            found, misfits = self.ring.find(self.view, position, fresh, own=self.own)
-            self._notice(misfits)
+            found = super().find(position, fresh)
             if found is None:
                 break
             seen.add(found[0])
@@ -144,14 +142,18 @@ class PackPool:
     """Policy ``pack``: first fit over a fixed order, fullest hosts first, empty ones last."""
 
     def __init__(self, view: View, order: list[int]) -> None:
-        self.view, self.order, self.first = view, order, 0
+        self.order, self.first, self.fit = order, 0, view.fit
+        self.cpu_free, self.memory_free = view.engine.fleet.cpu_free, view.engine.fleet.memory_free
+        self.vcpus, self.memory = view.vcpus, view.memory
 
     def find(self, _position: float, test: Test | None) -> Found | None:
-        order, fit, at, misfits = self.order, self.view.fit, self.first, 0
-        found = None
-        while at < len(order):
+        order, fit, at, misfits, found = self.order, self.fit, self.first, 0, None
+        cpu_free, memory_free, vcpus, memory = self.cpu_free, self.memory_free, self.vcpus, self.memory
+        count = len(order)
+        while at < count:
             host = order[at]
-            stores = fit(host)
+            # Most are full: their number is looked at here, for a call would cost more.
+            stores = fit(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
             if stores is None:
                 misfits += 1
                 if at == self.first:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,7 @@ class View:
         self._options = candidates.options
         self._domains: dict[str, dict[Any, list[int]]] = {}
         self._pools: dict[tuple[str, Any], Pool] = {}
-        self.fit = {0: self._fit_none, 1: self._fit_one}.get(len(shape.disks), self._fit_many)
-        self._capacity = shape.disks[0].capacity if shape.disks else 0
+        self.fit = self._make_fit()
 
     @cached_property
     def pool(self) -> Pool:
@@ -84,32 +84,35 @@ class View:
             lambda: Ring(base_hosts, engine.ranks, engine.by_rank, engine.levels),
         )
 
-    def _fit_none(self, host: int) -> tuple[int, ...] | None:
-        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
-            return None
-        return ()
+    def _make_fit(self) -> Callable[[int], tuple[int, ...] | None]:
+        """A test of a host that answers with a datastore per disk, or None. It runs several times per VM: what it needs
+        is bound here, once."""
+        cpu_free, memory_free, free = self._cpu_free, self._memory_free, self._store_free
+        vcpus, memory, fit_disks = self.vcpus, self.memory, self.fit_disks
+        options, read_options = self._options, self.candidates.read_options
+        capacity = self.disks[0].capacity if self.disks else 0
 
-    def _fit_one(self, host: int) -> tuple[int, ...] | None:
-        """As fit_disks for the common case: the emptiest of the datastores the one disk may lie on."""
-        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
-            return None
-        options = self._options.get(host)
-        if options is None:
-            options = self.candidates.read_options(host)
-        free = self._store_free
-        stores = options[0]
-        best = stores[0]
-        if len(stores) > 1:
+        def fit_none(host: int) -> tuple[int, ...] | None:
+            return () if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
+
+        def fit_one(host: int) -> tuple[int, ...] | None:
+            """As fit_disks for the common case: the emptiest of the datastores the one disk may lie on."""
+            if cpu_free[host] < vcpus or memory_free[host] < memory:
+                return None
+            stores = (options.get(host) or read_options(host))[0]
+            if len(stores) == 1:
+                return stores if free[stores[0]] >= capacity else None
+            best = stores[0]
             room = free[best]
             for store in stores:
                 if free[store] > room:
                     best, room = store, free[store]
-        return (best,) if free[best] >= self._capacity else None
+            return (best,) if room >= capacity else None
 
-    def _fit_many(self, host: int) -> tuple[int, ...] | None:
-        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
-            return None
-        return self.fit_disks(host)
+        def fit_many(host: int) -> tuple[int, ...] | None:
+            return fit_disks(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
+
+        return {0: fit_none, 1: fit_one}.get(len(self.disks), fit_many)
 
     def fit_disks(self, host: int) -> tuple[int, ...] | None:
         """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
