@@ -63,7 +63,8 @@ class Candidates:
         self.hosts = kept
         self.members = frozenset(kept)
         self.eliminated = [(name, len(self.removed[name])) for name in CODES if name in self.removed]
-        self.options: dict[int, list[tuple[int, ...]]] = {}
+        # Shared with all requests whose disks may lie on the same datastores.
+        self.options = fleet.options.setdefault(tuple(self.stores), {})
         self._mounted = fleet.stores
 
     def read_options(self, host: int) -> list[tuple[int, ...]]:
@@ -120,9 +121,13 @@ def eligible_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int
     """Datastores that a disk may lie on, space apart."""
     if disk.datastore is not None:
         return frozenset({fleet.store_index[disk.datastore]})
-    found = fleet.stores_with(disk.tags)
-    if statics.datastore is not None:
-        found &= {fleet.store_index[statics.datastore]}
-    if disk.boot and statics.image and statics.image_must_be_present:
-        found &= fleet.images.get(statics.image, frozenset())
-    return found
+    image = statics.image if disk.boot and statics.image and statics.image_must_be_present else None
+    key = (disk.tags, statics.datastore, image)
+    if key not in fleet.eligible:
+        found = fleet.stores_with(disk.tags)
+        if statics.datastore is not None:
+            found &= {fleet.store_index[statics.datastore]}
+        if image is not None:
+            found &= fleet.images.get(image, frozenset())
+        fleet.eligible[key] = found
+    return fleet.eligible[key]

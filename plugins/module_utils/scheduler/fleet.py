@@ -63,6 +63,9 @@ class Fleet:
         self.spread: dict[str, list[int]] = {}
         self._read_vms(rows(description, "vms", "fleet"))
         self._by_tags: dict[frozenset[str], frozenset[int]] = {}
+        # What Candidates find out: per disk the datastores it may lie on, by those that it may lie on anywhere.
+        self.eligible: dict[tuple[Any, ...], frozenset[int]] = {}
+        self.options: dict[tuple[frozenset[int], ...], dict[int, list[tuple[int, ...]]]] = {}
         # Hosts that no request can tell apart, datastores and capacity aside.
         self.classes: dict[Any, list[int]] = {}
         for host, key in enumerate(

@@ -96,7 +96,9 @@ def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, An
     saved = fleet.free() if total <= RETRY_LIMIT else None
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
-        order = sorted(order, key=lambda n: _size(wanted[n], fleet))
+        shapes = {request.shape[:2]: request for request in wanted}
+        sizes = {size: _size(request, fleet) for size, request in shapes.items()}
+        order = sorted(order, key=[sizes[request.shape[:2]] for request in wanted].__getitem__)
     answer = Batch(wanted, fleet, policy).fill(order).answer()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)

@@ -46,10 +46,16 @@ class View:
         """The candidates by host, rack or zone."""
         found = self._domains.get(level)
         if found is None:
-            found = self._domains[level] = {}
-            column = self.engine.column(level)
-            for host in self.candidates.hosts:
-                found.setdefault(column[host], []).append(host)
+            found = self._domains[level] = self.engine.shared(
+                (self.shape.statics, level, "domains"), lambda: self._read_domains(level)
+            )
+        return found
+
+    def _read_domains(self, level: str) -> dict[Any, list[int]]:
+        found: dict[Any, list[int]] = {}
+        column = self.engine.column(level)
+        for host in self.candidates.hosts:
+            found.setdefault(column[host], []).append(host)
         return found
 
     def pool_of(self, level: str, value: Any) -> Pool:
