@@ -140,7 +140,8 @@ def test_what_is_there(applied):
     assert [host["name"] for host in hosts["resources"]] == ["esx01.lab", "esx02.lab", "esx03.lab"]
     for host in hosts["resources"]:
         assert host["capacity"]["memory"] == host["free"]["memory"] + host["used"]["memory"]
-        assert host["used"]["memory"] == host["vms"] * (2 << 30)
+        # The data centre is shared: VMs of the other tests' sites are foreign here, and use the host as well.
+        assert host["used"]["memory"] >= host["vms"] * (2 << 30)
         assert 0 < host["score"] <= 100
         assert host["images"] == ["debian"]
     assert [vm["name"] for vm in vms["resources"]] == ["web-01", "web-02", "web-03", "web-04"]
