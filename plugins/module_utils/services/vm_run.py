@@ -70,6 +70,7 @@ class Runner:
 
     def _create_on(self, endpoint: Document, actions: list[Action]) -> None:
         session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
+        self.run.renew()
         folders = vm_jobs.folders(session, inventory, actions, self.world)
         jobs = self._prepared(actions, lambda action: vm_jobs.create(action, inventory, folders, self.world))
         made: dict[str, str] = {}
