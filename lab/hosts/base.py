@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Base images: Debian root file systems with systemd and SSH, built once per suite and flavour.
 
-``plain`` is a minimal Debian with Python; ``packages`` is a layer above it with what many scenarios install. Both are
-named after a digest of their recipe, so a changed recipe builds anew. The packages come from the mirror that this
-machine's own apt uses.
+``plain`` is a minimal Debian with Python; ``packages`` and ``kubernetes`` are layers above it with what many scenarios
+install. All are named after a digest of their recipe, so a changed recipe builds anew. The packages come from the
+mirror that this machine's own apt uses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import aptcache
 from .paths import LabError, locked, root, run
 
 SUITES = ("bookworm", "trixie")
-FLAVOURS = ("plain", "packages")
+FLAVOURS = ("plain", "packages", "kubernetes")
 
 _PLAIN = (
     "systemd systemd-sysv dbus libpam-systemd udev kmod python3 python3-apt iproute2 iputils-ping procps less curl "
@@ -32,6 +32,13 @@ _PACKAGES = (
     "slapd ldap-utils krb5-kdc krb5-user krb5-admin-server openssl python3-cryptography python3-ldap python3-psycopg2 "
     "jq gnupg rsyslog acl containerd runc conntrack socat ebtables ethtool"
 ).split()
+# What a distribution offers of a Kubernetes node and of the balancers before it.
+_KUBERNETES = (
+    "containerd runc containernetworking-plugins conntrack socat ethtool ebtables haproxy keepalived openssl gnupg jq "
+    "acl"
+).split()
+_LAYERS = {"packages": _PACKAGES, "kubernetes": _KUBERNETES}
+_SERVICES = ("slapd", "krb5-kdc", "krb5-admin-server", "containerd", "haproxy", "keepalived")
 # Shared settings of every base: no waiting for the disk, no manuals, no package timers behind a test's back.
 _CUSTOMISE = r"""
 set -e
@@ -95,9 +102,9 @@ def layers(suite: str, flavour: str) -> list[Path]:
             _build_plain(suite, plain)
         if flavour == "plain":
             return [plain]
-        above = _directory(suite, "packages", _PLAIN + _PACKAGES)
+        above = _directory(suite, flavour, _PLAIN + _LAYERS[flavour])
         if not above.exists():
-            _build_packages(plain, above)
+            _build_layer(plain, above, _LAYERS[flavour])
     return [above, plain]
 
 
@@ -141,7 +148,7 @@ def _mmdebstrap(suite: str, target: Path, mode: str) -> None:
     run(command, env=os.environ | {"TMPDIR": str(root() / "bases")})
 
 
-def _build_packages(plain: Path, target: Path) -> None:
+def _build_layer(plain: Path, target: Path, packages: list[str]) -> None:
     """Install the packages in an overlay above ``plain`` and keep the overlay's upper directory as the layer."""
     print(f"building the base {target.name} (once, about a minute)", file=sys.stderr)
     part, work, merged = (target.with_suffix(s) for s in (".part", ".work", ".merged"))
@@ -160,25 +167,14 @@ def _build_packages(plain: Path, target: Path) -> None:
         with aptcache.running("base") as proxy:
             proxied = ["-o", f"Acquire::http::Proxy={proxy}"]
             environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            for step in (["update"], ["install", "--yes", *_PACKAGES]):
+            for step in (["update"], ["install", "--yes", *packages]):
                 run(
                     ["chroot", str(merged), "apt-get", "-qq", *proxied, *step],
                     env=environment,
                     stdin=subprocess.DEVNULL,
                 )
-        run(
-            [
-                "chroot",
-                str(merged),
-                "systemctl",
-                "disable",
-                "--quiet",
-                "slapd",
-                "krb5-kdc",
-                "krb5-admin-server",
-                "containerd",
-            ]
-        )
+        services = [name for name in _SERVICES if name in packages]
+        run(["chroot", str(merged), "systemctl", "disable", "--quiet", *services])
         run(["chroot", str(merged), "apt-get", "clean"])
         (merged / "usr/sbin/policy-rc.d").unlink()
         (presets / "00-lab.preset").unlink()

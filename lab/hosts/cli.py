@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`bin/lab host`: the commands for test hosts.
 
-    bin/lab host create NAME [--suite bookworm|trixie] [--base plain|packages] [--role GROUP]...
+    bin/lab host create NAME [--suite bookworm|trixie] [--base plain|packages|kubernetes] [--kubelet] [--role GROUP]...
                              [--number N] [--disk SIZE] [--user-data FILE] [--meta-data FILE]
     bin/lab host up TOPOLOGY.yml [--suite SUITE]      many at once, in parallel
     bin/lab host list | exec NAME [--] COMMAND... | inventory
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--suite", default=os.environ.get("LAB_SUITE", "bookworm"), choices=base.SUITES)
     create.add_argument("--base", default="plain", choices=base.FLAVOURS)
     create.add_argument("--role", action="append", default=[], help="inventory group the host belongs to")
+    create.add_argument("--kubelet", action="store_true", help="fit for a Kubernetes node")
     create.add_argument("--number", type=int, help="last octet of its address")
     create.add_argument("--disk", help="how much it can write, such as 512M")
     create.add_argument("--user-data", type=Path, help="NoCloud user-data")
@@ -98,8 +99,9 @@ def _create(options: argparse.Namespace) -> int:
         except OSError as error:
             raise LabError(f"{key}: {error}") from error
     spec = HostSpec(
-        options.name, options.suite, options.base, tuple(options.role), options.number, options.disk, **seeds
-    )
+        options.name, options.suite, options.base, tuple(options.role), options.number, options.disk,
+        kubelet=options.kubelet, **seeds,
+    )  # fmt: skip
     return _report(_lab(options), [spec], {})
 
 

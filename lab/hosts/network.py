@@ -51,12 +51,16 @@ def leg(lab: str, host: str) -> str:
     return f"v{_digest(lab + '/' + host)[:12]}"
 
 
+def gateway(address: str) -> str:
+    """This machine's address on the network of a host's address."""
+    return str(ipaddress.ip_interface(f"{address}/24").network[1])
+
+
 def make_bridge(lab: str, subnet: str) -> None:
     """Bring the lab's bridge up with this machine's address; harmless when it is there."""
     bridge = bridge_name(lab)
-    gateway = ipaddress.ip_network(subnet)[1]
     run(["ip", "link", "add", bridge, "type", "bridge", "forward_delay", "0", "stp_state", "0"], check=False)
-    run(["ip", "address", "replace", f"{gateway}/24", "dev", bridge])
+    run(["ip", "address", "replace", f"{ipaddress.ip_network(subnet)[1]}/24", "dev", bridge])
     run(["ip", "link", "set", bridge, "up"])
 
 
@@ -75,8 +79,10 @@ def plug(lab: str, host: str, address: str) -> str:
     mac = "02:" + ":".join(digest[i : i + 2] for i in range(0, 10, 2))
     run(["ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", space])
     run(["ip", "link", "set", cable, "master", bridge_name(lab), "up"])
-    gateway = ipaddress.ip_interface(f"{address}/24").network[1]
-    commands = f"link set lo up\naddress add {address}/24 dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
+    commands = (
+        f"link set lo up\naddress add {address}/24 dev eth0\nlink set eth0 up\n"
+        f"route add default via {gateway(address)}\n"
+    )
     run(["ip", "-n", space, "-batch", "-"], input=commands)
     return f"/run/netns/{space}"
 

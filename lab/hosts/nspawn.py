@@ -4,7 +4,7 @@
 """Driver ``nspawn``: a host is systemd-nspawn on an overlay of a base, in a network name space of its own. Needs root.
 
 It needs neither systemd nor a container engine outside: each host lives in a child of the control groups that the
-caller already sits in. These hosts are no security boundary.
+caller already sits in. A host that reboots itself comes up again. These hosts are no security boundary.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import aptcache, base, network
+from . import aptcache, base, kubelet, network
 from .paths import LabError, locked, run
 from .seed import Seed
 from .spec import HostSpec
@@ -31,6 +31,23 @@ _BOOT = (
     "systemd-nspawn --quiet --boot --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off "
     "--console=read-only --capability=all"
 ).split()
+# nspawn leaves a reboot to whoever called it and says so by ending with 133. The first words are the control groups
+# that nspawn enters; this shell stays outside, as a v2 group with processes cannot hand controllers on.
+_SUPERVISE = """
+enter() {
+  while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
+  shift
+  exec "$@"
+}
+trap 'stopped=1; kill -TERM "$child" 2>/dev/null' TERM
+code=133
+while [ "$code" = 133 ] && [ -z "$stopped" ]; do
+  enter "$@" & child=$!
+  wait "$child"; code=$?
+  while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+done
+exit "$code"
+"""
 _NAMESPACES = ("-m", "-u", "-i", "-n", "-p", "-C")
 
 
@@ -56,8 +73,10 @@ def create(lab: str, directory: Path, spec: HostSpec, address: str, seed: Seed) 
     """Boot a host and return when systemd says that it runs; its state lies in ``directory``."""
     root = _mount(directory, spec)
     _first_boot_files(root, directory.parent.parent / "id.pub", spec.name, address, seed)
+    if spec.kubelet:
+        kubelet.first_boot_files(root, network.gateway(address))
     space = network.plug(lab, spec.name, address)
-    process = _boot(lab, directory, root, spec.name, space)
+    process = _boot(lab, directory, root, spec, space)
     (directory / "nspawn.pid").write_text(str(process.pid))
     _wait_running(directory, spec.name, process)
 
@@ -66,7 +85,7 @@ def destroy(lab: str, directory: Path, name: str) -> None:
     """End a host and remove every trace of it, whatever state it is in."""
     group = _group(lab, name)
     supervisor = _number(directory / "nspawn.pid")
-    if supervisor and _in_group(supervisor, group):
+    if supervisor and _supervises(supervisor, group):
         os.kill(supervisor, signal.SIGTERM)
         _wait_gone(supervisor, 5)
     # When the supervisor is killed hard the host's own init lives on, holding address and MAC: end whatever is left.
@@ -88,13 +107,13 @@ def destroy(lab: str, directory: Path, name: str) -> None:
 
 def is_running(lab: str, directory: Path, name: str) -> bool:
     """Does the host's init live?"""
-    leader = _number(directory / "leader")
+    leader = _init(directory)
     return bool(leader) and _in_group(leader, _group(lab, name))
 
 
 def command(lab: str, directory: Path, name: str, words: Sequence[str]) -> list[str]:
     """The command that runs ``words`` inside a host."""
-    return ["nsenter", "-t", str(_number(directory / "leader")), *_NAMESPACES, "--", *words]
+    return ["nsenter", "-t", str(_init(directory)), *_NAMESPACES, "--", *words]
 
 
 def connection(lab: str, directory: Path, name: str, address: str) -> dict[str, object]:
@@ -154,14 +173,15 @@ def _first_boot_files(root: Path, key: Path, name: str, address: str, seed: Seed
         (wanted / unit).symlink_to(f"/etc/systemd/system/{unit}")
 
 
-def _boot(lab: str, directory: Path, root: Path, name: str, space: str) -> subprocess.Popen[bytes]:
-    groups = [f"{own}/{_group(lab, name)}" for own in _own_control_groups()]
+def _boot(lab: str, directory: Path, root: Path, spec: HostSpec, space: str) -> subprocess.Popen[bytes]:
+    parents = kubelet.parents() if spec.kubelet else _own_control_groups()
+    groups = [f"{parent}/{_group(lab, spec.name)}" for parent in parents]
     (directory / "cgroups").write_text("\n".join(groups))
     for group in groups:
-        Path(group).mkdir(exist_ok=True)
-    arguments = [*_BOOT, f"--directory={root}", f"--machine={name}", f"--network-namespace-path={space}"]
-    for inside in _NESTED:
-        outside = directory / "nested" / inside.rsplit("/", 1)[1]
+        kubelet.make_group(Path(group))
+    arguments = [*_BOOT, f"--directory={root}", f"--machine={spec.name}", f"--network-namespace-path={space}"]
+    for inside in (*_NESTED, *(kubelet.DIRECTORIES if spec.kubelet else ())):
+        outside = directory / "disk" / "nested" / inside.rsplit("/", 1)[1]
         outside.mkdir(parents=True)
         (root / inside.lstrip("/")).mkdir(parents=True, exist_ok=True)
         arguments.append(f"--bind={outside}:{inside}")
@@ -171,10 +191,14 @@ def _boot(lab: str, directory: Path, root: Path, name: str, space: str) -> subpr
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes",
         "SYSTEMD_SECCOMP": "0",
     }
-    enter = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
+    if spec.kubelet:
+        environment["SYSTEMD_NSPAWN_API_VFS_WRITABLE"] = "network"  # the rest of /proc/sys is the machine's
+        if kubelet.boots_legacy():
+            environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "0"
+            arguments.append("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
     with open(directory / "console.log", "wb") as console:
         return subprocess.Popen(
-            ["sh", "-c", enter, "sh", *groups, "--", *arguments],
+            ["sh", "-c", _SUPERVISE, "sh", *groups, "--", *arguments],
             env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
         )  # fmt: skip
 
@@ -198,14 +222,22 @@ def _wait_running(directory: Path, name: str, process: subprocess.Popen[bytes]) 
     raise LabError(f"host {name} did not come up within 90 s (state {state}); see {directory / 'console.log'}")
 
 
+def _init(directory: Path) -> int:
+    """The host's init; its number changes when the host reboots. 0: there is none."""
+    return _leader(_number(directory / "nspawn.pid")) or _number(directory / "leader")
+
+
 def _leader(supervisor: int) -> int | None:
-    """The host's init: the child of the supervisor that has a PID name space of its own."""
-    with contextlib.suppress(OSError):
-        ours = os.readlink("/proc/self/ns/pid")
-        for task in Path(f"/proc/{supervisor}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                if os.readlink(f"/proc/{child}/ns/pid") != ours:
-                    return int(child)
+    """The init of the host: the first process below the supervisor that has a PID name space of its own."""
+    ours = os.readlink("/proc/self/ns/pid")
+    below = [supervisor] if supervisor else []
+    while below:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{below.pop()}/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    if os.readlink(f"/proc/{child}/ns/pid") != ours:
+                        return int(child)
+                    below.append(int(child))
     return None
 
 
@@ -250,6 +282,14 @@ def _in_group(pid: int, group: str) -> bool:
     """Is it still our process? A number may belong to another by now."""
     try:
         return any(group in line.split("/") for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    except OSError:
+        return False
+
+
+def _supervises(pid: int, group: str) -> bool:
+    """Is it the shell that keeps the host of this control group up?"""
+    try:
+        return any(word.endswith(f"/{group}") for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
     except OSError:
         return False
 

@@ -41,6 +41,8 @@ def create(lab: str, directory: Path, spec: HostSpec, address: str, seed: Seed) 
     """Start a container, put its files in, wait for SSH."""
     if spec.disk:
         raise LabError(f"host {spec.name}: the driver podman cannot bound a disk; use LAB_DRIVER=nspawn")
+    if spec.kubelet:
+        raise LabError(f"host {spec.name}: no kubelet runs in a rootless container; use LAB_DRIVER=nspawn or ssh")
     image = _image(spec.suite)
     container, port = _container(lab, spec.name), _port()
     directory.mkdir(parents=True)

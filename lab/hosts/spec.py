@@ -28,7 +28,8 @@ from .paths import LabError, check_name
 @dataclass(frozen=True)
 class HostSpec:
     """One host. ``number`` is the last octet of its address (None: the next free one); ``disk`` bounds what it can
-    write ("512M", None: the machine's own disk); ``user_data`` and ``meta_data`` are NoCloud documents as text."""
+    write ("512M", None: the machine's own disk); ``user_data`` and ``meta_data`` are NoCloud documents as text.
+    ``kubelet``: the host can be a Kubernetes node, which takes all of this machine's control group hierarchies."""
 
     name: str
     suite: str = "bookworm"
@@ -38,6 +39,7 @@ class HostSpec:
     disk: str | None = None
     user_data: str | None = None
     meta_data: str | None = None
+    kubelet: bool = False
     variables: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,6 +50,8 @@ class HostSpec:
             raise LabError(f"host {self.name}: base {self.base!r} is none of {', '.join(FLAVOURS)}")
         if self.number is not None and not 2 <= self.number <= 199:
             raise LabError(f"host {self.name}: number {self.number} is not within 2..199 (200 and above are for VIPs)")
+        if not isinstance(self.kubelet, bool):
+            raise LabError(f"host {self.name}: kubelet {self.kubelet!r} is neither true nor false")
         if self.disk is not None and not re.fullmatch(r"[1-9][0-9]*[MG]", str(self.disk)):
             raise LabError(f"host {self.name}: disk {self.disk!r} is not a size such as 512M or 2G")
 

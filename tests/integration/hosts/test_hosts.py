@@ -9,6 +9,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -54,6 +55,27 @@ def test_both_suites_run_together_and_reach_each_other(lab):
     assert "0 received" in said(lab, "a", f"ping -c 1 -W 1 {other}; true")
     lab.heal("b")
     assert "1 received" in said(lab, "a", f"ping -c 1 -W 2 {other}")
+
+
+def test_a_host_for_a_kubelet_has_every_controller_and_reboots(lab):
+    machine = pathlib.Path("/proc/sys/kernel/panic_on_oops").read_text()
+    lab.create([HostSpec("k", "trixie", "kubernetes", kubelet=True)])
+    first = lab.command("k", [])
+    controllers = said(lab, "k", "cat /proc/cgroups; cat /sys/fs/cgroup/cgroup.controllers 2>/dev/null; true")
+    assert {"cpu", "cpuset", "memory", "pids"} <= set(controllers.split())
+    group = "/sys/fs/cgroup/memory/probe" if said(lab, "k", "ls /sys/fs/cgroup | grep -x memory; true") else ""
+    if group:  # cgroup v1: a limit can be set below the host's own group
+        said(lab, "k", f"mkdir {group} && echo 64M > {group}/memory.limit_in_bytes")
+        assert said(lab, "k", f"cat {group}/memory.limit_in_bytes; rmdir {group}") == str(64 << 20)
+    said(lab, "k", "echo 7 > /proc/sys/kernel/panic_on_oops")
+    assert said(lab, "k", "cat /proc/sys/kernel/panic_on_oops") == "7"
+    assert pathlib.Path("/proc/sys/kernel/panic_on_oops").read_text() == machine
+    lab.run("k", ["systemctl", "reboot"], check=False)
+    deadline = time.monotonic() + 60
+    while lab.command("k", []) == first or lab.run("k", ["systemctl", "is-system-running"], check=False).returncode:
+        assert time.monotonic() < deadline, "the host did not come up again"
+        time.sleep(0.1)
+    assert said(lab, "k", "cat /proc/sys/kernel/panic_on_oops") == machine.strip()
 
 
 def test_a_seed_is_applied(lab):
