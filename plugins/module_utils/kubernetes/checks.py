@@ -1,0 +1,344 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a table of keys cannot say about a cluster: numbers of members, networks that are apart, files that exist."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ..model.declaration.fields import Checker, did_you_mean
+from ..model.errors import PhotonError
+from . import networks, versions
+
+Cluster = dict[str, Any]
+MEMBERS = (1, 3, 5)
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_OWN_NAMESPACES = ("default", "kube-flannel", "kube-node-lease", "kube-public", "kube-system")
+
+
+def check(
+    checker: Checker,
+    cluster: Cluster,
+    read_file: Callable[[str], str],
+    bundle_versions: Callable[[str], Iterable[str]] | None,
+) -> None:
+    """Add every mistake of a cluster that has its members; named files are replaced by their content."""
+    path = cluster["path"]
+    if not _NAME.match(cluster["name"]):
+        checker.add(f"{path}.name", f"{cluster['name']!r}: a lower case letter, then letters, digits and dashes, 40 at most")
+    with _noted(checker, f"{path}.version"):
+        versions.check_supported(versions.parse(cluster["version"]))
+    _members(checker, cluster)
+    _networks(checker, cluster)
+    _endpoint(checker, cluster)
+    _packages(checker, cluster, bundle_versions)
+    _registries(checker, cluster)
+    _oidc(checker, cluster)
+    _encryption(checker, cluster)
+    _namespaces(checker, cluster)
+    _free_settings(checker, cluster)
+    _files(checker, cluster, read_file)
+
+
+class _noted:  # noqa: N801  (a context manager, used like a function)
+    """A PhotonError within becomes a mistake at the path."""
+
+    def __init__(self, checker: Checker, path: str) -> None:
+        self.checker, self.path = checker, path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, PhotonError):
+            self.checker.add(self.path, error.message, error.code)
+            return True
+        return False
+
+
+def _members(checker: Checker, cluster: Cluster) -> None:
+    path, count = cluster["path"], len(cluster["control_plane"])
+    group = cluster["groups"]["control_plane"]
+    if count not in MEMBERS:
+        why = {0: f"the inventory group {group} is empty or does not exist: put 1, 3 or 5 hosts into it"}.get(
+            count, f"the inventory group {group} has {count} hosts: etcd wants 1, 3 or 5 to keep a majority"
+        )
+        checker.add(f"{path}.control_plane", why)
+    seen: dict[str, str] = {}
+    for member in cluster["members"]:
+        name, address = member["name"], member["address"]
+        where = f"{path}.members.{name}"
+        if not _NODE_NAME.match(name):
+            checker.add(where, "a node's name has lower case letters, digits, dashes and dots alone: rename the host")
+        if not address:
+            checker.add(f"{where}.address", f"host {name} has no variable kubernetes_address: set it to the address of the node")
+            continue
+        with _noted(checker, f"{where}.address"):
+            member["address"] = str(networks.parse_address(address))
+        if address in seen:
+            checker.add(f"{where}.address", f"{address} is also the address of {seen[address]}")
+        seen[address] = name
+
+
+def _networks(checker: Checker, cluster: Cluster) -> None:
+    path, net = f"{cluster['path']}.networks", cluster["networks"]
+    ranges: dict[str, networks.Network] = {}
+    for key in ("pods", "services", "hosts"):
+        if net[key]:
+            with _noted(checker, f"{path}.{key}"):
+                ranges[key] = networks.parse(net[key])
+    for first, second in networks.overlaps(ranges):
+        checker.add(
+            f"{path}.{first}", f"{ranges[first]} and {second} {ranges[second]} share addresses: choose networks that are apart"
+        )
+    if "services" in ranges and not 12 <= ranges["services"].prefixlen <= 28:
+        checker.add(f"{path}.services", f"{ranges['services']}: choose a size between /12 and /28")
+    _check_addresses(checker, cluster, ranges)
+    if "pods" in ranges:
+        parts, count = networks.node_networks(ranges["pods"], net["node_mask"]), len(cluster["members"])
+        if not parts or net["node_mask"] - ranges["pods"].prefixlen > 16:
+            checker.add(f"{path}.node_mask", f"/{net['node_mask']} is no part of the pods' network {ranges['pods']}: at most 16 longer")
+        elif parts < count:
+            checker.add(
+                f"{path}.pods",
+                f"{ranges['pods']} has {parts} networks of /{net['node_mask']} for {count} nodes: make it larger, or node_mask",
+            )
+        elif net["plugin"] == "routed":
+            _check_routed(checker, cluster, ranges)
+    if net["plugin"] == "manifest" and not net["manifest"]:
+        checker.add(f"{path}.manifest", "missing: the plugin manifest needs the file with its objects")
+    if net["plugin"] != "manifest" and net["manifest"]:
+        checker.add(f"{path}.manifest", f"is not used by the plugin {net['plugin']}: write plugin: manifest")
+
+
+def _check_addresses(checker: Checker, cluster: Cluster, ranges: dict[str, networks.Network]) -> None:
+    """Members and the endpoint are outside of what pods and Services use, and inside of the hosts' network."""
+    addresses = {f"members.{member['name']}.address": member["address"] for member in cluster["members"]}
+    addresses["endpoint.address"] = cluster["endpoint"]["address"]
+    for where, text in addresses.items():
+        try:
+            address = networks.parse_address(text)
+        except PhotonError:
+            continue  # told where it is declared
+        for key in ("pods", "services"):
+            if key in ranges and address in ranges[key]:
+                checker.add(f"{cluster['path']}.{where}", f"{text} is within networks.{key} {ranges[key]}")
+        if "hosts" in ranges and address not in ranges["hosts"] and where != "endpoint.address":
+            checker.add(f"{cluster['path']}.{where}", f"{text} is not within networks.hosts {ranges['hosts']}")
+
+
+def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks.Network]) -> None:
+    path, mask = cluster["path"], cluster["networks"]["node_mask"]
+    if "hosts" not in ranges:
+        checker.add(f"{path}.networks.hosts", "missing: the plugin routed gives nodes their pods' networks by their place in it")
+        return
+    seen: dict[str, str] = {}
+    for member in cluster["members"]:
+        where = f"{path}.members.{member['name']}.pod_network"
+        try:
+            if member["pod_network"]:
+                own = networks.parse(member["pod_network"])
+                if not own.subnet_of(ranges["pods"]):
+                    checker.add(where, f"{own} is not within networks.pods {ranges['pods']}")
+            else:
+                own = networks.node_network(ranges["pods"], mask, ranges["hosts"], member["address"])
+        except PhotonError as error:
+            if member["pod_network"]:
+                checker.add(where, error.message)
+            continue
+        if own is None:
+            checker.add(
+                where,
+                f"networks.pods has no /{mask} for {member['address']}: make it as large as networks.hosts, or give the "
+                "host a variable kubernetes_pod_network",
+            )
+        elif str(own) in seen:
+            checker.add(where, f"{own} is also that of {seen[str(own)]}")
+        seen[str(own)] = member["name"]
+
+
+def _endpoint(checker: Checker, cluster: Cluster) -> None:
+    path, endpoint = f"{cluster['path']}.endpoint", cluster["endpoint"]
+    count = len(cluster["control_plane"])
+    if count > 1 and not endpoint["address"]:
+        checker.add(f"{path}.address", f"missing: {count} members need a VIP of role haproxy or a balancer's address in front")
+    if endpoint["address"]:
+        with _noted(checker, f"{path}.address"):
+            endpoint["address"] = str(networks.parse_address(endpoint["address"]))
+        own = {member["address"]: member["name"] for member in cluster["members"]}
+        if count > 1 and endpoint["address"] in own:
+            checker.add(f"{path}.address", f"is the address of {own[endpoint['address']]}: the others would be lost with it")
+    if endpoint["host"] and not re.match(r"[a-z0-9][a-z0-9.-]*\Z", endpoint["host"]):
+        checker.add(f"{path}.host", f"{endpoint['host']!r} is no host name")
+
+
+def _packages(
+    checker: Checker, cluster: Cluster, bundle_versions: Callable[[str], Iterable[str]] | None
+) -> None:
+    path, packages = f"{cluster['path']}.packages", cluster["packages"]
+    repository = packages["repository"]
+    if packages["source"] == "repository":
+        if not repository:
+            checker.add(f"{path}.repository", "missing: say where packages of Kubernetes are, or write source: bundle or installed")
+        elif not repository["key"] and not repository["trusted"]:
+            checker.add(f"{path}.repository.key", "missing: give the key that signs the packages, or write trusted: true")
+    if packages["source"] == "bundle":
+        if not packages["bundle"]:
+            checker.add(f"{path}.bundle", "missing: name the file that playbook cluster_bundle made")
+        elif bundle_versions:
+            with _noted(checker, f"{path}.bundle"):
+                there = sorted(bundle_versions(packages["bundle"]))
+                if cluster["version"].removeprefix("v") not in there:
+                    checker.add(
+                        f"{cluster['path']}.version",
+                        f"{cluster['version']} is not in the bundle {packages['bundle']}, which has {', '.join(there) or 'none'}",
+                    )
+
+
+def _registries(checker: Checker, cluster: Cluster) -> None:
+    seen = set()
+    for registry in cluster["runtime"]["registries"]:
+        path, host = registry["path"], registry["host"]
+        if "/" in host:
+            checker.add(f"{path}.host", f"{host!r}: the name alone, without a scheme and a path; URLs belong to mirrors")
+        if host in seen:
+            checker.add(f"{path}.host", f"{host!r} is there twice")
+        seen.add(host)
+        for index, mirror in enumerate(registry["mirrors"]):
+            if urllib.parse.urlsplit(mirror).scheme not in ("http", "https") or not urllib.parse.urlsplit(mirror).hostname:
+                checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is no URL: write https://host:port")
+        if registry["only_mirrors"] and not registry["mirrors"]:
+            checker.add(f"{path}.mirrors", "missing: only_mirrors leaves nothing to ask")
+
+
+def _oidc(checker: Checker, cluster: Cluster) -> None:
+    seen = set()
+    for issuer in cluster["oidc"]:
+        path, url = issuer["path"], issuer["issuer"]
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            checker.add(f"{path}.issuer", f"{url!r}: an issuer is an https URL, exactly as tokens have it in iss")
+        elif parts.query or parts.fragment or parts.username:
+            checker.add(f"{path}.issuer", f"{url!r}: without a query, a fragment and a user")
+        if url in seen:
+            checker.add(f"{path}.issuer", f"{url!r} is there twice")
+        seen.add(url)
+        if issuer["prefix"].startswith("system:"):
+            checker.add(f"{path}.prefix", "system: is Kubernetes' own: tokens could name its administrators")
+        for key in ("username_claim", "groups_claim"):
+            if not re.match(r"[A-Za-z_][A-Za-z0-9_./:-]*\Z", issuer[key]):
+                checker.add(f"{path}.{key}", f"{issuer[key]!r} is no name of a claim")
+
+
+def _encryption(checker: Checker, cluster: Cluster) -> None:
+    path, encryption = f"{cluster['path']}.encryption", cluster["encryption"]
+    seen = set()
+    if encryption["provider"] == "none" and encryption["keys"]:
+        checker.add(f"{path}.keys", "are not used by the provider none: choose secretbox")
+    for key in encryption["keys"]:
+        if not re.match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z", key["name"]):  # a colon would end it in etcd's values
+            checker.add(f"{key['path']}.name", f"{key['name']!r}: letters, digits, dots and dashes, 63 at most")
+        if key["name"] in seen:
+            checker.add(f"{key['path']}.name", f"{key['name']!r} is there twice")
+        seen.add(key["name"])
+        try:
+            length = len(base64.b64decode(key["secret"], validate=True))
+        except (binascii.Error, ValueError):
+            checker.add(f"{key['path']}.secret", "is no base64: make one with `openssl rand -base64 32`")
+            continue
+        if length != 32:
+            checker.add(f"{key['path']}.secret", f"has {length} bytes, 32 are needed: make one with `openssl rand -base64 32`")
+
+
+def _namespaces(checker: Checker, cluster: Cluster) -> None:
+    seen = set()
+    prefixes = [issuer["prefix"] for issuer in cluster["oidc"]]
+    for namespace in cluster["namespaces"]:
+        path, name = namespace["path"], namespace["name"]
+        if not _LABEL.match(name):
+            checker.add(f"{path}.name", f"{name!r}: lower case letters, digits and dashes, 63 at most")
+        if name in _OWN_NAMESPACES or name.startswith("kube-"):
+            checker.add(f"{path}.name", f"{name!r} is the cluster's own")
+        if name in seen:
+            checker.add(f"{path}.name", f"{name!r} is there twice", "NameTaken")
+        seen.add(name)
+        for role, index, group in _bindings(namespace):
+            for prefix in [*prefixes, "system:"]:
+                if group.startswith(prefix):
+                    checker.add(
+                        f"{path}.{role}[{index}]",
+                        "groups of Kubernetes itself get no rights here" if prefix == "system:"
+                        else f"write the group without {prefix!r}, which is put in front: did you mean {group[len(prefix):]!r}?",
+                    )
+
+
+def _bindings(namespace: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
+    for role in ("admin", "edit", "view"):
+        for index, group in enumerate(namespace[role]):
+            yield role, index, group
+
+
+_ARGUMENTS = ("api_server", "controller_manager", "scheduler", "etcd")
+
+
+def _free_settings(checker: Checker, cluster: Cluster) -> None:
+    """Settings that are handed on: keys that are the role's own are refused."""
+    path = cluster["path"]
+    places = {f"{path}.kubelet": cluster["kubelet"], f"{path}.kube_proxy": cluster["kube_proxy"]}
+    places.update({f"{path}.members.{member['name']}.kubelet": member["kubelet"] for member in cluster["members"]})
+    for where, settings in places.items():
+        for key, instead in (("apiVersion", ""), ("kind", ""), ("cgroupDriver", "runtime.cgroup_driver"), ("mode", "networks.proxy_mode")):
+            if key in settings:
+                checker.add(f"{where}.{key}", f"is set by the role{': write ' + instead if instead else ''}")
+    arguments = cluster["kubeadm"]["arguments"] or {}
+    for part, flags in arguments.items():
+        where = f"{path}.kubeadm.arguments.{part}"
+        if part not in _ARGUMENTS:
+            checker.add(where, f"unknown key{did_you_mean(part, _ARGUMENTS)}")
+        elif not isinstance(flags, dict) or any(isinstance(value, (dict, list)) for value in flags.values()):
+            checker.add(where, "is no mapping of flags to values: write {profiling: false}")
+    for domain, servers in (cluster["addons"]["coredns"]["zones"] or {}).items():
+        if not isinstance(servers, list) or not servers or not all(isinstance(server, str) for server in servers):
+            checker.add(f"{path}.addons.coredns.zones.{domain}", "is no list of name servers: write [10.0.0.53]")
+
+
+def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:
+    """Files on the controller: certificates and keys are read, manifests only looked at."""
+    repository = cluster["packages"]["repository"]
+    texts: list[tuple[dict[str, Any], str, str]] = [(entry, "ca", entry["path"]) for entry in cluster["runtime"]["registries"]]
+    texts += [(entry, "certificate_authority", entry["path"]) for entry in cluster["oidc"]]
+    if repository:
+        texts.append((repository, "key", f"{cluster['path']}.packages.repository"))
+    for entry, key, path in texts:
+        wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
+        if entry[key] and "-----BEGIN " not in entry[key]:
+            entry[key] = _read(checker, read_file, entry[key], f"{path}.{key}", wanted)
+        elif entry[key] and wanted not in entry[key]:
+            checker.add(f"{path}.{key}", f"has no line {wanted}")
+    addons, path = cluster["addons"], cluster["path"]
+    manifests = {f"{path}.networks.manifest": cluster["networks"]["manifest"]}
+    manifests |= {f"{path}.addons.storage_class.manifest": (addons["storage_class"] or {}).get("manifest")}
+    manifests |= {f"{path}.addons.manifests[{index}]": name for index, name in enumerate(addons["manifests"])}
+    for where, name in manifests.items():
+        if name:
+            _read(checker, read_file, name, where, "")
+
+
+def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: str, wanted: str) -> str:
+    try:
+        text = read_file(name)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "is no text"
+        checker.add(path, f"the file {name!r} on the controller cannot be read: {why}")
+        return ""
+    if wanted not in text:
+        checker.add(path, f"the file {name!r} has no line {wanted}")
+    return text

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The declaration ``photon_clusters``: checked as a whole before any host is touched, and brought into a normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..model.declaration.fields import Checker, Field, Schema, did_you_mean
+from ..model.errors import PhotonError
+from . import checks, networks, versions
+from .schema import CLUSTER, METRICS_SERVER, NODE, PREFIX
+
+CONTROL_PLANE, WORKER = "control_plane", "worker"
+Cluster = dict[str, Any]
+_HOST_VARIABLES = {"kubernetes_labels": "labels", "kubernetes_taints": "taints", "kubernetes_kubelet": "kubelet"}
+
+
+def read_clusters(
+    declared: Any,
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    read_file: Callable[[str], str],
+    bundle_versions: Callable[[str], Iterable[str]] | None = None,
+) -> list[Cluster]:
+    """The declared clusters, every default filled in.
+
+    ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory, ``read_file`` gives the text
+    of a file on the controller (raises OSError), ``bundle_versions`` the versions in a bundle (raises PhotonError).
+
+    A cluster has every key of its declaration (docs/kubernetes.md), where files are named their content, and besides:
+
+    * ``minor`` ("1.37"), ``groups`` {control_plane, workers, balancers: name of the inventory group}
+    * ``members``: [{name, address, role ("control_plane" or "worker"), labels, taints: [{key, value, effect}], kubelet,
+      pod_network (plugin routed, else None)}], control plane first, in the inventory's order
+    * ``control_plane``, ``workers``, ``balancers``: names; ``first``: the member that kubeadm init runs on
+    * ``endpoint.bind_port``: the port on the members themselves; ``networks.dns`` and ``networks.api``: addresses of
+      the name server and of the API server among the Services
+    * ``prefix``: in front of users' and groups' names in RBAC
+
+    No secret is in it: ``encryption.keys`` have names alone, ``secrets_of`` has the rest. Raises SpecInvalid with every
+    mistake in ``data["mistakes"]``, each with its key path.
+    """
+    checker = _Checker()
+    given = _plain(declared)
+    if not isinstance(given, list):
+        checker.add("photon_clusters", "is no list: write [{name: ..., ...}]")
+        given = []
+    clusters: list[Cluster] = []
+    for index, value in enumerate(given):
+        path = f"photon_clusters[{index}]"
+        cluster = checker.mapping(CLUSTER, _completed(CLUSTER, value), path)
+        cluster["path"] = path
+        if not _whole(CLUSTER, cluster):  # what follows relies on the shape
+            continue
+        _read_addons(checker, cluster)
+        _add_members(checker, cluster, groups, hostvars)
+        checks.check(checker, cluster, read_file, bundle_versions)
+        clusters.append(cluster)
+    _check_across(checker, clusters)
+    if checker.mistakes:
+        raise mistakes_error(checker)
+    return [_without_paths(_finished(cluster)) for cluster in clusters]
+
+
+def select(clusters: Sequence[Cluster], name: str) -> Cluster:
+    """The cluster with this name, or the only one for an empty name; raises ClusterNotFound."""
+    if not name and len(clusters) == 1:
+        return clusters[0]
+    for cluster in clusters:
+        if cluster["name"] == name:
+            return cluster
+    names = [cluster["name"] for cluster in clusters]
+    wanted = f"photon_clusters has no cluster {name!r}" if name else "say which cluster with -e photon_cluster=NAME"
+    raise PhotonError(
+        "ClusterNotFound",
+        f"{wanted}{did_you_mean(name, names)} There are: {', '.join(names) or 'none'}",
+        {"cluster": name, "known": names},
+    )
+
+
+def secrets_of(declared: Any, name: str) -> list[dict[str, str]]:
+    """The encryption keys [{name, secret}] that are declared for a cluster, newest first; read from a checked one."""
+    for cluster in _plain(declared) or []:
+        if cluster.get("name") == name:
+            return [dict(key) for key in (cluster.get("encryption") or {}).get("keys") or []]
+    return []
+
+
+def mistakes_error(checker: Checker, what: str = "photon_clusters") -> PhotonError:
+    """One error of all mistakes."""
+    found = checker.mistakes
+    number = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    lines = "\n".join(f"- {mistake.path}: {mistake.message}" for mistake in found)
+    return PhotonError(
+        "SpecInvalid",
+        f"{number} in {what}, no host was touched:\n{lines}",
+        {"mistakes": [mistake.to_dict() for mistake in found], "path": found[0].path},
+    )
+
+
+class _Checker(Checker):
+    """Goes on with the default where a value is wrong, so that what hangs on other values is checked in the same run."""
+
+    def value(self, spec: Field, given: Any, path: str) -> Any:
+        converted = super().value(spec, given, path)
+        return self.left_out(spec) if converted is None else converted
+
+
+def _whole(schema: Schema, value: Any) -> bool:
+    """Has it everything that is needed or has a default?"""
+    for key, spec in schema.items():
+        given = value[key]
+        if given is None:
+            if spec.required or spec.default is not None or spec.initial is not None:
+                return False
+        elif spec.options and not all(_whole(spec.options, item) for item in ([given] if spec.type == "mapping" else given)):
+            return False
+    return True
+
+
+def _add_members(
+    checker: Checker, cluster: Cluster, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> None:
+    stem = cluster["name"].replace("-", "_")
+    cluster["groups"] = {
+        CONTROL_PLANE: f"{stem}_control_plane", "workers": f"{stem}_workers", "balancers": f"{stem}_balancers",
+    }
+    names = {kind: list(groups.get(group) or ()) for kind, group in cluster["groups"].items()}
+    cluster.update(names)
+    cluster["first"] = names[CONTROL_PLANE][0] if names[CONTROL_PLANE] else None
+    cluster["members"] = []
+    for role, kind in ((CONTROL_PLANE, CONTROL_PLANE), (WORKER, "workers")):
+        for host in names[kind]:
+            cluster["members"].append(_member(checker, cluster, host, role, hostvars))
+    members = [member["name"] for member in cluster["members"]]
+    for name in cluster["nodes"]:
+        if name not in members:
+            checker.add(f"{cluster['path']}.nodes.{name}", f"is no member of the cluster{did_you_mean(name, members)}")
+
+
+def _member(
+    checker: Checker, cluster: Cluster, host: str, role: str, hostvars: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Settings come from ``nodes`` and from the host's variables; labels add up, the host's variables win."""
+    variables = hostvars[host] if host in hostvars else {}
+    path = f"{cluster['path']}.nodes.{host}"
+    settings = checker.mapping(NODE, _completed(NODE, cluster["nodes"].get(host) or {}), path)
+    own = {
+        key: _plain(variables.get(variable)) for variable, key in _HOST_VARIABLES.items() if variables.get(variable) is not None
+    }
+    for variable, key in _HOST_VARIABLES.items():
+        if key in own:
+            own[key] = checker.value(NODE[key], own[key], f"{variable} of {host}")
+    taints = own.get("taints") if own.get("taints") is not None else settings["taints"]
+    address, pod_network = variables.get("kubernetes_address"), variables.get("kubernetes_pod_network")
+    return {
+        "name": host,
+        "role": role,
+        "address": str(address) if address else None,
+        "labels": {**(settings["labels"] or {}), **(own.get("labels") or {})},
+        "taints": taints,
+        "kubelet": {**(settings["kubelet"] or {}), **(own.get("kubelet") or {})},
+        "pod_network": str(pod_network) if pod_network else None,
+    }
+
+
+def _check_across(checker: Checker, clusters: Sequence[Cluster]) -> None:
+    """Names and hosts that are taken twice."""
+    seen: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for cluster in clusters:
+        name, path = cluster["name"], cluster["path"]
+        stem = name.replace("-", "_")
+        if stem in seen:
+            checker.add(f"{path}.name", f"{name!r} has the inventory groups of {seen[stem]}", "NameTaken")
+            continue
+        seen[stem] = path
+        for kind, group in cluster["groups"].items():
+            for host in cluster[kind]:
+                if host in owners and owners[host] != group:
+                    checker.add(f"{path}.members.{host}", f"is in the inventory groups {owners[host]} and {group}: choose one")
+                owners.setdefault(host, group)
+
+
+def _read_addons(checker: Checker, cluster: Cluster) -> None:
+    """``metrics_server: true`` stands for its settings."""
+    addons, path = cluster["addons"], f"{cluster['path']}.addons.metrics_server"
+    value = addons["metrics_server"] or {}
+    addons["metrics_server"] = checker.mapping(METRICS_SERVER, _completed(METRICS_SERVER, value), path)
+
+
+def _finished(cluster: Cluster) -> Cluster:
+    """A checked cluster with what follows from the rest."""
+    version = versions.parse(cluster["version"])
+    cluster["version"], cluster["minor"] = str(version), f"{version.major}.{version.minor}"
+    endpoint, members = cluster["endpoint"], cluster["members"]
+    endpoint["address"] = endpoint["address"] or members[0]["address"]
+    endpoint["host"] = endpoint["host"] or endpoint["address"]
+    own = endpoint["address"] in {member["address"] for member in members}
+    endpoint["bind_port"] = endpoint["port"] if own else 6443
+    net = cluster["networks"]
+    net["api"], net["dns"] = networks.service_addresses(networks.parse(net["services"]))
+    cluster["prefix"] = cluster["oidc"][0]["prefix"] if cluster["oidc"] else PREFIX
+    cluster["encryption"]["keys"] = [{"name": key["name"]} for key in cluster["encryption"]["keys"]]
+    apt = cluster["packages"]["manager"] == "apt"
+    runtime, repository = cluster["runtime"], cluster["packages"]["repository"]
+    runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or ("/usr/lib/cni" if apt else "/opt/cni/bin")
+    runtime["package"] = runtime["package"] or ("containerd" if apt else "containerd.io")
+    images = cluster["kubeadm"]["image_repository"] or "registry.k8s.io"
+    runtime["sandbox_image"] = runtime["sandbox_image"] or f"{images}/pause:{versions.PAUSE[version.minor]}"
+    if repository:
+        url = repository["url"].replace("{minor}", cluster["minor"]).replace("{version}", cluster["version"])
+        repository["url"] = url
+    for member in members:
+        if member["taints"] is None:
+            alone = member["role"] == CONTROL_PLANE and cluster["workers"]
+            member["taints"] = [dict(_CONTROL_PLANE_TAINT)] if alone else []
+        member["taints"] = [{"value": None, **taint} for taint in member["taints"]]
+        if net["plugin"] == "routed" and not member["pod_network"]:
+            parts = networks.parse(net["pods"]), net["node_mask"], networks.parse(net["hosts"])
+            member["pod_network"] = str(networks.node_network(*parts, member["address"]))
+    return cluster
+
+
+_CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "value": None, "effect": "NoSchedule"}
+
+
+def _completed(schema: Schema, value: Any) -> Any:
+    """Sections that are left out get their defaults, and numbers stand for text where text is wanted."""
+    if not isinstance(value, Mapping):
+        return value
+    result = dict(value)
+    for key, spec in schema.items():
+        given = result.get(key)
+        if spec.type == "mapping" and spec.options:
+            if given is None and not any(option.required for option in spec.options.values()):
+                given = {}
+            result[key] = _completed(spec.options, given)
+        elif spec.type == "list" and spec.options and isinstance(given, list):
+            result[key] = [_completed(spec.options, item) for item in given]
+        elif spec.type == "text" and isinstance(given, (int, float)) and not isinstance(given, bool):
+            result[key] = str(given)
+    if "metrics_server" in schema:
+        wanted = result.get("metrics_server")
+        if wanted is None or isinstance(wanted, bool):
+            result["metrics_server"] = {"enabled": wanted is not False}
+    return result
+
+
+def _without_paths(value: Any) -> Any:
+    """Without the key paths that checks left in mappings."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items() if key != "path"}
+    return [_without_paths(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """A deep copy in plain containers: templated ones are slow to walk, and the caller's stay as they are."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""containerd's configuration: version 2 for containerd 1.x, version 3 for containerd 2; registries as certs.d has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+CONFIGURATION = "/etc/containerd/config.toml"
+CERTIFICATES = "/etc/containerd/certs.d"
+PROXY = "/etc/systemd/system/containerd.service.d/proxy.conf"
+UNIT = "containerd"
+File = dict[str, Any]
+
+
+def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File]:
+    """The files of a ``runtime`` (docs/kubernetes.md); ``no_proxy`` is reached without the proxy besides its own list.
+
+    certs.d is read at every pull; the rest only when containerd starts.
+    """
+    result = [_file(CONFIGURATION, configuration(runtime), [UNIT])]
+    for registry in runtime["registries"]:
+        folder = f"{CERTIFICATES}/{registry['host']}"
+        result.append(_file(f"{folder}/hosts.toml", hosts(registry, folder), []))
+        if registry["ca"]:
+            result.append(_file(f"{folder}/ca.crt", registry["ca"].strip() + "\n", []))
+    proxy = runtime["proxy"] or {}
+    if proxy.get("http") or proxy.get("https"):
+        result.append(_file(PROXY, proxy_drop_in(proxy, no_proxy), [UNIT]))
+    return result
+
+
+def configuration(runtime: Mapping[str, Any]) -> str:
+    """config.toml for the generation of containerd that ``runtime`` names."""
+    systemd = _value(runtime["cgroup_driver"] == "systemd")
+    restrict = _value(runtime["restrict_oom_score_adj"])
+    directory, image, registries = map(_value, (runtime["cni_bin_dir"], runtime["sandbox_image"], CERTIFICATES))
+    if runtime["containerd"] == "1.7":
+        cri = 'plugins."io.containerd.grpc.v1.cri"'
+        lines = [
+            "version = 2",
+            f"[{cri}]",
+            f"  sandbox_image = {image}",
+            f"  restrict_oom_score_adj = {restrict}",
+            f"[{cri}.registry]",
+            f"  config_path = {registries}",
+            f"[{cri}.cni]",
+            f"  bin_dir = {directory}",
+            '  conf_dir = "/etc/cni/net.d"',
+            f"[{cri}.containerd]",
+            '  default_runtime_name = "runc"',
+            f"[{cri}.containerd.runtimes.runc]",
+            '  runtime_type = "io.containerd.runc.v2"',
+            f"[{cri}.containerd.runtimes.runc.options]",
+            f"  SystemdCgroup = {systemd}",
+        ]
+    else:
+        images, cri = 'plugins."io.containerd.cri.v1.images"', 'plugins."io.containerd.cri.v1.runtime"'
+        lines = [
+            "version = 3",
+            f"[{images}.pinned_images]",
+            f"  sandbox = {image}",
+            f"[{images}.registry]",
+            f"  config_path = {registries}",
+            f"[{cri}]",
+            f"  restrict_oom_score_adj = {restrict}",
+            f"[{cri}.cni]",
+            f"  bin_dirs = [{directory}]",
+            '  conf_dir = "/etc/cni/net.d"',
+            f"[{cri}.containerd]",
+            '  default_runtime_name = "runc"',
+            f"[{cri}.containerd.runtimes.runc]",
+            '  runtime_type = "io.containerd.runc.v2"',
+            f"[{cri}.containerd.runtimes.runc.options]",
+            f"  SystemdCgroup = {systemd}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def hosts(registry: Mapping[str, Any], folder: str) -> str:
+    """hosts.toml of one registry: its mirrors in their order, then itself unless ``only_mirrors``."""
+    asked = [*registry["mirrors"]]
+    trust = [f"ca = {_value(folder + '/ca.crt')}"] if registry["ca"] else []
+    trust += [] if registry["verify"] else ["skip_verify = true"]
+    offers = f"capabilities = [{', '.join(map(_value, registry['capabilities']))}]"
+    lines = []
+    if registry["only_mirrors"]:  # whatever is named as the server is asked last: not the registry itself
+        lines = [f"server = {_value(asked.pop())}", offers, *trust]
+    elif registry["host"] != "_default":
+        lines = [f"server = {_value('https://' + registry['host'])}", *([] if asked else trust)]
+    for url in asked:
+        lines += ["", f"[host.{_value(url)}]", *(f"  {line}" for line in (offers, *trust))]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def proxy_drop_in(proxy: Mapping[str, Any], no_proxy: Iterable[str]) -> str:
+    """The systemd drop-in that gives containerd a proxy."""
+    lines = ["[Service]"]
+    for key, name in (("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY")):
+        if proxy.get(key):
+            lines.append(f'Environment="{name}={_systemd(proxy[key])}"')
+    around = dict.fromkeys(["localhost", "127.0.0.1", *no_proxy, *proxy.get("no_proxy", ())])
+    lines.append(f'Environment="NO_PROXY={_systemd(",".join(around))}"')
+    return "\n".join(lines) + "\n"
+
+
+def _file(path: str, content: str, restarts: list[str]) -> File:
+    return {"path": path, "content": content, "mode": "0644", "restarts": restarts}
+
+
+def _value(value: Any) -> str:
+    """TOML's texts and booleans are JSON's."""
+    return json.dumps(value)
+
+
+def _systemd(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
