@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 
 DOORS = ("modules", "filter", "lookup", "inventory", "callback", "action")
-TOOLS = ("cloudstore", "haproxy", "nsx", "scheduler", "vsphere")
+TOOLS = ("cloudstore", "haproxy", "kubernetes", "linux", "nsx", "scheduler", "vsphere")
 # What doors of one kind share stands beside them: door.py for modules, plugin_utils for what runs inside Ansible.
 SHARED = ("door", "plugin_utils", "doc_fragments")
 FLOORS = {"model": 0, **dict.fromkeys(TOOLS, 1), "services": 2, **dict.fromkeys(DOORS + SHARED, 3)}

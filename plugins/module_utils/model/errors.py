@@ -66,6 +66,15 @@ _OWN = {
     "TooManyDeletes": 400,
     "DependencyFailed": 400,  # something this item needs failed in the same run
     "MissingLibrary": 500,
+    # A Linux host that is prepared (module linux_host).
+    "PreflightFailed": 409,  # too little disk or memory, or a port is taken: nothing was changed
+    "PackageNotFound": 404,  # no repository has the package, or not in this version
+    "PackageInstallFailed": 500,
+    "DiskFull": 507,
+    "KernelModuleMissing": 500,
+    "SysctlFailed": 500,
+    "UnitFailed": 500,  # a service does not come up
+    "HostChangeFailed": 500,  # anything else that could not be changed on the host
 }
 
 HTTP_STATUS: dict[str, int] = {code: status for status, codes in _BY_STATUS.items() for code in codes.split()} | _OWN

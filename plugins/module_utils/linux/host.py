@@ -1,0 +1,204 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One visit to a host: read all of it, compare, check what must hold, change what differs, in a safe order.
+
+The order makes a run that is killed anywhere harmless: the next one reads the same host and finds what is left. That a
+unit still has to be restarted is seen from the times of its files and of its start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..model.errors import PhotonError
+from ..model.units import show
+from . import files, kernel, plan, units
+from .document import Document, File, read_documents
+from .packages import Manager, manager
+
+
+def visit(documents: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Any]:
+    """Bring this host to what the documents say, or with ``check`` only say what differs.
+
+    Returns ``changed``, ``changes`` (dicts of kind, name, before, after; the same list in both cases), ``diff``,
+    ``packages`` (name -> installed version or None) and ``warnings``. PhotonError when it could not be done: before
+    the first change SpecInvalid, PreflightFailed or InvalidHostState, later PackageNotFound, PackageInstallFailed,
+    DiskFull, KernelModuleMissing, SysctlFailed, UnitFailed or HostChangeFailed.
+    """
+    return _Visit(read_documents(documents)).result(check)
+
+
+def secrets(documents: Sequence[Any]) -> set[str]:
+    """The contents of secret files, for what must not show them; of documents that may be wrong."""
+    listed = [item for document in documents if isinstance(document, Mapping) for item in document.get("files") or ()]
+    return {
+        item["content"]
+        for item in listed
+        if isinstance(item, Mapping) and item.get("secret") and isinstance(item.get("content"), str) and item["content"]
+    }
+
+
+def preflight(document: Document) -> list[str]:
+    """What does not hold on this host, in words."""
+    wrong = []
+    for path, size in document.preflight.disk.items():
+        free = kernel.free_bytes(path)
+        if free < size:
+            wrong.append(f"{path} has {show(free)} free, {show(size)} are needed: make room")
+    memory = kernel.total_memory()
+    if memory < document.preflight.memory:
+        wrong.append(f"the host has {show(memory)} of memory, {show(document.preflight.memory)} are needed")
+    for port, process in sorted(kernel.listeners(document.preflight.ports).items()):
+        if process not in document.preflight.ports[port]:
+            wrong.append(f"port {port} is taken by {process or 'another program'}: stop it or move it")
+    return wrong
+
+
+class _Visit:
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.manager: Manager | None = None
+        self.repositories: list[File] = []
+        if document.packages or document.repositories or document.hold:
+            self.manager = manager()
+            self.repositories = self.manager.repository_files(document.repositories, document.hold)
+
+    def result(self, check: bool) -> dict[str, Any]:
+        before = self._read()
+        found = plan.changes(self.document, self.repositories, before)
+        if found or self.document.preflight.always:
+            wrong = preflight(self.document)
+            if wrong:
+                raise PhotonError(
+                    "PreflightFailed", "nothing was changed on this host: " + "; ".join(wrong), {"reasons": wrong}
+                )
+        diff = plan.diff(self.document, self.repositories, before)
+        versions = {name: state.version for name, state in before.packages.items()}
+        if found and not check:
+            self._apply(found, before)
+            versions = {name: state.version for name, state in self._packages().items()}
+        skipped = sorted(before.missing_modules & before.unavailable_modules & self._optional())
+        return {
+            "changed": bool(found),
+            "changes": [change._asdict() for change in found],
+            "diff": diff,
+            "packages": versions,
+            "warnings": [f"the kernel has no module {name}; it is optional and left out" for name in skipped],
+        }
+
+    def _read(self) -> plan.HostState:
+        document = self.document
+        missing = kernel.missing_modules(module.name for group in document.modules.values() for module in group)
+        return plan.HostState(
+            packages=self._packages(),
+            files=self._files(),
+            missing_modules=missing,
+            unavailable_modules={name for name in missing & self._optional() if not kernel.loadable(name)},
+            sysctls={key: kernel.read_sysctl(key) for values in document.sysctls.values() for key in values},
+            swap_devices=kernel.swap_devices() if document.swap_off else [],
+            units=units.read_units(plan.unit_names(document)),
+        )
+
+    def _packages(self) -> dict[str, Any]:
+        if self.manager is None:
+            return {}
+        return self.manager.read(dict.fromkeys([*self.document.packages, *self.document.hold]))
+
+    def _files(self) -> dict[str, files.FileState]:
+        there = {path: files.read(path) for path in plan.paths(self.document, self.repositories)}
+        watched = {path for unit in self.document.units.values() for path in unit.restart_after} - there.keys()
+        return {**there, **{path: files.read(path, content=False) for path in watched}}
+
+    def _optional(self) -> set[str]:
+        return {module.name for group in self.document.modules.values() for module in group if module.optional}
+
+    def _apply(self, found: Sequence[plan.Change], before: plan.HostState) -> None:
+        named = {kind: [change.name for change in found if change.kind == kind] for kind in {c.kind for c in found}}
+        self._write([one for one in self.repositories if one.path in named.get("repository", ())], before)
+        self._install(named.get("package", []), refresh="repository" in named)
+        self._hold()
+        for one in self.document.directories:
+            if one.path in named.get("directory", ()):
+                files.settle(one.path, one.mode, one.owner, one.group, directory=True)
+        self._write([one for one in plan.files(self.document) if one.path in named.get("file", ())], before)
+        for path in self.document.absent_files:
+            files.remove(path)
+        self._kernel(named, before)
+        self._units()
+
+    def _write(self, wanted: Sequence[File], before: plan.HostState) -> None:
+        for one in wanted:
+            there = before.files[one.path]
+            if there.kind == "file" and there.content == one.content.encode():
+                files.settle(one.path, one.mode, one.owner, one.group)  # its time, and so no unit, is touched
+            else:
+                files.write(one.path, one.content.encode(), one.mode, one.owner, one.group)
+
+    def _install(self, names: Sequence[str], refresh: bool) -> None:
+        document = self.document
+        removed = [name for name in names if document.packages[name] == "absent"]
+        wanted = {name: document.packages[name] for name in names if name not in removed}
+        if self.manager is None or not names:
+            return
+        self.manager.repair()
+        if removed:
+            self.manager.remove(removed)
+        if wanted:
+            self.manager.install(wanted, document.repositories if document.only_repositories else None, refresh)
+
+    def _hold(self) -> None:
+        """Read anew: an installation may have let go of a hold."""
+        if self.manager is None or not self.document.hold:
+            return
+        there = self.manager.read(self.document.hold)
+        loose = [name for name in self.document.hold if not there[name].held]
+        if loose:
+            self.manager.hold(loose)
+
+    def _kernel(self, named: Mapping[str, Sequence[str]], before: plan.HostState) -> None:
+        # Read anew: a package may have brought modprobe.
+        wanted = {module.name: module for group in self.document.modules.values() for module in group}
+        for name in kernel.missing_modules(wanted):
+            if not wanted[name].optional or kernel.loadable(name):
+                kernel.load_module(name)
+        for values in self.document.sysctls.values():
+            for key, value in values.items():
+                if kernel.read_sysctl(key) != value:
+                    kernel.write_sysctl(key, value)
+        if "devices" in named.get("swap", ()):
+            kernel.stop_swap()
+        if kernel.FSTAB in named.get("swap", ()):
+            fstab = before.files[kernel.FSTAB]
+            text = kernel.without_swap(fstab.content.decode("utf-8", "surrogateescape"))
+            files.write(kernel.FSTAB, text.encode("utf-8", "surrogateescape"), fstab.mode, fstab.owner, fstab.group)
+
+    def _units(self) -> None:
+        """What units need is read anew: packages start units of their own, with the files of before."""
+        names = plan.unit_names(self.document)
+        if not names:
+            return
+        there = self._files()
+        for one in self.document.files:  # a clock that was wrong must not make a unit restart for ever
+            if one.restarts and there[one.path].modified > time.time():
+                with contextlib.suppress(OSError):
+                    os.utime(one.path)
+        state = units.read_units(names)
+        stale = {name for name, unit in state.items() if unit.stale}
+        if stale or not all(unit.there for unit in state.values()):
+            units.reload_definitions()
+            state = units.read_units(names)
+        todo = plan.unit_changes(self.document, state, stale, there)
+        for verb, after, kind in (
+            ("stop", "stopped", "unit"),
+            ("enable", "enabled", "unit"),
+            ("disable", "disabled", "unit"),
+            ("restart", "restarted", "restart"),
+            ("restart", "started", "unit"),  # also one that systemd gave up on
+        ):
+            units.change(verb, [change.name for change in todo if (change.kind, change.after) == (kind, after)])
+        units.settled([change.name for change in todo if change.after in ("started", "restarted")])

@@ -1,0 +1,228 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pure: a document and a host's state -> what differs, in the order in which it is mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .document import Directory, Document, File
+from .files import ABSENT, FileState, digest
+from .kernel import FSTAB, without_swap
+from .packages import NOT_INSTALLED, PackageState, matches
+from .units import UnitState
+
+_DROP_IN = re.compile(r"/etc/systemd/system/([^/]+)\.service\.d/[^/]+\Z")
+_NO_UNIT = UnitState(False, False, False, False, False, 0.0)
+
+
+class HostState(NamedTuple):
+    """A host as it was read."""
+
+    packages: dict[str, PackageState]
+    files: dict[str, FileState]
+    missing_modules: set[str]
+    unavailable_modules: set[str]
+    sysctls: dict[str, str | None]
+    swap_devices: list[str]
+    units: dict[str, UnitState]
+
+
+class Change(NamedTuple):
+    """One difference.
+
+    ``kind``: repository, package, hold, directory, file, kernel_module, sysctl, swap, unit or restart.
+    """
+
+    kind: str
+    name: str
+    before: Any
+    after: Any
+
+
+def changes(document: Document, repositories: Sequence[File], state: HostState) -> list[Change]:
+    """All differences; ``repositories`` are the files that make the document's repositories known."""
+    found = [change for one in repositories for change in _file(one, state, "repository")]
+    found += _packages(document, state)
+    found += [change for one in document.directories for change in _directory(one, state)]
+    found += [change for one in files(document) for change in _file(one, state, "file")]
+    found += [
+        Change("file", path, state.files[path].kind, "absent")
+        for path in document.absent_files
+        if state.files.get(path, ABSENT).kind != "absent"
+    ]
+    found += _kernel(document, state)
+    found += unit_changes(document, state.units, restarts(document, state), state.files)
+    return found
+
+
+def files(document: Document) -> list[File]:
+    """The document's files, and those that its kernel modules and sysctls come to at the next boot."""
+    made = list(document.files)
+    for name, modules in document.modules.items():
+        text = "".join(f"{module.name}\n" for module in modules)
+        made.append(File(f"/etc/modules-load.d/{name}.conf", text, 0o644, "root", "root", (), False))
+    for name, values in document.sysctls.items():
+        text = "".join(f"{key} = {value}\n" for key, value in values.items())
+        made.append(File(f"/etc/sysctl.d/90-{name}.conf", text, 0o644, "root", "root", (), False))
+    return made
+
+
+def restarts(document: Document, state: HostState) -> set[str]:
+    """The units that read a file that is about to change."""
+    changed = {
+        unit
+        for one in files(document)
+        if one.restarts and _content_differs(one, state.files.get(one.path, ABSENT))
+        for unit in one.restarts
+    }
+    for path in document.absent_files:
+        drop_in = _DROP_IN.match(path)
+        if drop_in and state.files.get(path, ABSENT).kind != "absent":
+            changed |= {name for name in document.units if name in (drop_in[1], f"{drop_in[1]}.service")}
+    return changed
+
+
+def unit_changes(
+    document: Document, units: Mapping[str, UnitState], changed: set[str], there: Mapping[str, FileState]
+) -> list[Change]:
+    """What units need: ``changed`` are those whose files are about to change, ``there`` the files as they are."""
+    found = []
+    for name in unit_names(document):
+        wanted, unit = document.units.get(name), units.get(name, _NO_UNIT)
+        if wanted and wanted.enabled is not None and wanted.enabled != unit.enabled:
+            found.append(Change("unit", name, *_pair("enabled", "disabled", wanted.enabled)))
+        if wanted and wanted.state and (wanted.state == "started") != unit.active:
+            found.append(Change("unit", name, *_pair("started", "stopped", wanted.state == "started")))
+        elif unit.active and not (wanted and wanted.state == "stopped"):
+            reason = "a file changed" if name in changed else _newer(document, name, unit, there)
+            reason = reason or ("its unit file changed" if unit.stale else "")
+            if reason:
+                found.append(Change("restart", name, reason, "restarted"))
+    return found
+
+
+def unit_names(document: Document) -> list[str]:
+    """All units that the document speaks of."""
+    return list(dict.fromkeys([*document.units, *(unit for one in document.files for unit in one.restarts)]))
+
+
+def paths(document: Document, repositories: Sequence[File]) -> list[str]:
+    """All files to read whole."""
+    more = [FSTAB] if document.swap_off else []
+    return list(
+        dict.fromkeys(
+            [
+                *(one.path for one in repositories),
+                *(one.path for one in document.directories),
+                *(one.path for one in files(document)),
+                *document.absent_files,
+                *more,
+            ]
+        )
+    )
+
+
+def diff(document: Document, repositories: Sequence[File], state: HostState, limit: int = 50) -> list[dict[str, str]]:
+    """Ansible's diff: of files their texts, secrets masked."""
+    texts = []
+    for one in [*repositories, *files(document)]:
+        before = state.files.get(one.path, ABSENT)
+        if not _file_differs(one, before):
+            continue
+        old = before.content.decode("utf-8", "replace")
+        pair = (old, one.content) if not one.secret else ("(secret)\n" if old else "", "(another secret)\n")
+        if one.secret and not _content_differs(one, before):
+            pair = ("(secret)\n", "(secret)\n")
+        texts.append(
+            {
+                "before_header": f"{one.path} {_described(before)}",
+                "before": pair[0],
+                "after_header": f"{one.path} {one.mode:04o} {one.owner}:{one.group}",
+                "after": pair[1],
+            }
+        )
+    rest = len(texts) - limit
+    return texts[:limit] + ([{"prepared": f"and {rest} more files\n"}] if rest > 0 else [])
+
+
+def _packages(document: Document, state: HostState) -> Iterator[Change]:
+    for name, wanted in document.packages.items():
+        there = state.packages.get(name, NOT_INSTALLED)
+        if not matches(there.version, wanted) or not there.whole:
+            before = there.version if there.whole else f"{there.version}, half installed"
+            yield Change("package", name, before, wanted)
+    for name in document.hold:
+        if not state.packages.get(name, NOT_INSTALLED).held:
+            yield Change("hold", name, False, True)
+
+
+def _directory(one: Directory, state: HostState) -> Iterator[Change]:
+    there = state.files.get(one.path, ABSENT)
+    wanted = f"directory {one.mode:04o} {one.owner}:{one.group}"
+    if there.kind != "directory" or (there.mode, there.owner, there.group) != one[1:]:
+        before = there.kind if there.kind != "directory" else f"directory {_described(there)}"
+        yield Change("directory", one.path, before, wanted)
+
+
+def _file(one: File, state: HostState, kind: str) -> Iterator[Change]:
+    there = state.files.get(one.path, ABSENT)
+    if not _file_differs(one, there):
+        return
+    after = f"{one.mode:04o} {one.owner}:{one.group}"
+    if not _content_differs(one, there):
+        yield Change(kind, one.path, _described(there), after)
+    elif one.secret:
+        yield Change(kind, one.path, there.kind if there.kind != "file" else "a secret", f"another secret, {after}")
+    else:
+        before = there.kind if there.kind != "file" else digest(there.content)
+        yield Change(kind, one.path, before, digest(one.content.encode()))
+
+
+def _kernel(document: Document, state: HostState) -> Iterator[Change]:
+    for modules in document.modules.values():
+        for module in modules:
+            if module.name in state.missing_modules and not (
+                module.optional and module.name in state.unavailable_modules
+            ):
+                yield Change("kernel_module", module.name, "not loaded", "loaded")
+    for values in document.sysctls.values():
+        for key, value in values.items():
+            if state.sysctls.get(key) != value:
+                yield Change("sysctl", key, state.sysctls.get(key), value)
+    if document.swap_off:
+        fstab = state.files.get(FSTAB, ABSENT).content.decode("utf-8", "replace")
+        if state.swap_devices:
+            yield Change("swap", "devices", state.swap_devices, [])
+        if without_swap(fstab) != fstab:
+            yield Change("swap", FSTAB, "swap is mounted at boot", "none")
+
+
+def _newer(document: Document, name: str, unit: UnitState, there: Mapping[str, FileState]) -> str:
+    """What the unit read at its start and that is newer by now; "" when it runs with what is there."""
+    for one in document.files:
+        if name in one.restarts and there.get(one.path, ABSENT).modified > unit.started:
+            return f"{one.path} is newer"
+    for path in document.units[name].restart_after if name in document.units else ():
+        if there.get(path, ABSENT).replaced > unit.started:
+            return f"{path} is newer"
+    return ""
+
+
+def _file_differs(one: File, there: FileState) -> bool:
+    return _content_differs(one, there) or (there.mode, there.owner, there.group) != (one.mode, one.owner, one.group)
+
+
+def _content_differs(one: File, there: FileState) -> bool:
+    return there.kind != "file" or there.content != one.content.encode()
+
+
+def _described(there: FileState) -> str:
+    return "absent" if there.kind == "absent" else f"{there.mode:04o} {there.owner}:{there.group}"
+
+
+def _pair(yes: str, no: str, wanted: bool) -> tuple[str, str]:
+    return (no, yes) if wanted else (yes, no)
