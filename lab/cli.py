@@ -1,7 +1,8 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""bin/lab up | down | status: a simulated data centre in the background. `bin/lab host ...` is about test hosts."""
+"""bin/lab up | down | status: a simulated data centre in the background. `bin/lab host ...` is about test hosts,
+`bin/lab kubernetes ...` about what their clusters are made of."""
 
 from __future__ import annotations
 
@@ -28,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .hosts.cli import main as host_main
 
         return host_main(arguments[1:])
+    if arguments[:1] == ["kubernetes"]:
+        from .kubernetes.cli import main as kubernetes_main
+
+        return kubernetes_main(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)

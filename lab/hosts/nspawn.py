@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..kubernetes import service
 from . import aptcache, base, kubelet, network
 from .paths import LabError, locked, run
 from .seed import Seed
@@ -65,6 +66,7 @@ def prepare(lab: str, directory: Path, subnet: str) -> None:
 
 def release(lab: str, directory: Path, subnet: str) -> None:
     """Undo ``prepare``."""
+    service.stop(directory)
     network.remove_bridge(lab)
     aptcache.release(lab)
 
@@ -75,6 +77,8 @@ def create(lab: str, directory: Path, spec: HostSpec, address: str, seed: Seed) 
     _first_boot_files(root, directory.parent.parent / "id.pub", spec.name, address, seed)
     if spec.kubelet:
         kubelet.first_boot_files(root, network.gateway(address))
+        with locked(f"registry-{lab}"):
+            service.start(directory.parent.parent, network.gateway(address))
     space = network.plug(lab, spec.name, address)
     process = _boot(lab, directory, root, spec, space)
     (directory / "nspawn.pid").write_text(str(process.pid))
@@ -118,7 +122,8 @@ def command(lab: str, directory: Path, name: str, words: Sequence[str]) -> list[
 
 def connection(lab: str, directory: Path, name: str, address: str) -> dict[str, object]:
     """How Ansible reaches the host."""
-    return {"ansible_host": address, "ansible_port": 22}
+    gateway = network.gateway(address)
+    return {"ansible_host": address, "ansible_port": 22, "lab_gateway": gateway, **service.variables(gateway)}
 
 
 def cut(lab: str, directory: Path, name: str, carrier: bool) -> None:
@@ -161,7 +166,9 @@ def _first_boot_files(root: Path, key: Path, name: str, address: str, seed: Seed
     ssh.mkdir(mode=0o700, exist_ok=True)
     (ssh / "authorized_keys").write_text(key.read_text())
     (ssh / "authorized_keys").chmod(0o600)
-    (root / "etc/apt/apt.conf.d/01lab-proxy").write_text(f'Acquire::http::Proxy "{aptcache.URL}";\n')
+    (root / "etc/apt/apt.conf.d/01lab-proxy").write_text(
+        f'Acquire::http::Proxy "{aptcache.URL}";\nAcquire::http::Proxy::{network.gateway(address)} "DIRECT";\n'
+    )
     for file in seed.files:
         path = root / file.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)

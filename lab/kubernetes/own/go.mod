@@ -1,0 +1,3 @@
+module photon.test/lab/kubernetes
+
+go 1.26.0

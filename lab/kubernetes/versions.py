@@ -1,0 +1,85 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything pinned: which modules are built in which version, and which images and packages they become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Two adjacent minors: the newer is what tests run, the older is where upgrades begin.
+NEWER = "1.37.2"
+OLDER = "1.36.3"
+KUBERNETES = (NEWER, OLDER)
+
+PACKAGE_REVISION = "1.1"
+SUITE = "trixie"  # whose programs (nft, iptables, cp) go into images that need some
+PAUSE = "3.10.2"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of a Go module. ``sums``: lines for go.sum where the public checksum database lacks the module."""
+
+    name: str
+    module: str
+    package: str
+    version: str
+    variables: str = ""  # -X settings; {version} is replaced
+    sums: tuple[str, ...] = ()
+
+
+NODE_PROGRAMS = ("kubeadm", "kubelet", "kubectl")
+CONTROL_PLANE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+
+
+def etcd(version: str) -> tuple[Program, ...]:
+    """etcd and its two tools."""
+    parts = (("etcd", "server"), ("etcdctl", "etcdctl"), ("etcdutl", "etcdutl"))
+    return tuple(Program(name, f"go.etcd.io/etcd/{d}/v3", f"go.etcd.io/etcd/{d}/v3", version) for name, d in parts)
+
+
+def coredns(version: str) -> Program:
+    """CoreDNS with its default plugins."""
+    return Program("coredns", "github.com/coredns/coredns", "github.com/coredns/coredns", version)
+
+
+METRICS_SERVER = Program(
+    "metrics-server",
+    "sigs.k8s.io/metrics-server",
+    "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    "0.9.0",
+    "-X sigs.k8s.io/metrics-server/pkg/version.gitVersion=v{version}",
+)
+FLANNEL = Program(
+    "flanneld",
+    "github.com/flannel-io/flannel",
+    "github.com/flannel-io/flannel",
+    "0.28.10",
+    "-X github.com/flannel-io/flannel/pkg/version.Version=v{version}",
+)
+# Back ends of clouds and of tunnels that a data centre does without; the clouds' clients cannot be had as modules.
+FLANNEL_WITHOUT = ("tencentvpc", "udp", "ipsec", "wireguard", "ipip", "extension")
+FLANNEL_INSTALL = Program(
+    "install-conf", FLANNEL.module, "github.com/flannel-io/flannel/cmd/install_conf", FLANNEL.version
+)
+FLANNEL_CNI_IMAGE_VERSION = "1.9.1-flannel3"
+# The last release of the standard plugins that still had flannel's: it knows cniVersion up to 0.4.0.
+FLANNEL_CNI = Program(
+    "flannel",
+    "github.com/containernetworking/plugins",
+    "github.com/containernetworking/plugins/plugins/meta/flannel",
+    "0.9.1",
+)
+KUBELOGIN = Program(
+    "kubelogin",
+    "github.com/int128/kubelogin",
+    "github.com/int128/kubelogin",
+    "1.36.0",
+    "-X main.version=v{version}",
+    (
+        "github.com/int128/kubelogin v1.36.0 h1:rkGZcyEpvmy914GDC+y4jyQMn8lPy5Wd23nqZrW5YVo=",
+        "github.com/int128/kubelogin v1.36.0/go.mod h1:rsHeL8/MdHw0bdI9b6cLPo0UYNkKS+qKJctPXWD4gf8=",
+    ),
+)
+HELLO_IMAGE = "example.test/hello:1"
