@@ -19,7 +19,9 @@ def kubernetes_configuration(
     """The text for kubeadm init, join or upgrade on a host."""
     members = {member["name"]: member for member in cluster["members"]}
     if host not in members:
-        raise AnsibleFilterError(f"{host} is no member of cluster {cluster['name']}: its members are {', '.join(members)}")
+        raise AnsibleFilterError(
+            f"{host} is no member of cluster {cluster['name']}: its members are {', '.join(members)}"
+        )
     if verb == "init":
         return kubeadm.init(cluster, members[host])
     if verb == "join":

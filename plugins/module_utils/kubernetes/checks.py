@@ -33,7 +33,9 @@ def check(
     """Add every mistake of a cluster that has its members; named files are replaced by their content."""
     path = cluster["path"]
     if not _NAME.match(cluster["name"]):
-        checker.add(f"{path}.name", f"{cluster['name']!r}: a lower case letter, then letters, digits and dashes, 40 at most")
+        checker.add(
+            f"{path}.name", f"{cluster['name']!r}: a lower case letter, then letters, digits and dashes, 40 at most"
+        )
     with _noted(checker, f"{path}.version"):
         versions.check_supported(versions.parse(cluster["version"]))
     _members(checker, cluster)
@@ -79,7 +81,9 @@ def _members(checker: Checker, cluster: Cluster) -> None:
         if not _NODE_NAME.match(name):
             checker.add(where, "a node's name has lower case letters, digits, dashes and dots alone: rename the host")
         if not address:
-            checker.add(f"{where}.address", f"host {name} has no variable kubernetes_address: set it to the address of the node")
+            checker.add(
+                f"{where}.address", f"host {name} has no variable kubernetes_address: set it to the address of the node"
+            )
             continue
         with _noted(checker, f"{where}.address"):
             member["address"] = str(networks.parse_address(address))
@@ -97,7 +101,8 @@ def _networks(checker: Checker, cluster: Cluster) -> None:
                 ranges[key] = networks.parse(net[key])
     for first, second in networks.overlaps(ranges):
         checker.add(
-            f"{path}.{first}", f"{ranges[first]} and {second} {ranges[second]} share addresses: choose networks that are apart"
+            f"{path}.{first}",
+            f"{ranges[first]} and {second} {ranges[second]} share addresses: choose networks that are apart",
         )
     if "services" in ranges and not 12 <= ranges["services"].prefixlen <= 28:
         checker.add(f"{path}.services", f"{ranges['services']}: choose a size between /12 and /28")
@@ -105,11 +110,14 @@ def _networks(checker: Checker, cluster: Cluster) -> None:
     if "pods" in ranges:
         parts, count = networks.node_networks(ranges["pods"], net["node_mask"]), len(cluster["members"])
         if not parts or net["node_mask"] - ranges["pods"].prefixlen > 16:
-            checker.add(f"{path}.node_mask", f"/{net['node_mask']} is no part of the pods' network {ranges['pods']}: at most 16 longer")
+            checker.add(
+                f"{path}.node_mask",
+                f"/{net['node_mask']} is no part of the pods' network {ranges['pods']}: at most 16 longer",
+            )
         elif parts < count:
             checker.add(
                 f"{path}.pods",
-                f"{ranges['pods']} has {parts} networks of /{net['node_mask']} for {count} nodes: make it larger, or node_mask",
+                f"{ranges['pods']} has {parts} parts of /{net['node_mask']} for {count} nodes: enlarge it or node_mask",
             )
         elif net["plugin"] == "routed":
             _check_routed(checker, cluster, ranges)
@@ -138,7 +146,9 @@ def _check_addresses(checker: Checker, cluster: Cluster, ranges: dict[str, netwo
 def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks.Network]) -> None:
     path, mask = cluster["path"], cluster["networks"]["node_mask"]
     if "hosts" not in ranges:
-        checker.add(f"{path}.networks.hosts", "missing: the plugin routed gives nodes their pods' networks by their place in it")
+        checker.add(
+            f"{path}.networks.hosts", "missing: the plugin routed gives nodes their pods' networks by their place in it"
+        )
         return
     seen: dict[str, str] = {}
     for member in cluster["members"]:
@@ -157,8 +167,8 @@ def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks
         if own is None:
             checker.add(
                 where,
-                f"networks.pods has no /{mask} for {member['address']}: make it as large as networks.hosts, or give the "
-                "host a variable kubernetes_pod_network",
+                f"networks.pods has no /{mask} for {member['address']}: make it as large as networks.hosts or give "
+                "the host a variable kubernetes_pod_network",
             )
         elif str(own) in seen:
             checker.add(where, f"{own} is also that of {seen[str(own)]}")
@@ -169,27 +179,34 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
     path, endpoint = f"{cluster['path']}.endpoint", cluster["endpoint"]
     count = len(cluster["control_plane"])
     if count > 1 and not endpoint["address"]:
-        checker.add(f"{path}.address", f"missing: {count} members need a VIP of role haproxy or a balancer's address in front")
+        checker.add(
+            f"{path}.address", f"missing: {count} members need a VIP of role haproxy or a balancer's address in front"
+        )
     if endpoint["address"]:
         with _noted(checker, f"{path}.address"):
             endpoint["address"] = str(networks.parse_address(endpoint["address"]))
         own = {member["address"]: member["name"] for member in cluster["members"]}
         if count > 1 and endpoint["address"] in own:
-            checker.add(f"{path}.address", f"is the address of {own[endpoint['address']]}: the others would be lost with it")
+            checker.add(
+                f"{path}.address", f"is the address of {own[endpoint['address']]}: the others would be lost with it"
+            )
     if endpoint["host"] and not re.match(r"[a-z0-9][a-z0-9.-]*\Z", endpoint["host"]):
         checker.add(f"{path}.host", f"{endpoint['host']!r} is no host name")
 
 
-def _packages(
-    checker: Checker, cluster: Cluster, bundle_versions: Callable[[str], Iterable[str]] | None
-) -> None:
+def _packages(checker: Checker, cluster: Cluster, bundle_versions: Callable[[str], Iterable[str]] | None) -> None:
     path, packages = f"{cluster['path']}.packages", cluster["packages"]
     repository = packages["repository"]
     if packages["source"] == "repository":
         if not repository:
-            checker.add(f"{path}.repository", "missing: say where packages of Kubernetes are, or write source: bundle or installed")
+            checker.add(
+                f"{path}.repository",
+                "missing: say where packages of Kubernetes are, or write source: bundle or installed",
+            )
         elif not repository["key"] and not repository["trusted"]:
-            checker.add(f"{path}.repository.key", "missing: give the key that signs the packages, or write trusted: true")
+            checker.add(
+                f"{path}.repository.key", "missing: give the key that signs the packages, or write trusted: true"
+            )
     if packages["source"] == "bundle":
         if not packages["bundle"]:
             checker.add(f"{path}.bundle", "missing: name the file that playbook cluster_bundle made")
@@ -199,7 +216,7 @@ def _packages(
                 if cluster["version"].removeprefix("v") not in there:
                     checker.add(
                         f"{cluster['path']}.version",
-                        f"{cluster['version']} is not in the bundle {packages['bundle']}, which has {', '.join(there) or 'none'}",
+                        f"is not in the bundle {packages['bundle']}, which has {', '.join(there) or 'none'}",
                     )
 
 
@@ -208,12 +225,17 @@ def _registries(checker: Checker, cluster: Cluster) -> None:
     for registry in cluster["runtime"]["registries"]:
         path, host = registry["path"], registry["host"]
         if "/" in host:
-            checker.add(f"{path}.host", f"{host!r}: the name alone, without a scheme and a path; URLs belong to mirrors")
+            checker.add(
+                f"{path}.host", f"{host!r}: the name alone, without a scheme and a path; URLs belong to mirrors"
+            )
         if host in seen:
             checker.add(f"{path}.host", f"{host!r} is there twice")
         seen.add(host)
         for index, mirror in enumerate(registry["mirrors"]):
-            if urllib.parse.urlsplit(mirror).scheme not in ("http", "https") or not urllib.parse.urlsplit(mirror).hostname:
+            if (
+                urllib.parse.urlsplit(mirror).scheme not in ("http", "https")
+                or not urllib.parse.urlsplit(mirror).hostname
+            ):
                 checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is no URL: write https://host:port")
         if registry["only_mirrors"] and not registry["mirrors"]:
             checker.add(f"{path}.mirrors", "missing: only_mirrors leaves nothing to ask")
@@ -255,7 +277,9 @@ def _encryption(checker: Checker, cluster: Cluster) -> None:
             checker.add(f"{key['path']}.secret", "is no base64: make one with `openssl rand -base64 32`")
             continue
         if length != 32:
-            checker.add(f"{key['path']}.secret", f"has {length} bytes, 32 are needed: make one with `openssl rand -base64 32`")
+            checker.add(
+                f"{key['path']}.secret", f"has {length} bytes, 32 are needed: make one with `openssl rand -base64 32`"
+            )
 
 
 def _namespaces(checker: Checker, cluster: Cluster) -> None:
@@ -275,8 +299,9 @@ def _namespaces(checker: Checker, cluster: Cluster) -> None:
                 if group.startswith(prefix):
                     checker.add(
                         f"{path}.{role}[{index}]",
-                        "groups of Kubernetes itself get no rights here" if prefix == "system:"
-                        else f"write the group without {prefix!r}, which is put in front: did you mean {group[len(prefix):]!r}?",
+                        "groups of Kubernetes itself get no rights here"
+                        if prefix == "system:"
+                        else f"{prefix!r} is put in front by itself: did you mean {group[len(prefix) :]!r}?",
                     )
 
 
@@ -295,7 +320,12 @@ def _free_settings(checker: Checker, cluster: Cluster) -> None:
     places = {f"{path}.kubelet": cluster["kubelet"], f"{path}.kube_proxy": cluster["kube_proxy"]}
     places.update({f"{path}.members.{member['name']}.kubelet": member["kubelet"] for member in cluster["members"]})
     for where, settings in places.items():
-        for key, instead in (("apiVersion", ""), ("kind", ""), ("cgroupDriver", "runtime.cgroup_driver"), ("mode", "networks.proxy_mode")):
+        for key, instead in (
+            ("apiVersion", ""),
+            ("kind", ""),
+            ("cgroupDriver", "runtime.cgroup_driver"),
+            ("mode", "networks.proxy_mode"),
+        ):
             if key in settings:
                 checker.add(f"{where}.{key}", f"is set by the role{': write ' + instead if instead else ''}")
     arguments = cluster["kubeadm"]["arguments"] or {}
@@ -313,7 +343,9 @@ def _free_settings(checker: Checker, cluster: Cluster) -> None:
 def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:
     """Files on the controller: certificates and keys are read, manifests only looked at."""
     repository = cluster["packages"]["repository"]
-    texts: list[tuple[dict[str, Any], str, str]] = [(entry, "ca", entry["path"]) for entry in cluster["runtime"]["registries"]]
+    texts: list[tuple[dict[str, Any], str, str]] = [
+        (entry, "ca", entry["path"]) for entry in cluster["runtime"]["registries"]
+    ]
     texts += [(entry, "certificate_authority", entry["path"]) for entry in cluster["oidc"]]
     if repository:
         texts.append((repository, "key", f"{cluster['path']}.packages.repository"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The declaration ``photon_clusters``: checked as a whole before any host is touched, and brought into a normal form."""
+"""The declaration ``photon_clusters``: checked as a whole before any host is touched, and its normal form."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def read_clusters(
 ) -> list[Cluster]:
     """The declared clusters, every default filled in.
 
-    ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory, ``read_file`` gives the text
-    of a file on the controller (raises OSError), ``bundle_versions`` the versions in a bundle (raises PhotonError).
+    ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory, ``read_file`` gives the
+    text of a file on the controller (raises OSError), ``bundle_versions`` a bundle's versions (raises PhotonError).
 
     A cluster has every key of its declaration (docs/kubernetes.md), where files are named their content, and besides:
 
@@ -102,7 +102,7 @@ def mistakes_error(checker: Checker, what: str = "photon_clusters") -> PhotonErr
 
 
 class _Checker(Checker):
-    """Goes on with the default where a value is wrong, so that what hangs on other values is checked in the same run."""
+    """Goes on with the default where a value is wrong: what hangs on other values is checked in the same run."""
 
     def value(self, spec: Field, given: Any, path: str) -> Any:
         converted = super().value(spec, given, path)
@@ -116,7 +116,9 @@ def _whole(schema: Schema, value: Any) -> bool:
         if given is None:
             if spec.required or spec.default is not None or spec.initial is not None:
                 return False
-        elif spec.options and not all(_whole(spec.options, item) for item in ([given] if spec.type == "mapping" else given)):
+        elif spec.options and not all(
+            _whole(spec.options, item) for item in ([given] if spec.type == "mapping" else given)
+        ):
             return False
     return True
 
@@ -126,7 +128,9 @@ def _add_members(
 ) -> None:
     stem = cluster["name"].replace("-", "_")
     cluster["groups"] = {
-        CONTROL_PLANE: f"{stem}_control_plane", "workers": f"{stem}_workers", "balancers": f"{stem}_balancers",
+        CONTROL_PLANE: f"{stem}_control_plane",
+        "workers": f"{stem}_workers",
+        "balancers": f"{stem}_balancers",
     }
     names = {kind: list(groups.get(group) or ()) for kind, group in cluster["groups"].items()}
     cluster.update(names)
@@ -145,11 +149,13 @@ def _member(
     checker: Checker, cluster: Cluster, host: str, role: str, hostvars: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Settings come from ``nodes`` and from the host's variables; labels add up, the host's variables win."""
-    variables = hostvars[host] if host in hostvars else {}
+    variables: Mapping[str, Any] = hostvars.get(host, {})
     path = f"{cluster['path']}.nodes.{host}"
     settings = checker.mapping(NODE, _completed(NODE, cluster["nodes"].get(host) or {}), path)
     own = {
-        key: _plain(variables.get(variable)) for variable, key in _HOST_VARIABLES.items() if variables.get(variable) is not None
+        key: _plain(variables.get(variable))
+        for variable, key in _HOST_VARIABLES.items()
+        if variables.get(variable) is not None
     }
     for variable, key in _HOST_VARIABLES.items():
         if key in own:
@@ -181,7 +187,9 @@ def _check_across(checker: Checker, clusters: Sequence[Cluster]) -> None:
         for kind, group in cluster["groups"].items():
             for host in cluster[kind]:
                 if host in owners and owners[host] != group:
-                    checker.add(f"{path}.members.{host}", f"is in the inventory groups {owners[host]} and {group}: choose one")
+                    checker.add(
+                        f"{path}.members.{host}", f"is in the inventory groups {owners[host]} and {group}: choose one"
+                    )
                 owners.setdefault(host, group)
 
 
@@ -264,4 +272,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-

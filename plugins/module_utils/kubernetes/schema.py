@@ -18,11 +18,19 @@ ENDPOINT: Schema = {
     "port": Field("int", "TCP port of the API server at the address", default=6443, minimum=1, maximum=65535),
     "certificate_names": Field("list", "more names and addresses for the certificate", initial=[], elements="text"),
 }
+FLANNEL: Schema = {
+    "image": Field("text", "image of the daemon", default="ghcr.io/flannel-io/flannel:v0.28.10"),
+    "plugin_image": Field(
+        "text", "image with the CNI plugin", default="ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3"
+    ),
+}
 NETWORKS: Schema = {
     "pods": Field("text", "addresses of pods", default="10.244.0.0/16"),
     "services": Field("text", "addresses of Services", default="10.96.0.0/16"),
     "hosts": Field("text", "network of the members' addresses; needed by the plugin routed, else only checked"),
-    "node_mask": Field("int", "size of the part of the pods' network that a node gets", default=24, minimum=16, maximum=28),
+    "node_mask": Field(
+        "int", "size of the part of the pods' network that a node gets", default=24, minimum=16, maximum=28
+    ),
     "domain": Field("text", "DNS domain of the cluster", default="cluster.local"),
     "plugin": Field(
         "text",
@@ -30,20 +38,32 @@ NETWORKS: Schema = {
         default="flannel",
         choices=("flannel", "routed", "manifest"),
     ),
+    "flannel": Field("mapping", "the plugin flannel", options=FLANNEL),
     "manifest": Field("text", "file on the controller with the objects of the plugin manifest"),
-    "mtu": Field("int", "size of packets between pods; default: what the hosts' interface allows", minimum=576, maximum=9216),
+    "mtu": Field(
+        "int", "size of packets between pods; default: what the hosts' interface allows", minimum=576, maximum=9216
+    ),
     "proxy_mode": Field(
         "text", "how kube-proxy makes Services reachable", default="nftables", choices=("nftables", "iptables")
     ),
 }
 REGISTRY: Schema = {
-    "host": Field("text", "name in front of an image's name, such as registry.example.com; _default for all others", required=True),
-    "mirrors": Field("list", "URLs to ask in their order; the registry itself is asked last", initial=[], elements="text"),
-    "only_mirrors": Field("boolean", "never ask the registry itself, as a site without internet wants it", default=False),
+    "host": Field(
+        "text", "name in front of an image's name, such as registry.example.com; _default for all others", required=True
+    ),
+    "mirrors": Field(
+        "list", "URLs to ask in their order; the registry itself is asked last", initial=[], elements="text"
+    ),
+    "only_mirrors": Field(
+        "boolean", "never ask the registry itself, as a site without internet wants it", default=False
+    ),
     "ca": Field("text", "certificate of the authority behind the mirrors, in PEM, or its file on the controller"),
     "verify": Field("boolean", "verify the mirrors' certificates", default=True),
     "capabilities": Field(
-        "list", "what a mirror is asked for", initial=["pull", "resolve"], elements="text",
+        "list",
+        "what a mirror is asked for",
+        initial=["pull", "resolve"],
+        elements="text",
         choices=("pull", "resolve", "push"),
     ),
 }
@@ -55,17 +75,23 @@ PROXY: Schema = {
     ),
 }
 RUNTIME: Schema = {
-    "sandbox_image": Field("text", "image of the container that holds a pod's namespaces; default: that of the version"),
+    "sandbox_image": Field(
+        "text", "image of the container that holds a pod's namespaces; default: that of the version"
+    ),
     "containerd": Field(
-        "text", "generation of containerd that the packages bring: decides the configuration's format",
-        default="1.7", choices=("1.7", "2"),
+        "text",
+        "generation of containerd that the packages bring: decides the configuration's format",
+        default="1.7",
+        choices=("1.7", "2"),
     ),
     "package": Field("text", "package that holds containerd; default: containerd (apt), containerd.io (dnf)"),
     "package_version": Field("text", "version of that package", default="present"),
     "registries": Field("list", "registries with mirrors", initial=[], elements="mapping", options=REGISTRY),
     "proxy": Field("mapping", "proxy that images are pulled through", options=PROXY),
     "cgroup_driver": Field(
-        "text", "who makes control groups, for containerd and kubelet alike", default="systemd",
+        "text",
+        "who makes control groups, for containerd and kubelet alike",
+        default="systemd",
         choices=("systemd", "cgroupfs"),
     ),
     "cni_bin_dir": Field("text", "directory of the network programs; default: /usr/lib/cni (apt), /opt/cni/bin (dnf)"),
@@ -83,23 +109,30 @@ REPOSITORY: Schema = {
 PACKAGES: Schema = {
     "manager": Field("text", "the hosts' package manager", default="apt", choices=("apt", "dnf")),
     "source": Field(
-        "text", "repository: from a package repository; bundle: from a file of playbook cluster_bundle; "
+        "text",
+        "repository: from a package repository; bundle: from a file of playbook cluster_bundle; "
         "installed: the hosts' images or repositories have them already",
-        default="repository", choices=("repository", "bundle", "installed"),
+        default="repository",
+        choices=("repository", "bundle", "installed"),
     ),
     "repository": Field("mapping", "the package repository", options=REPOSITORY),
     "only_repository": Field("boolean", "take no package from anywhere else", default=False),
     "bundle": Field("text", "the bundle's file on the controller"),
     "names": Field(
-        "list", "packages beside kubeadm, kubelet, kubectl and the runtime; default: what kubelet calls for",
+        "list",
+        "packages beside kubeadm, kubelet, kubectl and the runtime; default: what kubelet calls for",
         elements="text",
     ),
 }
 OIDC: Schema = {
     "issuer": Field("text", "https URL, exactly as in the tokens' iss", required=True),
     "audiences": Field("list", "a token must be meant for one of these", required=True, elements="text", minimum=1),
-    "certificate_authority": Field("text", "authority of the issuer's certificate, in PEM, or its file on the controller"),
-    "prefix": Field("text", "put in front of users and groups, so that they cannot be mistaken for others", default=PREFIX),
+    "certificate_authority": Field(
+        "text", "authority of the issuer's certificate, in PEM, or its file on the controller"
+    ),
+    "prefix": Field(
+        "text", "put in front of users and groups, so that they cannot be mistaken for others", default=PREFIX
+    ),
     "username_claim": Field("text", "claim with the user's name", default="sub"),
     "groups_claim": Field("text", "claim with the groups", default="groups"),
     "max_lifetime": Field(
@@ -112,12 +145,17 @@ ENCRYPTION_KEY: Schema = {
 }
 ENCRYPTION: Schema = {
     "provider": Field(
-        "text", "how Secrets are encrypted in etcd; none leaves them readable there", default="secretbox",
+        "text",
+        "how Secrets are encrypted in etcd; none leaves them readable there",
+        default="secretbox",
         choices=("secretbox", "aescbc", "none"),
     ),
     "keys": Field(
-        "list", "newest first; left out: one is made on the first member and kept on the control plane alone",
-        initial=[], elements="mapping", options=ENCRYPTION_KEY,
+        "list",
+        "newest first; left out: one is made on the first member and kept on the control plane alone",
+        initial=[],
+        elements="mapping",
+        options=ENCRYPTION_KEY,
     ),
     "resources": Field("list", "what is encrypted", initial=["secrets"], elements="text"),
 }
@@ -141,7 +179,9 @@ TAINT: Schema = {
     "key": Field("text", "the taint's key", required=True),
     "value": Field("text", "the taint's value"),
     "effect": Field(
-        "text", "what happens to pods that do not tolerate it", required=True,
+        "text",
+        "what happens to pods that do not tolerate it",
+        required=True,
         choices=("NoSchedule", "PreferNoSchedule", "NoExecute"),
     ),
 }
@@ -166,7 +206,10 @@ NAMESPACE: Schema = {
 COREDNS: Schema = {
     "replicas": Field("int", "how many", default=2, minimum=1, maximum=50),
     "forward": Field(
-        "list", "name servers for names outside of the cluster; left out: those of the hosts", initial=[], elements="text"
+        "list",
+        "name servers for names outside of the cluster; left out: those of the hosts",
+        initial=[],
+        elements="text",
     ),
     "zones": Field("free", "domain: list of its name servers", initial={}),
     "cache_seconds": Field("int", "how long answers are kept", default=30, minimum=0, maximum=3600),
@@ -177,7 +220,9 @@ METRICS_SERVER: Schema = {
     "image": Field("text", "its image", default="registry.k8s.io/metrics-server/metrics-server:v0.9.0"),
 }
 STORAGE_CLASS: Schema = {
-    "manifest": Field("text", "file on the controller with the objects of a provisioner and its StorageClass", required=True),
+    "manifest": Field(
+        "text", "file on the controller with the objects of a provisioner and its StorageClass", required=True
+    ),
 }
 ADDONS: Schema = {
     "coredns": Field("mapping", "the cluster's name server", options=COREDNS),
@@ -195,11 +240,18 @@ KUBEADM: Schema = {
 }
 PREFLIGHT: Schema = {
     "disk_gb": Field("number", "free space for images and containers", default=4, minimum=0, maximum=10000),
-    "etcd_disk_gb": Field("number", "free space for etcd, on control-plane members", default=1, minimum=0, maximum=10000),
+    "etcd_disk_gb": Field(
+        "number", "free space for etcd, on control-plane members", default=1, minimum=0, maximum=10000
+    ),
     "memory_mb": Field("int", "memory of a host", default=1700, minimum=0, maximum=1 << 24),
 }
 HOST: Schema = {
-    "swap": Field("text", "off: switch it off for good; ignore: leave it, kubelet must accept it", default="off", choices=("off", "ignore")),
+    "swap": Field(
+        "text",
+        "off: switch it off for good; ignore: leave it, kubelet must accept it",
+        default="off",
+        choices=("off", "ignore"),
+    ),
     "kernel_modules": Field("list", "beside overlay and br_netfilter", initial=[], elements="text"),
     "sysctls": Field("strings", "beside the role's own; an empty text leaves one of those alone", initial={}),
     "preflight": Field("mapping", "what a host must have", options=PREFLIGHT),

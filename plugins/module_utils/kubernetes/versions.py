@@ -34,7 +34,9 @@ def parse(text: str) -> Version:
     """``1.37.2`` or ``v1.37.2``; raises SpecInvalid for anything else."""
     match = _PATTERN.match(str(text).strip())
     if not match:
-        raise PhotonError("SpecInvalid", f"{text!r} is no version of Kubernetes: write all three numbers, such as {DEFAULT}")
+        raise PhotonError(
+            "SpecInvalid", f"{text!r} is no version of Kubernetes: write all three numbers, such as {DEFAULT}"
+        )
     return Version(*map(int, match.groups()))
 
 

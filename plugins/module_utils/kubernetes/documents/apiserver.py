@@ -44,7 +44,7 @@ def _issuer(declared: Mapping[str, Any]) -> dict[str, Any]:
         "claimValidationRules": [
             {
                 "expression": f"has(claims.iat) && claims.exp - claims.iat <= {declared['max_lifetime']}",
-                "message": f"a token must say when it was issued and be valid for at most {declared['max_lifetime']} seconds",
+                "message": f"a token must have iat and be valid for at most {declared['max_lifetime']} seconds",
             }
         ],
         "userValidationRules": [
@@ -76,13 +76,20 @@ def audit_policy(own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         {"users": ["system:kube-proxy"], "verbs": ["watch"]},
         {"nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*"]},
         {"resources": [{"group": "", "resources": ["events"]}, {"group": "events.k8s.io", "resources": ["events"]}]},
-        {"verbs": ["get", "list", "watch", "update", "patch"],
-         "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+        {
+            "verbs": ["get", "list", "watch", "update", "patch"],
+            "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}],
+        },
         {"userGroups": ["system:nodes"], "verbs": ["get", "list", "watch"]},
-        {"userGroups": ["system:nodes"], "verbs": ["update", "patch"],
-         "resources": [{"group": "", "resources": ["nodes/status", "pods/status"]}]},
-        {"users": ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"],
-         "verbs": ["get", "list", "watch"]},
+        {
+            "userGroups": ["system:nodes"],
+            "verbs": ["update", "patch"],
+            "resources": [{"group": "", "resources": ["nodes/status", "pods/status"]}],
+        },
+        {
+            "users": ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"],
+            "verbs": ["get", "list", "watch"],
+        },
     ]
     secret = [
         {"group": "", "resources": ["secrets", "configmaps", "serviceaccounts/token"]},
@@ -92,18 +99,29 @@ def audit_policy(own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     rules += [
         {"level": "Metadata", "resources": secret},
         {"level": "Metadata", "verbs": ["get", "list", "watch"]},
-        {"level": "Request", "resources": [{"group": "", "resources": ["pods/exec", "pods/attach", "pods/portforward"]}]},
-        {"level": "RequestResponse", "verbs": ["create", "update", "patch", "delete", "deletecollection"],
-         "resources": [{"group": "rbac.authorization.k8s.io"}]},
+        {
+            "level": "Request",
+            "resources": [{"group": "", "resources": ["pods/exec", "pods/attach", "pods/portforward"]}],
+        },
+        {
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+            "resources": [{"group": "rbac.authorization.k8s.io"}],
+        },
         {"level": "Request", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
         {"level": "Metadata"},
     ]
-    return {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-            "omitManagedFields": True, "rules": rules}
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "omitManagedFields": True,
+        "rules": rules,
+    }
 
 
 def encryption(provider: str, keys: Sequence[Mapping[str, str]], resources: Sequence[str]) -> dict[str, Any]:
-    """EncryptionConfiguration: the first of ``keys`` [{name, secret}] writes, all read; what is unencrypted is read too."""
+    """EncryptionConfiguration: the first of ``keys`` [{name, secret}] writes, all read, and plain text is read."""
     providers: list[dict[str, Any]] = []
     if provider != "none":
         providers.append({provider: {"keys": [{"name": key["name"], "secret": key["secret"]} for key in keys]}})

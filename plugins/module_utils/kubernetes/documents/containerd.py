@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""containerd's configuration: version 2 for containerd 1.x, version 3 for containerd 2; registries as certs.d has them."""
+"""containerd's configuration: version 2 for containerd 1.x, version 3 for containerd 2; registries in certs.d."""
 
 from __future__ import annotations
 

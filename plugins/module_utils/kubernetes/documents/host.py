@@ -15,7 +15,15 @@ BUNDLE = "/var/lib/photon/bundle"  # where a bundle's packages are on a host
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 _HELPERS = {
     "apt": ("conntrack", "containernetworking-plugins", "ethtool", "iproute2", "iptables", "nftables", "socat"),
-    "dnf": ("conntrack-tools", "containernetworking-plugins", "ethtool", "iproute", "iptables-nft", "nftables", "socat"),
+    "dnf": (
+        "conntrack-tools",
+        "containernetworking-plugins",
+        "ethtool",
+        "iproute",
+        "iptables-nft",
+        "nftables",
+        "socat",
+    ),
 }
 _SYSCTLS = {
     "net.ipv4.ip_forward": "1",
@@ -71,8 +79,14 @@ def document(
 def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> Document:
     """What role container_runtime sees to: containerd, its registries and its way out."""
     runtime, net = cluster["runtime"], cluster["networks"]
-    around = [net["pods"], net["services"], *([net["hosts"]] if net["hosts"] else []), f".{net['domain']}",
-              cluster["endpoint"]["host"], *(other["address"] for other in cluster["members"])]
+    around = [
+        net["pods"],
+        net["services"],
+        *([net["hosts"]] if net["hosts"] else []),
+        f".{net['domain']}",
+        cluster["endpoint"]["host"],
+        *(other["address"] for other in cluster["members"]),
+    ]
     return {
         "name": "kubernetes",
         "packages": {runtime["package"]: runtime["package_version"]},
@@ -110,7 +124,11 @@ def node_document(
         "packages": _packages(cluster, installed),
         "hold": list(PROGRAMS),
         "directories": [{"path": kubeadm.PATCHES, "mode": "0755"}]
-        + ([{"path": kubeadm.SETTINGS, "mode": "0700"}, {"path": kubeadm.AUDIT_LOGS, "mode": "0700"}] if control_plane else []),
+        + (
+            [{"path": kubeadm.SETTINGS, "mode": "0700"}, {"path": kubeadm.AUDIT_LOGS, "mode": "0700"}]
+            if control_plane
+            else []
+        ),
         "files": files,
         "absent_files": absent,
         "kernel_modules": ["overlay", {"name": "br_netfilter", "optional": True}, *host["kernel_modules"]],
@@ -132,7 +150,9 @@ def api_server_files(cluster: Mapping[str, Any], keys: Sequence[Mapping[str, str
     files = [_settings(name, content, False) for name, content in contents.items()]
     encryption = cluster["encryption"]
     if encryption["provider"] != "none" and keys:
-        files.append(_settings("encryption", apiserver.encryption(encryption["provider"], keys, encryption["resources"]), True))
+        files.append(
+            _settings("encryption", apiserver.encryption(encryption["provider"], keys, encryption["resources"]), True)
+        )
     return files
 
 
@@ -160,7 +180,10 @@ def _patches(member: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(name: str, content: Mapping[str, Any], secret: bool) -> dict[str, Any]:
     return {
-        "path": f"{kubeadm.SETTINGS}/{name}.json", "content": kubeadm.text([content]), "mode": "0600", "secret": secret,
+        "path": f"{kubeadm.SETTINGS}/{name}.json",
+        "content": kubeadm.text([content]),
+        "mode": "0600",
+        "secret": secret,
     }
 
 
@@ -187,7 +210,7 @@ def _packages(cluster: Mapping[str, Any], installed: Mapping[str, str] | None) -
     """Name -> version; the part behind the dash is the packager's own count."""
     packages = cluster["packages"]
     helpers = packages["names"] if packages["names"] is not None else _HELPERS[packages["manager"]]
-    wanted = {name: "present" for name in helpers}
+    wanted = dict.fromkeys(helpers, "present")
     for program in PROGRAMS:
         wanted[program] = f"{(installed or {}).get(program) or cluster['version']}-*"
     return wanted
@@ -195,5 +218,9 @@ def _packages(cluster: Mapping[str, Any], installed: Mapping[str, str] | None) -
 
 def _sysctls(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, str]:
     kubelet = {**kubeadm.kubelet(cluster), **member["kubelet"]}
-    wanted = {**_SYSCTLS, **(_KERNEL_DEFAULTS if kubelet["protectKernelDefaults"] else {}), **cluster["host"]["sysctls"]}
+    wanted = {
+        **_SYSCTLS,
+        **(_KERNEL_DEFAULTS if kubelet["protectKernelDefaults"] else {}),
+        **cluster["host"]["sysctls"],
+    }
     return {key: str(value) for key, value in wanted.items() if str(value) != ""}

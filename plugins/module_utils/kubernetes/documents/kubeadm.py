@@ -42,8 +42,13 @@ def init(cluster: Cluster, member: Member) -> str:
         "nodeRegistration": _registration(cluster, member),
         "patches": {"directory": PATCHES},
         "timeouts": _timeouts(cluster),
-        "bootstrapTokens": [{"ttl": "1h0m0s", "usages": ["signing", "authentication"],
-                             "groups": ["system:bootstrappers:kubeadm:default-node-token"]}],
+        "bootstrapTokens": [
+            {
+                "ttl": "1h0m0s",
+                "usages": ["signing", "authentication"],
+                "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            }
+        ],
     }
     return text([configuration, cluster_configuration(cluster), kubelet(cluster), kube_proxy(cluster)])
 
@@ -76,15 +81,22 @@ def upgrade(cluster: Cluster) -> str:
     """For ``kubeadm upgrade apply`` and ``node``; what init was told to pass over is not kept in the cluster."""
     ignored = list(cluster["kubeadm"]["ignore_preflight_errors"])
     common = {"patches": {"directory": PATCHES}, "ignorePreflightErrors": ignored, "imagePullPolicy": "IfNotPresent"}
-    return text([
-        {
-            "apiVersion": API_VERSION,
-            "kind": "UpgradeConfiguration",
-            "apply": {"kubernetesVersion": f"v{cluster['version']}", "certificateRenewal": True, "etcdUpgrade": True, **common},
-            "node": {"certificateRenewal": True, "etcdUpgrade": True, **common},
-            "timeouts": {"upgradeManifests": f"{cluster['kubeadm']['timeout']}s"},
-        }
-    ])
+    return text(
+        [
+            {
+                "apiVersion": API_VERSION,
+                "kind": "UpgradeConfiguration",
+                "apply": {
+                    "kubernetesVersion": f"v{cluster['version']}",
+                    "certificateRenewal": True,
+                    "etcdUpgrade": True,
+                    **common,
+                },
+                "node": {"certificateRenewal": True, "etcdUpgrade": True, **common},
+                "timeouts": {"upgradeManifests": f"{cluster['kubeadm']['timeout']}s"},
+            }
+        ]
+    )
 
 
 def cluster_configuration(cluster: Cluster) -> dict[str, Any]:
@@ -111,7 +123,9 @@ def cluster_configuration(cluster: Cluster) -> dict[str, Any]:
         "scheduler": {"extraArgs": as_arguments({"profiling": "false"}, arguments.get("scheduler"))},
     }
     if arguments.get("etcd"):
-        configuration["etcd"] = {"local": {"dataDir": "/var/lib/etcd", "extraArgs": as_arguments({}, arguments["etcd"])}}
+        configuration["etcd"] = {
+            "local": {"dataDir": "/var/lib/etcd", "extraArgs": as_arguments({}, arguments["etcd"])}
+        }
     if cluster["kubeadm"]["image_repository"]:
         configuration["imageRepository"] = cluster["kubeadm"]["image_repository"]
     return configuration
@@ -225,7 +239,12 @@ def _local_endpoint(cluster: Cluster, member: Member) -> dict[str, Any]:
 
 def _timeouts(cluster: Cluster) -> dict[str, str]:
     seconds = f"{cluster['kubeadm']['timeout']}s"
-    return {"controlPlaneComponentHealthCheck": seconds, "kubeletHealthCheck": seconds, "tlsBootstrap": "5m0s", "discovery": "5m0s"}
+    return {
+        "controlPlaneComponentHealthCheck": seconds,
+        "kubeletHealthCheck": seconds,
+        "tlsBootstrap": "5m0s",
+        "discovery": "5m0s",
+    }
 
 
 def _controller_manager_arguments(cluster: Cluster) -> dict[str, str]:
@@ -248,10 +267,18 @@ def _controller_manager_arguments(cluster: Cluster) -> dict[str, str]:
 def _volumes(cluster: Cluster) -> list[dict[str, Any]]:
     """Directories, not files: a file that is replaced would stay the old one in the container."""
     volumes = [
-        {"name": "settings", "hostPath": SETTINGS, "mountPath": SETTINGS, "readOnly": True, "pathType": "DirectoryOrCreate"}
+        {
+            "name": "settings",
+            "hostPath": SETTINGS,
+            "mountPath": SETTINGS,
+            "readOnly": True,
+            "pathType": "DirectoryOrCreate",
+        }
     ]
     if cluster["audit"]["enabled"]:
-        volumes.append({"name": "audit", "hostPath": AUDIT_LOGS, "mountPath": AUDIT_LOGS, "pathType": "DirectoryOrCreate"})
+        volumes.append(
+            {"name": "audit", "hostPath": AUDIT_LOGS, "mountPath": AUDIT_LOGS, "pathType": "DirectoryOrCreate"}
+        )
     return volumes
 
 

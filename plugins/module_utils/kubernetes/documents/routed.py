@@ -69,7 +69,9 @@ def units() -> dict[str, Any]:
 def routes(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> str:
     """A line per other node: the network of its pods and its address."""
     return "".join(
-        f"{other['pod_network']} {other['address']}\n" for other in cluster["members"] if other["name"] != member["name"]
+        f"{other['pod_network']} {other['address']}\n"
+        for other in cluster["members"]
+        if other["name"] != member["name"]
     )
 
 
