@@ -22,8 +22,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def variables(gateway: str) -> dict[str, str]:
-    """What the inventory tells hosts: the registry's address and the URL of the packages."""
-    return {"lab_images": f"{gateway}:{PORT}", "lab_packages": f"http://{gateway}:{PORT}/packages"}
+    """What the inventory tells: the registry's address, the packages' URL, and their key's file on this machine."""
+    return {
+        "lab_images": f"{gateway}:{PORT}",
+        "lab_packages": f"http://{gateway}:{PORT}/packages",
+        "lab_packages_key": str(cache.folder() / "packages" / "key.asc"),
+    }
 
 
 def start(directory: Path, gateway: str) -> None:
