@@ -42,7 +42,7 @@ def check(
     _networks(checker, cluster)
     _endpoint(checker, cluster)
     _packages(checker, cluster, bundle_versions)
-    _registries(checker, cluster)
+    registries(checker, cluster["runtime"], read_file)
     _oidc(checker, cluster)
     _encryption(checker, cluster)
     _namespaces(checker, cluster)
@@ -220,9 +220,10 @@ def _packages(checker: Checker, cluster: Cluster, bundle_versions: Callable[[str
                     )
 
 
-def _registries(checker: Checker, cluster: Cluster) -> None:
+def registries(checker: Checker, runtime: dict[str, Any], read_file: Callable[[str], str]) -> None:
+    """Add the mistakes of ``runtime``'s registries; files of authorities are replaced by their content."""
     seen = set()
-    for registry in cluster["runtime"]["registries"]:
+    for registry in runtime["registries"]:
         path, host = registry["path"], registry["host"]
         if "/" in host:
             checker.add(
@@ -239,6 +240,7 @@ def _registries(checker: Checker, cluster: Cluster) -> None:
                 checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is no URL: write https://host:port")
         if registry["only_mirrors"] and not registry["mirrors"]:
             checker.add(f"{path}.mirrors", "missing: only_mirrors leaves nothing to ask")
+        _text_or_file(checker, registry, "ca", path, read_file)
 
 
 def _oidc(checker: Checker, cluster: Cluster) -> None:
@@ -342,19 +344,11 @@ def _free_settings(checker: Checker, cluster: Cluster) -> None:
 
 def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:
     """Files on the controller: certificates and keys are read, manifests only looked at."""
+    for issuer in cluster["oidc"]:
+        _text_or_file(checker, issuer, "certificate_authority", issuer["path"], read_file)
     repository = cluster["packages"]["repository"]
-    texts: list[tuple[dict[str, Any], str, str]] = [
-        (entry, "ca", entry["path"]) for entry in cluster["runtime"]["registries"]
-    ]
-    texts += [(entry, "certificate_authority", entry["path"]) for entry in cluster["oidc"]]
     if repository:
-        texts.append((repository, "key", f"{cluster['path']}.packages.repository"))
-    for entry, key, path in texts:
-        wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
-        if entry[key] and "-----BEGIN " not in entry[key]:
-            entry[key] = _read(checker, read_file, entry[key], f"{path}.{key}", wanted)
-        elif entry[key] and wanted not in entry[key]:
-            checker.add(f"{path}.{key}", f"has no line {wanted}")
+        _text_or_file(checker, repository, "key", f"{cluster['path']}.packages.repository", read_file)
     addons, path = cluster["addons"], cluster["path"]
     manifests = {f"{path}.networks.manifest": cluster["networks"]["manifest"]}
     manifests |= {f"{path}.addons.storage_class.manifest": (addons["storage_class"] or {}).get("manifest")}
@@ -362,6 +356,18 @@ def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) 
     for where, name in manifests.items():
         if name:
             _read(checker, read_file, name, where, "")
+
+
+def _text_or_file(
+    checker: Checker, entry: dict[str, Any], key: str, path: str, read_file: Callable[[str], str]
+) -> None:
+    """A certificate, or the key of a package repository, stands for itself or for the file that has it."""
+    wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
+    given = entry[key]
+    if given and "-----BEGIN " not in given:
+        entry[key] = _read(checker, read_file, given, f"{path}.{key}", wanted)
+    elif given and wanted not in given:
+        checker.add(f"{path}.{key}", f"has no line {wanted}")
 
 
 def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: str, wanted: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from ..model.declaration.fields import Checker, Field, Schema, did_you_mean
 from ..model.errors import PhotonError
 from . import checks, networks, versions
-from .schema import CLUSTER, METRICS_SERVER, NODE, PREFIX
+from .schema import CLUSTER, METRICS_SERVER, NODE, PREFIX, complete, plain
 
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 Cluster = dict[str, Any]
@@ -44,14 +44,14 @@ def read_clusters(
     mistake in ``data["mistakes"]``, each with its key path.
     """
     checker = _Checker()
-    given = _plain(declared)
+    given = plain(declared)
     if not isinstance(given, list):
         checker.add("photon_clusters", "is no list: write [{name: ..., ...}]")
         given = []
     clusters: list[Cluster] = []
     for index, value in enumerate(given):
         path = f"photon_clusters[{index}]"
-        cluster = checker.mapping(CLUSTER, _completed(CLUSTER, value), path)
+        cluster = checker.mapping(CLUSTER, complete(CLUSTER, value), path)
         cluster["path"] = path
         if not _whole(CLUSTER, cluster):  # what follows relies on the shape
             continue
@@ -83,7 +83,7 @@ def select(clusters: Sequence[Cluster], name: str) -> Cluster:
 
 def secrets_of(declared: Any, name: str) -> list[dict[str, str]]:
     """The encryption keys [{name, secret}] that are declared for a cluster, newest first; read from a checked one."""
-    for cluster in _plain(declared) or []:
+    for cluster in plain(declared) or []:
         if cluster.get("name") == name:
             return [dict(key) for key in (cluster.get("encryption") or {}).get("keys") or []]
     return []
@@ -151,9 +151,9 @@ def _member(
     """Settings come from ``nodes`` and from the host's variables; labels add up, the host's variables win."""
     variables: Mapping[str, Any] = hostvars.get(host, {})
     path = f"{cluster['path']}.nodes.{host}"
-    settings = checker.mapping(NODE, _completed(NODE, cluster["nodes"].get(host) or {}), path)
+    settings = checker.mapping(NODE, complete(NODE, cluster["nodes"].get(host) or {}), path)
     own = {
-        key: _plain(variables.get(variable))
+        key: plain(variables.get(variable))
         for variable, key in _HOST_VARIABLES.items()
         if variables.get(variable) is not None
     }
@@ -197,7 +197,7 @@ def _read_addons(checker: Checker, cluster: Cluster) -> None:
     """``metrics_server: true`` stands for its settings."""
     addons, path = cluster["addons"], f"{cluster['path']}.addons.metrics_server"
     value = addons["metrics_server"] or {}
-    addons["metrics_server"] = checker.mapping(METRICS_SERVER, _completed(METRICS_SERVER, value), path)
+    addons["metrics_server"] = checker.mapping(METRICS_SERVER, complete(METRICS_SERVER, value), path)
 
 
 def _finished(cluster: Cluster) -> Cluster:
@@ -236,39 +236,8 @@ def _finished(cluster: Cluster) -> Cluster:
 _CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "value": None, "effect": "NoSchedule"}
 
 
-def _completed(schema: Schema, value: Any) -> Any:
-    """Sections that are left out get their defaults, and numbers stand for text where text is wanted."""
-    if not isinstance(value, Mapping):
-        return value
-    result = dict(value)
-    for key, spec in schema.items():
-        given = result.get(key)
-        if spec.type == "mapping" and spec.options:
-            if given is None and not any(option.required for option in spec.options.values()):
-                given = {}
-            result[key] = _completed(spec.options, given)
-        elif spec.type == "list" and spec.options and isinstance(given, list):
-            result[key] = [_completed(spec.options, item) for item in given]
-        elif spec.type == "text" and isinstance(given, (int, float)) and not isinstance(given, bool):
-            result[key] = str(given)
-    if "metrics_server" in schema:
-        wanted = result.get("metrics_server")
-        if wanted is None or isinstance(wanted, bool):
-            result["metrics_server"] = {"enabled": wanted is not False}
-    return result
-
-
 def _without_paths(value: Any) -> Any:
     """Without the key paths that checks left in mappings."""
     if isinstance(value, dict):
         return {key: _without_paths(item) for key, item in value.items() if key != "path"}
     return [_without_paths(item) for item in value] if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    """A deep copy in plain containers: templated ones are slow to walk, and the caller's stay as they are."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value

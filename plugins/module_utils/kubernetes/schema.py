@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..model.declaration.fields import Field, Schema
 from . import versions
 
@@ -275,3 +278,34 @@ CLUSTER: Schema = {
     "kubelet": Field("free", "more keys of KubeletConfiguration, for all nodes", initial={}),
     "kube_proxy": Field("free", "more keys of KubeProxyConfiguration", initial={}),
 }
+
+
+def complete(schema: Schema, value: Any) -> Any:
+    """Sections that are left out get their defaults, and numbers stand for text where text is wanted."""
+    if not isinstance(value, Mapping):
+        return value
+    result = dict(value)
+    for key, spec in schema.items():
+        given = result.get(key)
+        if spec.type == "mapping" and spec.options:
+            if given is None and not any(option.required for option in spec.options.values()):
+                given = {}
+            result[key] = complete(spec.options, given)
+        elif spec.type == "list" and spec.options and isinstance(given, list):
+            result[key] = [complete(spec.options, item) for item in given]
+        elif spec.type == "text" and isinstance(given, (int, float)) and not isinstance(given, bool):
+            result[key] = str(given)
+    if "metrics_server" in schema:
+        wanted = result.get("metrics_server")
+        if wanted is None or isinstance(wanted, bool):
+            result["metrics_server"] = {"enabled": wanted is not False}
+    return result
+
+
+def plain(value: Any) -> Any:
+    """A deep copy in plain containers: templated ones are slow to walk, and the caller's stay as they are."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter container_runtime_document: a door to the tool kubernetes (documented in container_runtime_document.yml)."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.kubernetes.documents import runtime
+from ..module_utils.model.errors import PhotonError
+
+
+def container_runtime_document(settings: Mapping[str, Any], engine: str, manager: str = "apt") -> dict[str, Any]:
+    """The document of module linux_host for a plain container host; AnsibleFilterError with every mistake."""
+    try:
+        return runtime.document(engine, settings, _read_file, manager)
+    except PhotonError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def _read_file(name: str) -> str:
+    return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name -> function."""
+        return {"container_runtime_document": container_runtime_document}

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plain container host, in no cluster: containerd or Docker from the variables of role container_runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...model.declaration.fields import Checker
+from .. import checks
+from ..declaration import mistakes_error
+from ..schema import RUNTIME, complete, plain
+from . import containerd
+
+DAEMON = "/etc/docker/daemon.json"
+DOCKER_PROXY = "/etc/systemd/system/docker.service.d/proxy.conf"
+_ENGINES = {
+    "containerd": {"apt": "containerd", "dnf": "containerd.io"},
+    "docker": {"apt": "docker.io", "dnf": "docker-ce"},
+}
+
+
+def document(
+    engine: str, settings: Mapping[str, Any], read_file: Callable[[str], str], manager: str = "apt"
+) -> dict[str, Any]:
+    """The document of module linux_host for ``engine`` (containerd or docker).
+
+    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json) and
+    ``repositories``. Raises SpecInvalid with every mistake, by its key path below ``container_runtime``.
+    """
+    given = plain(settings)
+    docker, repositories = given.pop("docker", None) or {}, given.pop("repositories", None) or []
+    checker = Checker()
+    runtime = checker.mapping(RUNTIME, complete(RUNTIME, given), "container_runtime")
+    if engine not in _ENGINES:
+        checker.add("container_runtime_engine", f"{engine!r} is not possible here: use {', '.join(_ENGINES)}")
+    if not checker.mistakes:
+        checks.registries(checker, runtime, read_file)
+    if checker.mistakes:
+        raise mistakes_error(checker, "the variables of role container_runtime")
+    runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or ("/usr/lib/cni" if manager == "apt" else "/opt/cni/bin")
+    runtime["sandbox_image"] = runtime["sandbox_image"] or "registry.k8s.io/pause:3.10.2"
+    files = containerd.files(runtime) if engine == "containerd" else _docker_files(runtime, docker)
+    return {
+        "name": "container-runtime",
+        "repositories": repositories,
+        "packages": {runtime["package"] or _ENGINES[engine][manager]: runtime["package_version"]},
+        "files": files,
+        "units": {engine: {"enabled": True, "state": "started"}},
+    }
+
+
+def daemon(runtime: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """daemon.json: Docker knows mirrors of its own hub alone; ``given`` wins."""
+    registries = runtime["registries"]
+    own: dict[str, Any] = {
+        "exec-opts": [f"native.cgroupdriver={runtime['cgroup_driver']}"],
+        "live-restore": True,
+        "log-driver": "json-file",
+        "log-opts": {"max-file": "5", "max-size": "50m"},
+        "no-new-privileges": True,
+    }
+    mirrors = [
+        url for registry in registries if registry["host"] in ("docker.io", "_default") for url in registry["mirrors"]
+    ]
+    insecure = [
+        registry["host"] for registry in registries if not registry["verify"] and registry["host"] != "_default"
+    ]
+    if mirrors:
+        own["registry-mirrors"] = mirrors
+    if insecure:
+        own["insecure-registries"] = insecure
+    return {**own, **given}
+
+
+def _docker_files(runtime: Mapping[str, Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = json.dumps(daemon(runtime, given), indent=2, sort_keys=True) + "\n"
+    files = [{"path": DAEMON, "content": content, "mode": "0644", "restarts": ["docker"]}]
+    for registry in runtime["registries"]:
+        if registry["ca"]:
+            path = f"/etc/docker/certs.d/{registry['host']}/ca.crt"
+            files.append({"path": path, "content": registry["ca"].strip() + "\n", "mode": "0644", "restarts": []})
+    proxy = runtime["proxy"] or {}
+    if proxy.get("http") or proxy.get("https"):
+        text = containerd.proxy_drop_in(proxy, ())
+        files.append({"path": DOCKER_PROXY, "content": text, "mode": "0644", "restarts": ["docker"]})
+    return files
