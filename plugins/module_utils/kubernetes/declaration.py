@@ -108,6 +108,11 @@ class _Checker(Checker):
         converted = super().value(spec, given, path)
         return self.left_out(spec) if converted is None else converted
 
+    def left_out(self, spec: Field) -> Any:
+        """A section that cannot be without some key is not there at all."""
+        needs = spec.options and any(option.required for option in spec.options.values())
+        return None if spec.type == "mapping" and needs else super().left_out(spec)
+
 
 def _whole(schema: Schema, value: Any) -> bool:
     """Has it everything that is needed or has a default?"""

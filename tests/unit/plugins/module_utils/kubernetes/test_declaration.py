@@ -1,0 +1,304 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""photon_clusters: every mistake is found at once, named by its key path, before any host is touched."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.schema import CLUSTER
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clusters import GROUPS, HOSTVARS, SECRET, cluster, one, read
+
+ROOT = "photon_clusters[0]"
+
+
+def mistakes(*clusters, **inventory):
+    """Path -> message of what is wrong."""
+    with pytest.raises(PhotonError) as caught:
+        read(*clusters, **inventory)
+    assert caught.value.code == "SpecInvalid"
+    return {item["path"]: item["message"] for item in caught.value.data["mistakes"]}
+
+
+def test_the_defaults_make_a_whole_cluster():
+    found = one()
+    assert (found["version"], found["minor"], found["first"]) == ("1.37.2", "1.37", "c1")
+    assert found["control_plane"] == ["c1", "c2", "c3"]
+    assert found["workers"] == ["w1", "w2"]
+    assert found["endpoint"]["port"] == found["endpoint"]["bind_port"] == 6443
+    assert found["networks"]["dns"] == "10.96.0.10"
+    assert found["runtime"]["cni_bin_dir"] == "/usr/lib/cni"
+    assert found["runtime"]["sandbox_image"].endswith("/pause:3.10.2")
+    assert found["packages"]["repository"]["url"] == "http://packages.example.com/1.37"
+    assert found["packages"]["repository"]["key"].startswith("-----BEGIN PGP")
+    assert found["addons"]["metrics_server"]["enabled"] is True
+    assert [member["role"] for member in found["members"]] == ["control_plane"] * 3 + ["worker"] * 2
+    assert found["members"][0]["taints"] == [
+        {"key": "node-role.kubernetes.io/control-plane", "value": None, "effect": "NoSchedule"}
+    ]
+    assert "path" not in json.dumps(found["namespaces"])
+
+
+def test_a_single_member_is_its_own_endpoint_and_without_workers_it_runs_pods():
+    groups = {"small_control_plane": ["c1"]}
+    found = read(cluster(name="small", endpoint={"port": 8443}), groups=groups)[0]
+    assert found["endpoint"]["host"] == found["endpoint"]["address"] == "10.0.0.20"
+    assert found["endpoint"]["bind_port"] == 8443
+    assert found["members"][0]["taints"] == []
+
+
+def test_a_name_with_dashes_has_groups_with_underscores():
+    groups = {"my_prod_control_plane": ["c1"], "my_prod_workers": ["w1"]}
+    assert read(cluster(name="my-prod"), groups=groups)[0]["workers"] == ["w1"]
+
+
+def test_settings_of_a_node_come_from_the_declaration_and_from_its_host():
+    nodes = {"w1": {"labels": {"disk": "ssd", "rack": "a"}, "kubelet": {"maxPods": 50, "podPidsLimit": 10}}}
+    taint = {"key": "gpu", "effect": "NoSchedule"}
+    own = {"kubernetes_labels": {"rack": "b"}, "kubernetes_taints": [taint], "kubernetes_kubelet": {"maxPods": 60}}
+    found = read(cluster(nodes=nodes), hostvars={**HOSTVARS, "w1": {**HOSTVARS["w1"], **own}})[0]
+    member = next(member for member in found["members"] if member["name"] == "w1")
+    assert member["labels"] == {"disk": "ssd", "rack": "b"}
+    assert member["kubelet"] == {"maxPods": 60, "podPidsLimit": 10}
+    assert member["taints"] == [{**taint, "value": None}]
+
+
+def test_no_secret_is_in_the_normal_form():
+    declared = cluster(encryption={"keys": [{"name": "k1", "secret": SECRET}]})
+    found = read(declared)
+    assert SECRET not in json.dumps(found)
+    assert found[0]["encryption"]["keys"] == [{"name": "k1"}]
+    assert declaration.secrets_of([declared], "prod") == [{"name": "k1", "secret": SECRET}]
+    assert declaration.secrets_of([declared], "other") == []
+    assert declared["encryption"]["keys"][0]["secret"] == SECRET, "what the user declared stays as it is"
+
+
+def test_reading_changes_nothing_that_was_given():
+    declared = cluster(nodes={"w1": {"labels": {"a": "b"}}})
+    before = json.dumps(declared)
+    read(declared)
+    assert json.dumps(declared) == before
+
+
+def test_with_plugin_routed_a_node_s_network_follows_from_its_address_alone():
+    networks = {"plugin": "routed", "hosts": "10.0.0.0/24"}
+    five = one(networks=networks)
+    fewer = read(cluster(networks=networks), groups={**GROUPS, "prod_workers": ["w2"]})[0]
+    parts = {member["name"]: member["pod_network"] for member in five["members"]}
+    assert parts["w2"] == "10.244.24.0/24"
+    assert {member["name"]: member["pod_network"] for member in fewer["members"]}.items() <= parts.items()
+
+
+def test_a_host_s_own_pod_network_wins():
+    own = {**HOSTVARS, "w2": {**HOSTVARS["w2"], "kubernetes_pod_network": "10.244.200.0/24"}}
+    found = read(cluster(networks={"plugin": "routed", "hosts": "10.0.0.0/24"}), hostvars=own)[0]
+    assert found["members"][-1]["pod_network"] == "10.244.200.0/24"
+
+
+KEYS = {
+    "unknown key": (cluster(verison="1.37.2"), f"{ROOT}.verison", "did you mean 'version'"),
+    "unknown key within": (cluster(networks={"pod": "10.1.0.0/16"}), f"{ROOT}.networks.pod", "did you mean 'pods'"),
+    "wrong choice": (cluster(networks={"plugin": "flanel"}), f"{ROOT}.networks.plugin", "did you mean 'flannel'"),
+    "no cluster name": ({**cluster(), "name": None}, f"{ROOT}.name", "missing"),
+    "bad cluster name": (cluster(name="Prod"), f"{ROOT}.name", "lower case"),
+    "no version": (cluster(version="1.37"), f"{ROOT}.version", "all three numbers"),
+    "a version as a number": (cluster(version=1.37), f"{ROOT}.version", "all three numbers"),
+    "old version": (cluster(version="1.29.1"), f"{ROOT}.version", "is not supported"),
+    "overlap of pods and services": (
+        cluster(networks={"pods": "10.96.0.0/12"}), f"{ROOT}.networks.pods", "services 10.96.0.0/16 share"),
+    "overlap with hosts": (
+        cluster(networks={"hosts": "10.0.0.0/8"}), f"{ROOT}.networks.pods", "hosts 10.0.0.0/8 share"),
+    "host bits": (cluster(networks={"services": "10.96.0.1/16"}), f"{ROOT}.networks.services", "write 10.96.0.0/16"),
+    "services too small": (cluster(networks={"services": "10.96.0.0/30"}), f"{ROOT}.networks.services", "/12 and /28"),
+    "pods too small": (cluster(networks={"pods": "10.244.0.0/22"}), f"{ROOT}.networks.pods", "4 parts of /24 for 5"),
+    "node_mask": (cluster(networks={"node_mask": 16, "pods": "10.244.0.0/20"}), f"{ROOT}.networks.node_mask", "no part"),
+    "routed without hosts": (cluster(networks={"plugin": "routed"}), f"{ROOT}.networks.hosts", "missing"),
+    "routed without room": (
+        cluster(networks={"plugin": "routed", "hosts": "10.0.0.0/24", "pods": "10.244.0.0/20"}),
+        f"{ROOT}.members.c1.pod_network", "kubernetes_pod_network"),
+    "manifest without a file": (cluster(networks={"plugin": "manifest"}), f"{ROOT}.networks.manifest", "missing"),
+    "manifest that is not there": (
+        cluster(networks={"plugin": "manifest", "manifest": "no.yml"}), f"{ROOT}.networks.manifest", "cannot be read"),
+    "manifest for nothing": (cluster(networks={"manifest": "calico.yml"}), f"{ROOT}.networks.manifest", "plugin: manifest"),
+    "no endpoint": (cluster(endpoint={}), f"{ROOT}.endpoint.address", "3 members need a VIP"),
+    "endpoint is a member": (cluster(endpoint={"address": "10.0.0.21"}), f"{ROOT}.endpoint.address", "address of c2"),
+    "endpoint among pods": (cluster(endpoint={"address": "10.244.0.9"}), f"{ROOT}.endpoint.address", "networks.pods"),
+    "endpoint is a name": (cluster(endpoint={"address": "vip"}), f"{ROOT}.endpoint.address", "no IPv4 address"),
+    "port": (cluster(endpoint={"address": "10.0.0.10", "port": 70000}), f"{ROOT}.endpoint.port", "out of range"),
+    "issuer without https": (
+        cluster(oidc=[{"issuer": "http://idp", "audiences": ["k"]}]), f"{ROOT}.oidc[0].issuer", "https URL"),
+    "issuer without audience": (cluster(oidc=[{"issuer": "https://idp"}]), f"{ROOT}.oidc[0].audiences", "missing"),
+    "issuer twice": (
+        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"]}] * 2), f"{ROOT}.oidc[1].issuer", "there twice"),
+    "reserved prefix": (
+        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"], "prefix": "system:"}]), f"{ROOT}.oidc[0].prefix", "own"),
+    "authority that is none": (
+        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"], "certificate_authority": "key.asc"}]),
+        f"{ROOT}.oidc[0].certificate_authority", "has no line -----BEGIN CERTIFICATE"),
+    "short secret": (
+        cluster(encryption={"keys": [{"name": "k", "secret": base64.b64encode(b"short").decode()}]}),
+        f"{ROOT}.encryption.keys[0].secret", "has 5 bytes, 32 are needed"),
+    "secret that is no base64": (
+        cluster(encryption={"keys": [{"name": "k", "secret": "%%%"}]}), f"{ROOT}.encryption.keys[0].secret", "no base64"),
+    "key name": (
+        cluster(encryption={"keys": [{"name": "a:b", "secret": SECRET}]}), f"{ROOT}.encryption.keys[0].name", "letters"),
+    "keys for nothing": (
+        cluster(encryption={"provider": "none", "keys": [{"name": "k", "secret": SECRET}]}),
+        f"{ROOT}.encryption.keys", "not used"),
+    "namespace twice": (cluster(namespaces=[{"name": "web"}, {"name": "web"}]), f"{ROOT}.namespaces[1].name", "twice"),
+    "the cluster's own namespace": (cluster(namespaces=[{"name": "kube-system"}]), f"{ROOT}.namespaces[0].name", "own"),
+    "group with the prefix": (
+        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"]}],
+                namespaces=[{"name": "web", "admin": ["lightwave:photon\\web"]}]),
+        f"{ROOT}.namespaces[0].admin[0]", "did you mean 'photon\\\\web'"),
+    "system group": (
+        cluster(namespaces=[{"name": "web", "view": ["system:masters"]}]), f"{ROOT}.namespaces[0].view[0]", "Kubernetes"),
+    "unknown node": (cluster(nodes={"w11": {}}), f"{ROOT}.nodes.w11", "did you mean 'w1'"),
+    "taint": (
+        cluster(nodes={"w1": {"taints": [{"key": "a", "effect": "NoSchedul"}]}}),
+        f"{ROOT}.nodes.w1.taints[0].effect", "did you mean 'NoSchedule'"),
+    "kubelet key of the role": (cluster(kubelet={"cgroupDriver": "x"}), f"{ROOT}.kubelet.cgroupDriver", "runtime.cgroup_driver"),
+    "kube-proxy key of the role": (cluster(kube_proxy={"mode": "x"}), f"{ROOT}.kube_proxy.mode", "networks.proxy_mode"),
+    "argument of nothing": (
+        cluster(kubeadm={"arguments": {"apiserver": {}}}), f"{ROOT}.kubeadm.arguments.apiserver", "did you mean 'api_server'"),
+    "no repository": (cluster(packages={}), f"{ROOT}.packages.repository", "missing"),
+    "unsigned repository": (
+        cluster(packages={"repository": {"url": "http://a"}}), f"{ROOT}.packages.repository.key", "trusted: true"),
+    "no bundle": (cluster(packages={"source": "bundle"}), f"{ROOT}.packages.bundle", "cluster_bundle"),
+    "mirror": (
+        cluster(runtime={"registries": [{"host": "_default", "mirrors": ["mirror:5000"]}]}),
+        f"{ROOT}.runtime.registries[0].mirrors[0]", "is no URL"),
+    "only mirrors, none named": (
+        cluster(runtime={"registries": [{"host": "a", "only_mirrors": True}]}),
+        f"{ROOT}.runtime.registries[0].mirrors", "missing"),
+    "registry with a path": (
+        cluster(runtime={"registries": [{"host": "https://a/b"}]}), f"{ROOT}.runtime.registries[0].host", "without a scheme"),
+    "zone without servers": (
+        cluster(addons={"coredns": {"zones": {"corp": "10.0.0.53"}}}), f"{ROOT}.addons.coredns.zones.corp", "no list"),
+    "a section that is none": (cluster(networks=5), f"{ROOT}.networks", "is no mapping"),
+    "metrics_server": (cluster(addons={"metrics_server": "yes"}), f"{ROOT}.addons.metrics_server", "is no mapping"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_a_mistake_is_named_by_its_key_path(case):
+    declared, path, said = KEYS[case]
+    found = mistakes(declared, groups={**GROUPS, "Prod_control_plane": ["c1"]})
+    assert path in found
+    assert said in found[path]
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_an_even_number_of_members_is_refused(count):
+    hosts = [f"m{number}" for number in range(count)]
+    hostvars = {name: {"kubernetes_address": f"10.0.0.{30 + place}"} for place, name in enumerate(hosts)}
+    found = mistakes(cluster(), groups={"prod_control_plane": hosts}, hostvars=hostvars)
+    assert "1, 3 or 5" in found[f"{ROOT}.control_plane"]
+
+
+def test_members_without_an_address_of_their_own_or_with_another_s():
+    hostvars = {**HOSTVARS, "w1": {"ansible_host": "10.0.0.23"}, "w2": {"kubernetes_address": "10.0.0.20"}}
+    found = mistakes(cluster(), hostvars=hostvars)
+    assert "no variable kubernetes_address" in found[f"{ROOT}.members.w1.address"]
+    assert "also the address of c1" in found[f"{ROOT}.members.w2.address"]
+
+
+def test_a_member_outside_of_the_hosts_network():
+    found = mistakes(cluster(networks={"hosts": "10.0.1.0/24"}))
+    assert "is not within networks.hosts" in found[f"{ROOT}.members.c1.address"]
+
+
+def test_a_name_that_no_node_can_have():
+    hostvars = {**HOSTVARS, "W_1": {"kubernetes_address": "10.0.0.40"}}
+    found = mistakes(cluster(), groups={**GROUPS, "prod_workers": ["W_1"]}, hostvars=hostvars)
+    assert "rename the host" in found[f"{ROOT}.members.W_1"]
+
+
+def test_a_host_in_both_groups_or_in_two_clusters():
+    groups = {**GROUPS, "prod_workers": ["w1", "c1"], "test_control_plane": ["w1"]}
+    found = mistakes(cluster(), cluster(name="test", endpoint={}), groups=groups)
+    assert "prod_control_plane and prod_workers" in found[f"{ROOT}.members.c1"]
+    assert "prod_workers and test_control_plane" in found["photon_clusters[1].members.w1"]
+
+
+def test_two_clusters_of_one_name_or_of_one_set_of_groups():
+    groups = {"a_b_control_plane": ["c1"]}
+    found = mistakes(cluster(name="a-b", endpoint={}), cluster(name="a-b", endpoint={}), groups=groups)
+    assert "inventory groups of photon_clusters[0]" in found["photon_clusters[1].name"]
+
+
+def test_a_version_that_the_bundle_lacks():
+    packages = {"source": "bundle", "bundle": "b.tar"}
+    assert read(cluster(packages=packages), bundle=lambda _name: ["1.37.2"])[0]["packages"]["bundle"] == "b.tar"
+    found = mistakes(cluster(packages=packages), bundle=lambda _name: ["1.36.3"])
+    assert "is not in the bundle b.tar, which has 1.36.3" in found[f"{ROOT}.version"]
+
+
+def test_a_bundle_that_cannot_be_read_is_a_mistake_too():
+    def broken(name):
+        raise PhotonError("ManifestNotFound", f"{name} has no manifest")
+
+    found = mistakes(cluster(packages={"source": "bundle", "bundle": "b.tar"}), bundle=broken)
+    assert found[f"{ROOT}.packages.bundle"] == "b.tar has no manifest"
+
+
+def test_all_mistakes_of_all_clusters_come_at_once():
+    found = mistakes(
+        cluster(version="2", networks={"pods": "10.96.0.0/12"}, nodes={"x": {}}, unknown=1, endpoint={"port": "x"}),
+        cluster(name="other", oidc=[{"issuer": "ftp://x", "audiences": ["k"]}]),
+    )
+    assert {
+        f"{ROOT}.version", f"{ROOT}.networks.pods", f"{ROOT}.nodes.x", f"{ROOT}.unknown", f"{ROOT}.endpoint.port",
+        "photon_clusters[1].control_plane", "photon_clusters[1].oidc[0].issuer",
+    } <= set(found)  # fmt: skip
+
+
+def test_a_secret_is_never_told():
+    found = mistakes(cluster(encryption={"keys": [{"name": "k", "secret": "c2VjcmV0LXRleHQ="}]}, version="x"))
+    assert "c2VjcmV0" not in json.dumps(found)
+
+
+def test_one_cluster_of_several_is_chosen_by_name():
+    clusters = [{"name": "prod"}, {"name": "test"}]
+    assert declaration.select(clusters, "test")["name"] == "test"
+    assert declaration.select(clusters[:1], "")["name"] == "prod"
+    with pytest.raises(PhotonError, match="did you mean 'prod'"):
+        declaration.select(clusters, "prd")
+    with pytest.raises(PhotonError, match="photon_cluster=NAME"):
+        declaration.select(clusters, "")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(sorted(CLUSTER)) | st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(CLUSTER)), VALUES, max_size=5))
+def test_whatever_is_written_is_either_a_cluster_or_a_list_of_mistakes(changes):
+    try:
+        found = read({**cluster(), **changes})
+    except PhotonError as error:
+        assert error.code == "SpecInvalid"
+        assert all(item["path"].startswith("photon_clusters") for item in error.data["mistakes"])
+    else:
+        assert found[0]["members"]
+
+
+@pytest.mark.parametrize("value", [None, {}, "prod", 5])
+def test_what_is_no_list_is_told(value):
+    with pytest.raises(PhotonError, match="is no list"):
+        declaration.read_clusters(value, GROUPS, HOSTVARS, str)
