@@ -113,7 +113,7 @@ def _kubeadm_image(name: str, made: dict[str, Path], system: Path) -> Image:
     if short == "etcd":
         return Image(name, {f"usr/local/bin/{p.name}": programs.program(p) for p in versions.etcd(number)})
     if short == "coredns":
-        return Image(name, {"coredns": programs.program(versions.coredns(number))}, "65534:65534")
+        return Image(name, {"coredns": programs.program(versions.coredns(number))}, "65534:65534", binds_low_ports=True)
     if short == "pause" and number == versions.PAUSE:
         return Image(name, {"pause": programs.own("pause")}, "65534:65534")
     raise LabError(f"kubeadm wants the image {name}, which the lab cannot build: see lab/kubernetes/versions.py")
