@@ -87,10 +87,13 @@ def hosts(registry: Mapping[str, Any], folder: str) -> str:
     trust += [] if registry["verify"] else ["skip_verify = true"]
     offers = f"capabilities = [{', '.join(map(_value, registry['capabilities']))}]"
     lines = []
-    if registry["only_mirrors"]:  # whatever is named as the server is asked last: not the registry itself
-        lines = [f"server = {_value(asked.pop())}", offers, *trust]
+    if registry["only_mirrors"]:  # the server is asked last, and a file without hosts is not looked at
+        lines = [f"server = {_value(asked[-1])}", offers, *trust]
     elif registry["host"] != "_default":
-        lines = [f"server = {_value('https://' + registry['host'])}", *([] if asked else trust)]
+        own = "https://" + registry["host"]
+        lines = [f"server = {_value(own)}"]
+        if trust and not asked:
+            asked.append(own)
     for url in asked:
         lines += ["", f"[host.{_value(url)}]", *(f"  {line}" for line in (offers, *trust))]
     return "\n".join(lines).lstrip("\n") + "\n"
