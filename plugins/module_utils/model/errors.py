@@ -75,6 +75,17 @@ _OWN = {
     "SysctlFailed": 500,
     "UnitFailed": 500,  # a service does not come up
     "HostChangeFailed": 500,  # anything else that could not be changed on the host
+    # A member of a Kubernetes cluster.
+    "ApiUnreachable": 503,  # no API server of the cluster answers
+    "ApiRefused": 409,  # the API server said no; data has its status
+    "CertificateRefused": 403,  # a kubelet asks for a certificate with names that are not its node's
+    "ClusterNotReady": 503,  # nodes or what runs in the cluster did not become ready in time
+    "DrainFailed": 409,  # pods did not leave a node in time
+    "EtcdUnreachable": 503,
+    "HostOfAnotherCluster": 409,  # the host is a member already, elsewhere
+    "MemberChangeFailed": 500,  # kubeadm or kubelet did not do it; the message has their words
+    "QuorumAtRisk": 409,  # etcd would lose its majority
+    "UpgradeNeeded": 409,  # the cluster runs another version than is declared
 }
 
 HTTP_STATUS: dict[str, int] = {code: status for status, codes in _BY_STATUS.items() for code in codes.split()} | _OWN

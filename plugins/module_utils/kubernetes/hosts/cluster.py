@@ -1,0 +1,133 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster as its own API tells it: nodes, kubeadm's objects, requests for certificates, what runs in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...model.errors import PhotonError
+from .api import Api
+from .observe import cluster_id
+
+# kubeadm's own objects, and the phase of init that makes each anew.
+OWN_OBJECTS = {
+    "/api/v1/namespaces/kube-system/configmaps/kubeadm-config": ("upload-config", "kubeadm"),
+    "/api/v1/namespaces/kube-system/configmaps/kubelet-config": ("upload-config", "kubelet"),
+    "/api/v1/namespaces/kube-public/configmaps/cluster-info": ("bootstrap-token",),
+    "/api/v1/namespaces/kube-system/configmaps/kube-proxy": ("addon", "kube-proxy"),
+    "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy": ("addon", "kube-proxy"),
+    "/apis/apps/v1/namespaces/kube-system/deployments/coredns": ("addon", "coredns"),
+    "/api/v1/namespaces/kube-system/services/kube-dns": ("addon", "coredns"),
+}
+_ROLE = "node-role.kubernetes.io/"
+SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+
+
+def cluster(api: Api | None = None) -> dict[str, Any]:
+    """The cluster that this control-plane member belongs to.
+
+    Returns reachable, error ("" or why not), version ("1.37.2" of the API server), declared_version (of kubeadm-config),
+    cluster_name, cluster_id, nodes (see node), missing (names of kubeadm's objects that are gone), pending_certificates
+    ([{name, node}] for kubelets' serving certificates), addons (see workload).
+    """
+    try:
+        api = api or Api.of_member()
+        return _read(api)
+    except PhotonError as error:
+        return {
+            "reachable": False, "error": error.message, "version": None, "declared_version": None, "cluster_name": None,
+            "cluster_id": cluster_id(), "nodes": [], "missing": [], "pending_certificates": [], "addons": [],
+        }  # fmt: skip
+
+
+def _read(api: Api) -> dict[str, Any]:
+    version = api.get("/version") or {}
+    own = {path: api.get(path) for path in OWN_OBJECTS}
+    requests = api.items("/apis/certificates.k8s.io/v1/certificatesigningrequests")
+    declared = ((own["/api/v1/namespaces/kube-system/configmaps/kubeadm-config"] or {}).get("data") or {}).get(
+        "ClusterConfiguration", ""
+    )
+    return {
+        "reachable": True,
+        "error": "",
+        "version": plain_version(version.get("gitVersion", "")),
+        "declared_version": plain_version(_field(declared, "kubernetesVersion")),
+        "cluster_name": _field(declared, "clusterName") or None,
+        "cluster_id": cluster_id(),
+        "nodes": [node(item) for item in api.items("/api/v1/nodes")],
+        "missing": [path.rpartition("/")[2] for path, item in own.items() if item is None],
+        "pending_certificates": [
+            {"name": item["metadata"]["name"], "node": item["spec"].get("username", "").removeprefix("system:node:")}
+            for item in requests
+            if item["spec"]["signerName"] == SERVING_SIGNER and not (item.get("status") or {}).get("conditions")
+        ],
+        "addons": [
+            workload(kind, item)
+            for kind, path in (("Deployment", "deployments"), ("DaemonSet", "daemonsets"))
+            for space in ("kube-system", "kube-flannel")
+            for item in api.items(f"/apis/apps/v1/namespaces/{space}/{path}")
+        ],
+    }
+
+
+def node(item: Mapping[str, Any]) -> dict[str, Any]:
+    """{name, version, ready, reason, addresses, labels, taints, unschedulable, roles, pod_network} of a Node; pure."""
+    metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
+    labels = metadata.get("labels") or {}
+    return {
+        "name": metadata["name"],
+        "version": plain_version((status.get("nodeInfo") or {}).get("kubeletVersion", "")),
+        "ready": ready.get("status") == "True",
+        "reason": ""
+        if ready.get("status") == "True"
+        else ready.get("message") or ready.get("reason") or "never reported",
+        "addresses": [one["address"] for one in status.get("addresses") or () if one["type"] == "InternalIP"],
+        "labels": labels,
+        "taints": spec.get("taints") or [],
+        "unschedulable": bool(spec.get("unschedulable")),
+        "roles": sorted(label[len(_ROLE) :] for label in labels if label.startswith(_ROLE)),
+        "pod_network": spec.get("podCIDR"),
+    }
+
+
+def workload(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """{kind, namespace, name, wanted, available, current} of a Deployment or DaemonSet; pure.
+
+    ``current``: the pods are of the newest template, and the controller has seen it.
+    """
+    metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    seen = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    if kind == "DaemonSet":
+        wanted, available = status.get("desiredNumberScheduled", 0), status.get("numberAvailable", 0)
+        updated = status.get("updatedNumberScheduled", 0)
+    else:
+        wanted, available = spec.get("replicas", 1), status.get("availableReplicas", 0)
+        updated = status.get("updatedReplicas", 0)
+    return {
+        "kind": kind,
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "wanted": wanted,
+        "available": available,
+        "current": seen and updated >= wanted,
+    }
+
+
+def plain_version(text: str) -> str | None:
+    """1.37.2 of v1.37.2-whatever, None of anything else."""
+    match = re.match(r"v?(\d+\.\d+\.\d+)", text or "")
+    return match[1] if match else None
+
+
+def _field(text: str, key: str) -> str:
+    """A top-level field of YAML that kubeadm wrote, or of JSON."""
+    if text.lstrip().startswith("{"):
+        return str(json.loads(text).get(key, ""))
+    match = re.search(rf"^{key}: *(\S+)", text, re.MULTILINE)
+    return match[1].strip("\"'") if match else ""

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""etcd's members, asked by its JSON gateway with the certificate that kubeadm made for it: no program, no container.
+
+Paths and fields: etcd's API v3 (rpc.proto), where 64-bit numbers are texts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+
+_PKI = "/etc/kubernetes/pki"
+_LOCAL = "https://127.0.0.1:2379"
+Member = dict[str, Any]
+
+
+class Etcd:
+    """The etcd of this member. PhotonError EtcdUnreachable when it does not answer or refuses."""
+
+    def __init__(self, url: str = _LOCAL, timeout: float = 10) -> None:
+        self._url, self._timeout = url, timeout
+
+    def members(self) -> list[Member]:
+        """[{id (text), name, peer_urls, client_urls, learner, started}]; a member without a name never started."""
+        answer = self.call("/v3/cluster/member/list", {})
+        return read_members(answer)
+
+    def remove(self, identity: str) -> None:
+        """Take a member out."""
+        self.call("/v3/cluster/member/remove", {"ID": identity})
+
+    def promote(self, identity: str) -> None:
+        """Make a learner a voter."""
+        self.call("/v3/cluster/member/promote", {"ID": identity})
+
+    def status(self) -> dict[str, Any]:
+        """Of the member that is asked: {id, leader, version, size (bytes), learner, raft_index, errors}."""
+        answer = self.call("/v3/maintenance/status", {})
+        header = answer.get("header") or {}
+        return {
+            "id": header.get("member_id", "0"),
+            "leader": answer.get("leader", "0"),
+            "version": answer.get("version", ""),
+            "size": int(answer.get("dbSize", 0)),
+            "learner": bool(answer.get("isLearner")),
+            "raft_index": int(answer.get("raftIndex", 0)),
+            "errors": list(answer.get("errors") or ()),
+        }
+
+    def call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST to the gateway."""
+        parts = urllib.parse.urlsplit(self._url)
+        try:
+            context = ssl.create_default_context(cafile=f"{_PKI}/etcd/ca.crt")
+            context.load_cert_chain(f"{_PKI}/apiserver-etcd-client.crt", f"{_PKI}/apiserver-etcd-client.key")
+            connection = http.client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=self._timeout, context=context
+            )
+            try:
+                connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = json.loads(response.read() or b"{}")
+            finally:
+                connection.close()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise PhotonError("EtcdUnreachable", f"etcd at {self._url} does not answer: {error}") from error
+        if response.status >= 400:
+            raise PhotonError(
+                "EtcdUnreachable", f"etcd at {self._url} refuses {path}: {answer.get('message') or answer}"
+            )
+        return answer
+
+
+def observed() -> dict[str, Any]:
+    """{members: [... , healthy], quorum (voters that must answer), healthy_voters, error}, of this host's etcd."""
+    try:
+        members = Etcd().members()
+    except PhotonError as error:
+        return {"members": [], "quorum": 0, "healthy_voters": 0, "error": error.message}
+    for member in members:
+        member["healthy"] = bool(member["client_urls"]) and _answers(member["client_urls"][0])
+    voters = [member for member in members if not member["learner"]]
+    return {
+        "members": members,
+        "quorum": len(voters) // 2 + 1,
+        "healthy_voters": sum(member["healthy"] for member in voters),
+        "error": "",
+    }
+
+
+def read_members(answer: Mapping[str, Any]) -> list[Member]:
+    """The gateway's list of members; pure."""
+    return [
+        {
+            "id": str(one.get("ID", "0")),
+            "name": one.get("name", ""),
+            "peer_urls": list(one.get("peerURLs") or ()),
+            "client_urls": list(one.get("clientURLs") or ()),
+            "learner": bool(one.get("isLearner")),
+            "started": bool(one.get("name")),
+        }
+        for one in answer.get("members") or ()
+    ]
+
+
+def of_address(members: Sequence[Member], address: str) -> Member | None:
+    """The member whose peers find it at an address; pure."""
+    for member in members:
+        if any(urllib.parse.urlsplit(url).hostname == address for url in member["peer_urls"]):
+            return member
+    return None
+
+
+def removal_refused(members: Sequence[Member], leaving: Member) -> str:
+    """Why a member may not be taken out now, "" when it may; pure. ``members`` have ``healthy``.
+
+    A learner has no vote. Of voters, those that stay must be enough on their own, and answer.
+    """
+    if leaving["learner"]:
+        return ""
+    staying = [member for member in members if not member["learner"] and member["id"] != leaving["id"]]
+    healthy = sum(bool(member["healthy"]) for member in staying)
+    needed_now = (len(staying) + 1) // 2 + 1  # the removal itself must be agreed on
+    answering = healthy + bool(leaving["healthy"])
+    if answering < needed_now:
+        return f"etcd has no quorum: {answering} of {len(staying) + 1} members answer"
+    if healthy < len(staying) // 2 + 1:
+        return (
+            f"without {leaving['name'] or leaving['id']} etcd would lose its quorum: {healthy} of {len(staying)} answer"
+        )
+    return ""
+
+
+def _answers(url: str) -> bool:
+    try:
+        return not Etcd(url, timeout=3).status()["errors"]
+    except PhotonError:
+        return False

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a new member needs, made on one that is there: secrets that live for minutes. What stands in its way goes first."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+from . import etcd_client, nodes
+from .api import ADMIN, Api, parse_kubeconfig
+from .commands import must, read
+from .member import ENCRYPTION
+from .observe import CONTROL_PLANE, PKI
+
+TOKEN_SECONDS = 1800
+_LETTERS = string.ascii_lowercase + string.digits
+_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+
+
+def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """{endpoint, certificate_authority, token, certificate_key, files} for ``joiners`` ({name, address, role}).
+
+    Stale traces of the joiners are removed before: a Node of the same name, and an etcd member at the same address.
+    QuorumAtRisk where removing the latter would cost etcd its majority.
+    """
+    api = Api.of_member()
+    control_plane = [joiner for joiner in joiners if joiner["role"] == CONTROL_PLANE]
+    for joiner in joiners:
+        forget(api, joiner)
+    files = {ENCRYPTION: read(ENCRYPTION)} if control_plane and read(ENCRYPTION) else {}
+    key = ""
+    if control_plane:
+        key = secrets.token_hex(32)
+        must(
+            "kubeadm",
+            "init",
+            "phase",
+            "upload-certs",
+            "--upload-certs",
+            "--certificate-key",
+            key,
+            "--kubeconfig",
+            ADMIN,
+        )
+    return {
+        "endpoint": urllib.parse.urlsplit(parse_kubeconfig(read(ADMIN))["server"]).netloc,
+        "certificate_authority": read(f"{PKI}/ca.crt"),
+        "token": new_token(api),
+        "certificate_key": key,
+        "files": files,
+    }
+
+
+def forget(api: Api, joiner: Mapping[str, str]) -> list[str]:
+    """Take a host that is about to join anew out of etcd and out of the nodes; what was taken out, in words."""
+    done = []
+    if joiner["role"] == CONTROL_PLANE:
+        known = etcd_client.observed()
+        if known["error"]:
+            raise PhotonError("EtcdUnreachable", known["error"])
+        stale = etcd_client.of_address(known["members"], joiner["address"])
+        if stale:
+            refused = etcd_client.removal_refused(known["members"], stale)
+            if refused:
+                raise PhotonError(
+                    "QuorumAtRisk", f"{joiner['name']} cannot join anew: {refused}", {"host": joiner["name"]}
+                )
+            etcd_client.Etcd().remove(stale["id"])
+            done.append(f"etcd member {joiner['name']}")
+    if nodes.remove(joiner["name"], False, api):
+        done.append(f"node {joiner['name']}")
+    return done
+
+
+def new_token(api: Api) -> str:
+    """A token by which hosts may ask for a node's certificate, for half an hour; it finds no cluster by itself."""
+    identity, secret = _random(6), _random(16)
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + TOKEN_SECONDS))
+    api.post(
+        "/api/v1/namespaces/kube-system/secrets",
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "bootstrap.kubernetes.io/token",
+            "metadata": {"name": f"bootstrap-token-{identity}", "namespace": "kube-system"},
+            "stringData": {
+                "token-id": identity,
+                "token-secret": secret,
+                "expiration": ends,
+                "usage-bootstrap-authentication": "true",
+                "usage-bootstrap-signing": "false",
+                "auth-extra-groups": _GROUP,
+                "description": "photon.platform: members that join",
+            },
+        },
+    )
+    return f"{identity}.{secret}"
+
+
+def revoke(token: str) -> bool:
+    """End a token before its time; False when it is gone already."""
+    identity = token.partition(".")[0]
+    if not re.fullmatch(r"[a-z0-9]{6}", identity):
+        return False
+    return Api.of_member().delete(f"/api/v1/namespaces/kube-system/secrets/bootstrap-token-{identity}")
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))

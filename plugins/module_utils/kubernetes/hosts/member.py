@@ -1,0 +1,277 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host becomes a member, stays as declared, and stops being one: kubeadm does the work, what it finds decides which.
+
+Nothing is noted on the host. An init that died is finished by running it again, for all it makes it keeps where it is
+there already; a join that died is thrown away and made again, for until it ends nobody needs what it left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+from ..documents import apiserver
+from . import observe
+from .api import ADMIN, Api
+from .cluster import OWN_OBJECTS
+from .commands import active, last_words, must, processes, read, run, write
+from .observe import CONTROL_PLANE, FOLDER, KUBELET, MANIFESTS, PAIRS, PKI, STATIC_PODS
+
+ENCRYPTION = f"{observe.SETTINGS}/encryption.json"
+_NOTICE_SECONDS, _BACK_SECONDS = 40, 180
+_RUN = "/run/photon-kubernetes"
+_PORTS = (10250, 10257, 10259, 2379, 2380)
+# What an init or join that died may have left and another run of init may find.
+_KNOWN = (
+    *(f"FileAvailable--etc-kubernetes-manifests-{name}.yaml" for name in STATIC_PODS),
+    "DirAvailable--var-lib-etcd",
+    *(f"Port-{port}" for port in _PORTS),
+)
+_LINKS = ("cni0", "flannel.1", "kube-ipvs0", "nodelocaldns")
+_TABLES = ("kube-proxy",)
+
+
+def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
+    """Make this host the first member, or finish that; what was done, in words. MemberChangeFailed with kubeadm's words."""
+    done = []
+    state = observe.host()
+    if state["etcd_data"] is False:
+        done += _drop_orphans()
+    if encryption and not read(ENCRYPTION):
+        write(ENCRYPTION, new_encryption(encryption))
+        done.append(f"{ENCRYPTION} made")
+    ignored = list(_KNOWN) + [f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else []
+    with secret_file("init.yaml", configuration) as path:
+        words = ["kubeadm", "init", "--config", path, "--skip-token-print", "--skip-certificate-key-print"]
+        words += [f"--ignore-preflight-errors={','.join(ignored)}"] if ignored else []
+        kubeadm(words, timeout)
+    return [*done, "initialized" if state["state"] == "clean" else "initialized, what was begun is finished"]
+
+
+def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout: float) -> list[str]:
+    """Make this host a member of the cluster that ``material`` is of; InvalidHostState where data would be lost by it."""
+    done = []
+    state = observe.host()
+    if state["state"] != "clean":
+        if state["etcd_data"] and not restart:
+            raise PhotonError(
+                "InvalidHostState",
+                f"{observe.ETCD_DATA} holds data of etcd: say restart where nobody needs them any more",
+            )
+        done += reset()
+    for path, text in (material.get("files") or {}).items():
+        write(path, text)
+    authority = material["certificate_authority"]
+    with secret_file("discovery.conf", discovery(material["endpoint"], authority)) as known:
+        with secret_file("join.yaml", with_material(configuration, material, known)) as path:
+            kubeadm(["kubeadm", "join", "--config", path], timeout)
+    return [*done, "joined"]
+
+
+def settle(
+    configuration: str, role: str, lost: Sequence[str], material: Mapping[str, Any] | None, check: bool
+) -> tuple[list[str], list[dict[str, str]]]:
+    """Bring a member back to what kubeadm would have made of it: (what was or would be done, diff).
+
+    ``lost``: names of kubeadm's own objects that the API no longer has (cluster()["missing"]). One control-plane member
+    at a time: its API server may restart; it is waited for.
+    """
+    state = observe.host(configuration, role)
+    files = {path: text for path, text in ((material or {}).get("files") or {}).items() if not read(path)}
+    drift, gone = state["drift"], [path for path in state["missing"] if not path.startswith(MANIFESTS)]
+    done = [f"{path} restored" for path in files] + [f"{path} made anew" for path in gone]
+    done += [f"{one['path']} {'mended' if one['before'] else 'made anew'}" for one in drift]
+    done += [f"{name} made anew" for name in lost]
+    stopped = not state["kubelet_active"]
+    done += ["kubelet started"] if stopped else []
+    if check or not done:
+        return done, observe.shown(drift)
+    for path, text in files.items():
+        write(path, text)
+    with secret_file("settle.yaml", configuration) as path:
+        for phase in _phases(gone):
+            must("kubeadm", "init", "phase", *phase, "--config", path)
+        changed = [one["path"] for one in drift]
+        before = {name: processes(name) for name in STATIC_PODS}
+        for one in drift:
+            write(one["path"], one["after"], 0o600 if one["path"].startswith(MANIFESTS) else 0o644)
+        if stopped or any(path.startswith(KUBELET) for path in changed):
+            must("systemctl", "restart", "kubelet")
+        if role == CONTROL_PLANE:
+            manifests = [one for one in changed if one.startswith(MANIFESTS)]
+            _restarted({os.path.basename(one)[: -len(".yaml")] for one in manifests}, before)
+            again = {OWN_OBJECTS[name] for name in OWN_OBJECTS if name.rpartition("/")[2] in lost}
+            again |= {("upload-config", "kubeadm")} if manifests else set()
+            again |= {("upload-config", "kubelet")} if f"{KUBELET}/config.yaml" in changed else set()
+            for phase in sorted(again):
+                must("kubeadm", "init", "phase", *phase, "--config", path)
+    if not active("kubelet"):
+        raise PhotonError("UnitFailed", "kubelet does not stay up: look at journalctl -u kubelet on this host")
+    return done, observe.shown(drift)
+
+
+def reset() -> list[str]:
+    """Make this host as if it had never been a member; its packages stay. Leaving etcd is another's business."""
+    if observe.host()["state"] == "clean" and not _leftovers():
+        return []
+    if observe.program_version("kubeadm"):
+        result = run("kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", timeout=300)
+        if result.returncode != 0:
+            raise PhotonError("MemberChangeFailed", f"kubeadm reset failed: {last_words(result)}")
+    else:
+        run("systemctl", "stop", "kubelet")
+    for path in _leftovers():
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    for link in _LINKS:
+        if os.path.exists(f"/sys/class/net/{link}"):
+            run("ip", "link", "delete", link)
+    for table in _TABLES:
+        for family in ("ip", "ip6"):
+            run("nft", "delete", "table", family, table)
+    run("systemctl", "reset-failed", "kubelet")
+    return ["reset"]
+
+
+def new_encryption(settings: Mapping[str, Any]) -> str:
+    """A configuration of encryption at rest with a key of this cluster's own; ``settings``: provider, resources."""
+    key = {
+        "name": f"made-{time.strftime('%Y%m%d', time.gmtime())}",
+        "secret": b64encode(secrets.token_bytes(32)).decode(),
+    }
+    return json.dumps(apiserver.encryption(settings["provider"], [key], settings["resources"]), indent=2) + "\n"
+
+
+def with_material(configuration: str, material: Mapping[str, Any], known: str) -> str:
+    """The text for kubeadm join with its secrets; ``known`` is the file that the cluster is found by; pure."""
+    documents = [json.loads(part) for part in configuration.split("\n---\n")]
+    for document in documents:
+        if document.get("kind") != "JoinConfiguration":
+            continue
+        document["discovery"] = {
+            "file": {"kubeConfigPath": known}, "tlsBootstrapToken": material["token"],
+        }  # fmt: skip
+        if "controlPlane" in document:
+            document["controlPlane"]["certificateKey"] = material["certificate_key"]
+    return "\n---\n".join(json.dumps(document, indent=2) for document in documents)
+
+
+def discovery(endpoint: str, authority: str) -> str:
+    """A kubeconfig without a user: where the cluster is and whom to trust; pure.
+
+    It came over a trusted way, so that no signature by a token, which takes its time, is needed.
+    """
+    cluster = {"server": f"https://{endpoint}", "certificate-authority-data": b64encode(authority.encode()).decode()}
+    return json.dumps(
+        {
+            "apiVersion": "v1", "kind": "Config", "current-context": "cluster", "users": [],
+            "clusters": [{"name": "cluster", "cluster": cluster}],
+            "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": ""}}],
+        }
+    )  # fmt: skip
+
+
+def kubeadm(words: Sequence[str], timeout: float) -> None:
+    """Run it; MemberChangeFailed with its words."""
+    result = run(*words, timeout=timeout)
+    if result.returncode != 0:
+        verb = words[1]
+        raise PhotonError(
+            "MemberChangeFailed",
+            f"kubeadm {verb} failed: {last_words(result)}; what was begun stays for the next run, which goes on from there",
+            {"returncode": result.returncode},
+        )
+
+
+@contextlib.contextmanager
+def secret_file(name: str, text: str) -> Iterator[str]:
+    """A file in memory that only root reads, gone afterwards."""
+    os.makedirs(_RUN, mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_RUN) as folder:
+        path = f"{folder}/{name}"
+        write(path, text)
+        yield path
+
+
+def _bind_port(configuration: str) -> int:
+    for part in configuration.split("\n---\n"):
+        with contextlib.suppress(ValueError):
+            document = json.loads(part)
+            if document.get("kind") == "InitConfiguration":
+                return int(document.get("localAPIEndpoint", {}).get("bindPort", 6443))
+    return 6443
+
+
+def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
+    """The phases that make lost certificates and kubeconfigs, authorities' own apart: those are never made anew."""
+    names = {f"{PKI}/{path}.crt": phase for phase, path in PAIRS.items()}
+    phases: list[tuple[str, ...]] = []
+    for path in gone:
+        if path in names:
+            if names[path] in ("ca", "front-proxy-ca", "etcd-ca"):
+                raise PhotonError(
+                    "InvalidHostState",
+                    f"{path} is lost: it cannot be made anew without ending the cluster; run cluster_repair, which takes "
+                    "it from another member, or cluster_restore",
+                )
+            phases.append(("certs", names[path]))
+        elif path.startswith(FOLDER) and path.endswith(".conf"):
+            phases.append(("kubeconfig", os.path.basename(path)[: -len(".conf")]))
+    return phases
+
+
+def _restarted(names: Iterable[str], before: Mapping[str, set[str]]) -> None:
+    """Wait until changed static pods run anew and this member's API server answers.
+
+    A change that means nothing to the pod lets it run on: that is not waited for for long.
+    """
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    for name in names:
+        while time.monotonic() < deadline and not processes(name) - before[name]:
+            time.sleep(0.5)
+    if os.path.exists(ADMIN) and not Api.of_member(timeout=5).ready(wait=_BACK_SECONDS):
+        raise PhotonError(
+            "MemberChangeFailed",
+            f"the API server of this member did not come back within {_BACK_SECONDS} s: see /var/log/pods on it",
+        )
+
+
+def _drop_orphans() -> list[str]:
+    """Halves of certificate pairs, left by an init that was killed: only where no data were ever written with them."""
+    halves = []
+    for path in PAIRS.values():
+        there = [f"{PKI}/{path}{end}" for end in (".crt", ".key") if read(f"{PKI}/{path}{end}").strip()]
+        broken = [f"{PKI}/{path}{end}" for end in (".crt", ".key") if os.path.exists(f"{PKI}/{path}{end}")]
+        if len(there) == 1 or len(there) != len(broken):
+            halves += broken
+    if any(os.path.basename(path) in ("ca.key", "front-proxy-ca.key") for path in halves):
+        # What such an authority signed is worth nothing: all is made anew.
+        halves = glob.glob(f"{PKI}/**/*.crt", recursive=True) + glob.glob(f"{PKI}/**/*.key", recursive=True)
+        halves += glob.glob(f"{FOLDER}/*.conf")
+    for path in halves:
+        os.unlink(path)
+    return [f"{path} removed, it was half written" for path in halves]
+
+
+def _leftovers() -> list[str]:
+    """What kubeadm reset leaves, and what it could not find without its files."""
+    paths = [*glob.glob(f"{FOLDER}/*.conf"), *glob.glob(f"{FOLDER}/manifests/*"), *glob.glob(f"{PKI}/*")]
+    paths += [*glob.glob("/var/lib/etcd/*"), *glob.glob("/etc/cni/net.d/*flannel*"), "/var/lib/cni", "/run/flannel"]
+    paths += [ENCRYPTION, f"{KUBELET}/config.yaml", f"{KUBELET}/kubeadm-flags.env", f"{KUBELET}/instance-config.yaml"]
+    paths += glob.glob(f"{KUBELET}/pki/*")
+    return [path for path in paths if os.path.lexists(path)]

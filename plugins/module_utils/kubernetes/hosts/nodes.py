@@ -1,0 +1,247 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes in the API: labels, taints, kubelets' serving certificates, drain, removal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+from . import x509
+from .api import ADMIN, Api, Refused
+from .cluster import SERVING_SIGNER
+from .cluster import node as read_node
+from .commands import last_words, run
+
+TAINTS = "photon.platform/taints"  # the taints that are ours: what is no longer declared is taken away, others' stay
+_CERTIFICATES = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+_POLL_SECONDS = 0.5
+_USAGES = {"digital signature", "key encipherment", "server auth"}
+Node = Mapping[str, Any]
+
+
+def settle(nodes: Sequence[Node], check: bool, approve: bool, wait: float, api: Api | None = None) -> dict[str, Any]:
+    """Labels and taints as declared, serving certificates approved, all Ready.
+
+    ``nodes``: {name, labels, taints: [{key, value, effect}], addresses, serving: wait for its serving certificate too}.
+    ``wait``: seconds until all are there and Ready; 0 does not wait, and a node that is not there is left out. Returns
+    {changes: [{kind, name, before, after}], not_ready: [words]}. ApiRefused for a request with names that are not its
+    node's. A request is approved when it comes from the declared node itself, and names nothing but it.
+    """
+    api = api or Api.of_member()
+    deadline, changes = time.monotonic() + wait, []
+    settled: set[str] = set()
+    uncertain = {node["name"] for node in nodes if approve and node.get("serving")}
+    while True:
+        there = {item["metadata"]["name"]: item for item in api.items("/api/v1/nodes")}
+        for node in nodes:
+            if node["name"] in there and node["name"] not in settled:
+                changes += _settle(api, node, there[node["name"]], check)
+                settled.add(node["name"])
+        if approve:
+            approved, certain = _approve(api, nodes, check)
+            changes += approved
+            uncertain -= certain
+        late = _late(nodes, there) + [f"{name}: has no serving certificate yet" for name in sorted(uncertain)]
+        if not late or check or time.monotonic() >= deadline:
+            return {"changes": changes, "not_ready": late}
+        time.sleep(_POLL_SECONDS)
+
+
+def wanted_taints(
+    now: Sequence[Mapping[str, Any]], ours: Sequence[str], declared: Sequence[Mapping[str, Any]]
+) -> list[dict]:
+    """The taints of a node: declared ones, and those that somebody else gave it; pure. ``ours``: key:effect of before."""
+    declared = [{key: value for key, value in taint.items() if value is not None} for taint in declared]
+    names = {_taint_name(taint) for taint in declared}
+    others = [dict(taint) for taint in now if _taint_name(taint) not in names and _taint_name(taint) not in ours]
+    kept = {_taint_name(taint): taint for taint in now}
+    return [dict(kept.get(_taint_name(t)) or t) | t for t in declared] + others
+
+
+def refusal(request: Mapping[str, Any], nodes: Sequence[Node]) -> str | None:
+    """Why a request for a serving certificate is not approved: "" when it is, None when its node is none of ours; pure."""
+    spec = request["spec"]
+    user = spec.get("username", "")
+    node = next((one for one in nodes if user == f"system:node:{one['name']}"), None)
+    if node is None:
+        return None
+    try:
+        asked = x509.read_request(base64.b64decode(spec["request"]).decode("ascii"))
+    except (ValueError, KeyError) as error:
+        return f"it cannot be read: {error}"
+    if "system:nodes" not in (spec.get("groups") or ()):
+        return "its sender is no node"
+    if asked.common_name != user or asked.organizations != ("system:nodes",):
+        return f"it is for {asked.common_name} ({', '.join(asked.organizations)})"
+    if set(spec.get("usages") or ()) - _USAGES or "server auth" not in spec.get("usages", ()):
+        return f"it is to be used for {', '.join(spec.get('usages') or ('nothing',))}"
+    strange = [name for name in asked.names.dns if name != node["name"]]
+    strange += [address for address in asked.names.addresses if address not in (node.get("addresses") or ())]
+    if strange or asked.names.others:
+        return f"it names {', '.join(strange) or 'more than hosts'}, which is not the node's"
+    return "" if asked.names.dns or asked.names.addresses else "it names no host"
+
+
+def remove(name: str, check: bool, api: Api | None = None) -> bool:
+    """Delete the Node; False when it is not there."""
+    api = api or Api.of_member()
+    path = f"/api/v1/nodes/{name}"
+    if api.get(path) is None:
+        return False
+    return True if check else api.delete(path)
+
+
+def cordon(name: str, wanted: bool, check: bool, api: Api | None = None) -> bool:
+    """Make a node take new pods or not; False when it is so already. NotFound when there is no such node."""
+    api = api or Api.of_member()
+    item = api.get(f"/api/v1/nodes/{name}")
+    if item is None:
+        raise PhotonError("NotFound", f"the cluster has no node {name}")
+    if bool((item.get("spec") or {}).get("unschedulable")) == wanted:
+        return False
+    if not check:
+        api.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": wanted or None}})
+    return True
+
+
+def drain(name: str, settings: Mapping[str, Any], check: bool) -> bool:
+    """Move all pods away, as PodDisruptionBudgets allow; False when it is cordoned and none is left to move.
+
+    ``settings``: timeout and grace_period in seconds (-1: the pods' own), force (pods that nobody makes anew),
+    delete_emptydir_data. DrainFailed with kubectl's words when the time is over: the node stays cordoned.
+    """
+    api = Api.of_member()
+    was = bool((api.get(f"/api/v1/nodes/{name}") or {}).get("spec", {}).get("unschedulable"))
+    if was and not _movable(api, name):
+        return False
+    if check:
+        return True
+    words = [
+        f"--timeout={int(settings.get('timeout') or 300)}s",
+        f"--grace-period={int(settings.get('grace_period') or -1)}",
+    ]
+    words += ["--force"] if settings.get("force") else []
+    words += ["--delete-emptydir-data"] if settings.get("delete_emptydir_data", True) else []
+    result = run(
+        "kubectl", f"--kubeconfig={ADMIN}", "drain", name, "--ignore-daemonsets", *words,
+        timeout=int(settings.get("timeout") or 300) + 30,
+    )  # fmt: skip
+    if result.returncode != 0:
+        raise PhotonError(
+            "DrainFailed",
+            f"{name} could not be drained and stays cordoned: {last_words(result)}; look at its pods and "
+            "PodDisruptionBudgets, then run again",
+            {"node": name},
+        )
+    return True
+
+
+def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[dict[str, Any]]:
+    name, now = node["name"], read_node(item)
+    annotations = item["metadata"].get("annotations") or {}
+    changes = []
+    taints = wanted_taints(now["taints"], json.loads(annotations.get(TAINTS) or "[]"), node.get("taints") or [])
+    if _taint_set(taints) != _taint_set(now["taints"]):
+        changes.append({"kind": "taints", "name": name, "before": now["taints"], "after": taints})
+        if not check:
+            api.merge(f"/api/v1/nodes/{name}", {"spec": {"taints": taints}})
+    ours = json.dumps(sorted(_taint_name(taint) for taint in node.get("taints") or ()))
+    wanted = {
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": dict(node.get("labels") or {}), "annotations": {TAINTS: ours}},
+    }  # fmt: skip
+    after = api.apply(wanted, dry_run=True) or {}
+    labels = after.get("metadata", {}).get("labels") or {}
+    if labels != now["labels"]:
+        gone = {key: None for key in now["labels"] if key not in labels}
+        new = {key: value for key, value in labels.items() if now["labels"].get(key) != value}
+        changes.append(
+            {
+                "kind": "labels",
+                "name": name,
+                "before": {key: now["labels"].get(key) for key in {**gone, **new}},
+                "after": {**gone, **new},
+            }
+        )
+    if not check and (labels != now["labels"] or annotations.get(TAINTS) != ours):
+        api.apply(wanted)
+    return changes
+
+
+def _approve(api: Api, nodes: Sequence[Node], check: bool) -> tuple[list[dict[str, Any]], set[str]]:
+    """What was approved, and the nodes that have an approved request."""
+    changes, certain = [], set()
+    for request in api.items(_CERTIFICATES):
+        if request["spec"].get("signerName") != SERVING_SIGNER:
+            continue
+        conditions = (request.get("status") or {}).get("conditions") or []
+        node = request["spec"].get("username", "").removeprefix("system:node:")
+        if conditions:
+            if any(one["type"] == "Approved" for one in conditions) and (request.get("status") or {}).get(
+                "certificate"
+            ):
+                certain.add(node)
+            continue
+        reason = refusal(request, nodes)
+        if reason is None:
+            continue
+        if reason:
+            raise PhotonError(
+                "CertificateRefused",
+                f"the request {request['metadata']['name']} of {node} is not approved: {reason}. Look at the host: "
+                f"kubectl get csr {request['metadata']['name']} -o yaml",
+                {"node": node},
+            )
+        changes.append({"kind": "certificate", "name": node, "before": "pending", "after": "approved"})
+        if not check:
+            _approve_one(api, request)
+    return changes, certain
+
+
+def _approve_one(api: Api, request: Mapping[str, Any]) -> None:
+    condition = {
+        "type": "Approved", "status": "True", "reason": "DeclaredNode",
+        "message": "names and addresses are those that the node is declared with",
+    }  # fmt: skip
+    body = {**request, "status": {**(request.get("status") or {}), "conditions": [condition]}}
+    try:
+        api.put(f"{_CERTIFICATES}/{request['metadata']['name']}/approval", body)
+    except Refused as error:
+        if error.status not in (404, 409):  # gone or changed in between: the next look tells
+            raise
+
+
+def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    late = []
+    for node in nodes:
+        item = there.get(node["name"])
+        state = read_node(item) if item else None
+        if state is None:
+            late.append(f"{node['name']}: has not registered with the cluster")
+        elif not state["ready"]:
+            late.append(f"{node['name']}: {state['reason']}")
+    return late
+
+
+def _movable(api: Api, name: str) -> bool:
+    """Are there pods that a drain would move: neither a DaemonSet's, nor static, nor finished?"""
+    for pod in api.items(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}"):
+        owners = [one["kind"] for one in pod["metadata"].get("ownerReferences") or ()]
+        finished = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if not finished and "DaemonSet" not in owners and "Node" not in owners:
+            return True
+    return False
+
+
+def _taint_name(taint: Mapping[str, Any]) -> str:
+    return f"{taint['key']}:{taint['effect']}"
+
+
+def _taint_set(taints: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    return {(_taint_name(taint), taint.get("value") or "") for taint in taints}

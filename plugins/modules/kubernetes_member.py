@@ -1,0 +1,202 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kubernetes_member: a host's membership of a cluster (a door to module_utils/kubernetes/hosts/)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubernetes_member
+short_description: Make a host a member of a Kubernetes cluster, keep it one, or end it
+version_added: 0.1.0
+author: Photon Platform contributors (@photon-platform)
+description:
+  - Runs on the host and lets kubeadm do the work. What to do follows from what is found, no note is kept on the host, so
+    a run that was killed is finished by the next one.
+  - An C(init) that did not end is run again and keeps what is there. A C(join) that did not end is thrown away first.
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be done.
+  diff_mode:
+    support: partial
+    description: For C(settled), files that kubeadm wrote.
+options:
+  state:
+    description:
+      - C(initialized) makes the first member.
+      - C(joined) makes a further member; I(material) comes from C(join_material).
+      - C(settled) mends what differs from what kubeadm would have written, lost files and lost objects of kubeadm's own.
+      - C(absent) resets the host. Drain its node and take it out of etcd and the cluster before.
+      - C(upgraded) brings the member to I(version); its packages have to be of it but kubelet's.
+      - C(renewed) renews certificates with fewer than I(days) left, and restarts what uses them.
+      - C(join_material) makes on a control-plane member what I(joiners) need, after stale traces of theirs were removed.
+    type: str
+    choices: [initialized, joined, settled, absent, upgraded, renewed, join_material]
+    required: true
+  configuration:
+    description:
+      - The text for C(kubeadm) (filter P(photon.platform.kubernetes_configuration#filter)), of C(init) for
+        C(initialized) and C(settled), of C(join) for C(joined), of C(upgrade) for C(upgraded).
+    type: str
+    default: ""
+  role:
+    description: What the host is declared to be.
+    type: str
+    choices: [control_plane, worker]
+  encryption:
+    description: >-
+      For C(initialized) where no keys are declared, C(provider) and C(resources): a key is made and stays on control-plane
+      members.
+    type: dict
+  material:
+    description: What C(join_material) returned. For C(settled) only its files are used, where they are missing.
+    type: dict
+  joiners:
+    description: Hosts that are about to join, each with C(name), C(address) and C(role).
+    type: list
+    elements: dict
+    default: []
+  lost:
+    description: For C(settled), kubeadm's own objects that the API lacks (C(cluster.missing) of M(photon.platform.kubernetes_info)).
+    type: list
+    elements: str
+    default: []
+  restart:
+    description: >-
+      For C(joined), throw away what a former join left even where etcd has data on this host. Only where its etcd member
+      has been removed.
+    type: bool
+    default: false
+  version:
+    description: For C(upgraded), such as C(1.37.2).
+    type: str
+  first:
+    description: For C(upgraded), whether this is the first control-plane member to be upgraded.
+    type: bool
+    default: false
+  days:
+    description: For C(renewed).
+    type: int
+    default: 30
+  timeout:
+    description: Seconds for one call of kubeadm.
+    type: int
+    default: 600
+"""
+EXAMPLES = r"""
+- name: Make the first member
+  photon.platform.kubernetes_member:
+    state: initialized
+    configuration: "{{ cluster | photon.platform.kubernetes_configuration(inventory_hostname, 'init') }}"
+
+- name: Make what the others need
+  photon.platform.kubernetes_member:
+    state: join_material
+    joiners: [{name: w1, address: 10.0.0.21, role: worker}]
+  register: made
+  no_log: true
+"""
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+material:
+  description: Secrets for M(photon.platform.kubernetes_member) on the joiners; register it with C(no_log).
+  returned: for join_material
+  type: dict
+  contains:
+    endpoint: {description: Host and port of the API., type: str}
+    certificate_authority: {description: The cluster's authority in PEM., type: str}
+    token: {description: "By which a node's certificate is asked for, for half an hour.", type: str}
+    certificate_key: {description: Opens the control plane's certificates., type: str}
+    files: {description: Secret files of control-plane members., type: dict}
+error_code:
+  description: Why it failed, such as C(MemberChangeFailed), C(InvalidHostState), C(QuorumAtRisk) or C(ApiUnreachable).
+  returned: failure
+  type: str
+error_data:
+  description: Details of the failure.
+  returned: failure
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.kubernetes.hosts import lifecycle, material, member, observe
+from ..module_utils.model.errors import PhotonError
+
+SPEC = {
+    "state": {
+        "choices": ["initialized", "joined", "settled", "absent", "upgraded", "renewed", "join_material"],
+        "required": True,
+    },
+    "configuration": {"default": ""},
+    "role": {"choices": ["control_plane", "worker"]},
+    "encryption": {"type": "dict"},
+    "material": {"type": "dict", "no_log": True},
+    "joiners": {"type": "list", "elements": "dict", "default": []},
+    "lost": {"type": "list", "elements": "str", "default": []},
+    "restart": {"type": "bool", "default": False},
+    "version": {},
+    "first": {"type": "bool", "default": False},
+    "days": {"type": "int", "default": 30},
+    "timeout": {"type": "int", "default": 600},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec=SPEC,
+        required_if=[
+            ("state", "initialized", ("configuration",)),
+            ("state", "joined", ("configuration", "material")),
+            ("state", "settled", ("configuration", "role")),
+            ("state", "upgraded", ("configuration", "version")),
+            ("state", "join_material", ("joiners",)),
+        ],
+        supports_check_mode=True,
+    )
+    given = module.params
+    invocation = {"module_args": {"state": given["state"], "role": given["role"]}}
+    try:
+        answer = _answer(given, module.check_mode)
+    except (PhotonError, observe.RenderError) as error:
+        code, data = getattr(error, "code", "SpecInvalid"), getattr(error, "data", {})
+        text = getattr(error, "message", f"kubeadm does not take the configuration: {error}")
+        module.fail_json(msg=text, error_code=code, error_data=data, changed=False, invocation=invocation)
+    module.exit_json(**answer, invocation=invocation)
+
+
+def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
+    state, configuration, timeout = given["state"], given["configuration"], given["timeout"]
+    if state == "settled":
+        actions, diff = member.settle(configuration, given["role"], given["lost"], given["material"], check)
+        return {"changed": bool(actions), "actions": actions, "diff": diff}
+    if state == "renewed":
+        actions = lifecycle.renew(given["days"], check)
+        return {"changed": bool(actions), "actions": actions}
+    if check:
+        there = observe.host()["state"]
+        actions = [] if state == "absent" and there == "clean" else [state]
+        return {"changed": bool(actions) and state != "join_material", "actions": actions}
+    if state == "join_material":
+        return {"changed": True, "actions": ["token made"], "material": material.make(given["joiners"])}
+    if state == "initialized":
+        actions = member.initialize(configuration, given["encryption"], timeout)
+    elif state == "joined":
+        actions = member.join(configuration, given["material"], given["restart"], timeout)
+    elif state == "upgraded":
+        actions = lifecycle.upgrade(configuration, given["version"], given["first"], timeout)
+    else:
+        actions = member.reset()
+    return {"changed": bool(actions), "actions": actions}
+
+
+if __name__ == "__main__":
+    main()

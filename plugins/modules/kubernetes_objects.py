@@ -1,0 +1,109 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kubernetes_objects: objects of a cluster's API (a door to module_utils/kubernetes/hosts/objects.py)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubernetes_objects
+short_description: Bring objects of a Kubernetes cluster to what is declared
+version_added: 0.1.0
+author: Photon Platform contributors (@photon-platform)
+description:
+  - Runs on a control-plane member, with its own administrator's certificate, which stays there.
+  - Server-side apply as C(photon.platform). Whether an object differs is said by the API server itself, by a dry run.
+    Fields that are not declared are left alone.
+attributes:
+  check_mode:
+    support: full
+    description: Gives the same list of changes.
+  diff_mode:
+    support: full
+    description: Secrets are masked.
+options:
+  objects:
+    description: Objects to apply. Namespaces and definitions come first, the rest in the given order.
+    type: list
+    elements: dict
+    default: []
+  absent:
+    description: Objects that must not be there, each with C(apiVersion), C(kind) and C(metadata).
+    type: list
+    elements: dict
+    default: []
+  wait:
+    description: Seconds until the Deployments and DaemonSets in I(objects) and I(wait_for) have all their pods; 0 does not wait.
+    type: int
+    default: 0
+  wait_for:
+    description: More of them, each with C(kind), C(namespace) and C(name).
+    type: list
+    elements: dict
+    default: []
+"""
+EXAMPLES = r"""
+- name: Deploy the network
+  photon.platform.kubernetes_objects:
+    objects: "{{ (cluster | photon.platform.kubernetes_manifests('network')).objects }}"
+    wait: 120
+"""
+RETURN = r"""
+changes:
+  description: "What differed, and without check mode was changed: C(kind), C(name), C(before), C(after)."
+  returned: success
+  type: list
+  elements: dict
+error_code:
+  description: Why it failed, such as C(ApiUnreachable), C(ApiRefused) or C(ClusterNotReady).
+  returned: failure
+  type: str
+error_data:
+  description: Details of the failure.
+  returned: failure
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.kubernetes.hosts import objects
+from ..module_utils.kubernetes.hosts.api import Api
+from ..module_utils.model.errors import PhotonError
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "objects": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "absent": {"type": "list", "elements": "dict", "default": []},
+            "wait": {"type": "int", "default": 0},
+            "wait_for": {"type": "list", "elements": "dict", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    module.no_log_values = set()  # kept out of the system log; Secrets are masked where they are shown
+    invocation = {"module_args": {"objects": f"{len(given['objects'])} objects"}}
+    try:
+        api = Api.of_member()
+        found = objects.apply(given["objects"], given["absent"], module.check_mode, api)
+        late = []
+        if given["wait"] and not module.check_mode:
+            wanted = objects.workloads_of(given["objects"]) + given["wait_for"]
+            late = objects.wait_available(wanted, given["wait"], api)
+        if late:
+            raise PhotonError(
+                "ClusterNotReady", f"not available within {given['wait']} s: {'; '.join(late)}", {"late": late}
+            )
+    except PhotonError as error:
+        module.fail_json(
+            msg=error.message, error_code=error.code, error_data=error.data, changed=False, invocation=invocation
+        )
+    module.exit_json(
+        changed=bool(found["changes"]), changes=found["changes"], diff=found["diff"][:50], invocation=invocation
+    )
+
+
+if __name__ == "__main__":
+    main()
