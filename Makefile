@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo test test-unit test-roles chaos bench lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-unit test-roles chaos bench lint format sanity clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -17,8 +17,13 @@ demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to runnin
 	@scripts/venv runtime
 	@scripts/demo
 
+kubernetes-cache: ## Kubernetes for the lab out of Go modules, once [VERSION=1.37.2 alone]; KEEP=1 keeps the Go caches
+	@scripts/packages kubernetes
+	@scripts/venv runtime
+	@bin/lab kubernetes build $(if $(VERSION),--version $(VERSION)) $(if $(KEEP),--keep)
+
 test: ## all tests: unit (also with the newest ansible-core where a newer Python is found), integration, chaos sample, roles
-	@scripts/packages test $$([ $$(id -u) -ne 0 ] || echo roles)
+	@scripts/packages test $$([ $$(id -u) -ne 0 ] || echo roles kubernetes)
 	@scripts/venv dev
 	@python scripts/tests.py all
 

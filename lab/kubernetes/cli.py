@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`bin/lab kubernetes`: what the lab's clusters are made of.
 
-bin/lab kubernetes build [--version V]... [--keep]   build what is missing (by default of both pinned versions)
-bin/lab kubernetes status                            what is there, what is not
-bin/lab kubernetes program NAME [--version V]        the path of a built program (kubectl, kubeadm ...)
+bin/lab kubernetes build [--newer | --version V] [--keep]   build what is missing, by default of both pinned versions
+bin/lab kubernetes status                                   what is there, what is not
+bin/lab kubernetes program NAME [--version V]               the path of a built program (kubectl, kubeadm ...)
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     added = commands.add_parser("build", help="build what is missing")
-    added.add_argument("--version", action="append", choices=versions.KUBERNETES, help="a pinned version")
+    chosen = added.add_mutually_exclusive_group()
+    chosen.add_argument("--version", choices=versions.KUBERNETES, help="one of the pinned versions")
+    chosen.add_argument("--newer", action="store_const", dest="version", const=versions.NEWER, help="the newer of them")
     added.add_argument("--keep", action="store_true", help="keep the Go caches (13 GB) for the next build")
     added.set_defaults(run=_build)
     added = commands.add_parser("status", help="what is there")
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    build.build(options.version or versions.KUBERNETES, options.keep)
+    build.build([options.version] if options.version else versions.KUBERNETES, options.keep)
     return 0
 
 
