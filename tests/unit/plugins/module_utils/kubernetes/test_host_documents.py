@@ -1,0 +1,207 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each host is asked to be: documents that module linux_host takes, secrets where and only where they belong."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.documents import (
+    containerd,
+    host,
+    kubeadm,
+    routed,
+    runtime,
+)
+from ansible_collections.photon.platform.plugins.module_utils.linux.document import read_documents
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+
+from tests.support.clusters import GROUPS, HOSTVARS, SECRET, cluster, one, read, read_file
+
+ROUTED = {"plugin": "routed", "hosts": "10.0.0.0/24"}
+KEYS = [{"name": "k1", "secret": SECRET}]
+DECLARATIONS = {
+    "the defaults": {},
+    "routed": {"networks": ROUTED},
+    "a bundle": {"packages": {"source": "bundle", "bundle": "b.tar"}},
+    "installed": {"packages": {"source": "installed", "names": []}},
+    "dnf": {"packages": {"manager": "dnf", "repository": {"url": "http://a", "trusted": True}}},
+    "nothing extra": {"audit": {"enabled": False}, "encryption": {"provider": "none"}, "host": {"swap": "ignore"}},
+    "containerd 2 behind a proxy": {
+        "runtime": {"containerd": 2, "proxy": {"https": 'http://u:p%40"@proxy:3128'}, "cgroup_driver": "cgroupfs"}
+    },
+}
+
+
+def files(document):
+    """Path -> file."""
+    return {item["path"]: item for item in document["files"]}
+
+
+@pytest.mark.parametrize("case", DECLARATIONS)
+def test_linux_host_takes_every_document(case):
+    documents = host.documents(one(**DECLARATIONS[case]), KEYS)
+    assert list(documents) == ["c1", "c2", "c3", "w1", "w2"]
+    for document in documents.values():
+        read_documents([document])
+
+
+def test_the_two_roles_documents_are_one_in_a_play_of_a_cluster():
+    found = one(networks=ROUTED)
+    member = found["members"][0]
+    parts = [host.runtime_document(found, member), host.node_document(found, member, KEYS)]
+    assert read_documents(parts) == read_documents([host.document(found, member, KEYS)])
+
+
+def test_packages_are_exact_and_held():
+    document = host.documents(one())["w1"]
+    assert document["packages"]["kubelet"] == "1.37.2-*"
+    assert set(document["hold"]) == {"kubeadm", "kubelet", "kubectl"}
+    assert document["repositories"][0]["url"] == "http://packages.example.com/1.37"
+
+
+def test_an_upgrade_keeps_what_has_not_been_reached():
+    documents = host.documents(one(), installed={"w1": {"kubelet": "1.36.3"}})
+    assert documents["w1"]["packages"]["kubelet"] == "1.36.3-*"
+    assert documents["w1"]["packages"]["kubeadm"] == "1.37.2-*"
+    assert documents["w2"]["packages"]["kubelet"] == "1.37.2-*"
+
+
+def test_kubelet_has_to_run_on_members_alone():
+    documents = host.documents(one(), joined=["c1", "elsewhere"])
+    assert documents["c1"]["units"]["kubelet"] == {"enabled": True, "state": "started"}
+    assert documents["w1"]["units"]["kubelet"] == {"enabled": True}
+
+
+def test_the_encryption_key_is_on_the_control_plane_alone_and_marked_as_a_secret():
+    documents = host.documents(one(), KEYS)
+    path = f"{kubeadm.SETTINGS}/encryption.json"
+    found = files(documents["c2"])[path]
+    assert found["secret"] is True
+    assert found["mode"] == "0600"
+    assert SECRET in found["content"]
+    assert all(SECRET not in json.dumps(documents[name]) for name in ("w1", "w2"))
+    assert [path for path, item in files(documents["c2"]).items() if SECRET in item["content"]] == [path]
+
+
+def test_without_declared_keys_the_file_is_left_to_the_module_that_makes_it():
+    document = host.documents(one())["c1"]
+    path = f"{kubeadm.SETTINGS}/encryption.json"
+    assert path not in files(document)
+    assert path not in document["absent_files"]
+
+
+def test_settings_of_a_node_s_kubelet_are_a_patch_for_kubeadm():
+    documents = host.documents(one(nodes={"w1": {"kubelet": {"maxPods": 50}}}))
+    path = f"{kubeadm.PATCHES}/kubeletconfiguration+strategic.json"
+    assert json.loads(files(documents["w1"])[path]["content"]) == {"maxPods": 50}
+    assert path in documents["w2"]["absent_files"], "and goes when it is no longer declared"
+
+
+def test_kernel_defaults_are_set_where_kubelet_demands_them():
+    assert host.documents(one())["w1"]["sysctls"]["vm.overcommit_memory"] == "1"
+    relaxed = one(kubelet={"protectKernelDefaults": False}, host={"sysctls": {"net.ipv4.ip_forward": ""}})
+    assert set(host.documents(relaxed)["w1"]["sysctls"]) == {
+        "net.bridge.bridge-nf-call-iptables",
+        "net.bridge.bridge-nf-call-ip6tables",
+    }
+
+
+def test_a_new_worker_is_one_route_more_on_the_others_and_nothing_else():
+    before = read(cluster(networks=ROUTED), groups={**GROUPS, "prod_workers": ["w1"]})[0]
+    after = one(networks=ROUTED)
+    old, new = host.documents(before, KEYS), host.documents(after, KEYS)
+    for name, document in old.items():
+        was, is_ = files(document), files(new[name])
+        assert [path for path in is_ if is_[path] != was.get(path)] == [routed.ROUTES]
+        added = set(is_[routed.ROUTES]["content"].splitlines()) - set(was[routed.ROUTES]["content"].splitlines())
+        assert added == {"10.244.24.0/24 10.0.0.24"}
+        assert {key: value for key, value in document.items() if key != "files"} == {
+            key: value for key, value in new[name].items() if key != "files"
+        }
+
+
+def test_a_new_worker_changes_nothing_on_the_others_with_flannel():
+    before = read(cluster(), groups={**GROUPS, "prod_workers": ["w1"]})[0]
+    old, new = host.documents(before, KEYS), host.documents(one(), KEYS)
+    assert all(old[name] == new[name] for name in old)
+
+
+def test_a_proxy_goes_around_the_cluster_s_own_addresses():
+    found = one(runtime={"proxy": {"http": "http://proxy:3128", "no_proxy": ["corp.example.com"]}}, networks=ROUTED)
+    text = files(host.documents(found)["w1"])[containerd.PROXY]["content"]
+    around = text.split("NO_PROXY=")[1].split('"')[0].split(",")
+    assert {"10.244.0.0/16", "10.96.0.0/16", "10.0.0.0/24", ".cluster.local", "corp.example.com"} <= set(around)
+    assert 'HTTP_PROXY=http://proxy:3128"' in text
+
+
+@pytest.mark.parametrize(("generation", "version"), [("1.7", 2), ("2", 3)])
+@pytest.mark.parametrize("driver", ["systemd", "cgroupfs"])
+def test_containerd_s_configuration_is_toml_of_its_generation(generation, version, driver):
+    found = one(runtime={"containerd": generation, "cgroup_driver": driver, "sandbox_image": 'a/"b":1'})
+    parsed = tomllib.loads(containerd.configuration(found["runtime"]))
+    assert parsed["version"] == version
+    plugins = parsed["plugins"]
+    if version == 2:
+        cri = plugins["io.containerd.grpc.v1.cri"]
+        image, folders, registry = cri["sandbox_image"], [cri["cni"]["bin_dir"]], cri["registry"]
+    else:
+        cri, images = plugins["io.containerd.cri.v1.runtime"], plugins["io.containerd.cri.v1.images"]
+        image, folders, registry = images["pinned_images"]["sandbox"], cri["cni"]["bin_dirs"], images["registry"]
+    assert (image, folders) == ('a/"b":1', ["/usr/lib/cni"])
+    assert registry["config_path"] == containerd.CERTIFICATES
+    assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is (driver == "systemd")
+
+
+def hosts_toml(**registry):
+    declared = {"host": "registry.example.com", "mirrors": ["https://m1", "https://m2"], **registry}
+    found = one(runtime={"registries": [declared]})
+    texts = {item["path"]: item["content"] for item in containerd.files(found["runtime"])}
+    return tomllib.loads(texts[f"{containerd.CERTIFICATES}/{declared['host']}/hosts.toml"]), texts
+
+
+def test_mirrors_are_asked_in_their_order_and_the_registry_last():
+    parsed, _ = hosts_toml(ca="ca.pem")
+    assert list(parsed["host"]) == ["https://m1", "https://m2"]
+    assert parsed["server"] == "https://registry.example.com"
+    assert all(entry["ca"].endswith("/registry.example.com/ca.crt") for entry in parsed["host"].values())
+
+
+def test_a_private_registry_without_mirrors_is_asked_with_its_authority():
+    parsed, texts = hosts_toml(mirrors=[], ca="ca.pem")
+    assert list(parsed["host"]) == ["https://registry.example.com"]
+    assert texts[f"{containerd.CERTIFICATES}/registry.example.com/ca.crt"].startswith("-----BEGIN CERTIFICATE")
+
+
+def test_only_mirrors_never_asks_the_registry():
+    parsed, _ = hosts_toml(host="_default", only_mirrors=True, verify=False)
+    assert parsed["server"] == "https://m2"
+    assert parsed["skip_verify"] is True
+    assert list(parsed["host"]) == ["https://m1", "https://m2"], "containerd 1.7 looks at no file without hosts"
+
+
+def test_docker_on_a_plain_container_host():
+    settings = {"registries": [{"host": "docker.io", "mirrors": ["https://m"]}, {"host": "r:5000", "verify": False}]}
+    document = runtime.document("docker", {**settings, "docker": {"debug": True}}, read_file)
+    read_documents([document])
+    daemon = json.loads(files(document)[runtime.DAEMON]["content"])
+    assert daemon["registry-mirrors"] == ["https://m"]
+    assert daemon["insecure-registries"] == ["r:5000"]
+    assert daemon["debug"] is True
+    assert document["packages"] == {"docker.io": "present"}
+
+
+def test_mistakes_of_a_plain_container_host_are_named():
+    with pytest.raises(PhotonError) as caught:
+        runtime.document("docker", {"registries": [{"host": "a", "mirors": []}], "proxi": {}}, read_file)
+    paths = {item["path"] for item in caught.value.data["mistakes"]}
+    assert paths == {"container_runtime.registries[0].mirors", "container_runtime.proxi"}
+
+
+def test_equal_declarations_are_equal_documents():
+    assert host.documents(one(), KEYS) == host.documents(one(), KEYS)
+    other = read(cluster(), hostvars=dict(reversed(HOSTVARS.items())))[0]
+    assert host.documents(other, KEYS) == host.documents(one(), KEYS)
