@@ -200,7 +200,14 @@ class Lab:
             }
             for group in ["lab", *record["groups"]]:
                 groups.setdefault(group, {})[name] = None
-        document = {"all": {"hosts": hosts, "children": {g: {"hosts": members} for g, members in groups.items()}}}
+        shared = {"lab_subnet": self.subnet, **self.driver.variables(self.subnet)}
+        document = {
+            "all": {
+                "vars": shared,
+                "hosts": hosts,
+                "children": {g: {"hosts": members} for g, members in groups.items()},
+            }
+        }
         part = self.inventory_file.with_suffix(".part")
         part.write_text(json.dumps(document, indent=1))  # JSON is YAML
         part.rename(self.inventory_file)

@@ -10,6 +10,7 @@ caller already sits in. A host that reboots itself comes up again. These hosts a
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import signal
@@ -122,8 +123,13 @@ def command(lab: str, directory: Path, name: str, words: Sequence[str]) -> list[
 
 def connection(lab: str, directory: Path, name: str, address: str) -> dict[str, object]:
     """How Ansible reaches the host."""
-    gateway = network.gateway(address)
-    return {"ansible_host": address, "ansible_port": 22, "lab_gateway": gateway, **service.variables(gateway)}
+    return {"ansible_host": address, "ansible_port": 22}
+
+
+def variables(subnet: str) -> dict[str, object]:
+    """What all hosts and the controller know of the lab."""
+    gateway = str(ipaddress.ip_network(subnet)[1])
+    return {"lab_gateway": gateway, **service.variables(gateway)}
 
 
 def cut(lab: str, directory: Path, name: str, carrier: bool) -> None:

@@ -87,6 +87,11 @@ def connection(lab: str, directory: Path, name: str, address: str) -> dict[str, 
     return {"ansible_host": "127.0.0.1", "ansible_port": int((directory / "port").read_text())}
 
 
+def variables(subnet: str) -> dict[str, object]:
+    """This driver has nothing to tell of its network."""
+    return {}
+
+
 def _podman() -> list[str]:
     return os.environ.get("LAB_PODMAN", "podman").split()
 

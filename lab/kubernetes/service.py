@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ..hosts.paths import LabError
 from . import cache
@@ -21,9 +22,13 @@ PORT = 5000
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def variables(gateway: str) -> dict[str, str]:
-    """What the inventory tells: the registry's address, the packages' URL, and their key's file on this machine."""
+def variables(gateway: str) -> dict[str, Any]:
+    """What the inventory tells: the registry's address, the packages' URL, their key's file on this machine, and what
+    a cluster of the lab's hosts has to declare (cluster.yml)."""
+    import yaml
+
     return {
+        **yaml.safe_load((Path(__file__).parent / "cluster.yml").read_text()),
         "lab_images": f"{gateway}:{PORT}",
         "lab_packages": f"http://{gateway}:{PORT}/packages",
         "lab_packages_key": str(cache.folder() / "packages" / "key.asc"),
