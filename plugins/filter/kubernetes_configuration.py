@@ -13,6 +13,10 @@ from ansible.errors import AnsibleFilterError
 from ..module_utils.kubernetes.documents import kubeadm
 
 
+# Secrets that module kubernetes_member puts in itself, on the host.
+_LATER = {"token": "", "ca_hashes": [], "certificate_key": ""}
+
+
 def kubernetes_configuration(
     cluster: Mapping[str, Any], host: str, verb: str, material: Mapping[str, Any] | None = None
 ) -> str:
@@ -25,7 +29,7 @@ def kubernetes_configuration(
     if verb == "init":
         return kubeadm.init(cluster, members[host])
     if verb == "join":
-        return kubeadm.join(cluster, members[host], material or {})
+        return kubeadm.join(cluster, members[host], material or _LATER)
     if verb == "upgrade":
         return kubeadm.upgrade(cluster)
     raise AnsibleFilterError(f"{verb!r} is none of init, join, upgrade")

@@ -52,6 +52,11 @@ options:
     type: list
     elements: dict
     default: []
+  nodes:
+    description: Nodes as module M(photon.platform.kubernetes_node) takes them, compared with C(objects).
+    type: list
+    elements: dict
+    default: []
 """
 EXAMPLES = r"""
 - name: Look at the host and the cluster
@@ -76,6 +81,7 @@ host:
     encryption_keys: {description: Whether the file with the keys of encryption at rest is there., type: bool}
     etcd_data: {description: Whether etcd has data here., type: bool}
     missing: {description: Files that a member of its role should have., type: list, elements: str}
+    stale: {description: Settings that the API server has not read since they changed., type: list, elements: str}
     drift:
       description: "Files that differ from what kubeadm would write, each with C(path), C(missing) and C(lines)."
       type: list
@@ -123,6 +129,10 @@ objects:
   description: C(changes) that module M(photon.platform.kubernetes_objects) would make, and C(error).
   returned: when asked for, on control-plane members
   type: dict
+nodes:
+  description: C(changes) that module M(photon.platform.kubernetes_node) would make, C(not_ready) and C(error).
+  returned: when objects were asked for, on control-plane members
+  type: dict
 error_code:
   description: Why it failed.
   returned: failure
@@ -152,6 +162,7 @@ def main() -> None:
             "documents": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "objects": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "absent": {"type": "list", "elements": "dict", "default": []},
+            "nodes": {"type": "list", "elements": "dict", "default": []},
         },
         supports_check_mode=True,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kubernetes.hosts import cluster, etcd_client, member, objects, observe
+from ..kubernetes.hosts import cluster, etcd_client, member, nodes, objects, observe
 from ..kubernetes.hosts.api import Api
 from ..kubernetes.hosts.commands import read
 from ..linux import host as linux
@@ -24,7 +24,7 @@ def look(
 ) -> dict[str, Any]:
     """What differs and what is there; nothing is changed.
 
-    ``declared`` has ``objects`` and ``absent``. Parts of the answer are as module kubernetes_info documents them; one
+    ``declared`` has ``objects``, ``absent`` and ``nodes``. Parts of the answer are as module kubernetes_info documents them; one
     that cannot be read has its ``error`` and does not keep the others from being read.
     """
     answer: dict[str, Any] = {}
@@ -41,6 +41,7 @@ def look(
         answer["cluster"] = cluster.cluster()
     if "objects" in what and controls:
         answer["objects"] = _objects(declared)
+        answer["nodes"] = _nodes(declared.get("nodes") or ())
     return answer
 
 
@@ -68,3 +69,10 @@ def _objects(declared: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, A
     except PhotonError as error:
         return {"changes": [], "error": error.message}
     return {"changes": found["changes"], "error": ""}
+
+
+def _nodes(declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    try:
+        return {**nodes.settle(declared, True, True, 0, Api.of_member()), "error": ""}
+    except PhotonError as error:
+        return {"changes": [], "not_ready": [], "error": error.message}

@@ -5,19 +5,14 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import Any
 
 from ...model.errors import PhotonError
 from . import observe
-from .api import ADMIN, Api
-from .commands import must, processes
+from .commands import must
 from .member import kubeadm, secret_file
-from .observe import MANIFESTS, STATIC_PODS
-
-_AWAY = "/etc/kubernetes/tmp/photon-restart"
-_GONE_SECONDS, _BACK_SECONDS = 60, 180
+from .observe import STATIC_PODS
+from .static_pods import restart
 
 
 def upgrade(configuration: str, version: str, first: bool, timeout: float) -> list[str]:
@@ -49,36 +44,11 @@ def renew(days: int, check: bool) -> list[str]:
         return done
     must("kubeadm", "certs", "renew", "all", timeout=300)
     for name in STATIC_PODS:
-        restart_static_pod(name)
+        restart(name)
     return done
-
-
-def restart_static_pod(name: str) -> None:
-    """Let kubelet make a static pod anew and wait for it: its manifest goes away and comes back."""
-    path, away = f"{MANIFESTS}/{name}.yaml", f"{_AWAY}-{name}.yaml"
-    if os.path.exists(path):
-        os.makedirs(os.path.dirname(away), mode=0o700, exist_ok=True)
-        os.replace(path, away)
-        try:
-            _until(lambda: not processes(name), _GONE_SECONDS, f"{name} did not end")
-        finally:
-            os.replace(away, path)
-    elif os.path.exists(away):  # a run that was killed in between
-        os.replace(away, path)
-    _until(lambda: bool(processes(name)), _BACK_SECONDS, f"{name} did not start again")
-    if name in ("etcd", "kube-apiserver") and not Api.of_member(ADMIN, timeout=5).ready(wait=_BACK_SECONDS):
-        raise PhotonError("MemberChangeFailed", f"the API server did not come back after {name} was restarted")
 
 
 def _is_kubeadms(certificate: dict[str, Any]) -> bool:
     """Is it one that kubeadm renews? Authorities live on, kubelet sees to its own."""
     path = certificate["path"]
     return not path.startswith("/var/lib/kubelet") and not path.endswith(("/ca.crt", "-ca.crt", "/kubelet.conf"))
-
-
-def _until(condition: Any, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= deadline:
-            raise PhotonError("MemberChangeFailed", f"{what} within {seconds:.0f} s: see /var/log/pods on this host")
-        time.sleep(0.5)

@@ -18,19 +18,17 @@ import shutil
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
 from ..documents import apiserver
-from . import observe
-from .api import ADMIN, Api
+from . import observe, static_pods
 from .cluster import OWN_OBJECTS
 from .commands import active, last_words, must, processes, read, run, write
 from .observe import CONTROL_PLANE, FOLDER, KUBELET, MANIFESTS, PAIRS, PKI, STATIC_PODS
 
 ENCRYPTION = f"{observe.SETTINGS}/encryption.json"
-_NOTICE_SECONDS, _BACK_SECONDS = 40, 180
 _RUN = "/run/photon-kubernetes"
 _PORTS = (10250, 10257, 10259, 2379, 2380)
 # What an init or join that died may have left and another run of init may find.
@@ -52,7 +50,7 @@ def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout
     if encryption and not read(ENCRYPTION):
         write(ENCRYPTION, new_encryption(encryption))
         done.append(f"{ENCRYPTION} made")
-    ignored = list(_KNOWN) + [f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else []
+    ignored = [*_KNOWN, f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else []
     with secret_file("init.yaml", configuration) as path:
         words = ["kubeadm", "init", "--config", path, "--skip-token-print", "--skip-certificate-key-print"]
         words += [f"--ignore-preflight-errors={','.join(ignored)}"] if ignored else []
@@ -74,9 +72,10 @@ def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout
     for path, text in (material.get("files") or {}).items():
         write(path, text)
     authority = material["certificate_authority"]
-    with secret_file("discovery.conf", discovery(material["endpoint"], authority)) as known:
-        with secret_file("join.yaml", with_material(configuration, material, known)) as path:
-            kubeadm(["kubeadm", "join", "--config", path], timeout)
+    with contextlib.ExitStack() as files:
+        known = files.enter_context(secret_file("discovery.conf", discovery(material["endpoint"], authority)))
+        path = files.enter_context(secret_file("join.yaml", with_material(configuration, material, known)))
+        kubeadm(["kubeadm", "join", "--config", path], timeout)
     return [*done, "joined"]
 
 
@@ -85,7 +84,8 @@ def settle(
 ) -> tuple[list[str], list[dict[str, str]]]:
     """Bring a member back to what kubeadm would have made of it: (what was or would be done, diff).
 
-    ``lost``: names of kubeadm's own objects that the API no longer has (cluster()["missing"]). One control-plane member
+    ``lost``: names of kubeadm's own objects that the API no longer has (cluster()["missing"]), "node" where this host's
+    Node is gone: it registers when kubelet starts. One control-plane member
     at a time: its API server may restart; it is waited for.
     """
     state = observe.host(configuration, role)
@@ -93,9 +93,10 @@ def settle(
     drift, gone = state["drift"], [path for path in state["missing"] if not path.startswith(MANIFESTS)]
     done = [f"{path} restored" for path in files] + [f"{path} made anew" for path in gone]
     done += [f"{one['path']} {'mended' if one['before'] else 'made anew'}" for one in drift]
-    done += [f"{name} made anew" for name in lost]
-    stopped = not state["kubelet_active"]
-    done += ["kubelet started"] if stopped else []
+    done += [f"{name} made anew" for name in lost if name != "node"]
+    stopped, stale = not state["kubelet_active"] or "node" in lost, state["stale"]
+    done += ["kubelet restarted"] if stopped else []
+    done += [f"kube-apiserver restarted: {path} is newer" for path in stale]
     if check or not done:
         return done, observe.shown(drift)
     for path, text in files.items():
@@ -111,7 +112,9 @@ def settle(
             must("systemctl", "restart", "kubelet")
         if role == CONTROL_PLANE:
             manifests = [one for one in changed if one.startswith(MANIFESTS)]
-            _restarted({os.path.basename(one)[: -len(".yaml")] for one in manifests}, before)
+            static_pods.restarted({os.path.basename(one)[: -len(".yaml")] for one in manifests}, before)
+            if stale and "kube-apiserver.yaml" not in "".join(manifests):
+                static_pods.restart("kube-apiserver")
             again = {OWN_OBJECTS[name] for name in OWN_OBJECTS if name.rpartition("/")[2] in lost}
             again |= {("upload-config", "kubeadm")} if manifests else set()
             again |= {("upload-config", "kubelet")} if f"{KUBELET}/config.yaml" in changed else set()
@@ -177,13 +180,8 @@ def discovery(endpoint: str, authority: str) -> str:
     It came over a trusted way, so that no signature by a token, which takes its time, is needed.
     """
     cluster = {"server": f"https://{endpoint}", "certificate-authority-data": b64encode(authority.encode()).decode()}
-    return json.dumps(
-        {
-            "apiVersion": "v1", "kind": "Config", "current-context": "cluster", "users": [],
-            "clusters": [{"name": "cluster", "cluster": cluster}],
-            "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": ""}}],
-        }
-    )  # fmt: skip
+    one = {"name": "", "cluster": cluster}  # without a name and a context, as kubeadm's own cluster-info
+    return json.dumps({"apiVersion": "v1", "kind": "Config", "clusters": [one], "contexts": [], "users": []})
 
 
 def kubeadm(words: Sequence[str], timeout: float) -> None:
@@ -233,22 +231,6 @@ def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
         elif path.startswith(FOLDER) and path.endswith(".conf"):
             phases.append(("kubeconfig", os.path.basename(path)[: -len(".conf")]))
     return phases
-
-
-def _restarted(names: Iterable[str], before: Mapping[str, set[str]]) -> None:
-    """Wait until changed static pods run anew and this member's API server answers.
-
-    A change that means nothing to the pod lets it run on: that is not waited for for long.
-    """
-    deadline = time.monotonic() + _NOTICE_SECONDS
-    for name in names:
-        while time.monotonic() < deadline and not processes(name) - before[name]:
-            time.sleep(0.5)
-    if os.path.exists(ADMIN) and not Api.of_member(timeout=5).ready(wait=_BACK_SECONDS):
-        raise PhotonError(
-            "MemberChangeFailed",
-            f"the API server of this member did not come back within {_BACK_SECONDS} s: see /var/log/pods on it",
-        )
 
 
 def _drop_orphans() -> list[str]:

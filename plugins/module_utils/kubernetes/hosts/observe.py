@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from . import x509
 from .api import decoded, parse_kubeconfig
-from .commands import active, last_words, read, run
+from .commands import active, last_words, processes, read, run
 
 FOLDER = "/etc/kubernetes"
 MANIFESTS = f"{FOLDER}/manifests"
@@ -39,6 +39,7 @@ _SERVER = f"{KUBELET}/pki/kubelet-server-current.pem"
 # What etcd read once, when its data were made: a member that joined has others, and none matters later.
 _ONCE = re.compile(r"^\s*- --initial-cluster(-state)?=.*\n", re.MULTILINE)
 _SECONDS_A_DAY = 86400
+_READ_AGAIN = ("authentication.json", "encryption.json")  # the API server notices changes of these itself
 
 
 class Traces(NamedTuple):
@@ -60,7 +61,8 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
 
     Returns state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key, or
     None), cluster_name (control plane only), kubeadm_version and kubelet_version (None when not installed),
-    kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before, after}], texts).
+    kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before, after}], texts), stale
+    (settings of the API server that it has not read since they changed).
     """
     traces = _traces()
     found = recognise(traces)
@@ -78,6 +80,7 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
         "etcd_data": traces.etcd_data,
         "missing": missing(traces, wanted) if found["state"] != "clean" else [],
         "drift": drift,
+        "stale": _stale() if wanted == CONTROL_PLANE else [],
     }
 
 
@@ -242,6 +245,24 @@ def _traces() -> Traces:
         etcd_data=os.path.isdir(ETCD_DATA),
         client_valid=_ends(client) > time.time(),
     )
+
+
+def _stale() -> list[str]:
+    """It reads some of its settings at its start alone."""
+    started = max((_started(process) for process in processes("kube-apiserver")), default=0.0)
+    if not started:
+        return []
+    paths = (path for path in sorted(glob.glob(f"{SETTINGS}/*.json")) if os.path.basename(path) not in _READ_AGAIN)
+    return [path for path in paths if os.stat(path).st_mtime > started]
+
+
+def _started(process: str) -> float:
+    """Seconds since 1970, 0 when it has ended."""
+    fields = read(f"/proc/{process}/stat").rpartition(")")[2].split()
+    boot = re.search(r"^btime (\d+)", read("/proc/stat"), re.MULTILINE)
+    if len(fields) < 20 or not boot:
+        return 0.0
+    return int(boot[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _ends(pem: str) -> int:

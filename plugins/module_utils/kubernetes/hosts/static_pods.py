@@ -1,0 +1,65 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Static pods: restarted through their manifests, and waited for by the processes that they are."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from ...model.errors import PhotonError
+from .api import ADMIN, Api
+from .commands import processes
+from .observe import MANIFESTS
+
+_AWAY = "/etc/kubernetes/tmp/photon-restart"
+_NOTICE_SECONDS, _GONE_SECONDS, _BACK_SECONDS = 40, 60, 180
+
+
+def restart(name: str) -> None:
+    """Let kubelet make a static pod anew and wait for it: its manifest goes away and comes back."""
+    path, away = f"{MANIFESTS}/{name}.yaml", f"{_AWAY}-{name}.yaml"
+    if os.path.exists(path):
+        os.makedirs(os.path.dirname(away), mode=0o700, exist_ok=True)
+        os.replace(path, away)
+        try:
+            _until(lambda: not processes(name), _GONE_SECONDS, f"{name} did not end")
+        finally:
+            os.replace(away, path)
+    elif os.path.exists(away):  # a run that was killed in between
+        os.replace(away, path)
+    _until(lambda: bool(processes(name)), _BACK_SECONDS, f"{name} did not start again")
+    if name in ("etcd", "kube-apiserver"):
+        answers(f"after {name} was restarted")
+
+
+def restarted(names: Iterable[str], before: Mapping[str, set[str]]) -> None:
+    """Wait until changed static pods run anew and this member's API server answers; ``before``: their processes then.
+
+    A change that means nothing to the pod lets it run on: that is not waited for for long.
+    """
+    deadline = time.monotonic() + _NOTICE_SECONDS
+    for name in names:
+        while time.monotonic() < deadline and not processes(name) - before[name]:
+            time.sleep(0.5)
+    if os.path.exists(ADMIN):
+        answers("after its files were mended")
+
+
+def answers(when: str) -> None:
+    """Wait for this member's API server; MemberChangeFailed when it does not come back."""
+    if not Api.of_member(timeout=5).ready(wait=_BACK_SECONDS):
+        raise PhotonError(
+            "MemberChangeFailed",
+            f"the API server of this member did not come back {when}, within {_BACK_SECONDS} s: see /var/log/pods on it",
+        )
+
+
+def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            raise PhotonError("MemberChangeFailed", f"{what} within {seconds:.0f} s: see /var/log/pods on this host")
+        time.sleep(0.5)

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cluster_create has to do: pure, from the declared cluster and one look at each of its hosts.
+
+All that is wrong is found before anything changes. A cluster exists when one of its control-plane members answers for
+it; then hosts that are not members join, and members are mended. Otherwise the first member is initialised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+
+CREATING, READY = "CREATING", "READY"
+INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
+CONTROL_PLANE, WORKER = "control_plane", "worker"
+# What init makes last: where all of it is missing, init did not end.
+_LAST = {"cluster-info", "coredns", "kube-proxy"}
+Cluster = Mapping[str, Any]
+Observation = Mapping[str, Any]
+
+
+def plan(
+    cluster: Cluster, observed: Mapping[str, Observation | None], only: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """The steps of a create or of its continuation.
+
+    ``observed``: host -> answer of module kubernetes_info (host, linux; cluster, etcd, objects, nodes where read), or
+    None for a host that was not reached. ``only``: the hosts that this run may touch; the others count as they are.
+
+    Returns state (CREATING or READY), exists, source (the member to ask and to make secrets on), prepare (hosts),
+    initialize (host or None), join: {control_plane, worker} (hosts), restart (joiners that throw a half join away),
+    settle (hosts), serving (nodes whose kubelet has no serving certificate yet), joiners ([{name, address, role}]), lost ({host: names of kubeadm's objects}), material (members that need files of the source), nodes and
+    objects (booleans: there is something to do), actions ([{host, action, reasons}]) and undeclared (nodes).
+    Raises PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
+    InvalidHostState, UpgradeNeeded.
+    """
+    found = _Observed(cluster, observed, only)
+    found.check()
+    return found.steps()
+
+
+class _Observed:
+    def __init__(
+        self, cluster: Cluster, observed: Mapping[str, Observation | None], only: Iterable[str] | None
+    ) -> None:
+        self.cluster = cluster
+        names = [member["name"] for member in cluster["members"]]
+        touched = set(names if only is None else only)
+        self.members = [member for member in cluster["members"] if member["name"] in touched]
+        self.observed = observed
+        self.reasons: list[tuple[str, str, str]] = []
+        self.established = [
+            name
+            for name in cluster["control_plane"]
+            if _established(observed.get(name) or {}, self._others_hold_data())
+        ]
+        self.source = self.established[0] if self.established else None
+        self.actions: dict[str, list[str]] = {}
+        self.kinds: dict[str, str] = {}
+
+    def check(self) -> None:
+        """Everything that forbids to begin."""
+        for member in self.members:
+            answer = self.observed.get(member["name"])
+            if answer is None:
+                self._refuse("HostUnreachable", member["name"], "cannot be reached: look at the host and the way to it")
+                continue
+            self._check_host(member, answer)
+        self._check_identity()
+        self._check_versions()
+        if not self.reasons:
+            self._check_quorum()
+        if self.reasons:
+            codes = list(dict.fromkeys(code for code, _host, _reason in self.reasons))
+            lines = "\n".join(f"- {host}: {reason}" for _code, host, reason in self.reasons)
+            raise PhotonError(
+                codes[0],
+                f"cluster {self.cluster['name']}: nothing was changed, because\n{lines}",
+                {"reasons": [{"code": c, "host": h, "reason": r} for c, h, r in self.reasons]},
+            )
+
+    def steps(self) -> dict[str, Any]:
+        for member in self.members:
+            self._decide(member)
+        lost = self._lost()
+        first = next((name for name, kind in self.kinds.items() if kind == INITIALIZE), None)
+        joining = [member for member in self.members if self.kinds.get(member["name"]) == JOIN]
+        prepare = [m["name"] for m in self.members if self._linux(m["name"]).get("changed")]
+        settle = [m["name"] for m in self.members if self.kinds.get(m["name"]) == SETTLE]
+        source = self.source or first
+        look = (self.observed.get(source) or {}) if source and not first else {}
+        nodes, objects = self._nodes(look, bool(first or joining)), self._objects(look)
+        serving = [m["name"] for m in self.members if not self._host(m["name"]).get("serving_certificate")]
+        actions = [
+            {"host": name, "action": self.kinds[name], "reasons": reasons} for name, reasons in self.actions.items()
+        ]
+        actions += [{"host": name, "action": "prepare", "reasons": self._changes(name)} for name in prepare]
+        return {
+            "state": CREATING if (prepare or self.kinds or nodes or objects or serving) else READY,
+            "exists": bool(self.source),
+            "source": source,
+            "prepare": prepare,
+            "initialize": first,
+            "join": {
+                role: [member["name"] for member in joining if member["role"] == role]
+                for role in (CONTROL_PLANE, WORKER)
+            },
+            "joiners": [{key: member[key] for key in ("name", "address", "role")} for member in joining],
+            "restart": [m["name"] for m in joining if self._host(m["name"]).get("state") != "clean"],
+            "settle": settle,
+            "lost": lost,
+            "material": [name for name in settle if self._lacks_keys(name)],
+            "nodes": nodes or bool(serving),
+            "objects": objects,
+            "serving": serving,
+            "actions": actions,
+            "undeclared": self._undeclared(),
+        }
+
+    def _check_host(self, member: Mapping[str, Any], answer: Observation) -> None:
+        name, host, linux = member["name"], answer.get("host") or {}, answer.get("linux") or {}
+        if linux.get("error"):
+            self._refuse(linux.get("error_code") or "PreflightFailed", name, linux["error"])
+        if host.get("state") == "clean":
+            return
+        if host.get("role") and host["role"] != member["role"]:
+            is_, wanted = host["role"].replace("_", "-"), member["role"].replace("_", "-")
+            self._refuse(
+                "InvalidHostState", name, f"is a {is_} member, declared as {wanted}: take it out of the cluster first"
+            )
+        other = host.get("cluster_name")
+        if other and other != self.cluster["name"]:
+            self._refuse("HostOfAnotherCluster", name, f"belongs to cluster {other}: take it out of there first")
+
+    def _check_identity(self) -> None:
+        """All that belong to a cluster must belong to the same: that of its control plane."""
+        identities = {
+            member["name"]: self._host(member["name"]).get("cluster_id")
+            for member in self.cluster["members"]
+            if self._host(member["name"]).get("state") not in (None, "clean")
+        }
+        own = [identities[name] for name in [*self.established, *self.cluster["control_plane"]] if identities.get(name)]
+        for name, identity in identities.items():
+            if identity and own and identity != own[0]:
+                self._refuse(
+                    "HostOfAnotherCluster",
+                    name,
+                    "trusts another cluster's authority than the control plane: reset it first",
+                )
+            elif identity and not own and name not in self.cluster["control_plane"]:
+                self._refuse(
+                    "HostOfAnotherCluster",
+                    name,
+                    "is a worker of a cluster, and no control-plane member of it is declared here",
+                )
+
+    def _check_versions(self) -> None:
+        wanted = self.cluster["version"]
+        hint = f"but {wanted} is declared: create never upgrades, run cluster_upgrade"
+        there = (self.observed.get(self.source) or {}).get("cluster") or {} if self.source else {}
+        declared = there.get("declared_version")
+        if declared and declared != wanted:
+            self._refuse("UpgradeNeeded", self.source or "", f"the cluster runs {declared}, {hint}")
+            return
+        running = {node["name"]: node["version"] for node in there.get("nodes") or ()}
+        for member in self.members:
+            host = self._host(member["name"])
+            if host.get("state") != "member":
+                continue
+            version = running.get(member["name"]) or host.get("kubelet_version")
+            if version and version != wanted:
+                self._refuse("UpgradeNeeded", member["name"], f"runs {version}, {hint}")
+            elif host.get("error") and host.get("kubeadm_version") == wanted:
+                self._refuse("SpecInvalid", member["name"], host["error"])
+
+    def _check_quorum(self) -> None:
+        """Without a member that answers only the first may have begun: what others hold may be all there is."""
+        if self.established:
+            return
+        cluster = self.cluster
+        first = self._host(cluster["first"]) if cluster["first"] in self._names() else {}
+        others = [
+            name for name in cluster["control_plane"] if name != cluster["first"] and self._host(name).get("etcd_data")
+        ]
+        for name in others:
+            if first.get("etcd_data") and self._mends(name):
+                continue
+            self._refuse(
+                "InvalidHostState",
+                name,
+                "has data of the cluster, but no control-plane member answers: run cluster_repair, or cluster_restore",
+            )
+        if self.only_workers():
+            self._refuse(
+                "ClusterNotFound", cluster["first"] or "", "no control-plane member answers: create them first"
+            )
+
+    def only_workers(self) -> bool:
+        return bool(self.members) and all(member["role"] == WORKER for member in self.members)
+
+    def _decide(self, member: Mapping[str, Any]) -> None:
+        name, host = member["name"], self._host(member["name"])
+        state = host.get("state")
+        if not self.established and name == self.cluster["first"]:
+            if not self._others_hold_data():
+                reason = {"clean": "no member has the cluster"}.get(
+                    state or "", "its init did not end, or its API is down"
+                )
+                self._add(name, INITIALIZE, [reason])
+                return
+        if state == "clean":
+            self._add(name, JOIN, ["is no member yet"])
+        elif member["role"] == CONTROL_PLANE and self.established and not self._votes(member):
+            self._add(name, JOIN, ["its join did not end: it is no voting member of etcd"])
+        elif state == "partial" and not (member["role"] == CONTROL_PLANE and self._votes(member)):
+            self._add(name, JOIN, ["its join did not end"])
+        else:
+            reasons = self._mends(name)
+            if reasons:
+                self._add(name, SETTLE, reasons)
+
+    def _mends(self, name: str) -> list[str]:
+        host = self._host(name)
+        reasons = [f"{path} is missing" for path in host.get("missing") or ()]
+        reasons += [
+            f"{one['path']} differs in {one['lines']} lines" for one in host.get("drift") or () if not one["missing"]
+        ]
+        reasons += [f"{one['path']} is missing" for one in host.get("drift") or () if one["missing"]]
+        reasons += [] if host.get("kubelet_active") else ["kubelet does not run"]
+        reasons += [f"kube-apiserver has not read {path}" for path in host.get("stale") or ()]
+        reasons += ["the keys of encryption at rest are missing"] if self._lacks_keys(name) else []
+        reasons += ["its node is not registered"] if self._unregistered(name) else []
+        # What is prepared may be what kubeadm renders from, or what a static pod reads.
+        reasons += ["its files change"] if self._linux(name).get("changed") else []
+        return list(dict.fromkeys(reasons))
+
+    def _votes(self, member: Mapping[str, Any]) -> bool:
+        """Is it a started voter, by what the source says? Peers know it by its address."""
+        for one in ((self.observed.get(self.source or "") or {}).get("etcd") or {}).get("members") or ():
+            if any(url.rpartition(":")[0].endswith(f"//{member['address']}") for url in one["peer_urls"]):
+                return one["started"] and not one["learner"]
+        return False
+
+    def _unregistered(self, name: str) -> bool:
+        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        return bool(there.get("reachable")) and name not in [node["name"] for node in there["nodes"]]
+
+    def _lacks_keys(self, name: str) -> bool:
+        role = next(member["role"] for member in self.cluster["members"] if member["name"] == name)
+        wanted = role == CONTROL_PLANE and self.cluster["encryption"]["provider"] != "none"
+        return wanted and not self.cluster["encryption"]["keys"] and not self._host(name).get("encryption_keys")
+
+    def _lost(self) -> dict[str, list[str]]:
+        """kubeadm's objects are made anew by the source alone; a node registers when its kubelet starts."""
+        lost: dict[str, list[str]] = {
+            name: ["node"] for name, kind in self.kinds.items() if kind == SETTLE and self._unregistered(name)
+        }
+        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        if self.source and there.get("missing") and self.source in self._names():
+            self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in there["missing"]])
+            lost.setdefault(self.source, []).extend(there["missing"])
+        return lost
+
+    def _nodes(self, look: Observation, changing: bool) -> bool:
+        nodes = look.get("nodes")
+        return changing or nodes is None or bool(nodes.get("error") or nodes["changes"] or nodes["not_ready"])
+
+    def _objects(self, look: Observation) -> bool:
+        objects = look.get("objects")
+        late = [one for one in (look.get("cluster") or {}).get("addons") or () if one["available"] < one["wanted"]]
+        return objects is None or bool(objects.get("error") or objects["changes"] or late)
+
+    def _changes(self, name: str) -> list[str]:
+        return [f"{one['kind']} {one['name']}" for one in self._linux(name).get("changes") or ()][:10]
+
+    def _undeclared(self) -> list[str]:
+        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        declared = {member["name"] for member in self.cluster["members"]}
+        return sorted(node["name"] for node in there.get("nodes") or () if node["name"] not in declared)
+
+    def _others_hold_data(self) -> bool:
+        first = self.cluster["first"]
+        return any(self._host(name).get("etcd_data") for name in self.cluster["control_plane"] if name != first)
+
+    def _add(self, name: str, kind: str, reasons: Sequence[str]) -> None:
+        self.kinds.setdefault(name, kind)
+        known = self.actions.setdefault(name, [])
+        known += [reason for reason in reasons if reason not in known]
+
+    def _refuse(self, code: str, host: str, reason: str) -> None:
+        self.reasons.append((code, host, reason))
+
+    def _names(self) -> list[str]:
+        return [member["name"] for member in self.members]
+
+    def _host(self, name: str | None) -> Observation:
+        return (self.observed.get(name or "") or {}).get("host") or {}
+
+    def _linux(self, name: str) -> Observation:
+        return (self.observed.get(name) or {}).get("linux") or {}
+
+
+def _established(answer: Observation, others: bool) -> bool:
+    """Does this member answer for a cluster whose init has ended? Where other members have data, it has."""
+    host, there = answer.get("host") or {}, answer.get("cluster") or {}
+    if not host.get("etcd_data") or not there.get("reachable") or not there.get("nodes"):
+        return False
+    return others or not set(there.get("missing") or ()) >= _LAST
