@@ -125,7 +125,8 @@ def node_document(
         "hold": list(PROGRAMS),
         "directories": [{"path": kubeadm.PATCHES, "mode": "0755"}]
         + (
-            [{"path": kubeadm.SETTINGS, "mode": "0700"}, {"path": kubeadm.AUDIT_LOGS, "mode": "0700"}]
+            # etcd's own may be a mounted disk, which kubeadm would leave as open as it is.
+            [{"path": path, "mode": "0700"} for path in (kubeadm.SETTINGS, kubeadm.AUDIT_LOGS, "/var/lib/etcd")]
             if control_plane
             else []
         ),
