@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import json
 import os
 import re
 import tempfile
@@ -137,8 +138,10 @@ def rendered(configuration: str, role: str) -> dict[str, str]:
         phases += [("control-plane", "all"), ("etcd", "local")]
     with tempfile.TemporaryDirectory(prefix="photon-", dir="/run") as folder:
         path = f"{folder}/configuration.yaml"
+        # On a worker kubeadm init would mistake the authority without its key for one of the user's own.
+        other = f"{folder}/pki" if role != CONTROL_PLANE else ""
         with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as handle:
-            handle.write(configuration)
+            handle.write(_with_certificates(configuration, other) if other else configuration)
         target = f"{folder}/out"
         os.mkdir(target, 0o700)
         for phase in phases:
@@ -152,7 +155,7 @@ def rendered(configuration: str, role: str) -> dict[str, str]:
         texts[f"{KUBELET}/kubeadm-flags.env"] = read(f"{target}/kubeadm-flags.env")
         if role == CONTROL_PLANE:
             texts |= {f"{MANIFESTS}/{name}.yaml": read(f"{target}/{name}.yaml") for name in STATIC_PODS}
-    return texts
+    return {path: text.replace(other, PKI) for path, text in texts.items()} if other else texts
 
 
 class RenderError(Exception):
@@ -229,6 +232,14 @@ def program_version(name: str) -> str | None:
     words = ("version", "-o", "short") if name == "kubeadm" else ("--version",)
     match = re.search(r"v?(\d+\.\d+\.\d+)", run(path, *words).stdout)
     return match[1] if match else None
+
+
+def _with_certificates(configuration: str, folder: str) -> str:
+    documents = [json.loads(part) for part in configuration.split("\n---\n")]
+    for document in documents:
+        if document.get("kind") == "ClusterConfiguration":
+            document["certificatesDir"] = folder
+    return "\n---\n".join(json.dumps(document) for document in documents)
 
 
 def _traces() -> Traces:
