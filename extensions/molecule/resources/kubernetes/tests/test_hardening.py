@@ -94,9 +94,7 @@ def test_kubelets_take_orders_from_the_cluster_alone(cluster, node):
 
 @pytest.mark.parametrize("node", ["cp1", "w1"])
 def test_the_certificates_of_kubelets_are_the_clusters(cluster, host, node):
-    addresses = {
-        entry["type"]: entry["address"] for entry in cluster.get(f"node/{node}")["status"]["addresses"]
-    }
+    addresses = {entry["type"]: entry["address"] for entry in cluster.get(f"node/{node}")["status"]["addresses"]}
     where = f"{addresses['InternalIP']}:10250"
     checked = f"-CAfile {KUBERNETES}/pki/ca.crt -verify_return_error -verify_ip {addresses['InternalIP']}"
     said = host.run(f"openssl s_client -connect {where} {checked} < /dev/null")
