@@ -129,7 +129,7 @@ def molecule(scenario: str, suite: str) -> Section:
         section.skipped.append(f"role {scenario}: the nspawn driver needs a Debian machine (or LAB_DRIVER=ssh)")
         return section
     binaries = pathlib.Path(sys.executable).parent
-    lab = f"role-{scenario}-{suite}-{os.getpid()}"[-32:].lstrip("-0123456789")
+    lab = f"role-{scenario.replace('_', '-')}-{suite}-{os.getpid()}"[-32:].lstrip("-0123456789")
     hosts = [sys.executable, "-m", "lab.hosts"]
     # Destroyed by the next run should this one die: the lab knows whose it is.
     subprocess.run([*hosts, "gc"], cwd=ROOT, check=False)
