@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -19,6 +20,8 @@ from .pools import Found
 from .requests import Request
 
 ONE = (0,)
+COUNT = itemgetter(Request._fields.index("count"))
+PERCENT = [thousandths / 10 for thousandths in range(1001)]
 
 
 class Batch:
@@ -29,7 +32,7 @@ class Batch:
         self.engine = engine or Engine(fleet, policy, wanted)
         self._reasons = Reasons(self.engine)
         # A slot per VM, so that the answer is in the order of the requests whatever order they are placed in.
-        self._first = [0, *accumulate(request.count for request in wanted)]
+        self._first = [0, *accumulate(map(COUNT, wanted))]
         self._slots: list[dict[str, Any] | None] = [None] * self._first[-1]
         self._unplaced: list[tuple[int, dict[str, Any]]] = []
 
@@ -37,7 +40,8 @@ class Batch:
         """Place the requests with these numbers one VM after the other, by the policy."""
         wanted = self.wanted
         fill = self._fill_slowly if self.engine.elsewhere else self._fill
-        fill((number, ONE if wanted[number].count == 1 else range(wanted[number].count)) for number in order)
+        counts = list(map(COUNT, wanted))
+        fill([(number, ONE if counts[number] == 1 else range(counts[number])) for number in order])
         return self
 
     def fill_some(self, number: int, indexes: Iterable[int]) -> None:
@@ -60,50 +64,58 @@ class Batch:
         """Engine.find, parts and commit in one loop for scores of CPU and memory: the bulk of all VMs passes here, and
         at some microseconds per VM every call and attribute counts."""
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
-        find, views, used, levels, steps = engine.find, engine.views_by_id, engine.used.add, engine.levels, engine.steps
-        ids, zones, racks, names = fleet.ids, fleet.zones, fleet.racks, fleet.store_ids
+        views, used, levels, ledger = engine.views_by_id, engine.used.add, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        cpu_limits, memory_limits, capacities = fleet.cpu_limit, fleet.memory_limit, fleet.store_capacity
-        cpu_weight, memory_weight, _storage_weight = engine.weights
-        ledger, policy = engine.ledger, self.policy.name
-        pack, balanced = policy == "pack", policy == "balanced"
-        seed = crc32(f"{self.policy.seed}/".encode())
+        names, capacities, limits, rows = fleet.store_ids, fleet.store_capacity, engine.limits, engine.rows
+        cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
+        cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
+        pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
+        seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
         for number, indexes in work:
-            request = wanted[number]
-            name, _count, shape, groups, spread = request
-            view = views.get(id(shape)) or engine.view(shape)
-            vcpus, memory, disks = view.vcpus, view.memory, view.disks
+            name, _count, shape, groups, spread = request = wanted[number]
+            if shape is not last:
+                last = shape
+                view = views.get(id(shape)) or engine.view(shape)
+                vcpus, memory, disks = view.vcpus, view.memory, view.disks
+                capacity = disks[0].capacity if len(disks) == 1 else None
+                find = None
             plan = ledger.plan(groups) if groups else None
             simple = spread is None and (plan is None or (plan.strict is plan.test and not plan.anchors))
+            if simple and find is None:
+                find = view.pool.find
             for index in indexes:
                 if view.full:
                     found = None
                 elif simple:
                     # The same number as engine.position; a pack has no use for it.
                     position = 0.0 if pack else crc32(f"{name}/{index}".encode(), seed) / 4294967296
-                    found = view.pool.find(position, None if plan is None else plan.test)
+                    found = find(position, None if plan is None else plan.test)
                     if found is None and plan is None:
                         view.full = True
                 else:
-                    found, _view, _plan = find(request, index)
+                    found, _view, _plan = engine.find(request, index)
                 if found is None:
                     self._unplaced.append((number, self._reasons.of(request, index, view)))
                     continue
                 host, stores = found
-                cpu_limit, memory_limit = cpu_limits[host] or 1, memory_limits[host] or 1
-                cpu_free[host] = cpu_left = cpu_free[host] - vcpus
-                memory_free[host] = memory_left = memory_free[host] - memory
-                cpu, ram = 1000 * cpu_left // cpu_limit / 10, 1000 * memory_left // memory_limit / 10
-                if len(stores) == 1:
+                cpu_limit, memory_limit = limits[host]
+                cpu_free[host] = left = cpu_free[host] - vcpus
+                cpu = 1000 * left // cpu_limit
+                memory_free[host] = left = memory_free[host] - memory
+                ram = 1000 * left // memory_limit
+                if capacity is not None:
                     store = stores[0]
-                    free[store] = left = free[store] - disks[0].capacity
+                    free[store] = left = free[store] - capacity
                     stored = [names[store]]
-                    parts = {"cpu": cpu, "memory": ram, "storage": 1000 * left // (capacities[store] or 1) / 10}
+                    parts = {
+                        "cpu": percent[cpu],
+                        "memory": percent[ram],
+                        "storage": 1000 * left // (capacities[store] or 1) / 10,
+                    }
                 else:
-                    stored, parts = self._lay(request, stores, {"cpu": cpu, "memory": ram})
-                load = (1 - cpu_left / cpu_limit) * cpu_weight
-                other = (1 - memory_left / memory_limit) * memory_weight
-                levels[host] = int((load if load > other else other) * steps)
+                    stored, parts = self._lay(request, stores, {"cpu": percent[cpu], "memory": percent[ram]})
+                level, other = cpu_levels[cpu], memory_levels[ram]
+                levels[host] = level if level > other else other
                 used(host)
                 if plan is not None:
                     if plan.preferred:
@@ -112,23 +124,17 @@ class Batch:
                         values.add(column[host])
                 if spread is not None:
                     ledger.counts(spread)[engine.column(spread.level)[host]] += 1
+                # A copy keeps the layout that is there, at half the cost of a new mapping.
+                slots[first[number] + index] = row = (rows[host] or engine.row(host)).copy()
+                row["request"] = name
+                row["index"] = index
+                row["datastores"] = stored
                 if balanced:
-                    score = round(100 - abs(cpu - ram), 1)
+                    row["score"] = round(100 - abs(percent[cpu] - percent[ram]), 1)
                 else:
-                    load, other = (100 - cpu) * cpu_weight, (100 - ram) * memory_weight
-                    if other > load:
-                        load = other
-                    score = load if pack else 100 - load
-                slots[first[number] + index] = {
-                    "request": name,
-                    "index": index,
-                    "host": ids[host],
-                    "zone": zones[host],
-                    "rack": racks[host],
-                    "datastores": stored,
-                    "score": score,
-                    "parts": parts,
-                }
+                    score, other = cpu_scores[cpu], memory_scores[ram]
+                    row["score"] = score if (score > other) is pack else other
+                row["parts"] = parts
 
     def _lay(
         self, request: Request, stores: tuple[int, ...], parts: dict[str, Any]
@@ -158,11 +164,9 @@ class Batch:
         engine.commit(request, found, plan)
         host, stores = found
         self._slots[self._first[number] + index] = {
+            **(engine.rows[host] or engine.row(host)),
             "request": request.id,
             "index": index,
-            "host": fleet.ids[host],
-            "zone": fleet.zones[host],
-            "rack": fleet.racks[host],
             "datastores": [fleet.store_ids[store] for store in stores],
             "score": score,
             "parts": parts,

@@ -53,12 +53,12 @@ class Candidates:
         self.base = kept + self.removed.get("host_tags", []) + self.removed.get("port_groups", [])
         if statics.host is not None:
             kept = self._keep(kept, "host", [h for h in kept if fleet.ids[h] == statics.host])
-        if self.stores:
-            verdicts = [(host, self._datastore_verdict(statics, fleet, host)) for host in kept]
-            kept = [host for host, verdict in verdicts if verdict is None]
-            for host, verdict in verdicts:
-                if verdict is not None:
-                    self.removed.setdefault(verdict, []).append(host)
+        for allowed in dict.fromkeys(self.stores):
+            mounting = fleet.mounting(allowed)
+            for host in kept:
+                if host not in mounting:
+                    self.removed.setdefault(self._datastore_verdict(statics, fleet, host), []).append(host)
+            kept = [host for host in kept if host in mounting]
         kept.sort()
         self.hosts = kept
         self.members = frozenset(kept)
@@ -92,13 +92,9 @@ class Candidates:
             return "port_groups"
         return None
 
-    def _datastore_verdict(self, statics: Statics, fleet: Fleet, host: int) -> str | None:
+    def _datastore_verdict(self, statics: Statics, fleet: Fleet, host: int) -> str:
+        """Why no datastore of the host will do for one of the disks."""
         mine = fleet.stores[host]
-        for allowed in self.stores:
-            if allowed.isdisjoint(mine):
-                break
-        else:
-            return None
         if any(tagged.isdisjoint(mine) for tagged in self.by_tags):
             return "datastore_tags"
         if statics.datastore is not None and fleet.store_index[statics.datastore] not in mine:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 from zlib import crc32
 
@@ -18,6 +18,9 @@ from .policies import Policy
 from .pools import Found, Test
 from .requests import Request, Shape, Spread, Statics
 from .view import View
+
+# A level is one byte in a ring, and the last values are not levels.
+MOST_STEPS = 250
 
 
 class Engine:
@@ -35,12 +38,15 @@ class Engine:
         self.used: set[int] = set()
         self.weights = policy.dimension_weights()
         # What the batch asks for in all, to know which dimension is scarce; without requests an average host's mix.
-        sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
-        for _name, count, shape, _groups, _spread in requests:
-            sizes[shape[:2]] += count
+        sizes = demand(requests)
         cpu, memory = (sum(count * size[n] for size, count in sizes.items()) for n in (0, 1))
         self._demand = (cpu or fleet.average[0], memory or fleet.average[1])
         self.steps = _steps(fleet, sizes)
+        # Levels and scores by the thousandths of CPU (memory) that are free: looked up, for they are asked for per VM.
+        loads = [[(1000 - free) / 10 * weight for free in range(1001)] for weight in self.weights[:2]]
+        self.cpu_levels, self.memory_levels = ([int(load * self.steps / 100) for load in each] for each in loads)
+        pack = policy.name == "pack"
+        self.cpu_scores, self.memory_scores = ([load if pack else 100 - load for load in each] for each in loads)
         # Scores that depend on more than the host's free shares take the longer way.
         self.elsewhere = policy.name == "photon" or self.weights[2] > 0
         seed = f"{policy.seed}/"
@@ -49,6 +55,8 @@ class Engine:
         for rank, host in enumerate(self.by_rank):
             self.ranks[host] = rank
         self.levels = [self.level(host) for host in range(len(fleet.ids))]
+        self.limits = [(cpu or 1, memory or 1) for cpu, memory in zip(fleet.cpu_limit, fleet.memory_limit, strict=True)]
+        self.rows: list[dict[str, Any] | None] = [None] * len(fleet.ids)
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
         self._views: dict[Shape, View] = {}
@@ -95,13 +103,13 @@ class Engine:
 
     def level(self, host: int) -> int:
         """The host's load in steps; a host without capacity counts as full."""
-        fleet, weights = self.fleet, self.weights
-        cpu, memory = fleet.cpu_limit[host], fleet.memory_limit[host]
-        used = (cpu - fleet.cpu_free[host]) / cpu * weights[0] if cpu else weights[0]
-        other = (memory - fleet.memory_free[host]) / memory * weights[1] if memory else weights[1]
-        if weights[2]:
-            used = max(used, self.storage_share(host) * weights[2])
-        return int((used if used > other else other) * self.steps)
+        fleet = self.fleet
+        cpu = 1000 * fleet.cpu_free[host] // (fleet.cpu_limit[host] or 1)
+        memory = 1000 * fleet.memory_free[host] // (fleet.memory_limit[host] or 1)
+        level = max(self.cpu_levels[max(0, cpu)], self.memory_levels[max(0, memory)])
+        if self.weights[2]:
+            level = max(level, int(self.storage_share(host) * self.weights[2] * self.steps))
+        return min(level, self.steps)
 
     def storage_share(self, host: int) -> float:
         """Share of the host's datastores in use."""
@@ -121,6 +129,21 @@ class Engine:
             self.views_by_id[id(shape)] = view
             self._kept.append(shape)
         return view
+
+    def row(self, host: int) -> dict[str, Any]:
+        """What all placements on a host have in common, with every key in its place."""
+        fleet = self.fleet
+        self.rows[host] = row = {
+            "request": "",
+            "index": 0,
+            "host": fleet.ids[host],
+            "zone": fleet.zones[host],
+            "rack": fleet.racks[host],
+            "datastores": [],
+            "score": 0.0,
+            "parts": {},
+        }
+        return row
 
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:
         """What views of the same static demands share."""
@@ -187,11 +210,9 @@ class Engine:
     ) -> Found | None:
         for level, group, members in plan.anchors:
             if not members:
-                roomy = self.ledger.roomy(view, level, group)
-                if roomy is not None:
-                    found = self._search(request, view, plan, position, _both(test, roomy))
-                    if found is not None:
-                        return found
+                found = self._search(request, view, plan, position, _both(test, self.ledger.roomy(view, level, group)))
+                if found is not None:
+                    return found
         return self._search(request, view, plan, position, test)
 
     def _search(
@@ -237,9 +258,21 @@ class Engine:
         return None if limit is None else lambda host: counts[column[host]] <= limit
 
 
+def demand(requests: Iterable[Request]) -> dict[tuple[int, int], int]:
+    """Numbers of VMs by vCPUs and memory."""
+    shapes: dict[int, tuple[Shape, int]] = {}  # by identity, for hashing a shape costs more
+    for _name, count, shape, _groups, _spread in requests:
+        key = id(shape)
+        shapes[key] = (shape, shapes[key][1] + count if key in shapes else count)
+    sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
+    for shape, count in shapes.values():
+        sizes[shape[:2]] += count
+    return sizes
+
+
 def _steps(fleet: Fleet, sizes: Mapping[tuple[int, int], int]) -> int:
     """Steps from empty to full. Large fleets have at most 16 to 64, as every step that a host climbs costs time."""
-    most = max(16, 65_536 // (len(fleet.ids) or 1))
+    most = max(16, min(MOST_STEPS, 65_536 // (len(fleet.ids) or 1)))
     cpu, memory = fleet.average
     size = sum(count * max(vcpus / cpu, ram / memory) for (vcpus, ram), count in sizes.items())
     return most if not size else min(most, max(4, int(sum(sizes.values()) / size)))

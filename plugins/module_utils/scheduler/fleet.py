@@ -63,6 +63,7 @@ class Fleet:
         self.spread: dict[str, list[int]] = {}
         self._read_vms(rows(description, "vms", "fleet"))
         self._by_tags: dict[frozenset[str], frozenset[int]] = {}
+        self._mounting: dict[frozenset[int], frozenset[int]] = {}
         # What Candidates find out: per disk the datastores it may lie on, by those that it may lie on anywhere.
         self.eligible: dict[tuple[Any, ...], frozenset[int]] = {}
         self.options: dict[tuple[frozenset[int], ...], dict[int, list[tuple[int, ...]]]] = {}
@@ -82,6 +83,15 @@ class Fleet:
         if found is None:
             found = self._by_tags[tags] = frozenset(
                 [s for s, mine in enumerate(self.store_tags) if self.store_usable[s] and tags <= mine]
+            )
+        return found
+
+    def mounting(self, stores: frozenset[int]) -> frozenset[int]:
+        """Hosts that mount at least one of the datastores."""
+        found = self._mounting.get(stores)
+        if found is None:
+            found = self._mounting[stores] = frozenset(
+                [host for host, mine in enumerate(self.stores) if not stores.isdisjoint(mine)]
             )
         return found
 
@@ -234,8 +244,11 @@ def read_groups(item: Mapping[str, Any], where: str) -> list[tuple[str, Rule]]:
         key = f"groups[{number}]"
         if not isinstance(group, Mapping):
             raise invalid(where, key, f"must be a mapping with name, kind and level, not {group!r}")
-        known_keys(group, GROUP_KEYS, f"{where}: {key}")
-        name = text(group, "name", f"{where}: {key}", required=True)
+        if not group.keys() <= GROUP_KEYS:
+            known_keys(group, GROUP_KEYS, f"{where}: {key}")
+        name = group.get("name")
+        if type(name) is not str or not name:
+            name = text(group, "name", f"{where}: {key}", required=True)
         kind, level, hard = group.get("kind"), group.get("level", "host"), group.get("hard", True)
         if kind not in KINDS:
             raise invalid(where, f"{key}.kind", f"must be affinity or anti-affinity, not {kind!r}")

@@ -27,20 +27,19 @@ class GroupPlan:
         self.hard: list[tuple[str, Test]] = []
         self.preferred: list[Test] = []
         self.anchors: list[tuple[str, str, set[Any]]] = []  # (level, group, values of the members) of hard affinity
-        self.touched: list[tuple[set[Any], Column]] = []
-        levels: set[tuple[str, str]] = set()
+        touched: dict[tuple[str, str], tuple[set[Any], Column]] = {}
         for group in groups:
             for rule in sorted(ledger.fleet.rules[group]):
-                members, column = ledger.values(group, rule.level), ledger.column(rule.level)
-                levels.add((group, rule.level))
+                kind, level, hard = rule
+                members, column = touched[group, level] = ledger.values(group, level), ledger.column(level)
                 test = _test(rule, members, column)
-                if rule.hard:
-                    self.hard.append((rule.kind, test))
-                    if rule.kind == "affinity":
-                        self.anchors.append((rule.level, group, members))
+                if hard:
+                    self.hard.append((kind, test))
+                    if kind == "affinity":
+                        self.anchors.append((level, group, members))
                 else:
                     self.preferred.append(test)
-        self.touched = [(ledger.values(group, level), ledger.column(level)) for group, level in sorted(levels)]
+        self.touched = list(touched.values())
         self.test = _all([test for _kind, test in self.hard])
         self.strict = _all([*[test for _kind, test in self.hard], *self.preferred]) if self.preferred else self.test
 
@@ -83,10 +82,11 @@ class Ledger:
     def values(self, group: str, level: str) -> set[Any]:
         """The hosts, racks or zones that hold members of a group."""
         key = (group, level)
-        if key not in self._values:
+        found = self._values.get(key)
+        if found is None:
             column = self._columns[level]
-            self._values[key] = {column[host] for host in self.fleet.members.get(group, ())}
-        return self._values[key]
+            found = self._values[key] = {column[host] for host in self.fleet.members.get(group, ())}
+        return found
 
     def counts(self, spread: Spread) -> Counter[Any]:
         """How many members of a spread group each value of its level holds."""
@@ -112,17 +112,23 @@ class Ledger:
                         disk + count * sum(d.capacity for d in shape.disks),
                     )
 
-    def roomy(self, view: View, level: str, group: str) -> Test | None:
-        """Hosts of those racks or zones (or hosts) that could take the whole group; None where there are none."""
+    def roomy(self, view: View, level: str, group: str) -> Test:
+        """Whether a host's rack or zone (or the host) could take the whole group."""
         cpu, memory, _disk = self._demand.get(group, (0, 0, 0))
-        fleet, column = self.fleet, self._columns[level]
-        values = {
-            value
-            for value, hosts in view.domains(level).items()
-            if sum(map(fleet.cpu_free.__getitem__, hosts)) >= cpu
-            and sum(map(fleet.memory_free.__getitem__, hosts)) >= memory
-        }
-        return (lambda host: column[host] in values) if values else None
+        cpu_free, memory_free, column = self.fleet.cpu_free, self.fleet.memory_free, self._columns[level]
+        domains, known = view.domains(level), {}
+
+        def test(host: int) -> bool:
+            value = column[host]
+            verdict = known.get(value)
+            if verdict is None:
+                hosts = domains[value]
+                verdict = known[value] = (
+                    sum([cpu_free[h] for h in hosts]) >= cpu and sum([memory_free[h] for h in hosts]) >= memory
+                )
+            return verdict
+
+        return test
 
 
 class SpreadOrder:

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .batch import Batch
+from .batch import COUNT, Batch
 from .engine import Engine
 from .fleet import Fleet
 from .optimal import place_optimal
@@ -92,13 +92,15 @@ def _place(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any
 
 
 def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any]:
-    total = sum(request.count for request in wanted)
+    total = sum(map(COUNT, wanted))
     saved = fleet.free() if total <= RETRY_LIMIT else None
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
-        shapes = {request.shape[:2]: request for request in wanted}
-        sizes = {size: _size(request, fleet) for size, request in shapes.items()}
-        order = sorted(order, key=[sizes[request.shape[:2]] for request in wanted].__getitem__)
+        sizes: dict[int, float] = {}  # by identity, for hashing a shape costs more
+        for request in wanted:
+            if id(request.shape) not in sizes:
+                sizes[id(request.shape)] = _size(request, fleet)
+        order = sorted(order, key=[sizes[id(shape)] for _name, _count, shape, _groups, _spread in wanted].__getitem__)
     answer = Batch(wanted, fleet, policy).fill(order).answer()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)

@@ -9,11 +9,12 @@ and a load that a pool remembers can only be too low.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .view import View
 
 Found = tuple[int, tuple[int, ...]]
@@ -21,6 +22,10 @@ Test = Callable[[int], bool]
 
 # A shape that meets more unusable hosts than this, and this many per search, gets a ring (or a list) of its own.
 PATIENCE, PATIENCE_EACH = 64, 3
+# Hosts that pass the static demands are found on a ring of all in their zones unless these are this many times as many.
+BASE_SHARE = 4
+# Levels are less than this: what a ring of its own writes for a host that does not fit.
+FORGOTTEN = 255
 # "balanced" looks at this many of the least loaded hosts.
 CHOICES = 16
 
@@ -29,15 +34,15 @@ class Ring:
     """Least loaded first; among equals the next one on a ring, from the request's own position.
 
     That is consistent hashing with bounded loads: a request more or less, or a host that changes, moves few of the
-    others.
+    others. One byte per host holds the level that the ring last saw: the next host of a level is one search in memory,
+    and a host that has risen since is one byte written when a search comes by it.
     """
 
-    def __init__(self, hosts: Iterable[int], ranks: list[int], by_rank: list[int], levels: list[int]) -> None:
-        self.by_rank, self.levels = by_rank, levels
-        self.buckets: dict[int, list[int]] = {}
-        for rank in sorted([ranks[host] for host in hosts]):
-            self.buckets.setdefault(levels[by_rank[rank]], []).append(rank)
-        self.keys = sorted(self.buckets)
+    def __init__(self, hosts: Iterable[int], engine: Engine) -> None:
+        self.ranks = sorted([engine.ranks[host] for host in hosts])
+        self.hosts = [engine.by_rank[rank] for rank in self.ranks]
+        self.seen = bytearray([engine.levels[host] for host in self.hosts])
+        self.least = 0  # no host is seen on a lower level
 
 
 class SpreadPool:
@@ -48,61 +53,58 @@ class SpreadPool:
     def __init__(self, view: View, hosts: list[int], key: tuple[str, object]) -> None:
         self.view, self.hosts, self.key = view, hosts, key
         self.own, self.misfits = False, 0
-        self.base = key[0] == "all" and 2 * len(view.candidates.hosts) > len(view.candidates.base)
+        self.base = key[0] in ("all", "zone") and BASE_SHARE * len(hosts) > len(view.base_hosts(key))
         self.ring = view.ring(key, hosts, base=self.base)
-        self.fit, self.members = view.fit, view.candidates.members
+        engine = view.engine
+        self.levels, self.top, self.size = engine.levels, engine.steps, len(engine.ranks)
+        self.cpu_free, self.memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
+        self.vcpus, self.memory, self.lay, self.members = view.vcpus, view.memory, view.lay, view.candidates.members
 
     def find(self, position: float, test: Test | None) -> Found | None:
         """The first host that fits and passes the test; a ring of its own forgets for good those that do not fit."""
-        ring = self.ring
-        levels, by_rank, buckets, keys = ring.levels, ring.by_rank, ring.buckets, ring.keys
-        fit, members, own = self.fit, self.members, self.own
-        start = int(position * len(by_rank))
-        found, misfits, at = None, 0, 0
-        while found is None and at < len(keys):
-            key = keys[at]
-            bucket = buckets[key]
-            left = size = len(bucket)
-            where = bisect_left(bucket, start)
-            while left:
-                left -= 1
-                if where >= size:
-                    where = 0
-                rank = bucket[where]
-                host = by_rank[rank]
-                if (now := levels[host]) != key:
-                    del bucket[where]
-                    size -= 1
-                    if now in buckets:
-                        insort(buckets[now], rank)
-                    else:
-                        buckets[now] = [rank]
-                        insort(keys, now)
-                        if now < key:  # a placement that was taken back made its host emptier again
-                            at += 1
+        ring, levels, base, members = self.ring, self.levels, self.base, self.members
+        cpu_free, memory_free, vcpus, memory = self.cpu_free, self.memory_free, self.vcpus, self.memory
+        hosts, seen, level = ring.hosts, ring.seen, ring.least
+        at = start = bisect_left(ring.ranks, int(position * self.size))
+        search, end, ahead, left, misfits, found = seen.find, len(hosts), True, False, 0, None
+        while True:
+            at = search(level, at, end)
+            if at < 0:
+                if ahead:  # now those before the start
+                    ahead, at, end = False, 0, start
                     continue
-                stores = fit(host) if host in members else None
+                if not left and level == ring.least:
+                    ring.least += 1
+                if level >= self.top:
+                    break
+                level, ahead, at, end, left = level + 1, True, start, len(hosts), False
+                continue
+            host = hosts[at]
+            if (now := levels[host]) != level:
+                seen[at] = now
+                if now < ring.least:  # a placement that was taken back made the host emptier again
+                    ring.least = now
+            else:
+                stores = None
+                if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or host in members):
+                    stores = self.lay(host)
                 if stores is None:
                     misfits += 1
-                    if own:
-                        del bucket[where]
-                        size -= 1
-                        continue
+                    if self.own:
+                        seen[at] = FORGOTTEN
+                    else:
+                        left = True
                 elif test is None or test(host):
                     found = host, stores
                     break
-                where += 1
-            if bucket:
-                at += 1
-            else:
-                del buckets[key], keys[at]
-        if misfits:
+                else:
+                    left = True
+            at += 1
+        if misfits and not self.own:
             self._notice(misfits)
         return found
 
     def _notice(self, misfits: int) -> None:
-        if self.own:
-            return
         self.misfits += misfits - PATIENCE_EACH
         if self.misfits > PATIENCE:
             self.misfits = 0
@@ -111,9 +113,8 @@ class SpreadPool:
                 self.ring = self.view.ring(self.key, self.hosts, base=False)
                 return
             self.own = True
-            ring, fit = self.ring, self.view.fit
-            ranks = self.view.engine.ranks
-            self.ring = Ring([h for h in self.hosts if fit(h) is not None], ranks, ring.by_rank, ring.levels)
+            fit = self.view.fit
+            self.ring = Ring([h for h in self.hosts if fit(h) is not None], self.view.engine)
 
 
 class BalancedPool(SpreadPool):
@@ -139,35 +140,28 @@ class BalancedPool(SpreadPool):
 
 
 class PackPool:
-    """Policy ``pack``: first fit over a fixed order, fullest hosts first, empty ones last."""
+    """Policy ``pack``: first fit over a fixed order, fullest hosts first, empty ones last. One byte per host says
+    whether it may still have room."""
 
     def __init__(self, view: View, order: list[int]) -> None:
-        self.order, self.first, self.fit = order, 0, view.fit
+        self.order, self.open, self.lay = order, bytearray(b"\1") * len(order), view.lay
         self.cpu_free, self.memory_free = view.engine.fleet.cpu_free, view.engine.fleet.memory_free
         self.vcpus, self.memory = view.vcpus, view.memory
 
     def find(self, _position: float, test: Test | None) -> Found | None:
-        order, fit, at, misfits, found = self.order, self.fit, self.first, 0, None
-        cpu_free, memory_free, vcpus, memory = self.cpu_free, self.memory_free, self.vcpus, self.memory
-        count = len(order)
-        while at < count:
+        """The first host that fits and passes the test; those that do not fit are forgotten for good."""
+        order, may, cpu_free, memory_free = self.order, self.open, self.cpu_free, self.memory_free
+        vcpus, memory = self.vcpus, self.memory
+        at = may.find(1)
+        while at >= 0:
             host = order[at]
-            # Most are full: their number is looked at here, for a call would cost more.
-            stores = fit(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
+            stores = self.lay(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
             if stores is None:
-                misfits += 1
-                if at == self.first:
-                    self.first += 1
-                    misfits -= 1
+                may[at] = 0
             elif test is None or test(host):
-                found = host, stores
-                break
-            at += 1
-        if misfits > PATIENCE_EACH:
-            # What was passed over for lack of room is dropped; the rest of the list was not looked at.
-            self.order = [h for h in order[self.first : at] if fit(h) is not None] + order[at:]
-            self.first = 0
-        return found
+                return host, stores
+            at = may.find(1, at + 1)
+        return None
 
 
 class PhotonPool:

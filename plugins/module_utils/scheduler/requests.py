@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..model.errors import PhotonError
@@ -19,7 +19,7 @@ REQUEST_KEYS = frozenset(
     "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups "
     "spread_over spread_group max_skew host datastore usage".split()
 )
-NOT_OF_SHAPE = frozenset({"groups", "spread_over", "spread_group", "max_skew", "count"})
+NOT_OF_SHAPE = frozenset({"id", "groups", "spread_over", "spread_group", "max_skew", "count"})
 DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
 # How marshalled mappings begin whose first key is "id"; its value follows: a type, four bytes of length, UTF-8.
@@ -85,52 +85,53 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     key."""
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-    known: dict[bytes, tuple[Shape, tuple[str, ...], Spread | None, int]] = {}
+    known: dict[bytes, tuple[Any, ...]] = {}
     shapes: dict[bytes, Shape] = {}
     requests: list[Request] = []
     seen: set[str] = set()
-    make, add = tuple.__new__, requests.append  # a NamedTuple's own constructor takes three times as long
+    add, dump = requests.append, marshal.dumps
+    make = tuple.__new__  # a NamedTuple's own constructor takes three times as long
+    begins, skip = len(ID_FIRST), len(ID_FIRST) + 5
     for number, item in enumerate(items):
         if type(item) is not dict and not isinstance(item, Mapping):
             raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
         name = item.get("id")
         if type(name) is not str or not name:
             raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-        if name in seen:
-            raise invalid(f"request {name}", "id", "is there twice; give each request its own")
         seen.add(name)
-        key = _key(item, name)
-        parts = known.get(key) if key is not None else None
+        if len(seen) == number:
+            raise invalid(f"request {name}", "id", "is there twice; give each request its own")
+        # Everything of an item but its id, types included, as bytes that equal items share; None where there is other
+        # than plain data. Version 2 has no references, which would depend on more than the value.
+        try:
+            key = dump(item, 2)
+            key = key[skip + len(name) :] if key[:begins] == ID_FIRST and name.isascii() else _key(item)
+        except ValueError:
+            key = None
+        parts = known.get(key)
         if parts is None:
             parts = _read_one(item, f"request {name}", fleet, shapes)
             # A spread without a group of its own is over the request's VMs, so it is not like another request's.
-            if key is not None and (parts[2] is None or item.get("spread_group")):
+            if key is not None and (parts[-1] is None or item.get("spread_group")):
                 known[key] = parts
-        shape, groups, spread, count = parts
+        count, shape, groups, spread = parts
         add(make(Request, (name, count, shape, groups, spread)))
     _refuse_contradictions(requests, fleet)
     return requests
 
 
-def _key(item: Mapping[str, Any], name: str) -> bytes | None:
-    """Everything of an item but its id, types included, as bytes that equal items share; None for other than plain
-    data."""
-    try:
-        # Version 2 has no references, which would depend on more than the value.
-        key = marshal.dumps(item, 2)
-        if key.startswith(ID_FIRST):
-            return key[len(ID_FIRST) + 5 + len(name if name.isascii() else name.encode("utf-8", "surrogatepass")) :]
-        rest = dict(item)
-        del rest["id"]
-        return b"-" + marshal.dumps(rest, 2)
-    except ValueError:
-        return None
+def _key(item: Mapping[str, Any], without: Collection[str] = ("id",)) -> bytes:
+    """A mapping but some keys as bytes; ValueError for other than plain data."""
+    return b"-" + marshal.dumps({key: value for key, value in item.items() if key not in without}, 2)
 
 
 def _read_one(
     item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[bytes, Shape]
-) -> tuple[Shape, tuple[str, ...], Spread | None, int]:
-    key = _key({"id": ""} | {key: value for key, value in item.items() if key not in NOT_OF_SHAPE} | {"id": ""}, "")
+) -> tuple[int, Shape, tuple[str, ...], Spread | None]:
+    try:
+        key = _key(item, NOT_OF_SHAPE)
+    except ValueError:
+        key = None
     shape = shapes.get(key) if key is not None else None
     if shape is None:
         shape = _read_shape(item, where, fleet)
@@ -143,7 +144,7 @@ def _read_one(
     if item.get("spread_over") is not None or item.get("max_skew") is not None:
         spread = _read_spread(item, where)
     count = whole(item, "count", where, 1, minimum=1)
-    return shape, tuple(dict.fromkeys(group for group, _rule in pairs)), spread, count
+    return count, shape, tuple(dict.fromkeys([group for group, _rule in pairs])), spread
 
 
 def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ class View:
         self._options = candidates.options
         self._domains: dict[str, dict[Any, list[int]]] = {}
         self._pools: dict[tuple[str, Any], Pool] = {}
-        self.fit = self._make_fit()
+        # Datastores for the disks on a host with enough CPU and memory, or None.
+        self.lay = self._make_lay()
 
     @cached_property
     def pool(self) -> Pool:
@@ -52,11 +54,11 @@ class View:
         return found
 
     def _read_domains(self, level: str) -> dict[Any, list[int]]:
-        found: dict[Any, list[int]] = {}
+        found: defaultdict[Any, list[int]] = defaultdict(list)
         column = self.engine.column(level)
         for host in self.candidates.hosts:
-            found.setdefault(column[host], []).append(host)
-        return found
+            found[column[host]].append(host)
+        return dict(found)
 
     def pool_of(self, level: str, value: Any) -> Pool:
         """The pool of the candidates in one rack or zone."""
@@ -79,46 +81,50 @@ class View:
     def ring(self, key: tuple[str, Any], hosts: list[int], *, base: bool) -> Ring:
         """The ring of the hosts that pass the static demands, or of all that pass those of the ``base``."""
         engine = self.engine
-        if not base:
-            return engine.shared(
-                (self.shape.statics, key, "ring"), lambda: Ring(hosts, engine.ranks, engine.by_rank, engine.levels)
-            )
+        if base:
+            return engine.shared((self.base_key(key), "ring"), lambda: Ring(self.base_hosts(key), engine))
+        return engine.shared((self.shape.statics, key, "ring"), lambda: Ring(hosts, engine))
 
-        base_hosts = self.candidates.base
-        return engine.shared(
-            (self.candidates.base_key, "ring"),
-            lambda: Ring(base_hosts, engine.ranks, engine.by_rank, engine.levels),
-        )
+    def base_key(self, key: tuple[str, Any]) -> Any:
+        """What views have in common that share a base ring: for one zone, whether they asked for it or spread."""
+        usage, zones, tenant = self.candidates.base_key
+        return (usage, (key[1],) if key[0] == "zone" else zones, tenant)
 
-    def _make_fit(self) -> Callable[[int], tuple[int, ...] | None]:
-        """A test of a host that answers with a datastore per disk, or None. It runs several times per VM: what it needs
-        is bound here, once."""
-        cpu_free, memory_free, free = self._cpu_free, self._memory_free, self._store_free
-        vcpus, memory, fit_disks = self.vcpus, self.memory, self.fit_disks
-        options, read_options = self._options, self.candidates.read_options
+    def base_hosts(self, key: tuple[str, Any]) -> list[int]:
+        """The hosts before tags and port groups are looked at, of all zones or of one."""
+        base = self.candidates.base
+        if key[0] != "zone":
+            return base
+        zones = self.engine.fleet.zone_values
+        return self.engine.shared((self.base_key(key), "hosts"), lambda: [h for h in base if zones[h] == key[1]])
+
+    def fit(self, host: int) -> tuple[int, ...] | None:
+        """A datastore per disk, or None where the VM does not fit."""
+        if self._cpu_free[host] < self.vcpus or self._memory_free[host] < self.memory:
+            return None
+        return self.lay(host)
+
+    def _make_lay(self) -> Callable[[int], tuple[int, ...] | None]:
+        """As fit_disks for this shape's number of disks. It runs once per VM: what it needs is bound here, once."""
+        free, options, read_options = self._store_free, self._options, self.candidates.read_options
         capacity = self.disks[0].capacity if self.disks else 0
 
-        def fit_none(host: int) -> tuple[int, ...] | None:
-            return () if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
+        def lay_none(_host: int) -> tuple[int, ...] | None:
+            return ()
 
-        def fit_one(host: int) -> tuple[int, ...] | None:
-            """As fit_disks for the common case: the emptiest of the datastores the one disk may lie on."""
-            if cpu_free[host] < vcpus or memory_free[host] < memory:
-                return None
+        def lay_one(host: int) -> tuple[int, ...] | None:
+            """The common case: the emptiest of the datastores the one disk may lie on."""
             stores = (options.get(host) or read_options(host))[0]
-            if len(stores) == 1:
-                return stores if free[stores[0]] >= capacity else None
             best = stores[0]
             room = free[best]
+            if len(stores) == 1:
+                return stores if room >= capacity else None
             for store in stores:
                 if free[store] > room:
                     best, room = store, free[store]
             return (best,) if room >= capacity else None
 
-        def fit_many(host: int) -> tuple[int, ...] | None:
-            return fit_disks(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
-
-        return {0: fit_none, 1: fit_one}.get(len(self.disks), fit_many)
+        return {0: lay_none, 1: lay_one}.get(len(self.disks), self.fit_disks)
 
     def fit_disks(self, host: int) -> tuple[int, ...] | None:
         """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
