@@ -10,19 +10,46 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.kubernetes.plans import create
+from ..module_utils.kubernetes.plans import create, repair, resize, rotate, state, upgrade
 from ..module_utils.model.errors import PhotonError
 
 
 def kubernetes_plan(
-    cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], only: Sequence[str] | None = None
+    cluster: Mapping[str, Any],
+    observed: Mapping[str, Mapping[str, Any]],
+    only: Sequence[str] | None = None,
+    verb: str = "create",
+    **settings: Any,
 ) -> dict[str, Any]:
     """What is to do for the cluster to be as declared; AnsibleFilterError with all that forbids to begin."""
     reached = {str(host): None if _silent(answer) else _plain(answer) for host, answer in observed.items()}
+    names = None if only is None else [str(name) for name in only]
     try:
-        return create.plan(cluster, reached, None if only is None else [str(name) for name in only])
+        if verb == "create":
+            return create.plan(cluster, reached, names)
+        if verb == "resize":
+            source = state.source_of(cluster, reached)
+            if source is None:
+                raise PhotonError(
+                    "ClusterNotFound", f"no control-plane member of {cluster['name']} answers: run cluster_repair"
+                )
+            return resize.plan(cluster, source, reached[source] or {}, names or ())
+        if verb == "upgrade":
+            return upgrade.plan(cluster, reached, int(settings.get("at_once", 1)))
+        if verb == "repair":
+            return repair.plan(cluster, reached, bool(settings.get("again", False)))
+        if verb == "state":
+            return state.state(cluster, reached)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
+    raise AnsibleFilterError(f"{verb!r} is none of create, resize, upgrade, repair, state")
+
+
+def kubernetes_key_step(
+    files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int
+) -> dict[str, Any]:
+    """The next step on the way to other keys of encryption at rest."""
+    return rotate.step([str(name) for name in wanted], _plain(files), int(stale))
 
 
 def _silent(answer: Any) -> bool:
@@ -43,4 +70,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name -> function."""
-        return {"kubernetes_plan": kubernetes_plan}
+        return {"kubernetes_plan": kubernetes_plan, "kubernetes_key_step": kubernetes_key_step}

@@ -37,7 +37,13 @@ options:
   configuration:
     description:
       - The text for C(kubeadm) (filter P(photon.platform.kubernetes_configuration#filter)), of C(init) for
-        C(initialized) and C(settled), of C(join) for C(joined), of C(upgrade) for C(upgraded).
+        C(initialized), C(settled) and C(renewed), of C(join) for C(joined), of C(upgrade) for C(upgraded).
+    type: str
+    default: ""
+  settings:
+    description: >-
+      For C(upgraded) with I(first), the text of C(init); what it says of kubelets is in the cluster before the first
+      member is upgraded.
     type: str
     default: ""
   role:
@@ -136,6 +142,7 @@ SPEC = {
         "required": True,
     },
     "configuration": {"default": ""},
+    "settings": {"default": ""},
     "role": {"choices": ["control_plane", "worker"]},
     "encryption": {"type": "dict"},
     "material": {"type": "dict", "no_log": True},
@@ -179,7 +186,7 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         actions, diff = member.settle(configuration, given["role"], given["lost"], given["material"], check)
         return {"changed": bool(actions), "actions": actions, "diff": diff}
     if state == "renewed":
-        actions = lifecycle.renew(given["days"], check)
+        actions = lifecycle.renew(given["days"], given["configuration"], check)
         return {"changed": bool(actions), "actions": actions}
     if check:
         there = observe.host()["state"]
@@ -192,7 +199,7 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
     elif state == "joined":
         actions = member.join(configuration, given["material"], given["restart"], timeout)
     elif state == "upgraded":
-        actions = lifecycle.upgrade(configuration, given["version"], given["first"], timeout)
+        actions = lifecycle.upgrade(configuration, given["settings"], given["version"], given["first"], timeout)
     else:
         actions = member.reset()
     return {"changed": bool(actions), "actions": actions}

@@ -62,6 +62,10 @@ options:
     description: Seconds until the nodes are Ready; 0 does not wait.
     type: int
     default: 0
+  version:
+    description: The version that their kubelets are waited for to report as well, such as C(1.37.2).
+    type: str
+    default: ""
   drain:
     description: >-
       C(timeout) (300) and C(grace_period) (the pods' own) in seconds, C(force) (also pods that nobody makes anew),
@@ -115,6 +119,7 @@ SPEC = {
     "state": {"choices": ["present", "drained", "uncordoned", "absent"], "default": "present"},
     "approve": {"type": "bool", "default": True},
     "wait": {"type": "int", "default": 0},
+    "version": {"default": ""},
     "drain": {"type": "dict", "default": {}},
 }
 
@@ -138,7 +143,7 @@ def main() -> None:
 
 def _changes(given: dict[str, Any], wanted: list[dict[str, Any]], check: bool) -> list[dict[str, Any]]:
     if given["state"] == "present":
-        found = nodes.settle(wanted, check, given["approve"], given["wait"])
+        found = nodes.settle(wanted, check, given["approve"], given["wait"], version=given["version"])
         if given["wait"] and found["not_ready"] and not check:
             raise PhotonError(
                 "ClusterNotReady",

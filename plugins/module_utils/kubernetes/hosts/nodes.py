@@ -14,7 +14,7 @@ from typing import Any
 from ...model.errors import PhotonError
 from . import x509
 from .api import ADMIN, Api, Refused
-from .cluster import SERVING_SIGNER
+from .cluster import CORDONED, SERVING_SIGNER
 from .cluster import node as read_node
 from .commands import last_words, run
 
@@ -25,11 +25,14 @@ _USAGES = {"digital signature", "key encipherment", "server auth"}
 Node = Mapping[str, Any]
 
 
-def settle(nodes: Sequence[Node], check: bool, approve: bool, wait: float, api: Api | None = None) -> dict[str, Any]:
+def settle(
+    nodes: Sequence[Node], check: bool, approve: bool, wait: float, api: Api | None = None, version: str = ""
+) -> dict[str, Any]:
     """Labels and taints as declared, serving certificates approved, all Ready.
 
     ``nodes``: {name, labels, taints: [{key, value, effect}], addresses, serving: wait for its serving certificate too}.
-    ``wait``: seconds until all are there and Ready; 0 does not wait, and a node that is not there is left out. Returns
+    ``wait``: seconds until all are there and Ready, with kubelets of ``version`` where it is given; 0 does not wait, and a
+    node that is not there is left out. Returns
     {changes: [{kind, name, before, after}], not_ready: [words]}. ApiRefused for a request with names that are not its
     node's. A request is approved when it comes from the declared node itself, and names nothing but it.
     """
@@ -47,7 +50,7 @@ def settle(nodes: Sequence[Node], check: bool, approve: bool, wait: float, api: 
             approved, certain = _approve(api, nodes, check)
             changes += approved
             uncertain -= certain
-        late = _late(nodes, there) + [f"{name}: has no serving certificate yet" for name in sorted(uncertain)]
+        late = _late(nodes, there, version) + [f"{name}: has no serving certificate yet" for name in sorted(uncertain)]
         if not late or check or time.monotonic() >= deadline:
             return {"changes": changes, "not_ready": late}
         time.sleep(_POLL_SECONDS)
@@ -106,7 +109,9 @@ def cordon(name: str, wanted: bool, check: bool, api: Api | None = None) -> bool
     if bool((item.get("spec") or {}).get("unschedulable")) == wanted:
         return False
     if not check:
-        api.merge(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": wanted or None}})
+        # What an administrator cordoned is not noted as ours: an upgrade lets no pods in there again.
+        note = {"annotations": {CORDONED: "true" if wanted else None}}
+        api.merge(f"/api/v1/nodes/{name}", {"metadata": note, "spec": {"unschedulable": wanted or None}})
     return True
 
 
@@ -122,6 +127,7 @@ def drain(name: str, settings: Mapping[str, Any], check: bool) -> bool:
         return False
     if check:
         return True
+    cordon(name, True, False, api)
     words = [
         f"--timeout={int(settings.get('timeout') or 300)}s",
         f"--grace-period={int(settings.get('grace_period') or -1)}",
@@ -217,7 +223,7 @@ def _approve_one(api: Api, request: Mapping[str, Any]) -> None:
             raise
 
 
-def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]], version: str) -> list[str]:
     late = []
     for node in nodes:
         item = there.get(node["name"])
@@ -226,6 +232,8 @@ def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]]) -> list
             late.append(f"{node['name']}: has not registered with the cluster")
         elif not state["ready"]:
             late.append(f"{node['name']}: {state['reason']}")
+        elif version and state["version"] != version:
+            late.append(f"{node['name']}: kubelet {state['version']} runs, not {version}")
     return late
 
 

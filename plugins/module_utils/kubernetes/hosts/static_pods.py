@@ -18,8 +18,8 @@ _AWAY = "/etc/kubernetes/tmp/photon-restart"
 _NOTICE_SECONDS, _GONE_SECONDS, _BACK_SECONDS = 40, 60, 180
 
 
-def restart(name: str) -> None:
-    """Let kubelet make a static pod anew and wait for it: its manifest goes away and comes back."""
+def restart(name: str, wait: bool = True) -> None:
+    """Let kubelet make a static pod anew and ``wait`` for it: its manifest goes away and comes back."""
     path, away = f"{MANIFESTS}/{name}.yaml", f"{_AWAY}-{name}.yaml"
     if os.path.exists(path):
         os.makedirs(os.path.dirname(away), mode=0o700, exist_ok=True)
@@ -30,6 +30,8 @@ def restart(name: str) -> None:
             os.replace(away, path)
     elif os.path.exists(away):  # a run that was killed in between
         os.replace(away, path)
+    if not wait:
+        return
     _until(lambda: bool(processes(name)), _BACK_SECONDS, f"{name} did not start again")
     if name in ("etcd", "kube-apiserver"):
         answers(f"after {name} was restarted")

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup of a cluster: one tar with a snapshot of etcd, the authorities' keys and digests of all. Host and controller."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from ..model.errors import PhotonError
+
+MANIFEST, SNAPSHOT = "manifest.json", "snapshot.db"
+FORMAT = 1
+_PIECE = 1 << 20
+
+
+def write(path: str, snapshot: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the archive at ``path`` (mode 0600, whole or not at all) of a snapshot's file and small ``files``; the manifest.
+
+    ``about`` goes into the manifest: cluster, cluster_id, version, members, made (ISO 8601).
+    """
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    digests[SNAPSHOT] = digest(snapshot)
+    manifest = {"format": FORMAT, **about, "snapshot_bytes": os.path.getsize(snapshot), "sha256": digests}
+    part = f"{path}.part"
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+        with tarfile.open(fileobj=handle, mode="w") as archive:
+            _add(archive, MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
+            for name in sorted(files):
+                _add(archive, name, files[name])
+            archive.add(snapshot, SNAPSHOT, filter=_private)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(part, path)
+    return manifest
+
+
+def verify(path: str) -> dict[str, Any]:
+    """The manifest of an archive whose every part has the digest that it says; PhotonError BackupInvalid otherwise."""
+    try:
+        with tarfile.open(path, mode="r:") as archive:
+            manifest = json.loads(_content(archive, MANIFEST))
+            if manifest.get("format") != FORMAT:
+                raise _invalid(path, f"its format is {manifest.get('format')!r}, not {FORMAT}")
+            digests = manifest["sha256"]
+            names = sorted(name for name in archive.getnames() if name != MANIFEST)
+            if names != sorted(digests):
+                raise _invalid(path, f"it holds {', '.join(names)}, and should hold {', '.join(sorted(digests))}")
+            for name, wanted in digests.items():
+                if _digest_of(archive, name) != wanted:
+                    raise _invalid(path, f"{name} is not what was written into it")
+            with archive.extractfile(SNAPSHOT) as handle:  # type: ignore[union-attr]
+                check_snapshot(handle, path)
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise _invalid(path, str(error)) from error
+    return manifest
+
+
+def extract(path: str, snapshot: str) -> dict[str, bytes]:
+    """Write the snapshot of a verified archive to ``snapshot`` (mode 0600); the other files' contents."""
+    files = {}
+    with tarfile.open(path, mode="r:") as archive:
+        for name in archive.getnames():
+            if name == SNAPSHOT:
+                source = archive.extractfile(name)
+                with open(os.open(snapshot, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:
+                    while piece := source.read(_PIECE):  # type: ignore[union-attr]
+                        target.write(piece)
+            elif name != MANIFEST:
+                files[name] = _content(archive, name)
+    return files
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as handle:
+        return _sum(handle)
+
+
+def check_snapshot(handle: Any, name: str) -> int:
+    """The bytes of a snapshot as etcd sends it, whose last 32 are the SHA-256 of the rest; BackupInvalid otherwise."""
+    total, tail = hashlib.sha256(), b""
+    size = 0
+    while piece := handle.read(_PIECE):
+        size += len(piece)
+        tail += piece
+        total.update(tail[:-32])
+        tail = tail[-32:]
+    # bbolt writes whole pages, so that the digest alone breaks the multiple of 512.
+    if size % 512 != 32 or total.digest() != tail:
+        raise _invalid(name, "the snapshot of etcd in it is cut off or damaged")
+    return size
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o600
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mode, entry.uid, entry.gid, entry.uname, entry.gname = 0o600, 0, 0, "", ""
+    return entry
+
+
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    handle = archive.extractfile(name)
+    if handle is None:
+        raise KeyError(f"{name} is no file")
+    return handle.read()
+
+
+def _digest_of(archive: tarfile.TarFile, name: str) -> str:
+    handle = archive.extractfile(name)
+    if handle is None:
+        raise KeyError(f"{name} is no file")
+    return _sum(handle)
+
+
+def _sum(handle: Any) -> str:
+    total = hashlib.sha256()
+    while piece := handle.read(_PIECE):
+        total.update(piece)
+    return total.hexdigest()
+
+
+def _invalid(path: str, reason: str) -> PhotonError:
+    return PhotonError("BackupInvalid", f"{path} is no usable backup: {reason}; take another one", {"path": path})

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""etcd of a cluster: health, members that leave, snapshots, restoring, defragmentation. Never below quorum by our doing."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import ssl
+import shutil
+import tempfile
+import time
+import urllib.parse
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+from ...model.errors import PhotonError
+from .. import archive
+from . import cluster, observe
+from .commands import must, read, write
+from .etcd_client import Etcd, observed, of_address, removal_refused
+from .member import ENCRYPTION, secret_file
+
+_PKI = observe.PKI
+# What makes a cluster itself again; all else is signed anew by these.
+KEYS = (
+    "ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key",
+)  # fmt: skip
+_NAMESPACE = "k8s.io"
+# Far enough ahead that no watcher's revision of the time after the snapshot comes again.
+_BUMP = 1_000_000_000
+_POLL_SECONDS = 0.5
+
+
+def wait_healthy(seconds: float, members: int) -> dict[str, Any]:
+    """Wait until ``members`` voters (0: however many there are) are there and every member answers; etcd's members."""
+    deadline = time.monotonic() + seconds
+    while True:
+        known = observed()
+        voters = [one for one in known["members"] if not one["learner"]]
+        if (
+            voters
+            and len(voters) >= members
+            and len(voters) == len(known["members"])
+            and all(one["healthy"] for one in voters)
+        ):
+            return known
+        if time.monotonic() >= deadline:
+            raise PhotonError(
+                "EtcdUnhealthy",
+                f"etcd is not whole within {seconds:.0f} s: "
+                + (known["error"] or "; ".join(_words(one) for one in known["members"]))
+                + (f"; {members} voters are wanted" if len(voters) < members else "")
+                + ": run cluster_repair",
+                {"members": known["members"]},
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def leave(name: str, address: str, check: bool) -> bool:
+    """Take a member out, known by its address or, where that is "", its name; False when it is not there.
+
+    QuorumAtRisk when those who stay would not be enough.
+    """
+    known = observed()
+    if known["error"]:
+        raise PhotonError("EtcdUnreachable", known["error"])
+    leaving = of_address(known["members"], address) if address else None
+    leaving = leaving or next((one for one in known["members"] if name and one["name"] == name), None)
+    if leaving is None:
+        return False
+    refused = removal_refused(known["members"], leaving)
+    if refused:
+        raise PhotonError("QuorumAtRisk", f"{name or address} does not leave etcd: {refused}", {"host": name})
+    if not check:
+        Etcd().remove(leaving["id"])
+    return True
+
+
+def snapshot(path: str) -> dict[str, Any]:
+    """A backup of the cluster at ``path`` on this member (module_utils/kubernetes/archive.py); its manifest.
+
+    It is taken from this member's etcd, verified, and written whole or not at all.
+    """
+    there = cluster.cluster()
+    if not there["reachable"]:
+        raise PhotonError("ApiUnreachable", f"no backup can be made here: {there['error']}")
+    files = {f"pki/{name}": _bytes(f"{_PKI}/{name}") for name in KEYS}
+    if read(ENCRYPTION):
+        files["encryption.json"] = _bytes(ENCRYPTION)
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    about = {
+        "cluster": there["cluster_name"],
+        "cluster_id": there["cluster_id"],
+        "version": there["declared_version"],
+        "members": sorted(one["name"] for one in observed()["members"]),
+        "nodes": sorted(one["name"] for one in there["nodes"]),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    with tempfile.TemporaryDirectory(dir=folder) as work:  # beside it: memory may be too small
+        database = f"{work}/{archive.SNAPSHOT}"
+        _save(database)
+        archive.write(path, database, files, about)
+    return archive.verify(path)
+
+
+def restore(path: str, configuration: str, name: str, address: str) -> list[str]:
+    """Make the data and keys of a backup those of this clean host, as the only member of etcd; kubeadm init goes on.
+
+    What was restored from the same cluster is left as it is. InvalidHostState when the host has other data.
+    """
+    manifest = archive.verify(path)
+    if os.path.isdir(observe.ETCD_DATA):
+        if observe.cluster_id() == manifest["cluster_id"]:
+            return []
+        raise PhotonError(
+            "InvalidHostState", f"{observe.ETCD_DATA} holds data of another cluster: reset the host before the restore"
+        )
+    home = os.path.dirname(observe.ETCD_DATA)
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    shutil.rmtree(f"{home}/.restore", ignore_errors=True)
+    os.mkdir(f"{home}/.restore", 0o700)
+    try:
+        files = archive.extract(path, f"{home}/.restore/{archive.SNAPSHOT}")
+        with _programs(configuration) as folder:
+            must(
+                f"{folder}/etcdutl", "snapshot", "restore", f"{home}/.restore/{archive.SNAPSHOT}",
+                "--data-dir", f"{home}/.restore/data", "--name", name,
+                "--initial-cluster", f"{name}=https://{address}:2380",
+                "--initial-advertise-peer-urls", f"https://{address}:2380",
+                "--bump-revision", str(_BUMP), "--mark-compacted",
+                timeout=900,
+            )  # fmt: skip
+        for inner, content in files.items():
+            target = ENCRYPTION if inner == "encryption.json" else f"{observe.FOLDER}/{inner}"
+            write(target, content.decode("ascii"), 0o644 if inner.endswith((".crt", ".pub")) else 0o600)
+        os.replace(f"{home}/.restore/data/member", observe.ETCD_DATA)  # last: from here on it is restored
+    finally:
+        shutil.rmtree(f"{home}/.restore", ignore_errors=True)
+    return [f"snapshot of {manifest['made']} restored"]
+
+
+def defragment() -> list[str]:
+    """Give back the space of all members one by one, the leader last; each must answer again before the next."""
+    known = wait_healthy(30, 0)
+    leader = Etcd().status()["leader"]
+    done = []
+    for member in sorted(known["members"], key=lambda one: one["id"] == leader):
+        url = member["client_urls"][0]
+        before = Etcd(url).status()["size"]
+        Etcd(url, timeout=300).call("/v3/maintenance/defragment", {})
+        wait_healthy(60, 0)
+        done.append(f"{member['name']}: {before} to {Etcd(url).status()['size']} bytes")
+    return done
+
+
+def _save(path: str) -> None:
+    """The database as etcd streams it: lines of JSON, each with a piece in base64."""
+    parts = urllib.parse.urlsplit("https://127.0.0.1:2379")
+    try:
+        context = ssl.create_default_context(cafile=f"{_PKI}/etcd/ca.crt")
+        context.load_cert_chain(f"{_PKI}/apiserver-etcd-client.crt", f"{_PKI}/apiserver-etcd-client.key")
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=120, context=context)
+        with contextlib.closing(connection), open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as handle:
+            connection.request("POST", "/v3/maintenance/snapshot", "{}", {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise PhotonError("EtcdUnreachable", f"etcd refuses a snapshot: {response.read()[:200]!r}")
+            for line in response:
+                if not line.strip():
+                    continue
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise PhotonError("EtcdUnreachable", f"etcd broke the snapshot off: {answer['error']}")
+                handle.write(b64decode(answer["result"].get("blob") or ""))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise PhotonError("EtcdUnreachable", f"etcd on this member gave no snapshot: {error}") from error
+    with open(path, "rb") as handle:
+        archive.check_snapshot(handle, path)
+
+
+@contextlib.contextmanager
+def _programs(configuration: str) -> Iterator[str]:
+    """The folder with etcd's own programs out of its image, which the host pulls as kubeadm would."""
+    with secret_file("images.yaml", configuration) as path:
+        names = must("kubeadm", "config", "images", "list", "--config", path).split()
+        image = next(name for name in names if name.rpartition("/")[2].startswith("etcd:"))
+        must("kubeadm", "config", "images", "pull", "--config", path, timeout=1200)
+    with tempfile.TemporaryDirectory(prefix="photon-etcd-", dir="/run") as target:
+        must("ctr", "-n", _NAMESPACE, "images", "mount", image, target)
+        try:
+            yield f"{target}/usr/local/bin"
+        finally:
+            must("ctr", "-n", _NAMESPACE, "images", "unmount", "--rm", target)
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise PhotonError("InvalidHostState", f"{path} cannot be backed up: {error}; run cluster_repair first") from error
+
+
+def _words(member: dict[str, Any]) -> str:
+    name = member["name"] or f"a member at {', '.join(member['peer_urls'])}"
+    if member["learner"]:
+        return f"{name} is a learner"
+    return f"{name} answers" if member["healthy"] else f"{name} does not answer"

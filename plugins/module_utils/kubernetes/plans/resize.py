@@ -1,0 +1,150 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cluster_resize has to do: pure, from the declared cluster and what one of its control-plane members says.
+
+Hosts that joined are not looked at: adding a worker touches that worker and the member that is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...model.clusters import READY, RESIZING
+from ...model.errors import PhotonError
+from . import quorum
+
+CONTROL_PLANE, WORKER = "control_plane", "worker"
+_CONTROL_PLANE_ROLE = "control-plane"
+
+
+def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """The steps of a resize or of its continuation.
+
+    ``look`` is what module kubernetes_info answered on ``source`` (cluster, etcd), ``known`` the inventory's hosts.
+
+    Returns state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members that go before
+    and after others join: {name, address, role, ready, etcd, reset}), touched (hosts that are looked at and prepared),
+    routes (hosts whose routes change, besides), balancers (bool: the control plane changes) and actions. Raises
+    PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
+    """
+    there = look["cluster"]
+    _check(cluster, source, there)
+    nodes = {node["name"]: node for node in there["nodes"]}
+    etcd = (look.get("etcd") or {}).get("members") or ()
+    declared = {member["name"]: member for member in cluster["members"]}
+    join: dict[str, list[str]] = {CONTROL_PLANE: [], WORKER: []}
+    for name, member in declared.items():
+        voter = quorum.member_of(etcd, member) if member["role"] == CONTROL_PLANE else None
+        whole = name in nodes and (member["role"] == WORKER or (voter is not None and not voter["learner"]))
+        if not whole:
+            join[member["role"]].append(name)
+    leaving = [_leaver(node, etcd, known) for name, node in nodes.items() if name not in declared]
+    leaving += _without_node(cluster, etcd, leaving, known)
+    leaving.sort(key=lambda one: (one["role"] != WORKER, one["name"]))
+    lost = [one for one in leaving if not one["ready"]]
+    leave = [one for one in leaving if one["ready"]]
+    if cluster["workers"] and not (set(cluster["workers"]) & set(nodes)) and any(one["role"] == WORKER for one in leave):
+        raise PhotonError(
+            "SpecInvalid",
+            f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the group "
+            f"{cluster['groups']['workers']}, or add the new workers first",
+        )
+    _check_quorum(cluster, etcd, lost, join[CONTROL_PLANE], leave)
+    changes = bool(join[CONTROL_PLANE] or join[WORKER] or leaving)
+    joining = [*join[CONTROL_PLANE], *join[WORKER]]
+    routed = changes and cluster["networks"]["plugin"] == "routed"
+    actions = [{"host": one["name"], "action": "remove", "reasons": ["is no longer declared"]} for one in leaving]
+    return {
+        "state": RESIZING if changes else READY,
+        "source": source,
+        "join": join,
+        "lost": lost,
+        "leave": leave,
+        "touched": [source, *(name for name in joining if name != source)] if joining else [],
+        "routes": [name for name in nodes if name in declared and name != source and name not in joining] if routed else [],
+        "balancers": bool(join[CONTROL_PLANE]) or any(one["role"] == CONTROL_PLANE for one in leaving),
+        "actions": actions + [{"host": name, "action": "join", "reasons": ["has not joined"]} for name in joining],
+    }
+
+
+def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) -> None:
+    name = cluster["name"]
+    if not there.get("reachable"):
+        raise PhotonError(
+            "ClusterNotFound", f"cluster {name} does not answer on {source}: {there.get('error')}; run cluster_status"
+        )
+    if there.get("cluster_name") and there["cluster_name"] != name:
+        raise PhotonError(
+            "HostOfAnotherCluster", f"{source} belongs to cluster {there['cluster_name']}, not to {name}: look at the groups"
+        )
+    if there.get("declared_version") and there["declared_version"] != cluster["version"]:
+        raise PhotonError(
+            "UpgradeNeeded",
+            f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared: run cluster_upgrade first",
+        )
+
+
+def _leaver(node: Mapping[str, Any], etcd: Any, known: Iterable[str]) -> dict[str, Any]:
+    address = (node["addresses"] or [""])[0]
+    member = quorum.member_of(etcd, {"name": node["name"], "address": address})
+    control = _CONTROL_PLANE_ROLE in node["roles"] or member is not None
+    return {
+        "name": node["name"],
+        "address": address,
+        "role": CONTROL_PLANE if control else WORKER,
+        "ready": bool(node["ready"]) and (member is None or bool(member["healthy"])),
+        "etcd": member is not None,
+        "reset": node["name"] in set(known),
+    }
+
+
+def _without_node(cluster: Mapping[str, Any], etcd: Any, leaving: Any, known: Iterable[str]) -> list[dict[str, Any]]:
+    """Members of etcd that are no node: a removal that ended half-way."""
+    ours = [quorum.member_of(etcd, host) for host in (*cluster["members"], *leaving)]
+    return [
+        {
+            "name": one["name"],
+            "address": one["peer_urls"][0].rpartition("//")[2].rpartition(":")[0] if one["peer_urls"] else "",
+            "role": CONTROL_PLANE,
+            "ready": False,
+            "etcd": True,
+            "reset": one["name"] in set(known),
+        }
+        for one in etcd
+        if one not in ours
+    ]
+
+
+def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any, leave: Any) -> None:
+    """Every step on its own, as they will be taken."""
+    voters = quorum.voters_of(etcd)
+    learners = {one["name"] for one in etcd if one["learner"]}
+
+    def without(one: Mapping[str, Any]) -> None:
+        name = one["name"]
+        if not one["etcd"] or name in learners or name not in voters:
+            return
+        refused = quorum.refusal(voters, name)
+        if refused:
+            raise PhotonError(
+                "QuorumAtRisk",
+                f"cluster {cluster['name']}: {name} cannot leave: {refused}; run cluster_repair first, nothing was changed",
+                {"host": name},
+            )
+        del voters[name]
+
+    for one in lost:
+        without(one)
+    for name in joining:
+        if sum(voters.values()) + 1 < quorum.needed(len(voters) + 1):
+            raise PhotonError(
+                "QuorumAtRisk",
+                f"cluster {cluster['name']}: {name} cannot join while {len(voters) - sum(voters.values())} of "
+                f"{len(voters)} members of etcd do not answer; run cluster_repair first, nothing was changed",
+                {"host": name},
+            )
+        voters[name] = True
+    for one in leave:
+        without(one)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cluster_restore has to do: pure. The first member gets the data, cluster_create goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...model.errors import PhotonError
+from .. import versions
+
+
+def plan(
+    cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any] | None], manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """{restore: the host that gets the data, "" when it has them already; prepare: hosts; reasons}.
+
+    Raises PhotonError with every reason: HostUnreachable, BackupInvalid, InvalidHostState.
+    """
+    first = cluster["first"]
+    found = [("BackupInvalid", reason) for reason in _backup(cluster, manifest)]
+    hosts = {member["name"]: (observed.get(member["name"]) or {}).get("host") for member in cluster["members"]}
+    found += [("HostUnreachable", f"{name} cannot be reached") for name, host in hosts.items() if host is None]
+    # A run that stopped after the data were in place, and whatever came of it since.
+    restored = bool(hosts[first]) and bool(hosts[first]["etcd_data"]) and hosts[first]["cluster_id"] == manifest["cluster_id"]
+    for name, host in hosts.items():
+        if host is None or host["state"] == "clean" or (restored and host["cluster_id"] == manifest["cluster_id"]):
+            continue
+        if name == first and not host["etcd_data"] and host["cluster_id"] == manifest["cluster_id"]:
+            continue  # the keys are there, the data are not yet
+        found.append(
+            ("InvalidHostState", f"{name} is {_what(host)}: say -e kubernetes_restore_reset=true to throw that away first")
+        )
+    if found:
+        lines = "\n".join(f"- {reason}" for _code, reason in found)
+        raise PhotonError(
+            found[0][0],
+            f"cluster {cluster['name']} is not restored, nothing was changed, because\n{lines}",
+            {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
+        )
+    prepare = [name for name in hosts if (observed[name] or {}).get("linux", {}).get("changed")]
+    return {"restore": "" if restored else first, "prepare": prepare, "reasons": [f"backup of {manifest['made']}"]}
+
+
+def _backup(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    reasons = []
+    if manifest["cluster"] != cluster["name"]:
+        reasons.append(f"the backup is of cluster {manifest['cluster']}, not of {cluster['name']}")
+    there, wanted = versions.parse(manifest["version"]), versions.parse(cluster["version"])
+    if there.minor != wanted.minor or there > wanted:
+        reasons.append(f"the backup is of version {there}: declare that, {wanted} is declared; upgrade afterwards")
+    return reasons
+
+
+def _what(host: Mapping[str, Any]) -> str:
+    cluster = f" of cluster {host['cluster_name']}" if host.get("cluster_name") else ""
+    return f"a {(host.get('role') or 'member').replace('_', '-')} member{cluster}" + (" with data" if host["etcd_data"] else "")

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order in which keys of encryption at rest change: all can read before one writes, all is rewritten before one goes.
+
+Pure; a step depends on the files and the objects as they are, so that a run that stopped is gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+ADD, LEAD, REWRITE, DROP, DONE = "add", "lead", "rewrite", "drop", "done"
+
+
+def step(wanted: Sequence[str], files: Mapping[str, Sequence[str]], stale: int) -> dict[str, object]:
+    """The next step: {step, reasons, files: {host: names in their new order}}.
+
+    ``wanted``: names of keys, the writing one first. ``files``: host -> names in its file, in order. ``stale``: objects
+    that are not written with the first of ``wanted``.
+    """
+    new = wanted[0]
+    lacking = {host: names for host, names in files.items() if any(name not in names for name in wanted)}
+    if lacking:
+        after = {host: [*names, *(name for name in wanted if name not in names)] for host, names in lacking.items()}
+        return _step(ADD, [f"{host} cannot read {new}" for host in lacking], after)
+    behind = {host: names for host, names in files.items() if names[0] != new}
+    if behind:
+        after = {host: [new, *(name for name in names if name != new)] for host, names in behind.items()}
+        return _step(LEAD, [f"{host} writes with {names[0]}" for host, names in behind.items()], after)
+    if stale:
+        return _step(REWRITE, [f"{stale} objects are not encrypted with {new}"], {})
+    more = {host: names for host, names in files.items() if list(names) != list(wanted)}
+    if more:
+        return _step(DROP, [f"{host} still knows other keys" for host in more], {host: list(wanted) for host in more})
+    return _step(DONE, [], {})
+
+
+def _step(name: str, reasons: Sequence[str], files: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    return {"step": name, "reasons": list(reasons), "files": {host: list(names) for host, names in files.items()}}

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kubernetes_etcd: etcd of a cluster (a door to module_utils/kubernetes/hosts/etcd.py)."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubernetes_etcd
+short_description: etcd of a cluster: health, members that leave, backups, restoring, defragmentation
+version_added: 0.1.0
+author: Photon Platform contributors (@photon-platform)
+description:
+  - Runs on a control-plane member. It never takes etcd below its quorum.
+  - A backup is one file with mode 0600, a snapshot of etcd and the keys of the cluster's authorities, service accounts and
+    encryption at rest, with digests of all. Who has it has the cluster.
+attributes:
+  check_mode:
+    support: full
+    description: Tells what would be done.
+  diff_mode:
+    support: none
+    description: The list of actions says it.
+options:
+  state:
+    description:
+      - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) takes a
+        member out. C(restored) makes a backup's data and keys those of a clean host, whose C(kubeadm init) goes on from
+        there. C(defragmented) gives space back, one member after the other.
+    type: str
+    choices: [healthy, snapshot, member_absent, restored, defragmented]
+    required: true
+  path:
+    description: The backup's file on this host.
+    type: path
+  name:
+    description: The member that leaves, or this host's name among the members when it is restored.
+    type: str
+    default: ""
+  address:
+    description: Its address among the members.
+    type: str
+    default: ""
+  configuration:
+    description: For C(restored), the text for C(kubeadm init); it says which image etcd's programs are in.
+    type: str
+    default: ""
+  members:
+    description: For C(healthy), how many voters there have to be at least.
+    type: int
+    default: 0
+  wait:
+    description: For C(healthy), seconds to wait.
+    type: int
+    default: 120
+"""
+EXAMPLES = r"""
+- name: Write a backup
+  photon.platform.kubernetes_etcd:
+    state: snapshot
+    path: /var/lib/photon/backup/prod.tar
+
+- name: Take a member out
+  photon.platform.kubernetes_etcd:
+    state: member_absent
+    name: cp3
+    address: 10.0.0.13
+"""
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+members:
+  description: Members with C(name), C(learner), C(healthy) and more.
+  returned: for healthy
+  type: list
+  elements: dict
+manifest:
+  description: >-
+    Of the backup: C(cluster), C(cluster_id), C(version), C(members), C(nodes), C(made), C(snapshot_bytes), C(sha256).
+  returned: for snapshot
+  type: dict
+error_code:
+  description: Why it failed, such as C(QuorumAtRisk), C(EtcdUnhealthy), C(EtcdUnreachable) or C(BackupInvalid).
+  returned: failure
+  type: str
+error_data:
+  description: Details of the failure.
+  returned: failure
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.kubernetes.hosts import etcd
+from ..module_utils.model.errors import PhotonError
+
+SPEC = {
+    "state": {
+        "choices": ["healthy", "snapshot", "member_absent", "restored", "defragmented"],
+        "required": True,
+    },
+    "path": {"type": "path"},
+    "name": {"default": ""},
+    "address": {"default": ""},
+    "configuration": {"default": ""},
+    "members": {"type": "int", "default": 0},
+    "wait": {"type": "int", "default": 120},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec=SPEC,
+        required_if=[
+            ("state", "snapshot", ("path",)),
+            ("state", "restored", ("path", "configuration", "name", "address")),
+            ("state", "member_absent", ("name", "address"), True),
+        ],
+        supports_check_mode=True,
+    )
+    given = module.params
+    invocation = {"module_args": {key: given[key] for key in ("state", "path", "name", "address")}}
+    try:
+        answer = _answer(given, module.check_mode)
+    except PhotonError as error:
+        module.fail_json(
+            msg=error.message, error_code=error.code, error_data=error.data, changed=False, invocation=invocation
+        )
+    module.exit_json(**answer, invocation=invocation)
+
+
+def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
+    state = given["state"]
+    if state == "healthy":
+        known = etcd.wait_healthy(0 if check else given["wait"], given["members"])
+        return {"changed": False, "actions": [], "members": known["members"]}
+    if state == "member_absent":
+        left = etcd.leave(given["name"], given["address"], check)
+        return {"changed": left, "actions": [f"{given['name'] or given['address']} taken out of etcd"] if left else []}
+    if check:
+        return {"changed": True, "actions": [state]}
+    if state == "snapshot":
+        manifest = etcd.snapshot(given["path"])
+        return {"changed": True, "actions": [f"{given['path']} written"], "manifest": manifest}
+    actions = etcd.defragment() if state == "defragmented" else _restored(given)
+    return {"changed": bool(actions), "actions": actions}
+
+
+def _restored(given: dict[str, Any]) -> list[str]:
+    return etcd.restore(given["path"], given["configuration"], given["name"], given["address"])
+
+
+if __name__ == "__main__":
+    main()
