@@ -10,7 +10,7 @@ export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 .PHONY: help demo kubernetes-cache cluster-demo test test-unit test-roles chaos bench lint format sanity clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to running, in a few minutes
 	@scripts/packages demo
@@ -21,6 +21,12 @@ kubernetes-cache: ## Kubernetes for the lab out of Go modules, once [VERSION=1.3
 	@scripts/packages kubernetes
 	@scripts/venv runtime
 	@bin/lab kubernetes build $(if $(VERSION),--version $(VERSION)) $(if $(KEEP),--keep)
+
+cluster-demo: ## a Kubernetes cluster on seven real hosts of this machine, from nothing, in a few minutes (as root)
+	@scripts/packages roles kubernetes
+	@scripts/venv dev
+	@bin/lab kubernetes build --newer
+	@scripts/cluster-demo
 
 test: ## all tests: unit (also with the newest ansible-core where a newer Python is found), integration, chaos sample, roles
 	@scripts/packages test $$([ $$(id -u) -ne 0 ] || echo roles kubernetes)
