@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo kubernetes-cache cluster-demo test test-unit test-roles chaos bench lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-unit test-roles test-kubernetes-full chaos bench lint format sanity clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
 
 demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to running, in a few minutes
 	@scripts/packages demo
@@ -41,6 +41,12 @@ test-roles: ## the roles' Molecule scenarios [ROLE=name] [LAB_DRIVER=nspawn|podm
 	@scripts/packages roles
 	@scripts/venv dev
 	@python scripts/tests.py roles
+
+test-kubernetes-full: ## upgrade under load, kills at each play, repair, backup and restore of real clusters (as root; long)
+	@scripts/packages test roles kubernetes
+	@scripts/venv dev
+	@bin/lab kubernetes build
+	@python scripts/tests.py kubernetes
 
 chaos: ## every kill point and every fault, not only the sample that `make test` runs
 	@scripts/packages test

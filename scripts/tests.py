@@ -1,4 +1,4 @@
-"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles.
+"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes.
 
 Each section is a pytest run of its own with a JUnit report under .build/junit. At the end stand the time of each
 section, everything that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a
@@ -48,6 +48,9 @@ def main(which: str) -> int:
         sections.append(pytest("main", sys.executable, existing("tests/unit", "tests/integration", "tests/chaos")))
     if which == "chaos":
         sections.append(pytest("chaos", sys.executable, existing("tests/chaos")))
+    if which == "kubernetes":
+        # One cluster at a time: a test is about what happens in it, not about two of them on one machine.
+        sections.append(pytest("kubernetes", sys.executable, existing("tests/kubernetes"), PHOTON_TEST_WORKERS="1"))
     return summary(sections)
 
 
@@ -59,7 +62,8 @@ def pytest(title: str, python: str, paths: list[str], **environment: str) -> Sec
     if not paths:
         section.broken = "there is nothing to run"
         return section
-    words = [python, "-m", "pytest", "-q", "-n", os.environ.get("PHOTON_TEST_WORKERS", "2"), "--dist", "loadfile"]
+    workers = {**os.environ, **environment}.get("PHOTON_TEST_WORKERS", "2")
+    words = [python, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile"]
     words += ["--durations=10", "--durations-min=5", f"--junitxml={report}"]
     words += [*paths, *os.environ.get("PYTEST_ARGS", "").split()]
     code = run(section, words, **environment)
@@ -203,6 +207,6 @@ def banner(title: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles", "kubernetes"):
         sys.exit(__doc__)
     sys.exit(main(sys.argv[1]))
