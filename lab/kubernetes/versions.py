@@ -12,6 +12,7 @@ NEWER = "1.37.2"
 OLDER = "1.36.3"
 KUBERNETES = (NEWER, OLDER)
 
+GO = (1, 26, 4)  # the oldest Go that all modules here take
 PACKAGE_REVISION = "1.1"
 SUITE = "trixie"  # whose programs (nft, iptables, cp) go into images that need some
 PAUSE = "3.10.2"
