@@ -41,7 +41,8 @@ def declaration_of(given: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[
     unknown += [f"haproxy_platform_overrides.{name}: is not switched on" for name in overrides if name not in wanted]
     if unknown:
         raise plan.DeclarationError(unknown)
-    chosen = [ready[n] | {"name": n} | overrides.get(n, {}) for n in wanted if groups.get(ready[n]["group"])]
+    services = [ready[n] | {"name": n} | overrides.get(n, {}) for n in wanted]
+    chosen = [service for service in services if groups.get(service["group"])]  # also one that an override names
     return plain | {"services": chosen + plain["services"]}
 
 

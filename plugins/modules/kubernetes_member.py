@@ -31,8 +31,9 @@ options:
       - C(upgraded) brings the member to I(version); its packages have to be of it but kubelet's.
       - C(renewed) renews certificates with fewer than I(days) left, and restarts what uses them.
       - C(join_material) makes on a control-plane member what I(joiners) need, after stale traces of theirs were removed.
+      - C(tokens_absent) ends on a control-plane member all that hosts may join by.
     type: str
-    choices: [initialized, joined, settled, absent, upgraded, renewed, join_material]
+    choices: [initialized, joined, settled, absent, upgraded, renewed, join_material, tokens_absent]
     required: true
   configuration:
     description:
@@ -138,7 +139,16 @@ from ..module_utils.model.errors import PhotonError
 
 SPEC = {
     "state": {
-        "choices": ["initialized", "joined", "settled", "absent", "upgraded", "renewed", "join_material"],
+        "choices": [
+            "initialized",
+            "joined",
+            "settled",
+            "absent",
+            "upgraded",
+            "renewed",
+            "join_material",
+            "tokens_absent",
+        ],
         "required": True,
     },
     "configuration": {"default": ""},
@@ -170,6 +180,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    made = given["material"] or {}  # the endpoint and the authority are no secrets, and belong into errors
+    secret = [made.get("token"), made.get("certificate_key"), *(made.get("files") or {}).values()]
+    module.no_log_values = {text for text in secret if text}
     invocation = {"module_args": {"state": given["state"], "role": given["role"]}}
     try:
         answer = _answer(given, module.check_mode)
@@ -187,6 +200,9 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         return {"changed": bool(actions), "actions": actions, "diff": diff}
     if state == "renewed":
         actions = lifecycle.renew(given["days"], given["configuration"], check)
+        return {"changed": bool(actions), "actions": actions}
+    if state == "tokens_absent":
+        actions = material.revoke_all(check)
         return {"changed": bool(actions), "actions": actions}
     if check:
         there = observe.host()["state"]

@@ -66,6 +66,13 @@ class Api:
         own = own_address(read(MANIFEST))
         return cls(settings, [*([own] if own else []), (parts.hostname or "", parts.port or 443)], timeout)
 
+    @classmethod
+    def of_endpoint(cls, kubeconfig: str = ADMIN, timeout: float = 5) -> Api:
+        """The same, by the cluster's endpoint alone, as all others reach it."""
+        settings = parse_kubeconfig(read(kubeconfig))
+        parts = urllib.parse.urlsplit(settings["server"])
+        return cls(settings, [(parts.hostname or "", parts.port or 443)], timeout)
+
     def get(self, path: str) -> Object | None:
         """An object, or None when there is none."""
         return self._call("GET", path, missing=True)

@@ -21,6 +21,7 @@ from .member import ENCRYPTION
 from .observe import CONTROL_PLANE, PKI
 
 TOKEN_SECONDS = 1800
+_ENDPOINT_SECONDS = 60
 _LETTERS = string.ascii_lowercase + string.digits
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"
 
@@ -29,9 +30,12 @@ def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """{endpoint, certificate_authority, token, certificate_key, files} for ``joiners`` ({name, address, role}).
 
     Stale traces of the joiners are removed before: a Node of the same name, and an etcd member at the same address.
-    QuorumAtRisk where removing the latter would cost etcd its majority.
+    ApiUnreachable where the endpoint does not answer, which members join by; QuorumAtRisk where removing the member
+    would cost etcd its majority.
     """
     api = Api.of_member()
+    endpoint = urllib.parse.urlsplit(parse_kubeconfig(read(ADMIN))["server"]).netloc
+    _must_answer(endpoint)
     control_plane = [joiner for joiner in joiners if joiner["role"] == CONTROL_PLANE]
     for joiner in joiners:
         forget(api, joiner)
@@ -51,7 +55,7 @@ def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
             ADMIN,
         )
     return {
-        "endpoint": urllib.parse.urlsplit(parse_kubeconfig(read(ADMIN))["server"]).netloc,
+        "endpoint": endpoint,
         "certificate_authority": read(f"{PKI}/ca.crt"),
         "token": new_token(api),
         "certificate_key": key,
@@ -111,6 +115,30 @@ def revoke(token: str) -> bool:
     if not re.fullmatch(r"[a-z0-9]{6}", identity):
         return False
     return Api.of_member().delete(f"/api/v1/namespaces/kube-system/secrets/bootstrap-token-{identity}")
+
+
+def _must_answer(endpoint: str) -> None:
+    """Balancers notice a new API server within seconds; a join would wait for minutes on one that is not configured."""
+    if not Api.of_endpoint().ready(_ENDPOINT_SECONDS):
+        raise PhotonError(
+            "ApiUnreachable",
+            f"the API does not answer at the cluster's endpoint {endpoint}, only on its member: look at the balancers "
+            "(playbook load_balancer deploys them), then run again",
+        )
+
+
+def revoke_all(check: bool) -> list[str]:
+    """End every token by which hosts may join, and the certificates that were uploaded for a control plane's members."""
+    api, space = Api.of_member(), "/api/v1/namespaces/kube-system/secrets"
+    names = [
+        item["metadata"]["name"]
+        for item in api.items(space)
+        if item.get("type") == "bootstrap.kubernetes.io/token" or item["metadata"]["name"] == "kubeadm-certs"
+    ]
+    if not check:
+        for name in names:
+            api.delete(f"{space}/{name}")
+    return [f"{name} deleted" for name in names]
 
 
 def _random(length: int) -> str:
