@@ -43,10 +43,10 @@ def is_made(target: Path, recipe: str) -> bool:
 
 
 @contextlib.contextmanager
-def making(target: Path, recipe: str, title: str) -> Iterator[Path]:
+def making(target: Path, recipe: str, title: str = "") -> Iterator[Path]:
     """Make ``target``: yields the path to write to, which takes the target's place when the block succeeds.
 
-    Prints one line with the time it took.
+    Prints one line with the title and the time it took.
     """
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,8 @@ def making(target: Path, recipe: str, title: str) -> Iterator[Path]:
     yield part
     part.rename(target)
     _note(target).write_text(recipe)
-    print(f"{title:52} {time.monotonic() - started:7.1f} s", file=sys.stderr, flush=True)
+    if title:
+        print(f"{title:60} {time.monotonic() - started:7.1f} s", file=sys.stderr, flush=True)
 
 
 def _note(target: Path) -> Path:

@@ -40,7 +40,7 @@ def kubernetes(version: str, names: Sequence[str]) -> dict[str, Path]:
             _go(["build", *_FLAGS, "-ldflags", f"-s -w{stamps}", "-o", f"{out}/", *packages], work)
             (out / first).rename(part)
         for name in others:
-            with cache.making(targets[name], version, f"kubernetes {version}: {name} is there") as part:
+            with cache.making(targets[name], version) as part:
                 (out / name).rename(part)
     return targets
 
