@@ -28,7 +28,10 @@ def kubernetes_restore(
     cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is to do for a cluster to be what a backup holds; AnsibleFilterError with all that forbids to begin."""
-    reached = {str(host): answer if isinstance(answer, Mapping) and "host" in answer else None for host, answer in observed.items()}
+    reached = {
+        str(host): answer if isinstance(answer, Mapping) and "host" in answer else None
+        for host, answer in observed.items()
+    }
     try:
         return restore.plan(cluster, reached, manifest)
     except PhotonError as error:

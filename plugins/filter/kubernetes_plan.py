@@ -45,11 +45,16 @@ def kubernetes_plan(
     raise AnsibleFilterError(f"{verb!r} is none of create, resize, upgrade, repair, state")
 
 
-def kubernetes_key_step(
-    files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int
-) -> dict[str, Any]:
+def kubernetes_key_step(files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int) -> dict[str, Any]:
     """The next step on the way to other keys of encryption at rest."""
     return rotate.step([str(name) for name in wanted], _plain(files), int(stale))
+
+
+def kubernetes_keys_wanted(
+    files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int
+) -> dict[str, Any]:
+    """The keys of encryption at rest that there should be."""
+    return rotate.wanted(_plain(files), [str(name) for name in declared], bool(due), int(stale))
 
 
 def _silent(answer: Any) -> bool:
@@ -70,4 +75,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name -> function."""
-        return {"kubernetes_plan": kubernetes_plan, "kubernetes_key_step": kubernetes_key_step}
+        return {
+            "kubernetes_plan": kubernetes_plan,
+            "kubernetes_key_step": kubernetes_key_step,
+            "kubernetes_keys_wanted": kubernetes_keys_wanted,
+        }

@@ -204,7 +204,9 @@ def _bytes(path: str) -> bytes:
         with open(path, "rb") as handle:
             return handle.read()
     except OSError as error:
-        raise PhotonError("InvalidHostState", f"{path} cannot be backed up: {error}; run cluster_repair first") from error
+        raise PhotonError(
+            "InvalidHostState", f"{path} cannot be backed up: {error}; run cluster_repair first"
+        ) from error
 
 
 def _words(member: dict[str, Any]) -> str:

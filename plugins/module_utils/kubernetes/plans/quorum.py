@@ -34,9 +34,7 @@ def refusal(voters: Mapping[str, bool], leaving: str) -> str:
 
 def voters_of(members: Sequence[Member]) -> dict[str, bool]:
     """Voters by their names, or addresses where they never started: do they answer?"""
-    return {
-        one["name"] or ",".join(one["peer_urls"]): bool(one["healthy"]) for one in members if not one["learner"]
-    }
+    return {one["name"] or ",".join(one["peer_urls"]): bool(one["healthy"]) for one in members if not one["learner"]}
 
 
 def member_of(members: Sequence[Member], host: Mapping[str, Any]) -> Member | None:

@@ -33,7 +33,9 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     """
     health = state(cluster, observed)
     if health["state"] == FATAL_ERROR:
-        raise PhotonError("QuorumLost", f"cluster {cluster['name']}: {health['reasons'][0]}; run cluster_restore", health)
+        raise PhotonError(
+            "QuorumLost", f"cluster {cluster['name']}: {health['reasons'][0]}; run cluster_restore", health
+        )
     reached = [member["name"] for member in cluster["members"] if observed.get(member["name"]) is not None]
     extra = {
         "health": health,
@@ -43,11 +45,14 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
         "unreachable": [member["name"] for member in cluster["members"] if member["name"] not in reached],
     }
     if not any(name in reached for name in cluster["control_plane"]):
-        raise PhotonError("HostUnreachable", f"no control-plane member of {cluster['name']} can be reached: look at the way to it")
+        raise PhotonError(
+            "HostUnreachable", f"no control-plane member of {cluster['name']} can be reached: look at the way to it"
+        )
     ended = [name for name in reached if any(path.endswith(_AUTHORITIES) for path in expired(observed[name]))]
     if ended:
         raise PhotonError(
-            "AuthorityEnded", f"the authority of {cluster['name']} has ended on {', '.join(ended)}: all of it has to be made anew"
+            "AuthorityEnded",
+            f"the authority of {cluster['name']} has ended on {', '.join(ended)}: all of it has to be made anew",
         )
     renew = [name for name in cluster["control_plane"] if name in reached and expired(observed[name])]
     renew = [name for name in renew if (observed[name] or {})["host"].get("etcd_data")]
@@ -56,11 +61,23 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     steps = {**create.plan(cluster, observed, reached), **extra}
     source = source_of(cluster, observed)
     if source is None:
+        if _had_more_members(cluster, observed):
+            # Its etcd waits for others: nothing is made anew, what stands still is started.
+            steps |= {"initialize": None, "join": {"control_plane": [], "worker": []}, "joiners": [], "restart": []}
+            steps |= {"source": None, "nodes": False, "objects": False, "material": []}
         return steps
     steps["gone"] = _gone(cluster, observed, source)
     for name, reasons in _rejoining(cluster, observed, source, steps, again).items():
         _rejoin(cluster, steps, name, reasons)
     return steps
+
+
+def _had_more_members(cluster: Cluster, observed: Observed) -> bool:
+    etcd = [((observed.get(name) or {}).get("etcd") or {}).get("members") or () for name in cluster["control_plane"]]
+    data = [
+        name for name in cluster["control_plane"] if ((observed.get(name) or {}).get("host") or {}).get("etcd_data")
+    ]
+    return len(data) > 1 or any(len(members) > 1 for members in etcd)
 
 
 def _gone(cluster: Cluster, observed: Observed, source: str) -> list[dict[str, Any]]:

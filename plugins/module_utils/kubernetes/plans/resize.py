@@ -45,7 +45,11 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
     leaving.sort(key=lambda one: (one["role"] != WORKER, one["name"]))
     lost = [one for one in leaving if not one["ready"]]
     leave = [one for one in leaving if one["ready"]]
-    if cluster["workers"] and not (set(cluster["workers"]) & set(nodes)) and any(one["role"] == WORKER for one in leave):
+    if (
+        cluster["workers"]
+        and not (set(cluster["workers"]) & set(nodes))
+        and any(one["role"] == WORKER for one in leave)
+    ):
         raise PhotonError(
             "SpecInvalid",
             f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the group "
@@ -63,7 +67,9 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
         "lost": lost,
         "leave": leave,
         "touched": [source, *(name for name in joining if name != source)] if joining else [],
-        "routes": [name for name in nodes if name in declared and name != source and name not in joining] if routed else [],
+        "routes": [name for name in nodes if name in declared and name != source and name not in joining]
+        if routed
+        else [],
         "balancers": bool(join[CONTROL_PLANE]) or any(one["role"] == CONTROL_PLANE for one in leaving),
         "actions": actions + [{"host": name, "action": "join", "reasons": ["has not joined"]} for name in joining],
     }
@@ -77,7 +83,8 @@ def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) ->
         )
     if there.get("cluster_name") and there["cluster_name"] != name:
         raise PhotonError(
-            "HostOfAnotherCluster", f"{source} belongs to cluster {there['cluster_name']}, not to {name}: look at the groups"
+            "HostOfAnotherCluster",
+            f"{source} belongs to cluster {there['cluster_name']}, not to {name}: look at the groups",
         )
     if there.get("declared_version") and there["declared_version"] != cluster["version"]:
         raise PhotonError(
@@ -138,10 +145,11 @@ def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any
     for one in lost:
         without(one)
     for name in joining:
-        if sum(voters.values()) + 1 < quorum.needed(len(voters) + 1):
+        answering = sum(voters.values())
+        if answering < quorum.needed(len(voters)) or answering + 1 < quorum.needed(len(voters) + 1):
             raise PhotonError(
                 "QuorumAtRisk",
-                f"cluster {cluster['name']}: {name} cannot join while {len(voters) - sum(voters.values())} of "
+                f"cluster {cluster['name']}: {name} cannot join while {len(voters) - answering} of "
                 f"{len(voters)} members of etcd do not answer; run cluster_repair first, nothing was changed",
                 {"host": name},
             )

@@ -24,14 +24,19 @@ def plan(
     hosts = {member["name"]: (observed.get(member["name"]) or {}).get("host") for member in cluster["members"]}
     found += [("HostUnreachable", f"{name} cannot be reached") for name, host in hosts.items() if host is None]
     # A run that stopped after the data were in place, and whatever came of it since.
-    restored = bool(hosts[first]) and bool(hosts[first]["etcd_data"]) and hosts[first]["cluster_id"] == manifest["cluster_id"]
+    restored = (
+        bool(hosts[first]) and bool(hosts[first]["etcd_data"]) and hosts[first]["cluster_id"] == manifest["cluster_id"]
+    )
     for name, host in hosts.items():
         if host is None or host["state"] == "clean" or (restored and host["cluster_id"] == manifest["cluster_id"]):
             continue
         if name == first and not host["etcd_data"] and host["cluster_id"] == manifest["cluster_id"]:
             continue  # the keys are there, the data are not yet
         found.append(
-            ("InvalidHostState", f"{name} is {_what(host)}: say -e kubernetes_restore_reset=true to throw that away first")
+            (
+                "InvalidHostState",
+                f"{name} is {_what(host)}: say -e kubernetes_restore_reset=true to throw that away first",
+            )
         )
     if found:
         lines = "\n".join(f"- {reason}" for _code, reason in found)
@@ -56,4 +61,6 @@ def _backup(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str
 
 def _what(host: Mapping[str, Any]) -> str:
     cluster = f" of cluster {host['cluster_name']}" if host.get("cluster_name") else ""
-    return f"a {(host.get('role') or 'member').replace('_', '-')} member{cluster}" + (" with data" if host["etcd_data"] else "")
+    return f"a {(host.get('role') or 'member').replace('_', '-')} member{cluster}" + (
+        " with data" if host["etcd_data"] else ""
+    )

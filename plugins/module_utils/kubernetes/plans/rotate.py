@@ -13,6 +13,21 @@ from collections.abc import Mapping, Sequence
 ADD, LEAD, REWRITE, DROP, DONE = "add", "lead", "rewrite", "drop", "done"
 
 
+def wanted(files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int) -> dict[str, object]:
+    """The keys that there should be: {keys: names, new: whether one has to be made}.
+
+    ``declared`` keys are what is wanted. Keys of the cluster's own carry the time they were made in their names: where a
+    change is under way, which runs that stopped leave, the newest is wanted, and no other is made although one is ``due``.
+    """
+    if declared:
+        return {"keys": list(declared), "new": False}
+    known = sorted({name for names in files.values() for name in names})
+    under_way = stale > 0 or len(known) > 1 or any(len(names) != 1 for names in files.values())
+    if not known or (due and not under_way):
+        return {"keys": [], "new": True}
+    return {"keys": known[-1:], "new": False}
+
+
 def step(wanted: Sequence[str], files: Mapping[str, Sequence[str]], stale: int) -> dict[str, object]:
     """The next step: {step, reasons, files: {host: names in their new order}}.
 

@@ -36,7 +36,8 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     source = source_of(cluster, observed)
     if source is None:
         raise PhotonError(
-            "ClusterNotFound", f"no control-plane member of {cluster['name']} answers: run cluster_repair, nothing was changed"
+            "ClusterNotFound",
+            f"no control-plane member of {cluster['name']} answers: run cluster_repair, nothing was changed",
         )
     found = _Members(cluster, observed, source)
     found.check()
@@ -61,7 +62,11 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
         "begun": begun,
         "cordoned": [name for name in pending if found.kept_empty(name)],
         "actions": [
-            {"host": name, "action": "upgrade", "reasons": [f"{found.running.get(name)} runs, {cluster['version']} is declared"]}
+            {
+                "host": name,
+                "action": "upgrade",
+                "reasons": [f"{found.running.get(name)} runs, {cluster['version']} is declared"],
+            }
             for name in [*control_plane, *workers]
         ],
     }
@@ -131,14 +136,23 @@ class _Members:
             return [("HostUnreachable", f"{name} cannot be reached: look at the host and the way to it")]
         state = (answer.get("host") or {}).get("state")
         if node is None or state == "clean":
-            return [("InvalidHostState", f"{name} is no member: run cluster_create or cluster_resize at {self.declared} first")]
+            return [
+                (
+                    "InvalidHostState",
+                    f"{name} is no member: run cluster_create or cluster_resize at {self.declared} first",
+                )
+            ]
         if not node["ready"] and not self.begun(name):
             return [("ClusterNotReady", f"{name} is not Ready ({node['reason']}): run cluster_repair first")]
         return []
 
     def _check_versions(self) -> list[str]:
         running = {name: version for name, version in self.running.items() if version}
-        running |= {f"the API server of {name}": self._api(name) or "" for name in self.cluster["control_plane"] if self._api(name)}
+        running |= {
+            f"the API server of {name}": self._api(name) or ""
+            for name in self.cluster["control_plane"]
+            if self._api(name)
+        }
         return versions.check_step(running, self.target)
 
     def _check_etcd(self) -> list[tuple[str, str]]:

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys of encryption at rest as they are: which a member knows, what is written with which, and all written anew."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.errors import PhotonError
+from ..documents import apiserver, kubeadm
+from . import static_pods
+from .api import Api, Refused
+from .commands import read, write
+from .etcd_client import Etcd
+from .member import ENCRYPTION
+
+_PREFIX = "/registry/"
+_PAGE = 200
+Key = dict[str, str]
+
+
+def keys() -> list[Key]:
+    """The keys of this member's file [{name, secret}], the writing one first; [] where nothing is encrypted."""
+    text = read(ENCRYPTION)
+    if not text:
+        return []
+    try:
+        providers = json.loads(text)["resources"][0]["providers"]
+        return [dict(key) for one in providers for settings in one.values() for key in (settings or {}).get("keys") or ()]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise PhotonError("InvalidHostState", f"{ENCRYPTION} cannot be read: {error}; run cluster_repair") from error
+
+
+def new_key() -> Key:
+    """A key of this cluster's own, with a name that says when it was made."""
+    name = time.strftime("made-%Y%m%dt%H%M%S", time.gmtime())
+    return {"name": name, "secret": b64encode(secrets.token_bytes(32)).decode()}
+
+
+def set_keys(settings: Mapping[str, Any], wanted: Sequence[Key], check: bool) -> bool:
+    """Make ``wanted`` this member's keys, in their order, and restart its API server; False when they are already.
+
+    ``settings``: provider, resources. The API server is waited for.
+    """
+    text = kubeadm.text([apiserver.encryption(settings["provider"], list(wanted), settings["resources"])])
+    if [dict(key) for key in wanted] == keys():
+        return False
+    if not check:
+        write(ENCRYPTION, text)
+        static_pods.restart("kube-apiserver")
+    return True
+
+
+def stale(resources: Sequence[str], provider: str, name: str) -> list[str]:
+    """The objects of ``resources`` that are not written with the key ``name`` as etcd's keys; values are not kept."""
+    wanted = f"k8s:enc:{provider}:v1:{name}:".encode()
+    return [key for key, value in _stored(resources) if not value.startswith(wanted)]
+
+
+def rewrite(resources: Sequence[str], provider: str, name: str) -> int:
+    """Write every object that is not of the key ``name`` again, unchanged, so that the API server encrypts it anew.
+
+    How many were. What somebody else changes or deletes at the same time is written by them.
+    """
+    api, written = Api.of_member(), 0
+    paths = [_path(key) for key in stale(resources, provider, name)]
+    for path in paths:
+        item = api.get(path)
+        if item is None:
+            continue
+        try:
+            api.put(path, item)
+        except Refused as error:
+            if error.status not in (404, 409):
+                raise
+        written += 1
+    left = stale(resources, provider, name)
+    if left:
+        raise PhotonError(
+            "ClusterNotReady", f"{len(left)} objects are not encrypted with {name} yet, such as {left[0]}: run again"
+        )
+    return written
+
+
+def _stored(resources: Sequence[str]) -> list[tuple[str, bytes]]:
+    """(etcd's key, the first bytes of its value) of all objects of some resources of the core group."""
+    found, etcd = [], Etcd(timeout=30)
+    for resource in resources:
+        start, end = f"{_PREFIX}{resource}/".encode(), f"{_PREFIX}{resource}0".encode()
+        while True:
+            answer = etcd.call(
+                "/v3/kv/range",
+                {"key": b64encode(start).decode(), "range_end": b64encode(end).decode(), "limit": str(_PAGE)},
+            )
+            items = answer.get("kvs") or []
+            found += [(b64decode(one["key"]).decode(), b64decode(one.get("value") or "")[:200]) for one in items]
+            if not answer.get("more") or not items:
+                break
+            start = b64decode(items[-1]["key"]) + b"\0"
+    return found
+
+
+def _path(key: str) -> str:
+    """/registry/secrets/default/one is /api/v1/namespaces/default/secrets/one in the API."""
+    _empty, _registry, resource, *place = key.split("/")
+    if len(place) == 1:
+        return f"/api/v1/{resource}/{place[0]}"
+    return f"/api/v1/namespaces/{place[0]}/{resource}/{'/'.join(place[1:])}"

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The upgrade over one minor of a whole cluster that serves, and what a kill leaves of it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lab.kubernetes.versions import NEWER as NEW
+from lab.kubernetes.versions import OLDER as OLD
+from tests.support.kubernetes_lab import WORKLOAD
+
+# The steps of one member; a run that is killed in one is gone on with by the next, which is killed in the one after.
+STEPS = [
+    "Write the backup",
+    "Upgrade kubeadm",
+    "Upgrade what kubeadm runs",
+    "Move its pods away",
+    "Upgrade kubelet",
+    "Wait until it is Ready",
+    "Let pods in again",
+]
+
+
+def test_an_upgrade_under_load_fails_no_request_of_an_application(make, figures):
+    cluster = make(3, 2, version=OLD)
+    cluster.apply(WORKLOAD)
+    cluster.kubectl("rollout", "status", "deployment/hello", "--timeout=180s")
+    cluster.keep("before")
+    cluster.declared["version"] = NEW
+    begun = time.monotonic()
+    with cluster.api_load() as api, cluster.service_load() as service:
+        time.sleep(2)
+        cluster.play("cluster_upgrade", photon_backup_directory=str(cluster.folder / "backups"))
+        time.sleep(2)
+    figures(
+        k8s_upgrade_s=round(time.monotonic() - begun),
+        k8s_upgrade_app_requests=service.sent,
+        k8s_upgrade_failed_app_requests=len(service.failures),
+        k8s_upgrade_api_requests=api.sent,
+        k8s_upgrade_failed_api_requests=len(api.failures),
+    )
+    assert cluster.nodes() == {name: (True, NEW) for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    assert cluster.etcd() == ["cp1", "cp2", "cp3"]
+    assert cluster.kept("before")
+    assert [path.stat().st_mode & 0o777 for path in (cluster.folder / "backups").iterdir()] == [0o600]
+    assert service.failures == []
+    # A connection to a member whose API server stops may be cut, a second one goes to another member.
+    assert len(api.failures) <= api.sent * 0.01, api.failures[:20]
+    again = cluster.play("cluster_upgrade")
+    assert "changed=0" in again
+    assert not any(f"changed={number}" in again for number in range(1, 10))
+
+
+@pytest.fixture(name="small", scope="module")
+def fixture_small(make):
+    cluster = make(1, 1, version=OLD)
+    cluster.keep("small")
+    return cluster
+
+
+def test_a_skipped_minor_is_refused_before_anything_changes(small):
+    small.declared["version"] = "1.34.4"
+    said = small.play("cluster_upgrade", fails=True)
+    assert "Kubernetes cannot go back" in said
+    assert {version for _ready, version in small.nodes().values()} == {OLD}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_upgrade_that_is_killed_keeps_what_serves(small, step):
+    small.declared["version"] = NEW
+    small.play_killed("cluster_upgrade", step, photon_backup_directory=str(small.folder / "backups"))
+    deadline = time.monotonic() + 300
+    while not small.lab.run("cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False).stdout:
+        assert time.monotonic() < deadline, "the API does not come back"
+        time.sleep(2)
+    assert small.kept("small")
+
+
+def test_the_next_run_finishes_it(small):
+    small.play("cluster_upgrade", photon_backup_directory=str(small.folder / "backups"))
+    assert small.nodes() == {"cp1": (True, NEW), "w1": (True, NEW)}
+    assert small.kept("small")
+    assert "unschedulable" not in small.kubectl("get", "nodes", "-o", "json")

@@ -1,0 +1,568 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans of later days: whatever they are given, etcd keeps its majority by our doing and no minor is skipped."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import versions
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.plans import (
+    quorum,
+    repair,
+    resize,
+    restore,
+    rotate,
+    state,
+    upgrade,
+)
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+NEW, OLD = "1.37.2", "1.36.3"
+ADDRESSES = {f"cp{n}": f"10.0.0.1{n}" for n in range(1, 6)} | {f"w{n}": f"10.0.0.2{n}" for n in range(1, 6)}
+
+
+def cluster(control_plane=3, workers=2, version=NEW, plugin="flannel"):
+    names = [f"cp{n + 1}" for n in range(control_plane)], [f"w{n + 1}" for n in range(workers)]
+    members = [
+        {"name": name, "address": ADDRESSES[name], "role": role, "labels": {}, "taints": []}
+        for role, group in zip(("control_plane", "worker"), names, strict=True)
+        for name in group
+    ]
+    return {
+        "name": "prod",
+        "version": version,
+        "members": members,
+        "control_plane": names[0],
+        "workers": names[1],
+        "first": names[0][0] if names[0] else None,
+        "networks": {"plugin": plugin},
+        "groups": {"control_plane": "prod_control_plane", "workers": "prod_workers", "balancers": "prod_balancers"},
+        "encryption": {"provider": "none", "keys": []},
+    }
+
+
+def node(name, version=NEW, ready=True, **more):
+    return {
+        "name": name,
+        "version": version,
+        "ready": ready,
+        "reason": "" if ready else "kubelet stopped posting",
+        "addresses": [ADDRESSES[name]],
+        "roles": ["control-plane"] if name.startswith("cp") else [],
+        "unschedulable": False,
+        "cordoned": False,
+        **more,
+    }
+
+
+def voter(name, healthy=True, learner=False):
+    return {
+        "id": name,
+        "name": name,
+        "peer_urls": [f"https://{ADDRESSES[name]}:2380"],
+        "client_urls": [f"https://{ADDRESSES[name]}:2379"],
+        "learner": learner,
+        "started": True,
+        "healthy": healthy,
+    }
+
+
+def host(name, version=NEW, **more):
+    control = name.startswith("cp")
+    return {
+        "state": "member",
+        "role": "control_plane" if control else "worker",
+        "cluster_id": "sha256:1",
+        "cluster_name": "prod" if control else None,
+        "kubeadm_version": version,
+        "kubelet_version": version,
+        "kubelet_active": True,
+        "serving_certificate": True,
+        "etcd_data": control,
+        "missing": [],
+        "drift": [],
+        "stale": [],
+        "encryption_keys": True,
+        "error": "",
+        **more,
+    }
+
+
+def clean(name):
+    return host(
+        name, state="clean", role="", cluster_id=None, cluster_name=None, etcd_data=False, kubelet_active=False, serving_certificate=False
+    )  # fmt: skip
+
+
+def observed(declared, version=NEW, nodes=None, voters=None):
+    """A whole cluster, as each of its hosts tells it."""
+    names = [member["name"] for member in declared["members"]]
+    there = {
+        "reachable": True,
+        "error": "",
+        "version": version,
+        "declared_version": version,
+        "cluster_name": "prod",
+        "nodes": [node(name, version) for name in names] if nodes is None else nodes,
+        "missing": [],
+        "addons": [{"kind": "Deployment", "namespace": "kube-system", "name": "coredns", "wanted": 2, "available": 2}],
+    }
+    members = [voter(name) for name in declared["control_plane"]] if voters is None else voters
+    found = {}
+    for name in names:
+        found[name] = {
+            "host": host(name, version),
+            "linux": {"changed": False, "changes": [], "error": ""},
+            "certificates": [],
+        }
+        if name in declared["control_plane"]:
+            found[name] |= {"cluster": copy.deepcopy(there), "etcd": {"members": copy.deepcopy(members)}}
+    first = declared["first"]
+    found[first] |= {"objects": {"changes": [], "error": ""}, "nodes": {"changes": [], "not_ready": [], "error": ""}}
+    return found
+
+
+def attempt(function):
+    """(what it returns, "") or (None, the error's code)."""
+    try:
+        return function(), ""
+    except PhotonError as error:
+        return None, error.code
+
+
+def set_everywhere(found, change):
+    for answer in found.values():
+        if answer and "cluster" in answer:
+            change(answer)
+
+
+# --- the state -------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_cluster_is_ready():
+    declared = cluster()
+    assert state.state(declared, observed(declared)) == {"state": "READY", "reasons": [], "source": "cp1"}
+
+
+def test_clean_hosts_are_a_cluster_that_is_created():
+    declared = cluster()
+    found = {name: {"host": clean(name)} for name in ADDRESSES}
+    assert state.state(declared, found)["state"] == "CREATING"
+
+
+def test_a_worker_more_is_a_resize():
+    found = observed(cluster())
+    answer = state.state(cluster(workers=3), found | {"w3": {"host": clean("w3")}})
+    assert (answer["state"], answer["reasons"]) == ("RESIZING", ["w3 has not joined"])
+
+
+def test_a_worker_less_is_a_resize():
+    answer = state.state(cluster(workers=1), observed(cluster()))
+    assert (answer["state"], answer["reasons"]) == ("RESIZING", ["w2 is no longer declared"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda found: found.update(w1=None), "w1 cannot be reached"),
+        (lambda found: found["w1"].update(host=clean("w1")), "w1 has lost its disk"),
+        (lambda found: set_everywhere(found, lambda one: one["etcd"]["members"].pop()), "cp3 is no member of etcd"),
+        (
+            lambda found: set_everywhere(found, lambda one: one["etcd"]["members"][2].update(healthy=False)),
+            "does not answer",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][4].update(ready=False)),
+            "w2 is not Ready",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["addons"][0].update(available=1)),
+            "1 of 2 pods",
+        ),
+        (lambda found: found["cp2"].update(certificates=[{"path": "/a/b.crt", "days_left": -1}]), "/a/b.crt has ended"),
+    ],
+)
+def test_what_can_be_repaired_is_recoverable(change, reason):
+    declared = cluster()
+    found = observed(declared)
+    change(found)
+    answer = state.state(declared, found)
+    assert answer["state"] == "RECOVERABLE_ERROR"
+    assert reason in "; ".join(answer["reasons"])
+
+
+def test_two_of_three_disks_gone_is_fatal():
+    declared = cluster()
+    found = observed(declared, voters=[voter("cp1"), voter("cp2", False), voter("cp3", False)])
+    for name in ("cp2", "cp3"):
+        found[name] = {"host": clean(name)}
+    found["cp1"]["cluster"]["reachable"] = False
+    assert state.state(declared, found)["state"] == "FATAL_ERROR"
+    with pytest.raises(PhotonError, match="cluster_restore") as caught:
+        repair.plan(declared, found)
+    assert caught.value.code == "QuorumLost"
+
+
+def test_two_of_three_not_reached_may_come_back():
+    declared = cluster()
+    found = observed(declared, voters=[voter("cp1"), voter("cp2", False), voter("cp3", False)])
+    found["cp1"]["cluster"]["reachable"] = False
+    found |= {"cp2": None, "cp3": None}
+    assert state.state(declared, found)["state"] == "RECOVERABLE_ERROR"
+
+
+# --- resize ----------------------------------------------------------------------------------------------------------
+
+
+def look_at(names, unhealthy=(), unready=()):
+    control = [name for name in names if name.startswith("cp")]
+    there = observed(cluster())["cp1"]["cluster"] | {"nodes": [node(name, ready=name not in unready) for name in names]}
+    return {"cluster": there, "etcd": {"members": [voter(name, name not in unhealthy) for name in control]}}
+
+
+def test_a_worker_that_joins_touches_itself_and_one_member():
+    plan = resize.plan(cluster(workers=5), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2", "w3", "w4"]), ADDRESSES)
+    assert plan["touched"] == ["cp1", "w5"]
+    assert (plan["routes"], plan["balancers"], plan["leave"]) == ([], False, [])
+
+
+def test_with_routes_the_others_learn_of_it():
+    plan = resize.plan(
+        cluster(workers=3, plugin="routed"), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]), ADDRESSES
+    )
+    assert (plan["touched"], plan["routes"]) == (["cp1", "w3"], ["cp2", "cp3", "w1", "w2"])
+
+
+def test_nothing_to_do_is_ready():
+    plan = resize.plan(cluster(), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]), ADDRESSES)
+    assert (plan["state"], plan["touched"], plan["actions"]) == ("READY", [], [])
+
+
+def test_all_workers_do_not_leave_by_a_slip():
+    with pytest.raises(PhotonError, match="every worker would leave"):
+        resize.plan(
+            cluster() | {"workers": ["w4"], "members": cluster()["members"][:3]},
+            "cp1",
+            look_at(["cp1", "cp2", "cp3", "w1"]),
+            [],
+        )
+
+
+def test_a_member_of_etcd_without_a_node_leaves_too():
+    plan = resize.plan(cluster(), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]) | {
+        "etcd": {"members": [voter(name) for name in ("cp1", "cp2", "cp3", "cp4")]}
+    }, ["cp4"])  # fmt: skip
+    assert [(one["name"], one["address"], one["reset"]) for one in plan["lost"]] == [("cp4", ADDRESSES["cp4"], True)]
+
+
+MEMBERS = [f"cp{n}" for n in range(1, 6)]
+
+
+@settings(deadline=None)
+@given(
+    st.sets(st.sampled_from(MEMBERS), min_size=1),
+    st.sampled_from([1, 3, 5]),
+    st.sets(st.sampled_from(MEMBERS)),
+    st.sets(st.sampled_from(MEMBERS)),
+)
+def test_a_resize_never_takes_etcd_below_its_quorum(there, wanted, unhealthy, unready):
+    assume("cp1" in there and "cp1" not in unhealthy)
+    declared = cluster(wanted, 0)
+    look = look_at(sorted(there), unhealthy, unready)
+    voters = {name: name not in unhealthy for name in there}
+    plan, code = attempt(lambda: resize.plan(declared, "cp1", look, ADDRESSES))
+    if plan is None:
+        assert code == "QuorumAtRisk"
+        return
+    for step, name in [
+        *(("leave", one["name"]) for one in plan["lost"]),
+        *(("join", name) for name in plan["join"]["control_plane"]),
+        *(("leave", one["name"]) for one in plan["leave"]),
+    ]:
+        assert sum(voters.values()) >= quorum.needed(len(voters)), "nothing is agreed on without a majority"
+        if step == "leave":
+            del voters[name]
+        else:
+            voters[name] = True
+        assert sum(voters.values()) >= quorum.needed(len(voters)), (step, name)
+    assert set(voters) == set(declared["control_plane"])
+
+
+# --- upgrade ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_upgrade_of_a_whole_cluster():
+    declared = cluster()
+    plan = upgrade.plan(declared, observed(declared, OLD), at_once=2)
+    assert (plan["apply"], plan["control_plane"], plan["batches"]) == ("cp1", ["cp1", "cp2", "cp3"], [["w1", "w2"]])
+    assert plan["keep"]["cp2"] == {"kubelet": OLD, "kubectl": OLD}
+    assert plan["helper"]["cp1"] in ("cp2", "cp3")
+
+
+def test_nothing_to_upgrade():
+    declared = cluster()
+    plan = upgrade.plan(declared, observed(declared))
+    assert (plan["needed"], plan["control_plane"], plan["batches"], plan["apply"]) == (False, [], [], "")
+
+
+def test_what_was_begun_goes_first_and_is_let_in_again():
+    declared = cluster()
+    found = observed(declared, OLD)
+    found["cp2"]["host"]["kubeadm_version"] = NEW
+    set_everywhere(found, lambda one: one["cluster"]["nodes"][1].update(unschedulable=True, cordoned=True, ready=False))
+    plan = upgrade.plan(declared, found)
+    assert (plan["control_plane"], plan["apply"], plan["cordoned"]) == (["cp2", "cp1", "cp3"], "cp2", [])
+
+
+def test_a_node_that_an_administrator_cordoned_stays_so():
+    declared = cluster()
+    found = observed(declared, OLD)
+    set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(unschedulable=True))
+    assert upgrade.plan(declared, found)["cordoned"] == ["w1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda found: found.update(w1=None), "HostUnreachable"),
+        (lambda found: found["w1"].update(host=clean("w1")), "InvalidHostState"),
+        (
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(ready=False)),
+            "ClusterNotReady",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["etcd"]["members"][1].update(healthy=False)),
+            "QuorumAtRisk",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["etcd"]["members"][1].update(learner=True)),
+            "QuorumAtRisk",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version="1.35.9")),
+            "SpecInvalid",
+        ),
+        (
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version="1.38.0")),
+            "SpecInvalid",
+        ),
+    ],
+)
+def test_what_forbids_an_upgrade(change, code):
+    declared = cluster()
+    found = observed(declared, OLD)
+    change(found)
+    with pytest.raises(PhotonError) as caught:
+        upgrade.plan(declared, found)
+    assert caught.value.code == code
+
+
+VERSIONS = ["1.35.4", "1.36.3", "1.37.2", "1.38.0"]
+# Of what may run side by side: API servers of two minors, kubelets no newer than the oldest of them.
+RUNNING = st.integers(1, 3).flatmap(
+    lambda place: st.lists(st.sampled_from(VERSIONS[place - 1 : place + 1]), min_size=3, max_size=3).flatmap(
+        lambda servers: st.tuples(
+            st.just(servers),
+            st.lists(st.sampled_from(VERSIONS[: VERSIONS.index(min(servers)) + 1]), min_size=2, max_size=2),
+        )
+    )
+)
+
+
+@settings(deadline=None)
+@given(RUNNING, st.sampled_from(VERSIONS), st.integers(1, 3))
+def test_an_upgrade_never_skips_a_minor_nor_drains_two_control_planes(sides, target, at_once):
+    """The plan's steps are taken one after the other: at every moment the versions are what Kubernetes supports."""
+    servers, kubelets = sides
+    declared = cluster(version=target)
+    found = observed(declared, OLD)
+    running = dict(zip(["cp1", "cp2", "cp3", "w1", "w2"], [*servers, *kubelets], strict=True))
+    api = dict(list(running.items())[:3])
+    assert not versions.check_skew(api.values(), {name: running[name] for name in ("w1", "w2")})
+    for name, version in running.items():
+        found[name]["host"] |= {"kubeadm_version": version, "kubelet_version": version}
+        set_everywhere(found, lambda one, name=name, version=version: next(
+            item for item in one["cluster"]["nodes"] if item["name"] == name
+        ).update(version=version))  # fmt: skip
+    for name, version in api.items():
+        found[name]["cluster"] |= {"version": version, "declared_version": min(servers)}
+    plan, code = attempt(lambda: upgrade.plan(declared, found, at_once))
+    if plan is None:
+        assert code == "SpecInvalid"
+        assert any(versions.check_step({"node": version}, target) for version in running.values())
+        return
+    assert all(versions.parse(target).minor - versions.parse(version).minor <= 1 for version in running.values())
+    for step in [*([name] for name in plan["control_plane"]), *plan["batches"]]:
+        assert sum(name in api for name in step) <= 1
+        assert len(step) <= max(1, at_once)
+        for name in step:
+            running[name] = target
+            if name in api:
+                api[name] = target
+            assert plan["helper"][name] not in step
+        assert not versions.check_skew(api.values(), {name: running[name] for name in ("w1", "w2")})
+    assert set(running.values()) == {target}
+
+
+# --- repair ----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_repair():
+    declared = cluster()
+    plan = repair.plan(declared, observed(declared))
+    assert (plan["state"], plan["health"]["state"], plan["actions"]) == ("READY", "READY", [])
+
+
+def test_a_worker_that_vanished_leaves():
+    declared = cluster()
+    found = observed(declared)
+    found["w2"] = None
+    set_everywhere(found, lambda one: one["cluster"]["nodes"][4].update(ready=False))
+    plan = repair.plan(declared, found)
+    assert [one["name"] for one in plan["gone"]] == ["w2"]
+    assert (plan["unreachable"], plan["health"]["state"]) == (["w2"], "RECOVERABLE_ERROR")
+
+
+def test_a_host_that_only_we_do_not_reach_stays():
+    declared = cluster()
+    assert repair.plan(declared, observed(declared) | {"w2": None})["gone"] == []
+
+
+def test_a_wiped_member_joins_anew():
+    declared = cluster()
+    found = observed(declared, voters=[voter("cp1", False), voter("cp2"), voter("cp3")])
+    found["cp1"] = {"host": clean("cp1"), "linux": {"changed": True, "changes": [], "error": ""}}
+    plan = repair.plan(declared, found)
+    assert (plan["source"], plan["join"]["control_plane"], plan["initialize"]) == ("cp2", ["cp1"], None)
+
+
+def test_certificates_that_ended_are_renewed_before_anything_else():
+    declared = cluster()
+    found = observed(declared)
+    for name in declared["control_plane"]:
+        found[name]["certificates"] = [{"path": "/etc/kubernetes/pki/apiserver.crt", "days_left": -3}]
+        found[name]["cluster"]["reachable"] = False
+    plan = repair.plan(declared, found)
+    assert plan["renew"] == ["cp1", "cp2", "cp3"]
+    assert "join" not in plan
+
+
+def test_gentle_first_then_anew():
+    declared = cluster()
+    found = observed(declared, voters=[voter("cp1"), voter("cp2"), voter("cp3", False)])
+    set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(ready=False))
+    assert repair.plan(declared, found)["rejoin"] == []
+    plan = repair.plan(declared, found, again=True)
+    assert sorted(one["host"] for one in plan["rejoin"]) == ["cp3", "w1"]
+    assert plan["restart"] == ["cp3", "w1"]
+
+
+def test_a_lost_authority_comes_from_another_member():
+    declared = cluster()
+    found = observed(declared)
+    found["cp2"]["host"]["missing"] = ["/etc/kubernetes/pki/ca.crt"]
+    plan = repair.plan(declared, found)
+    assert (plan["join"]["control_plane"], plan["settle"]) == (["cp2"], [])
+
+
+CONDITIONS = st.sampled_from(["well", "unhealthy", "wiped", "unreached"])
+
+
+@settings(deadline=None)
+@given(st.lists(CONDITIONS, min_size=3, max_size=5), st.booleans())
+def test_a_repair_never_takes_etcd_below_its_quorum(conditions, again):
+    if len(conditions) % 2 == 0:
+        conditions.append("well")
+    declared = cluster(len(conditions))
+    names = declared["control_plane"]
+    voters = {name: condition == "well" for name, condition in zip(names, conditions, strict=True)}
+    found = observed(declared, voters=[voter(name, healthy) for name, healthy in voters.items()])
+    serves = sum(voters.values()) >= quorum.needed(len(voters))
+    for name, condition in zip(names, conditions, strict=True):
+        set_everywhere(found, lambda one, name=name, ready=condition == "well": next(
+            item for item in one["cluster"]["nodes"] if item["name"] == name
+        ).update(ready=ready))  # fmt: skip
+        found[name]["cluster"]["reachable"] = serves and condition == "well"
+    for name, condition in zip(names, conditions, strict=True):
+        if condition == "wiped":
+            found[name] = {"host": clean(name), "linux": {"changed": True, "changes": [], "error": ""}}
+        elif condition == "unreached":
+            found[name] = None
+    plan, code = attempt(lambda: repair.plan(declared, found, again))
+    if plan is None:
+        assert not serves, code
+        return
+    if not plan["source"]:
+        assert not any(plan["join"].values())
+        return
+    for name in [one["name"] for one in plan["gone"] if one["etcd"]] + plan["join"]["control_plane"]:
+        assert not voters[name], "a member that answers is left alone"
+        assert quorum.refusal(voters, name) == ""
+        del voters[name]
+        assert sum(voters.values()) >= quorum.needed(len(voters))
+
+
+# --- restore, keys ---------------------------------------------------------------------------------------------------
+
+MANIFEST = {"cluster": "prod", "cluster_id": "sha256:1", "version": NEW, "made": "2026-11-25T03:00:00Z"}
+
+
+def test_a_restore_onto_fresh_hosts():
+    declared = cluster()
+    found = {name: {"host": clean(name), "linux": {"changed": True}} for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    plan = restore.plan(declared, found, MANIFEST)
+    assert (plan["restore"], plan["prepare"]) == ("cp1", ["cp1", "cp2", "cp3", "w1", "w2"])
+
+
+def test_a_restore_that_was_killed_goes_on():
+    declared = cluster()
+    found = {name: {"host": clean(name)} for name in ("cp2", "cp3", "w1", "w2")}
+    found["cp1"] = {"host": host("cp1", state="partial")}
+    assert restore.plan(declared, found, MANIFEST)["restore"] == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "manifest", "reason"),
+    [
+        ({}, {"cluster": "other"}, "is of cluster other"),
+        ({}, {"version": OLD}, "declare that"),
+        ({"w1": None}, {}, "w1 cannot be reached"),
+        (
+            {"cp2": {"host": host("cp2", cluster_id="sha256:2")}},
+            {},
+            "cp2 is a control-plane member of cluster prod with data",
+        ),
+    ],
+)
+def test_what_forbids_a_restore(found, manifest, reason):
+    declared = cluster()
+    there = {name: {"host": clean(name)} for name in ("cp1", "cp2", "cp3", "w1", "w2")} | found
+    with pytest.raises(PhotonError, match=reason):
+        restore.plan(declared, there, MANIFEST | manifest)
+
+
+@settings(deadline=None)
+@given(st.permutations(["a", "b", "c"]), st.integers(1, 2), st.integers(1, 3), st.integers(0, 2), st.data())
+def test_no_key_writes_before_all_can_read_it_nor_goes_before_all_is_rewritten(names, wanted, hosts, begun, data):
+    """Runs that stop after any host of any step: every object stays readable on every member."""
+    keys = names[:wanted]
+    files = {f"cp{n}": names[begun : begun + 1] for n in range(hosts)}
+    written = {files["cp0"][0]}
+    for _turn in range(40):
+        stale = len(written - {keys[0]})
+        step = rotate.step(keys, files, stale)
+        if step["step"] == rotate.DONE:
+            break
+        if step["step"] == rotate.REWRITE:
+            written = {keys[0]}
+        for place in data.draw(st.permutations(sorted(step["files"])))[: data.draw(st.integers(1, 3))]:
+            files[place] = step["files"][place]
+            written |= {names_of[0] for names_of in files.values()}
+            assert all(written <= set(names_of) for names_of in files.values()), (step, files, written)
+    assert all(list(names_of) == list(keys) for names_of in files.values())
+    assert written == {keys[0]}
