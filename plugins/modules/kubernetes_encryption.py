@@ -121,9 +121,9 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
     state, settings = given["state"], given["encryption"]
     if state == "secrets":
         made = encryption.new_key() if given["new"] else None
-        return {"changed": False, "actions": [], "secrets": {"keys": encryption.keys(), "new": made}}
+        return {"changed": False, "actions": [], "secrets": {"keys": encryption.read_keys(), "new": made}}
     if state == "read":
-        names = [key["name"] for key in encryption.keys()]
+        names = [key["name"] for key in encryption.read_keys()]
         writer = given["writer"] or (names[0] if names else "")
         late = encryption.stale(settings["resources"], settings["provider"], writer) if writer else []
         return {"changed": False, "actions": [], "names": names, "stale": len(late)}

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
   - Runs on a control-plane member. It never takes etcd below its quorum.
-  - A backup is one file with mode 0600, a snapshot of etcd and the keys of the cluster's authorities, service accounts and
-    encryption at rest, with digests of all. Who has it has the cluster.
+  - A backup is one file with mode 0600, a snapshot of etcd and the keys of the cluster's authorities, service accounts
+    and encryption at rest, with digests of all. Who has it has the cluster.
 attributes:
   check_mode:
     support: full

@@ -45,8 +45,14 @@ def fixture_cluster(make):
 
 @pytest.mark.parametrize(
     "step",
-    ["Ask the control plane", "Prepare the host", "Make what joins", "Join as a worker", "Settle labels, taints and serving certificates"],
-)  # fmt: skip
+    [
+        "Ask the control plane",
+        "Prepare the host",
+        "Make what joins",
+        "Join as a worker",
+        "Settle labels, taints and serving certificates",
+    ],
+)
 def test_a_worker_that_joins_by_a_run_that_is_killed(cluster, step):
     cluster.make("w2")
     cluster.groups["prod_workers"] = ["w1", "w2"]

@@ -18,7 +18,8 @@ end() { # certificate authority
   openssl x509 -in $1.crt -CA $2.crt -CAkey $2.key -copy_extensions copyall -not_before 20200101000000Z \\
     -not_after 20210101000000Z -out $1.new 2>/dev/null && mv $1.new $1.crt
 }
-end apiserver ca; end apiserver-kubelet-client ca; end front-proxy-client front-proxy-ca; end apiserver-etcd-client etcd/ca
+end apiserver ca; end apiserver-kubelet-client ca; end front-proxy-client front-proxy-ca
+end apiserver-etcd-client etcd/ca
 end etcd/server etcd/ca; end etcd/peer etcd/ca; end etcd/healthcheck-client etcd/ca
 for name in admin controller-manager scheduler; do
   conf=/etc/kubernetes/$name.conf
@@ -31,7 +32,8 @@ pem=$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem)
 openssl x509 -in $pem -CA ca.crt -CAkey ca.key -copy_extensions copyall -not_before 20200101000000Z \\
   -not_after 20210101000000Z -out /run/kubelet.crt
 { cat /run/kubelet.crt; openssl pkey -in $pem; } > $pem.new && mv $pem.new $pem
-mkdir -p /run/away && mv /etc/kubernetes/manifests/*.yaml /run/away/ && sleep 25 && mv /run/away/*.yaml /etc/kubernetes/manifests/
+mkdir -p /run/away && mv /etc/kubernetes/manifests/*.yaml /run/away/
+sleep 25 && mv /run/away/*.yaml /etc/kubernetes/manifests/
 systemctl restart kubelet
 """
 
@@ -83,11 +85,9 @@ def test_a_worker_that_vanished_leaves_and_comes_back_new(cluster):
 
 
 def test_a_member_that_etcd_lost(cluster):
-    keys = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
-    say = ["exec", "etcd-cp1", "-n", "kube-system", "--", "etcdctl", *keys.split()]
-    listed = cluster.kubectl(*say, "member", "list")
+    listed = cluster.etcdctl("member", "list")
     number = next(line.split(",")[0] for line in listed.splitlines() if ", cp3," in line)
-    cluster.kubectl(*say, "member", "remove", number)
+    cluster.etcdctl("member", "remove", number)
     repaired(cluster)
 
 
@@ -99,7 +99,14 @@ def test_a_worker_whose_kubelet_is_broken(cluster):
 def test_certificates_that_ended_everywhere(cluster):
     for member in ("cp1", "cp2", "cp3"):
         cluster.on(member, END_ALL)
-    until(lambda: cluster.lab.run("cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False).returncode != 0)
+    until(
+        lambda: (
+            cluster.lab.run(
+                "cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False
+            ).returncode
+            != 0
+        )
+    )
     repaired(cluster)
 
 

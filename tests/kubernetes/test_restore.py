@@ -51,7 +51,9 @@ def test_a_living_cluster_of_others_is_not_covered(cluster, backup, tmp_path):
     assert cluster.whole()
 
 
-@pytest.mark.parametrize("step", ["Prepare the host", "Restore the data", "Make the first member", "Join the control plane"])
+@pytest.mark.parametrize(
+    "step", ["Prepare the host", "Restore the data", "Make the first member", "Join the control plane"]
+)
 def test_all_hosts_are_new_and_the_restore_is_killed(cluster, backup, step):
     cluster.wipe("cp1", "cp2", "cp3", "w1")
     cluster.play_killed("cluster_restore", step, seconds=3, photon_backup=str(backup))
@@ -94,13 +96,14 @@ def names(cluster):
     for member in ("cp1", "cp2", "cp3"):
         settings = json.loads(cluster.on(member, "cat /etc/kubernetes/apiserver/encryption.json"))
         providers = settings["resources"][0]["providers"]
-        found[member] = [key["name"] for one in providers for part in one.values() for key in (part or {}).get("keys") or ()]
+        found[member] = [
+            key["name"] for one in providers for part in one.values() for key in (part or {}).get("keys") or ()
+        ]
     return found
 
 
 def written_with(cluster):
     """The keys that Secrets in etcd are written with."""
-    keys = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
-    words = f"exec etcd-cp1 -n kube-system -- etcdctl {keys} get /registry/secrets/ --prefix -w json".split()
-    values = [base64.b64decode(one["value"]) for one in json.loads(cluster.kubectl(*words))["kvs"]]
+    found = json.loads(cluster.etcdctl("get", "/registry/secrets/", "--prefix", "-w", "json"))
+    values = [base64.b64decode(one["value"]) for one in found["kvs"]]
     return {value.split(b":")[4].decode() for value in values}

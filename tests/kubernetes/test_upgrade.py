@@ -43,7 +43,7 @@ def test_an_upgrade_under_load_fails_no_request_of_an_application(make, figures)
         k8s_upgrade_api_requests=api.sent,
         k8s_upgrade_failed_api_requests=len(api.failures),
     )
-    assert cluster.nodes() == {name: (True, NEW) for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    assert cluster.nodes() == dict.fromkeys(("cp1", "cp2", "cp3", "w1", "w2"), (True, NEW))
     assert cluster.etcd() == ["cp1", "cp2", "cp3"]
     assert cluster.kept("before")
     assert [path.stat().st_mode & 0o777 for path in (cluster.folder / "backups").iterdir()] == [0o600]
@@ -74,7 +74,9 @@ def test_an_upgrade_that_is_killed_keeps_what_serves(small, step):
     small.declared["version"] = NEW
     small.play_killed("cluster_upgrade", step, photon_backup_directory=str(small.folder / "backups"))
     deadline = time.monotonic() + 300
-    while not small.lab.run("cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False).stdout:
+    while not small.lab.run(
+        "cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False
+    ).stdout:
         assert time.monotonic() < deadline, "the API does not come back"
         time.sleep(2)
     assert small.kept("small")

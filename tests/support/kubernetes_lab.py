@@ -42,7 +42,8 @@ WORKLOAD: list[dict[str, Any]] = [
                     "terminationGracePeriodSeconds": 20,
                     "topologySpreadConstraints": [
                         {
-                            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
+                            "whenUnsatisfiable": "ScheduleAnyway",
                             "labelSelector": {"matchLabels": {"app": "hello"}},
                         },
                     ],
@@ -126,10 +127,10 @@ class Cluster:
         return output
 
     def play_killed(self, playbook: str, task: str, seconds: float = 1.0, **variables: Any) -> None:
-        """Run a playbook and kill it, and what it runs here, ``seconds`` after a task began (the last words of its title)."""
+        """Run a playbook and kill it, and what it runs here, ``seconds`` after a task (the end of its title) began."""
         with subprocess.Popen(
-            self._command(playbook, (), variables), env=self._environment(), cwd=ROOT, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            self._command(playbook, (), variables), env=self._environment(), cwd=ROOT, text=True,
+            start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as process:  # fmt: skip
             seen, found = [], False
             for line in process.stdout or ():
@@ -177,11 +178,15 @@ class Cluster:
 
     def etcd(self, member: str = "") -> list[str]:
         """The names of etcd's voting members that answer, by etcd's own program."""
-        host = member or self.groups["prod_control_plane"][0]
-        keys = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key"
-        say = f"exec etcd-{host} -n kube-system -- etcdctl {keys} member list -w json".split()
-        members = json.loads(self.kubectl(*say, member=member))["members"]
+        members = json.loads(self.etcdctl("member", "list", "-w", "json", member=member))["members"]
         return sorted(one["name"] for one in members if not one.get("isLearner"))
+
+    def etcdctl(self, *words: str, member: str = "") -> str:
+        """etcd's own program, in the container of a member."""
+        pki = "/etc/kubernetes/pki/etcd"
+        keys = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+        pod = f"etcd-{member or self.groups['prod_control_plane'][0]}"
+        return self.kubectl("-n", "kube-system", "exec", pod, "--", "etcdctl", *keys, *words, member=member)
 
     def keep(self, word: str, member: str = "") -> None:
         """Write a ConfigMap and a Secret that later has to be there."""
@@ -256,8 +261,9 @@ class Cluster:
                 "haproxy_vips": [{"name": "api", "address": f"{self.endpoint}/24"}],
                 "haproxy_services": [
                     {
-                        "name": "api", "mode": "tcp", "bind": [{"vip": "api", "port": 6443}], "group": "prod_control_plane",
-                        "port": 6443, "health": {"type": "kubernetes"}, "timeouts": {"client": "4h", "server": "4h"},
+                        "name": "api", "mode": "tcp", "bind": [{"vip": "api", "port": 6443}],
+                        "group": "prod_control_plane", "port": 6443, "health": {"type": "kubernetes"},
+                        "timeouts": {"client": "4h", "server": "4h"},
                     },
                 ],
             }  # fmt: skip

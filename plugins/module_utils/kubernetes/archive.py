@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup of a cluster: one tar with a snapshot of etcd, the authorities' keys and digests of all. Host and controller."""
+"""A backup of a cluster: one tar with a snapshot of etcd, the authorities' keys, digests of all. For both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 
 def write(path: str, snapshot: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the archive at ``path`` (mode 0600, whole or not at all) of a snapshot's file and small ``files``; the manifest.
+    """Make the archive at ``path`` (mode 0600, whole or not) of a snapshot's file and small ``files``; the manifest.
 
     ``about`` goes into the manifest: cluster, cluster_id, version, members, made (ISO 8601).
     """

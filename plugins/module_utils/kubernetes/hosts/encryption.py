@@ -25,14 +25,16 @@ _PAGE = 200
 Key = dict[str, str]
 
 
-def keys() -> list[Key]:
+def read_keys() -> list[Key]:
     """The keys of this member's file [{name, secret}], the writing one first; [] where nothing is encrypted."""
     text = read(ENCRYPTION)
     if not text:
         return []
     try:
         providers = json.loads(text)["resources"][0]["providers"]
-        return [dict(key) for one in providers for settings in one.values() for key in (settings or {}).get("keys") or ()]
+        return [
+            dict(key) for one in providers for settings in one.values() for key in (settings or {}).get("keys") or ()
+        ]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise PhotonError("InvalidHostState", f"{ENCRYPTION} cannot be read: {error}; run cluster_repair") from error
 
@@ -49,7 +51,7 @@ def set_keys(settings: Mapping[str, Any], wanted: Sequence[Key], check: bool) ->
     ``settings``: provider, resources. The API server is waited for.
     """
     text = kubeadm.text([apiserver.encryption(settings["provider"], list(wanted), settings["resources"])])
-    if [dict(key) for key in wanted] == keys():
+    if [dict(key) for key in wanted] == read_keys():
         return False
     if not check:
         write(ENCRYPTION, text)

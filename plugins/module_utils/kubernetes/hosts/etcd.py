@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd of a cluster: health, members that leave, snapshots, restoring, defragmentation. Never below quorum by our doing."""
+"""etcd of a cluster: health, members that leave, snapshots, restoring, defragmentation. Never below quorum by us."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import contextlib
 import http.client
 import json
 import os
-import ssl
 import shutil
+import ssl
 import tempfile
 import time
 import urllib.parse

@@ -22,7 +22,8 @@ def upgrade(configuration: str, settings: str, version: str, first: bool, timeou
     """kubeadm upgrade apply (``first``) or node, with the UpgradeConfiguration; packages are another's business.
 
     ``settings``: the text for kubeadm init. What it says of kubelets is in the cluster before the first member is
-    upgraded, as a kubelet of the new version may not start without it; "" leaves what is there. What this member has already is not done again: kubeadm finds that itself, and goes on where it was killed.
+    upgraded, as a kubelet of the new version may not start without it; "" leaves what is there. What this
+    member has already is not done again: kubeadm finds that itself, and goes on where it was killed.
     """
     installed = observe.program_version("kubeadm")
     if installed != version:
@@ -63,7 +64,7 @@ def renew(days: int, configuration: str, check: bool) -> list[str]:
 
 
 def _renew_kubelet(ended: list[dict[str, Any]], configuration: str) -> None:
-    """A certificate signed here, in the place of one that the API server no longer takes; kubelet asks for the other."""
+    """A certificate signed here, for one that the API server no longer takes; kubelet asks for the other itself."""
     if any(not one["path"].startswith(f"{KUBELET}/pki/kubelet-server") for one in ended):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{FOLDER}/kubelet.conf")  # it holds nothing but what has ended

@@ -24,10 +24,10 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
 
     ``look`` is what module kubernetes_info answered on ``source`` (cluster, etcd), ``known`` the inventory's hosts.
 
-    Returns state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members that go before
-    and after others join: {name, address, role, ready, etcd, reset}), touched (hosts that are looked at and prepared),
-    routes (hosts whose routes change, besides), balancers (bool: the control plane changes) and actions. Raises
-    PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
+    Returns state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members that go
+    before and after others join: {name, address, role, ready, etcd, reset}), touched (hosts that are looked at and
+    prepared), routes (hosts whose routes change, besides), balancers (bool: the control plane changes) and actions.
+    Raises PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
     """
     there = look["cluster"]
     _check(cluster, source, there)
@@ -52,8 +52,8 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
     ):
         raise PhotonError(
             "SpecInvalid",
-            f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the group "
-            f"{cluster['groups']['workers']}, or add the new workers first",
+            f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the "
+            f"group {cluster['groups']['workers']}, or add the new workers first",
         )
     _check_quorum(cluster, etcd, lost, join[CONTROL_PLANE], leave)
     changes = bool(join[CONTROL_PLANE] or join[WORKER] or leaving)
@@ -89,7 +89,7 @@ def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) ->
     if there.get("declared_version") and there["declared_version"] != cluster["version"]:
         raise PhotonError(
             "UpgradeNeeded",
-            f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared: run cluster_upgrade first",
+            f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared: run cluster_upgrade",
         )
 
 
@@ -137,7 +137,7 @@ def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any
         if refused:
             raise PhotonError(
                 "QuorumAtRisk",
-                f"cluster {cluster['name']}: {name} cannot leave: {refused}; run cluster_repair first, nothing was changed",
+                f"cluster {cluster['name']}: {name} cannot leave, nothing was changed: {refused}; run cluster_repair",
                 {"host": name},
             )
         del voters[name]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order in which keys of encryption at rest change: all can read before one writes, all is rewritten before one goes.
+"""The order in which keys of encryption at rest change: all read before one writes, all is rewritten before one goes.
 
 Pure; a step depends on the files and the objects as they are, so that a run that stopped is gone on with.
 """
@@ -16,8 +16,9 @@ ADD, LEAD, REWRITE, DROP, DONE = "add", "lead", "rewrite", "drop", "done"
 def wanted(files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int) -> dict[str, object]:
     """The keys that there should be: {keys: names, new: whether one has to be made}.
 
-    ``declared`` keys are what is wanted. Keys of the cluster's own carry the time they were made in their names: where a
-    change is under way, which runs that stopped leave, the newest is wanted, and no other is made although one is ``due``.
+    ``declared`` keys are what is wanted. Keys of the cluster's own carry the time they were made in their names: where
+    a change is under way, as a run that stopped leaves it, the newest is wanted, and no other is made although one is
+    ``due``.
     """
     if declared:
         return {"keys": list(declared), "new": False}

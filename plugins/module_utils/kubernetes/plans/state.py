@@ -18,7 +18,7 @@ Observed = Mapping[str, Mapping[str, Any] | None]
 def state(cluster: Cluster, observed: Observed) -> dict[str, Any]:
     """{state, reasons, source}: the worst that holds, and why; ``source`` is a member whose API answers, or None.
 
-    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd; certificates where read), None for a host
+    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd; certificates where read), None for one
     that was not reached.
     """
     source = source_of(cluster, observed)

@@ -95,7 +95,7 @@ class _Members:
             lines = "\n".join(f"- {reason}" for _code, reason in found)
             raise PhotonError(
                 found[0][0],
-                f"cluster {self.cluster['name']} is not upgraded to {self.target}, nothing was changed, because\n{lines}",
+                f"cluster {self.cluster['name']} is not upgraded to {self.target}, nothing changed, because\n{lines}",
                 {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
             )
 
@@ -125,7 +125,7 @@ class _Members:
         return bool(node.get("unschedulable")) and not node.get("cordoned")
 
     def helper(self, name: str, control_plane: Sequence[str]) -> str:
-        """A member other than the host itself, as its API server will stop; one that has been upgraded or waits longest."""
+        """A member other than the host itself, as its API server will stop; one that is not upgraded in this run."""
         others = [one for one in self.cluster["control_plane"] if one != name and self._api(one)]
         settled = [one for one in others if one not in control_plane]
         return (settled or others or [name])[0]

@@ -95,7 +95,8 @@ def host(name, version=NEW, **more):
 
 def clean(name):
     return host(
-        name, state="clean", role="", cluster_id=None, cluster_name=None, etcd_data=False, kubelet_active=False, serving_certificate=False
+        name, state="clean", role="", cluster_id=None, cluster_name=None, etcd_data=False, kubelet_active=False,
+        serving_certificate=False,
     )  # fmt: skip
 
 

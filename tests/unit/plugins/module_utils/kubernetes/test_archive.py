@@ -1,0 +1,74 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup is what was written into it, or it is none."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import archive
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PAGES = bytes(range(256)) * 64
+SNAPSHOT = PAGES + hashlib.sha256(PAGES).digest()
+FILES = {"pki/ca.crt": b"certificate", "pki/ca.key": b"key", "encryption.json": b"{}"}
+ABOUT = {"cluster": "prod", "cluster_id": "sha256:1", "version": "1.37.2", "made": "2026-11-25T03:00:00Z"}
+
+
+@pytest.fixture(name="backup")
+def fixture_backup(tmp_path):
+    (tmp_path / "db").write_bytes(SNAPSHOT)
+    archive.write(str(tmp_path / "prod.tar"), str(tmp_path / "db"), FILES, ABOUT)
+    return tmp_path / "prod.tar"
+
+
+def test_what_was_written_is_read(backup, tmp_path):
+    manifest = archive.verify(str(backup))
+    assert ABOUT.items() <= manifest.items()
+    assert manifest["snapshot_bytes"] == len(SNAPSHOT)
+    assert archive.extract(str(backup), str(tmp_path / "out")) == FILES
+    assert (tmp_path / "out").read_bytes() == SNAPSHOT
+
+
+def test_only_its_owner_reads_it(backup, tmp_path):
+    archive.extract(str(backup), str(tmp_path / "out"))
+    assert backup.stat().st_mode & 0o777 == (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+    with tarfile.open(backup) as found:
+        assert {entry.mode for entry in found} == {0o600}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_byte_of_any_part_changes_unseen(backup, tmp_path, data):
+    content = bytearray(backup.read_bytes())
+    with tarfile.open(backup) as found:
+        entry = data.draw(st.sampled_from([one for one in found if one.name != archive.MANIFEST]))
+    content[entry.offset_data + data.draw(st.integers(0, entry.size - 1))] ^= data.draw(st.integers(1, 255))
+    (tmp_path / "bad.tar").write_bytes(content)
+    with pytest.raises(PhotonError, match="no usable backup") as caught:
+        archive.verify(str(tmp_path / "bad.tar"))
+    assert caught.value.code == "BackupInvalid"
+
+
+@pytest.mark.parametrize("size", [0, 1000, 15000])
+def test_a_file_that_ends_early_is_none(backup, tmp_path, size):
+    (tmp_path / "bad.tar").write_bytes(backup.read_bytes()[:size])
+    with pytest.raises(PhotonError, match="no usable backup"):
+        archive.verify(str(tmp_path / "bad.tar"))
+
+
+def test_a_snapshot_that_etcd_did_not_end_is_refused_although_its_digest_fits(tmp_path):
+    (tmp_path / "db").write_bytes(PAGES)
+    archive.write(str(tmp_path / "prod.tar"), str(tmp_path / "db"), FILES, ABOUT)
+    with pytest.raises(PhotonError, match="cut off or damaged"):
+        archive.verify(str(tmp_path / "prod.tar"))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(PhotonError, match="No such file"):
+        archive.verify(str(tmp_path / "none.tar"))
