@@ -228,6 +228,9 @@ def _server_options(service: Mapping[str, Any]) -> str:
     words = [f"check inter {health['interval']} fastinter 200ms fall {health['fall']} rise {health['rise']}"]
     if health["port"]:
         words.append(f"port {health['port']}")
+    if health["type"] == "kubernetes":
+        # An API server whose etcd restarts keeps its connections and answers none of them: kubelets have to go elsewhere.
+        words.append("on-marked-down shutdown-sessions")
     if health["observe"]:
         # Two failed connections of real traffic count as a failed check, before the next check would tell.
         words.append("observe layer4 error-limit 2 on-error sudden-death")
