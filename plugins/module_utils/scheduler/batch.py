@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import accumulate
-from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -17,10 +16,9 @@ from .fleet import Fleet
 from .groups import GroupPlan
 from .policies import Policy
 from .pools import Found
-from .requests import Request
+from .requests import COUNT, GROUPS, ID, SHAPE, SPREAD, Request
 
 ONE = (0,)
-COUNT = itemgetter(Request._fields.index("count"))
 PERCENT = [thousandths / 10 for thousandths in range(1001)]
 
 
@@ -34,6 +32,7 @@ class Batch:
         # A slot per VM, so that the answer is in the order of the requests whatever order they are placed in.
         self._first = [0, *accumulate(map(COUNT, wanted))]
         self._slots: list[dict[str, Any] | None] = [None] * self._first[-1]
+        self._columns = tuple(list(map(field, wanted)) for field in (SHAPE, GROUPS, SPREAD, ID))
         self._unplaced: list[tuple[int, dict[str, Any]]] = []
 
     def fill(self, order: Iterable[int]) -> Batch:
@@ -66,13 +65,15 @@ class Batch:
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
         views, used, levels, ledger = engine.views_by_id, engine.used.add, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        names, capacities, limits, rows = fleet.store_ids, fleet.store_capacity, engine.limits, engine.rows
+        names, capacities, rows, ids = fleet.store_ids, fleet.store_capacity, engine.rows, fleet.ids
+        cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
         pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
         seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
+        all_shapes, all_groups, all_spreads, all_ids = self._columns
         for number, indexes in work:
-            name, _count, shape, groups, spread = request = wanted[number]
+            name, shape, groups, spread = all_ids[number], all_shapes[number], all_groups[number], all_spreads[number]
             if shape is not last:
                 last = shape
                 view = views.get(id(shape)) or engine.view(shape)
@@ -88,21 +89,23 @@ class Batch:
                     found = None
                 elif simple:
                     # The same number as engine.position; a pack has no use for it.
-                    position = 0.0 if pack else crc32(f"{name}/{index}".encode(), seed) / 4294967296
-                    found = find(position, None if plan is None else plan.test)
+                    if pack:
+                        found = find(0.0, None) if plan is None else find(0.0, plan.test, plan)
+                    else:
+                        position = crc32(f"{name}/{index}".encode(), seed) / 4294967296
+                        found = find(position, None if plan is None else plan.test)
                     if found is None and plan is None:
                         view.full = True
                 else:
-                    found, _view, _plan = engine.find(request, index)
+                    found, _view, _plan = engine.find(wanted[number], index)
                 if found is None:
-                    self._unplaced.append((number, self._reasons.of(request, index, view)))
+                    self._unplaced.append((number, self._reasons.of(wanted[number], index, view)))
                     continue
                 host, stores = found
-                cpu_limit, memory_limit = limits[host]
                 cpu_free[host] = left = cpu_free[host] - vcpus
-                cpu = 1000 * left // cpu_limit
+                cpu = 1000 * left // cpu_limits[host]
                 memory_free[host] = left = memory_free[host] - memory
-                ram = 1000 * left // memory_limit
+                ram = 1000 * left // memory_limits[host]
                 if capacity is not None:
                     store = stores[0]
                     free[store] = left = free[store] - capacity
@@ -113,21 +116,21 @@ class Batch:
                         "storage": 1000 * left // (capacities[store] or 1) / 10,
                     }
                 else:
-                    stored, parts = self._lay(request, stores, {"cpu": percent[cpu], "memory": percent[ram]})
+                    stored, parts = self._lay(wanted[number], stores, {"cpu": percent[cpu], "memory": percent[ram]})
                 level, other = cpu_levels[cpu], memory_levels[ram]
                 levels[host] = level if level > other else other
                 used(host)
                 if plan is not None:
                     if plan.preferred:
                         parts["preferences_broken"] = sum([not test(host) for test in plan.preferred])
-                    for values, column in plan.touched:
-                        values.add(column[host])
+                    plan.commit(host)
                 if spread is not None:
                     ledger.counts(spread)[engine.column(spread.level)[host]] += 1
                 # A copy keeps the layout that is there, at half the cost of a new mapping.
                 slots[first[number] + index] = row = (rows[host] or engine.row(host)).copy()
                 row["request"] = name
                 row["index"] = index
+                row["host"] = ids[host]
                 row["datastores"] = stored
                 if balanced:
                     row["score"] = round(100 - abs(percent[cpu] - percent[ram]), 1)
@@ -167,6 +170,7 @@ class Batch:
             **(engine.rows[host] or engine.row(host)),
             "request": request.id,
             "index": index,
+            "host": fleet.ids[host],
             "datastores": [fleet.store_ids[store] for store in stores],
             "score": score,
             "parts": parts,

@@ -66,11 +66,23 @@ class Candidates:
         # Shared with all requests whose disks may lie on the same datastores.
         self.options = fleet.options.setdefault(tuple(self.stores), {})
         self._mounted = fleet.stores
+        # The same for a single disk, by host position.
+        self.choices: list[tuple[int, ...] | None] = []
+        if len(self.stores) == 1:
+            if self.stores[0] not in fleet.choices:
+                fleet.choices[self.stores[0]] = [None] * len(fleet.ids)
+            self.choices = fleet.choices[self.stores[0]]
 
     def read_options(self, host: int) -> list[tuple[int, ...]]:
         """Per disk the datastores of one candidate that it may lie on."""
         mine = self._mounted[host]
         found = self.options[host] = [tuple([s for s in mine if s in allowed]) for allowed in self.stores]
+        return found
+
+    def read_choice(self, host: int) -> tuple[int, ...]:
+        """The datastores of one candidate that the single disk may lie on."""
+        mine, allowed = self._mounted[host], self.stores[0]
+        found = self.choices[host] = mine if allowed.issuperset(mine) else tuple([s for s in mine if s in allowed])
         return found
 
     def _keep(self, before: list[int], name: str, after: list[int]) -> list[int]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from .groups import GroupPlan, Ledger, SpreadOrder, skew_limit
 from .photon import scheduling_constants, transfer_score, utilization_score, winner_score
 from .policies import Policy
 from .pools import Found, Test
-from .requests import Request, Shape, Spread, Statics
+from .requests import COUNT, SHAPE, Request, Shape, Spread, Statics
 from .view import View
 
 # A level is one byte in a ring, and the last values are not levels.
@@ -49,13 +49,15 @@ class Engine:
         self.cpu_scores, self.memory_scores = ([load if pack else 100 - load for load in each] for each in loads)
         # Scores that depend on more than the host's free shares take the longer way.
         self.elsewhere = policy.name == "photon" or self.weights[2] > 0
-        seed = f"{policy.seed}/"
-        self.by_rank = sorted(range(len(fleet.ids)), key=lambda host: (crc32((seed + fleet.ids[host]).encode()), host))
+        self.cpu_limits = [limit or 1 for limit in fleet.cpu_limit]
+        self.memory_limits = [limit or 1 for limit in fleet.memory_limit]
+        seed = crc32(f"{policy.seed}/".encode())
+        hashes = [crc32(name.encode(), seed) for name in fleet.ids]
+        self.by_rank = sorted(range(len(hashes)), key=hashes.__getitem__)
         self.ranks = [0] * len(self.by_rank)
         for rank, host in enumerate(self.by_rank):
             self.ranks[host] = rank
-        self.levels = [self.level(host) for host in range(len(fleet.ids))]
-        self.limits = [(cpu or 1, memory or 1) for cpu, memory in zip(fleet.cpu_limit, fleet.memory_limit, strict=True)]
+        self.levels = list(map(self.level, range(len(fleet.ids))))
         self.rows: list[dict[str, Any] | None] = [None] * len(fleet.ids)
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
@@ -104,12 +106,13 @@ class Engine:
     def level(self, host: int) -> int:
         """The host's load in steps; a host without capacity counts as full."""
         fleet = self.fleet
-        cpu = 1000 * fleet.cpu_free[host] // (fleet.cpu_limit[host] or 1)
-        memory = 1000 * fleet.memory_free[host] // (fleet.memory_limit[host] or 1)
-        level = max(self.cpu_levels[max(0, cpu)], self.memory_levels[max(0, memory)])
+        cpu = 1000 * fleet.cpu_free[host] // self.cpu_limits[host]
+        memory = 1000 * fleet.memory_free[host] // self.memory_limits[host]
+        level, other = self.cpu_levels[cpu if cpu > 0 else 0], self.memory_levels[memory if memory > 0 else 0]
+        level = level if level > other else other
         if self.weights[2]:
-            level = max(level, int(self.storage_share(host) * self.weights[2] * self.steps))
-        return min(level, self.steps)
+            level = max(level, min(self.steps, int(self.storage_share(host) * self.weights[2] * self.steps)))
+        return level
 
     def storage_share(self, host: int) -> float:
         """Share of the host's datastores in use."""
@@ -131,18 +134,12 @@ class Engine:
         return view
 
     def row(self, host: int) -> dict[str, Any]:
-        """What all placements on a host have in common, with every key in its place."""
+        """What all placements in the host's rack have in common, with every key in its place."""
         fleet = self.fleet
-        self.rows[host] = row = {
-            "request": "",
-            "index": 0,
-            "host": fleet.ids[host],
-            "zone": fleet.zones[host],
-            "rack": fleet.racks[host],
-            "datastores": [],
-            "score": 0.0,
-            "parts": {},
-        }
+        zone, rack = fleet.zones[host], fleet.racks[host]
+        keys = ("request", "index", "host", "zone", "rack", "datastores", "score", "parts")
+        row = self.shared((zone, rack, "row"), lambda: {**dict.fromkeys(keys), "zone": zone, "rack": rack})
+        self.rows[host] = row
         return row
 
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -258,10 +255,10 @@ class Engine:
         return None if limit is None else lambda host: counts[column[host]] <= limit
 
 
-def demand(requests: Iterable[Request]) -> dict[tuple[int, int], int]:
+def demand(requests: Sequence[Request]) -> dict[tuple[int, int], int]:
     """Numbers of VMs by vCPUs and memory."""
     shapes: dict[int, tuple[Shape, int]] = {}  # by identity, for hashing a shape costs more
-    for _name, count, shape, _groups, _spread in requests:
+    for count, shape in zip(map(COUNT, requests), map(SHAPE, requests), strict=True):
         key = id(shape)
         shapes[key] = (shape, shapes[key][1] + count if key in shapes else count)
     sizes: defaultdict[tuple[int, int], int] = defaultdict(int)

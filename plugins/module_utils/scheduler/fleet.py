@@ -66,6 +66,7 @@ class Fleet:
         self._mounting: dict[frozenset[int], frozenset[int]] = {}
         # What Candidates find out: per disk the datastores it may lie on, by those that it may lie on anywhere.
         self.eligible: dict[tuple[Any, ...], frozenset[int]] = {}
+        self.choices: dict[frozenset[int], list[tuple[int, ...] | None]] = {}
         self.options: dict[tuple[frozenset[int], ...], dict[int, list[tuple[int, ...]]]] = {}
         # Hosts that no request can tell apart, datastores and capacity aside.
         self.classes: dict[Any, list[int]] = {}
@@ -111,6 +112,7 @@ class Fleet:
         self.store_free: list[int] = []
         self.store_usable: list[bool] = []
         self.store_index: dict[str, int] = {}
+        same: dict[int, int] = {}
         for number, item in enumerate(items):
             where = f"datastores[{number}]"
             known_keys(item, DATASTORE_KEYS, where)
@@ -123,7 +125,8 @@ class Fleet:
             self.store_index[name] = len(self.store_ids)
             self.store_ids.append(name)
             self.store_tags.append(frozenset(tags))
-            self.store_capacity.append(whole(item, "capacity", where))
+            capacity = whole(item, "capacity", where)
+            self.store_capacity.append(same.setdefault(capacity, capacity))
             self.store_free.append(self.store_capacity[-1] - whole(item, "used", where, 0))
             self.store_usable.append(item.get("usable_for_vms", True) is not False)
 
@@ -150,6 +153,7 @@ class Fleet:
         self.clusters: list[str | None] = []
         self.index: dict[str, int] = {}
         sets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._same: dict[int, int] = {}
         for number, item in enumerate(items):
             where = f"hosts[{number}]"
             if not isinstance(item, Mapping) or not item.keys() <= HOST_KEYS:
@@ -184,6 +188,9 @@ class Fleet:
         vcpus, memory = whole(item, "vcpus", where), whole(item, "memory", where)
         cpu_limit = int(vcpus * ratio(item, "cpu_overcommit", where, CPU_OVERCOMMIT))
         memory_limit = int(memory * ratio(item, "memory_overcommit", where, MEMORY_OVERCOMMIT))
+        # One object for equal amounts: what is looked at for every VM then stays in the processor's cache.
+        cpu_limit = self._same.setdefault(cpu_limit, cpu_limit)
+        memory_limit = self._same.setdefault(memory_limit, memory_limit)
         self.cpu_limit.append(cpu_limit)
         self.memory_limit.append(memory_limit)
         self.physical_memory.append(memory)

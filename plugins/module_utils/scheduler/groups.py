@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from .fleet import Fleet, Rule
-from .requests import Request, Spread
+from .requests import GROUPS, Request, Spread
 
 if TYPE_CHECKING:
     from .pools import Found, Test
@@ -27,6 +27,7 @@ class GroupPlan:
         self.hard: list[tuple[str, Test]] = []
         self.preferred: list[Test] = []
         self.anchors: list[tuple[str, str, set[Any]]] = []  # (level, group, values of the members) of hard affinity
+        self.tried: dict[Any, int] = {}  # pools of policy pack: where the next search for a member begins
         touched: dict[tuple[str, str], tuple[set[Any], Column]] = {}
         for group in groups:
             for rule in sorted(ledger.fleet.rules[group]):
@@ -96,13 +97,13 @@ class Ledger:
             self._counts[key] = Counter(column[host] for host in self.fleet.spread.get(spread.group, ()))
         return self._counts[key]
 
-    def read_demand(self, requests: Iterable[Request]) -> None:
+    def read_demand(self, requests: Sequence[Request]) -> None:
         """Sum what the members of each affinity group of this call need, so that the first one leaves room for all."""
         together = {g for g, rules in self.fleet.rules.items() if any(r.kind == "affinity" for r in rules)}
         if not together:
             return
-        for request in requests:
-            for group in request.groups:
+        for groups, request in zip(map(GROUPS, requests), requests, strict=True):
+            for group in groups:
                 if group in together:
                     cpu, memory, disk = self._demand.get(group, (0, 0, 0))
                     shape, count = request.shape, request.count

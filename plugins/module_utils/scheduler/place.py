@@ -9,12 +9,12 @@ import gc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .batch import COUNT, Batch
+from .batch import Batch
 from .engine import Engine
 from .fleet import Fleet
 from .optimal import place_optimal
 from .policies import Policy, read_policy
-from .requests import Request, read
+from .requests import COUNT, SHAPE, Request, read
 
 # A call that leaves VMs out is tried again with the hardest ones first, up to this many VMs.
 RETRY_LIMIT = 20_000
@@ -97,10 +97,11 @@ def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, An
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
         sizes: dict[int, float] = {}  # by identity, for hashing a shape costs more
-        for request in wanted:
-            if id(request.shape) not in sizes:
-                sizes[id(request.shape)] = _size(request, fleet)
-        order = sorted(order, key=[sizes[id(shape)] for _name, _count, shape, _groups, _spread in wanted].__getitem__)
+        shapes = list(map(id, map(SHAPE, wanted)))
+        for shape, request in zip(shapes, wanted, strict=True):
+            if shape not in sizes:
+                sizes[shape] = _size(request, fleet)
+        order = sorted(order, key=[sizes[shape] for shape in shapes].__getitem__)
     answer = Batch(wanted, fleet, policy).fill(order).answer()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)

@@ -10,11 +10,12 @@ and a load that a pool remembers can only be too low.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .groups import GroupPlan
     from .view import View
 
 Found = tuple[int, tuple[int, ...]]
@@ -28,6 +29,16 @@ BASE_SHARE = 4
 FORGOTTEN = 255
 # "balanced" looks at this many of the least loaded hosts.
 CHOICES = 16
+
+
+def emptiest(stores: Sequence[int], free: Sequence[int], capacity: int) -> tuple[int] | None:
+    """The emptiest of some datastores, if it has room."""
+    best = stores[0]
+    room = free[best]
+    for store in stores[1:]:
+        if free[store] > room:
+            best, room = store, free[store]
+    return (best,) if room >= capacity else None
 
 
 class Ring:
@@ -58,12 +69,16 @@ class SpreadPool:
         engine = view.engine
         self.levels, self.top, self.size = engine.levels, engine.steps, len(engine.ranks)
         self.cpu_free, self.memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
-        self.vcpus, self.memory, self.lay, self.members = view.vcpus, view.memory, view.lay, view.candidates.members
+        self.vcpus, self.memory, self.members = view.vcpus, view.memory, view.candidates.members
+        self.choices, self.read_choice = view.candidates.choices, view.candidates.read_choice
+        self.free = engine.fleet.store_free
+        self.capacity = view.disks[0].capacity if len(view.disks) == 1 else None
 
     def find(self, position: float, test: Test | None) -> Found | None:
         """The first host that fits and passes the test; a ring of its own forgets for good those that do not fit."""
         ring, levels, base, members = self.ring, self.levels, self.base, self.members
         cpu_free, memory_free, vcpus, memory = self.cpu_free, self.memory_free, self.vcpus, self.memory
+        choices, capacity = self.choices, self.capacity
         hosts, seen, level = ring.hosts, ring.seen, ring.least
         at = start = bisect_left(ring.ranks, int(position * self.size))
         search, end, ahead, left, misfits, found = seen.find, len(hosts), True, False, 0, None
@@ -87,7 +102,10 @@ class SpreadPool:
             else:
                 stores = None
                 if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or host in members):
-                    stores = self.lay(host)
+                    if capacity is None:
+                        stores = self.view.lay(host)
+                    else:
+                        stores = emptiest(choices[host] or self.read_choice(host), self.free, capacity)
                 if stores is None:
                     misfits += 1
                     if self.own:
@@ -144,21 +162,35 @@ class PackPool:
     whether it may still have room."""
 
     def __init__(self, view: View, order: list[int]) -> None:
-        self.order, self.open, self.lay = order, bytearray(b"\1") * len(order), view.lay
-        self.cpu_free, self.memory_free = view.engine.fleet.cpu_free, view.engine.fleet.memory_free
+        self.view, self.order, self.open = view, order, bytearray(b"\1") * len(order)
+        fleet = view.engine.fleet
+        self.cpu_free, self.memory_free, self.free = fleet.cpu_free, fleet.memory_free, fleet.store_free
         self.vcpus, self.memory = view.vcpus, view.memory
+        self.choices, self.read_choice = view.candidates.choices, view.candidates.read_choice
+        self.capacity = view.disks[0].capacity if len(view.disks) == 1 else None
 
-    def find(self, _position: float, test: Test | None) -> Found | None:
-        """The first host that fits and passes the test; those that do not fit are forgotten for good."""
+    def find(self, _position: float, test: Test | None, apart: GroupPlan | None = None) -> Found | None:
+        """The first host that fits and passes the test; those that do not fit are forgotten for good.
+
+        ``apart``: the plan that the test is of, when it is anti-affinity alone and whatever is found will be a member:
+        hosts that it once refused it refuses ever after, so its next search begins where this one ends.
+        """
         order, may, cpu_free, memory_free = self.order, self.open, self.cpu_free, self.memory_free
-        vcpus, memory = self.vcpus, self.memory
-        at = may.find(1)
+        vcpus, memory, choices, capacity = self.vcpus, self.memory, self.choices, self.capacity
+        at = may.find(1, 0 if apart is None else apart.tried.get(self, 0))
         while at >= 0:
             host = order[at]
-            stores = self.lay(host) if cpu_free[host] >= vcpus and memory_free[host] >= memory else None
+            stores = None
+            if cpu_free[host] >= vcpus and memory_free[host] >= memory:
+                if capacity is None:
+                    stores = self.view.lay(host)
+                else:
+                    stores = emptiest(choices[host] or self.read_choice(host), self.free, capacity)
             if stores is None:
                 may[at] = 0
             elif test is None or test(host):
+                if apart is not None:
+                    apart.tried[self] = at + 1
                 return host, stores
             at = may.find(1, at + 1)
         return None

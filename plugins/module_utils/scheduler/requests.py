@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import marshal
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..model.errors import PhotonError
@@ -80,6 +82,10 @@ class Request(NamedTuple):
     spread: Spread | None
 
 
+# Fields of many requests: a named tuple is taken apart at half the speed of a plain one.
+ID, COUNT, SHAPE, GROUPS, SPREAD = (itemgetter(number) for number in range(len(Request._fields)))
+
+
 def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and
     key."""
@@ -88,7 +94,6 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     known: dict[bytes, tuple[Any, ...]] = {}
     shapes: dict[bytes, Shape] = {}
     requests: list[Request] = []
-    seen: set[str] = set()
     add, dump = requests.append, marshal.dumps
     make = tuple.__new__  # a NamedTuple's own constructor takes three times as long
     begins, skip = len(ID_FIRST), len(ID_FIRST) + 5
@@ -98,9 +103,6 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
         name = item.get("id")
         if type(name) is not str or not name:
             raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-        seen.add(name)
-        if len(seen) == number:
-            raise invalid(f"request {name}", "id", "is there twice; give each request its own")
         # Everything of an item but its id, types included, as bytes that equal items share; None where there is other
         # than plain data. Version 2 has no references, which would depend on more than the value.
         try:
@@ -116,6 +118,9 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
                 known[key] = parts
         count, shape, groups, spread = parts
         add(make(Request, (name, count, shape, groups, spread)))
+    if len(set(map(ID, requests))) < len(requests):
+        name = next(name for name, times in Counter(map(ID, requests)).items() if times > 1)
+        raise invalid(f"request {name}", "id", "is there twice; give each request its own")
     _refuse_contradictions(requests, fleet)
     return requests
 

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .constraints import Candidates
 from .photon import transfer_score, utilization_score, winner_score
-from .pools import BalancedPool, PackPool, PhotonPool, Ring, SpreadPool
+from .pools import BalancedPool, PackPool, PhotonPool, Ring, SpreadPool, emptiest
 from .requests import Shape
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ class View:
         self._options = candidates.options
         self._domains: dict[str, dict[Any, list[int]]] = {}
         self._pools: dict[tuple[str, Any], Pool] = {}
-        # Datastores for the disks on a host with enough CPU and memory, or None.
-        self.lay = self._make_lay()
 
     @cached_property
     def pool(self) -> Pool:
@@ -104,27 +101,13 @@ class View:
             return None
         return self.lay(host)
 
-    def _make_lay(self) -> Callable[[int], tuple[int, ...] | None]:
-        """As fit_disks for this shape's number of disks. It runs once per VM: what it needs is bound here, once."""
-        free, options, read_options = self._store_free, self._options, self.candidates.read_options
-        capacity = self.disks[0].capacity if self.disks else 0
-
-        def lay_none(_host: int) -> tuple[int, ...] | None:
-            return ()
-
-        def lay_one(host: int) -> tuple[int, ...] | None:
-            """The common case: the emptiest of the datastores the one disk may lie on."""
-            stores = (options.get(host) or read_options(host))[0]
-            best = stores[0]
-            room = free[best]
-            if len(stores) == 1:
-                return stores if room >= capacity else None
-            for store in stores:
-                if free[store] > room:
-                    best, room = store, free[store]
-            return (best,) if room >= capacity else None
-
-        return {0: lay_none, 1: lay_one}.get(len(self.disks), self.fit_disks)
+    def lay(self, host: int) -> tuple[int, ...] | None:
+        """A datastore per disk on a host with enough CPU and memory, or None."""
+        disks = self.disks
+        if len(disks) == 1:
+            stores = self.candidates.choices[host] or self.candidates.read_choice(host)
+            return emptiest(stores, self._store_free, disks[0].capacity)
+        return self.fit_disks(host) if disks else ()
 
     def fit_disks(self, host: int) -> tuple[int, ...] | None:
         """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
