@@ -28,11 +28,12 @@ def document(
 ) -> dict[str, Any]:
     """The document of module linux_host for ``engine`` (containerd or docker).
 
-    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json) and
-    ``repositories``. Raises SpecInvalid with every mistake, by its key path below ``container_runtime``.
+    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json), ``packages`` (names
+    of more packages) and ``repositories``. Raises SpecInvalid with every mistake, by its key path below ``container_runtime``.
     """
     given = plain(settings)
     docker, repositories = given.pop("docker", None) or {}, given.pop("repositories", None) or []
+    more = dict.fromkeys(given.pop("packages", None) or [], "present")
     checker = Checker()
     runtime = checker.mapping(RUNTIME, complete(RUNTIME, given), "container_runtime")
     if engine not in _ENGINES:
@@ -47,7 +48,7 @@ def document(
     return {
         "name": "container-runtime",
         "repositories": repositories,
-        "packages": {runtime["package"] or _ENGINES[engine][manager]: runtime["package_version"]},
+        "packages": {**more, runtime["package"] or _ENGINES[engine][manager]: runtime["package_version"]},
         "files": files,
         "units": {engine: {"enabled": True, "state": "started"}},
     }
