@@ -52,7 +52,7 @@ def fixture_make(tmp_path_factory):
         cluster.__enter__()
         if create:
             if cluster.groups["prod_balancers"]:
-                cluster.play("load_balancer")
+                cluster.play("load_balancer", haproxy_group="prod_balancers")
             cluster.play("cluster_create")
         return cluster
 

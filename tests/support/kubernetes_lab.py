@@ -257,7 +257,6 @@ class Cluster:
             variables |= {
                 "haproxy_address": "{{ lab_ip }}",
                 "haproxy_max_connections": 4000,
-                "haproxy_group": "prod_balancers",
                 "haproxy_vips": [{"name": "api", "address": f"{self.endpoint}/24"}],
                 "haproxy_services": [
                     {
