@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.kubernetes import declaration
+from ..module_utils.kubernetes import bundle, declaration
 from ..module_utils.model.errors import PhotonError
 
 
@@ -20,7 +20,7 @@ def kubernetes_clusters(
 ) -> list[dict[str, Any]]:
     """The clusters in normal form, or only the one called ``name``; AnsibleFilterError with every mistake."""
     try:
-        clusters = declaration.read_clusters(declared, groups, hostvars, _read_file)
+        clusters = declaration.read_clusters(declared, groups, hostvars, _read_file, _bundle_versions)
         return clusters if name is None else [declaration.select(clusters, name)]
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
@@ -28,6 +28,10 @@ def kubernetes_clusters(
 
 def _read_file(name: str) -> str:
     return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
+
+
+def _bundle_versions(name: str) -> list[str]:
+    return list(bundle.read_manifest(str(pathlib.Path(name).expanduser()))["versions"])
 
 
 class FilterModule:
