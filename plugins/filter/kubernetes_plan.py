@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.kubernetes.plans import create, repair, resize, rotate, state, upgrade
+from ..module_utils.kubernetes.plans import create, delete, repair, resize, rotate, state, upgrade
 from ..module_utils.model.errors import PhotonError
 
 
@@ -38,11 +38,13 @@ def kubernetes_plan(
             return upgrade.plan(cluster, reached, int(settings.get("at_once", 1)))
         if verb == "repair":
             return repair.plan(cluster, reached, bool(settings.get("again", False)))
+        if verb == "delete":
+            return delete.plan(cluster, reached)
         if verb == "state":
             return state.state(cluster, reached)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
-    raise AnsibleFilterError(f"{verb!r} is none of create, resize, upgrade, repair, state")
+    raise AnsibleFilterError(f"{verb!r} is none of create, delete, resize, upgrade, repair, state")
 
 
 def kubernetes_key_step(files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int) -> dict[str, Any]:

@@ -74,6 +74,7 @@ host:
     role: {description: "C(control_plane) or C(worker) by what is there; empty when clean.", type: str}
     cluster_id: {description: Hash of the public key of the authority that the host trusts., type: str}
     cluster_name: {description: "The cluster's name, on control-plane members.", type: str}
+    server: {description: URL of the API that its kubelet talks to., type: str}
     kubeadm_version: {description: Installed version., type: str}
     kubelet_version: {description: Installed version., type: str}
     kubelet_active: {description: Whether kubelet runs., type: bool}
@@ -109,9 +110,13 @@ cluster:
       type: list
       elements: dict
     missing: {description: Objects of kubeadm's own that are gone., type: list, elements: str}
-    pending_certificates: {description: "Requests of kubelets, each with C(name) and C(node).", type: list, elements: dict}
+    pending_certificates:
+      description: Requests of kubelets, each with C(name) and C(node).
+      type: list
+      elements: dict
     addons:
-      description: "Workloads of the system, each with C(kind), C(namespace), C(name), C(wanted), C(available), C(current)."
+      description: >-
+        Workloads of the system, each with C(kind), C(namespace), C(name), C(wanted), C(available) and C(current).
       type: list
       elements: dict
 etcd:

@@ -11,8 +11,8 @@ short_description: Make a host a member of a Kubernetes cluster, keep it one, or
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the host and lets kubeadm do the work. What to do follows from what is found, no note is kept on the host, so
-    a run that was killed is finished by the next one.
+  - Runs on the host and lets kubeadm do the work. What to do follows from what is found, no note is kept on the host,
+    so a run that was killed is finished by the next one.
   - An C(init) that did not end is run again and keeps what is there. A C(join) that did not end is thrown away first.
 attributes:
   check_mode:
@@ -26,14 +26,17 @@ options:
     description:
       - C(initialized) makes the first member.
       - C(joined) makes a further member; I(material) comes from C(join_material).
-      - C(settled) mends what differs from what kubeadm would have written, lost files and lost objects of kubeadm's own.
+      - C(settled) mends what differs from what kubeadm would have written, lost files and lost objects of kubeadm's
+        own.
       - C(absent) resets the host. Drain its node and take it out of etcd and the cluster before.
       - C(upgraded) brings the member to I(version); its packages have to be of it but kubelet's.
       - C(renewed) renews certificates with fewer than I(days) left, and restarts what uses them.
-      - C(join_material) makes on a control-plane member what I(joiners) need, after stale traces of theirs were removed.
+      - C(credentials) makes on a control-plane member a kubeconfig of an administrator that ends after I(hours).
+      - C(join_material) makes on a control-plane member what I(joiners) need, after stale traces of theirs were
+        removed.
       - C(tokens_absent) ends on a control-plane member all that hosts may join by.
     type: str
-    choices: [initialized, joined, settled, absent, upgraded, renewed, join_material, tokens_absent]
+    choices: [initialized, joined, settled, absent, upgraded, renewed, join_material, tokens_absent, credentials]
     required: true
   configuration:
     description:
@@ -53,8 +56,8 @@ options:
     choices: [control_plane, worker]
   encryption:
     description: >-
-      For C(initialized) where no keys are declared, C(provider) and C(resources): a key is made and stays on control-plane
-      members.
+      For C(initialized) where no keys are declared, C(provider) and C(resources): a key is made and stays on
+      control-plane members.
     type: dict
   material:
     description: What C(join_material) returned. For C(settled) only its files are used, where they are missing.
@@ -65,14 +68,16 @@ options:
     elements: dict
     default: []
   lost:
-    description: For C(settled), kubeadm's own objects that the API lacks (C(cluster.missing) of M(photon.platform.kubernetes_info)).
+    description: >-
+      For C(settled), kubeadm's own objects that the API lacks (C(cluster.missing) of
+      M(photon.platform.kubernetes_info)), and C(node) where its Node is gone.
     type: list
     elements: str
     default: []
   restart:
     description: >-
-      For C(joined), throw away what a former join left even where etcd has data on this host. Only where its etcd member
-      has been removed.
+      For C(joined), throw away what a former join left even where etcd has data on this host. Only where its etcd
+      member has been removed.
     type: bool
     default: false
   version:
@@ -86,6 +91,14 @@ options:
     description: For C(renewed).
     type: int
     default: 30
+  user:
+    description: For C(credentials), the name that the audit log has.
+    type: str
+    default: break-glass
+  hours:
+    description: For C(credentials).
+    type: int
+    default: 8
   timeout:
     description: Seconds for one call of kubeadm.
     type: int
@@ -112,7 +125,7 @@ actions:
   elements: str
 material:
   description: Secrets for M(photon.platform.kubernetes_member) on the joiners; register it with C(no_log).
-  returned: for join_material
+  returned: for join_material and credentials
   type: dict
   contains:
     endpoint: {description: Host and port of the API., type: str}
@@ -120,6 +133,7 @@ material:
     token: {description: "By which a node's certificate is asked for, for half an hour.", type: str}
     certificate_key: {description: Opens the control plane's certificates., type: str}
     files: {description: Secret files of control-plane members., type: dict}
+    kubeconfig: {description: "For C(credentials), all that there is.", type: str}
 error_code:
   description: Why it failed, such as C(MemberChangeFailed), C(InvalidHostState), C(QuorumAtRisk) or C(ApiUnreachable).
   returned: failure
@@ -148,6 +162,7 @@ SPEC = {
             "renewed",
             "join_material",
             "tokens_absent",
+            "credentials",
         ],
         "required": True,
     },
@@ -162,6 +177,8 @@ SPEC = {
     "version": {},
     "first": {"type": "bool", "default": False},
     "days": {"type": "int", "default": 30},
+    "user": {"default": "break-glass"},
+    "hours": {"type": "int", "default": 8},
     "timeout": {"type": "int", "default": 600},
 }
 
@@ -176,6 +193,7 @@ def main() -> None:
             ("state", "settled", ("configuration", "role")),
             ("state", "upgraded", ("configuration", "version")),
             ("state", "join_material", ("joiners",)),
+            ("state", "credentials", ("configuration",)),
         ],
         supports_check_mode=True,
     )
@@ -207,9 +225,12 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
     if check:
         there = observe.host()["state"]
         actions = [] if state == "absent" and there == "clean" else [state]
-        return {"changed": bool(actions) and state != "join_material", "actions": actions}
+        return {"changed": bool(actions) and state not in ("join_material", "credentials"), "actions": actions}
     if state == "join_material":
         return {"changed": True, "actions": ["token made"], "material": material.make(given["joiners"])}
+    if state == "credentials":
+        text = material.administrator(configuration, given["user"], given["hours"])
+        return {"changed": False, "actions": ["certificate made"], "material": {"kubeconfig": text}}
     if state == "initialized":
         actions = member.initialize(configuration, given["encryption"], timeout)
     elif state == "joined":

@@ -82,6 +82,7 @@ _OWN = {
     "ClusterNotReady": 503,  # nodes or what runs in the cluster did not become ready in time
     "DrainFailed": 409,  # pods did not leave a node in time
     "EtcdUnreachable": 503,
+    "HostUnreachable": 503,
     "HostOfAnotherCluster": 409,  # the host is a member already, elsewhere
     "MemberChangeFailed": 500,  # kubeadm or kubelet did not do it; the message has their words
     "QuorumAtRisk": 409,  # etcd would lose its majority

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a new member needs, made on one that is there: secrets that live for minutes. What stands in its way goes first."""
+"""What a new member needs, made on one that is there: short-lived secrets. What stands in its way goes first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ...model.errors import PhotonError
 from . import etcd_client, nodes
 from .api import ADMIN, Api, parse_kubeconfig
 from .commands import must, read
-from .member import ENCRYPTION
+from .member import ENCRYPTION, secret_file
 from .observe import CONTROL_PLANE, PKI
 
 TOKEN_SECONDS = 1800
 _ENDPOINT_SECONDS = 60
 _LETTERS = string.ascii_lowercase + string.digits
+_ADMINISTRATORS = "kubeadm:cluster-admins"
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"
 
 
@@ -109,6 +110,15 @@ def new_token(api: Api) -> str:
     return f"{identity}.{secret}"
 
 
+def administrator(configuration: str, user: str, hours: int) -> str:
+    """A kubeconfig that may do everything and ends after some hours; the member keeps none of it."""
+    with secret_file("configuration.yaml", configuration) as path:
+        return must(
+            "kubeadm", "kubeconfig", "user", "--config", path, "--client-name", user, "--org", _ADMINISTRATORS,
+            "--validity-period", f"{hours}h0m0s",
+        )  # fmt: skip
+
+
 def revoke(token: str) -> bool:
     """End a token before its time; False when it is gone already."""
     identity = token.partition(".")[0]
@@ -128,7 +138,7 @@ def _must_answer(endpoint: str) -> None:
 
 
 def revoke_all(check: bool) -> list[str]:
-    """End every token by which hosts may join, and the certificates that were uploaded for a control plane's members."""
+    """End every token by which hosts may join, and the certificates uploaded for a control plane's members."""
     api, space = Api.of_member(), "/api/v1/namespaces/kube-system/secrets"
     names = [
         item["metadata"]["name"]

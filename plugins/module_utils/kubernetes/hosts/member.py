@@ -42,7 +42,7 @@ _TABLES = ("kube-proxy",)
 
 
 def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
-    """Make this host the first member, or finish that; what was done, in words. MemberChangeFailed with kubeadm's words."""
+    """Make this host the first member, or finish that; what was done. MemberChangeFailed with kubeadm's words."""
     done = []
     state = observe.host()
     if state["etcd_data"] is False:
@@ -59,7 +59,7 @@ def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout
 
 
 def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout: float) -> list[str]:
-    """Make this host a member of the cluster that ``material`` is of; InvalidHostState where data would be lost by it."""
+    """Make this host a member of the cluster that ``material`` is of; InvalidHostState where data would be lost."""
     done = []
     state = observe.host()
     if state["state"] != "clean":
@@ -191,7 +191,7 @@ def kubeadm(words: Sequence[str], timeout: float) -> None:
         verb = words[1]
         raise PhotonError(
             "MemberChangeFailed",
-            f"kubeadm {verb} failed: {last_words(result)}; what was begun stays for the next run, which goes on from there",
+            f"kubeadm {verb} failed: {last_words(result)}; the next run goes on from there",
             {"returncode": result.returncode},
         )
 
@@ -224,8 +224,8 @@ def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
             if names[path] in ("ca", "front-proxy-ca", "etcd-ca"):
                 raise PhotonError(
                     "InvalidHostState",
-                    f"{path} is lost: it cannot be made anew without ending the cluster; run cluster_repair, which takes "
-                    "it from another member, or cluster_restore",
+                    f"{path} is lost and cannot be made anew without ending the cluster: run cluster_repair, which "
+                    "takes it from another member, or cluster_restore",
                 )
             phases.append(("certs", names[path]))
         elif path.startswith(FOLDER) and path.endswith(".conf"):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host as it is: of which cluster it is a member, how far it came, and where it differs from what kubeadm would write."""
+"""A host as it is: of which cluster it is a member, how far it came, where it differs from what kubeadm would write."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
     ``configuration``: the text for kubeadm init of this host, from which kubeadm itself renders what should be there;
     "" looks at no drift. ``role``: what the host is declared to be, "" what it looks like.
 
-    Returns state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key, or
-    None), cluster_name (control plane only), kubeadm_version and kubelet_version (None when not installed),
-    kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before, after}], texts), stale
-    (settings of the API server that it has not read since they changed).
+    Returns state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
+    or None), cluster_name (control plane only), server (URL that kubelet talks to), kubeadm_version and
+    kubelet_version (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift
+    ([{path, before, after}], texts), stale (settings that the API server has not read since they changed).
     """
     traces = _traces()
     found = recognise(traces)
@@ -74,6 +74,7 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
         **found,
         "cluster_id": cluster_id(),
         "cluster_name": admin["cluster"] or None,
+        "server": parse_kubeconfig(read(f"{FOLDER}/kubelet.conf"))["server"] or None,
         "kubeadm_version": program_version("kubeadm"),
         "kubelet_version": program_version("kubelet"),
         "kubelet_active": found["state"] != "clean" and active("kubelet"),

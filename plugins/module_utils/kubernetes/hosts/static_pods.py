@@ -55,7 +55,7 @@ def answers(when: str) -> None:
     if not Api.of_member(timeout=5).ready(wait=_BACK_SECONDS):
         raise PhotonError(
             "MemberChangeFailed",
-            f"the API server of this member did not come back {when}, within {_BACK_SECONDS} s: see /var/log/pods on it",
+            f"this member's API server did not come back {when}, within {_BACK_SECONDS} s: see /var/log/pods on it",
         )
 
 

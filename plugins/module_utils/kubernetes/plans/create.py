@@ -32,9 +32,10 @@ def plan(
     None for a host that was not reached. ``only``: the hosts that this run may touch; the others count as they are.
 
     Returns state (CREATING or READY), exists, source (the member to ask and to make secrets on), prepare (hosts),
-    initialize (host or None), join: {control_plane, worker} (hosts), restart (joiners that throw a half join away),
-    settle (hosts), serving (nodes whose kubelet has no serving certificate yet), joiners ([{name, address, role}]), lost ({host: names of kubeadm's objects}), material (members that need files of the source), nodes and
-    objects (booleans: there is something to do), actions ([{host, action, reasons}]) and undeclared (nodes).
+    initialize (host or None), join: {control_plane, worker} (hosts), joiners ([{name, address, role}]), restart (those
+    that throw a half join away), settle (hosts), lost ({host: names of kubeadm's objects}), material (members that need
+    files of the source), serving (nodes whose kubelet has no serving certificate), nodes and objects (booleans: there
+    is something to do), actions ([{host, action, reasons}]) and undeclared (nodes).
     Raises PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
     InvalidHostState, UpgradeNeeded.
     """
@@ -205,13 +206,10 @@ class _Observed:
     def _decide(self, member: Mapping[str, Any]) -> None:
         name, host = member["name"], self._host(member["name"])
         state = host.get("state")
-        if not self.established and name == self.cluster["first"]:
-            if not self._others_hold_data():
-                reason = {"clean": "no member has the cluster"}.get(
-                    state or "", "its init did not end, or its API is down"
-                )
-                self._add(name, INITIALIZE, [reason])
-                return
+        if not self.established and name == self.cluster["first"] and not self._others_hold_data():
+            words = {"clean": "no member has the cluster"}
+            self._add(name, INITIALIZE, [words.get(state or "", "its init did not end, or its API is down")])
+            return
         if state == "clean":
             self._add(name, JOIN, ["is no member yet"])
         elif member["role"] == CONTROL_PLANE and self.established and not self._votes(member):

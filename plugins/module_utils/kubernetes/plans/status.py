@@ -1,0 +1,149 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster for the eye and for programs: pure, from one look at each of its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import state as states
+
+Cluster = Mapping[str, Any]
+Observed = Mapping[str, Mapping[str, Any] | None]
+
+
+def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
+    """{name, state, reasons, version, endpoint, nodes, etcd, certificates, addons}: plain JSON.
+
+    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd, certificates), None for one that was
+    not reached. Nodes are the declared members in their order, then what else is registered.
+    """
+    found = states.state(cluster, observed)
+    look = observed.get(found["source"] or "") or {}
+    there = look.get("cluster") or {}
+    end = cluster["endpoint"]
+    return {
+        "name": cluster["name"],
+        "state": found["state"],
+        "reasons": found["reasons"],
+        "version": there.get("version"),
+        "declared_version": cluster["version"],
+        "endpoint": f"https://{end['host']}:{end['port']}",
+        "nodes": _nodes(cluster, observed, there.get("nodes") or ()),
+        "etcd": {
+            "quorum": (look.get("etcd") or {}).get("quorum", 0),
+            "healthy_voters": (look.get("etcd") or {}).get("healthy_voters", 0),
+            "members": [
+                {key: one[key] for key in ("name", "healthy", "learner")}
+                for one in (look.get("etcd") or {}).get("members") or ()
+            ],
+        },
+        "certificates": _certificates(cluster, observed),
+        "addons": [
+            {key: one[key] for key in ("kind", "namespace", "name", "wanted", "available")}
+            for one in there.get("addons") or ()
+        ],
+    }
+
+
+def table(found: Mapping[str, Any]) -> list[str]:
+    """The lines of a status for a terminal."""
+    version = found["version"] or "not known"
+    if found["version"] and found["version"] != found["declared_version"]:
+        version += f" ({found['declared_version']} is declared)"
+    lines = [f"cluster {found['name']}: {found['state']}, version {version}, {found['endpoint']}"]
+    lines += [f"  {reason}" for reason in found["reasons"]]
+    etcd = found["etcd"]
+    lines.append("")
+    lines += _aligned(
+        ["NODE", "ROLE", "ADDRESS", "VERSION", "STATE", "ETCD", "FIRST CERTIFICATE ENDS"],
+        [
+            [
+                node["name"], node["role"], node["address"] or "-", node["version"] or "-", node["state"],
+                node["etcd"] or "-", _end(found["certificates"].get(node["name"])),
+            ]
+            for node in found["nodes"]
+        ],
+    )  # fmt: skip
+    lines += [
+        "",
+        f"etcd: {etcd['healthy_voters']} of {len(etcd['members'])} members answer, {etcd['quorum']} are needed",
+    ]
+    if found["addons"]:
+        rows = [
+            [f"{one['namespace']}/{one['name']}", one["kind"], f"{one['available']} of {one['wanted']}"]
+            for one in found["addons"]
+        ]
+        lines += ["", *_aligned(["ADD-ON", "KIND", "AVAILABLE"], rows)]
+    return lines
+
+
+def _nodes(cluster: Cluster, observed: Observed, nodes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    known = {node["name"]: node for node in nodes}
+    members = list(cluster["members"])
+    extra = [name for name in known if name not in {member["name"] for member in members}]
+    members += [{"name": name, "role": None, "address": next(iter(known[name]["addresses"]), None)} for name in extra]
+    voters = _voters(observed)
+    result = []
+    for member in members:
+        name, node, answer = member["name"], known.get(member["name"]), observed.get(member["name"])
+        if node:
+            word = "Ready" if node["ready"] else f"NotReady: {node['reason']}"
+            word += ", cordoned" if node["unschedulable"] else ""
+            word += ", not declared" if member["role"] is None else ""
+        elif answer is None and member["role"]:
+            word = "cannot be reached"
+        else:
+            word = {"clean": "no member", "partial": "half joined"}.get(
+                (answer or {}).get("host", {}).get("state"), "not registered"
+            )
+        role = member["role"] or ("control_plane" if "control-plane" in (node or {}).get("roles", ()) else "worker")
+        result.append(
+            {
+                "name": name, "role": role.replace("_", "-"), "address": member["address"],
+                "version": (node or {}).get("version"), "state": word, "ready": bool(node and node["ready"]),
+                "etcd": voters.get(member["address"]),
+            }
+        )  # fmt: skip
+    return result
+
+
+def _voters(observed: Observed) -> dict[str, str]:
+    """Address -> how its etcd is, by the first member that says so."""
+    for answer in observed.values():
+        members = ((answer or {}).get("etcd") or {}).get("members") or ()
+        if members:
+            return {
+                url.rpartition(":")[0].rpartition("/")[2].strip("[]"): "learner" if one["learner"]
+                else "healthy" if one["healthy"] else "does not answer"
+                for one in members for url in one["peer_urls"]
+            }  # fmt: skip
+    return {}
+
+
+def _certificates(cluster: Cluster, observed: Observed) -> dict[str, dict[str, Any]]:
+    """Host -> its certificate that ends first."""
+    found = {}
+    for member in cluster["members"]:
+        listed: Sequence[Mapping[str, Any]] = (observed.get(member["name"]) or {}).get("certificates") or ()
+        if listed:
+            found[member["name"]] = dict(min(listed, key=lambda one: one["days_left"]))
+    return found
+
+
+def _end(certificate: Mapping[str, Any] | None) -> str:
+    if not certificate:
+        return "-"
+    return (
+        f"{certificate['not_after'][:10]}, {certificate['days_left']} days ({certificate['path'].rpartition('/')[2]})"
+    )
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(str(row[index])) for row in [head, *rows]) for index in range(len(head))]
+    return [
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
