@@ -89,8 +89,7 @@ def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> D
         *([net["hosts"]] if net["hosts"] else []),
         f".{net['domain']}",
         cluster["endpoint"]["host"],
-        *(other["address"] for other in cluster["members"]),
-    ]
+    ]  # not the members one by one: a new one would restart containerd on all others
     return {
         "name": "kubernetes",
         "packages": {runtime["package"]: runtime["package_version"]},

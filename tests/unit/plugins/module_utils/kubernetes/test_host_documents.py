@@ -124,9 +124,10 @@ def test_a_new_worker_is_one_route_more_on_the_others_and_nothing_else():
         }
 
 
-def test_a_new_worker_changes_nothing_on_the_others_with_flannel():
-    before = read(cluster(), groups={**GROUPS, "prod_workers": ["w1"]})[0]
-    old, new = host.documents(before, KEYS), host.documents(one(), KEYS)
+@pytest.mark.parametrize("runtime_", [{}, {"proxy": {"https": "http://proxy:3128"}}], ids=["direct", "proxy"])
+def test_a_new_worker_changes_nothing_on_the_others_with_flannel(runtime_):
+    before = read(cluster(runtime=runtime_), groups={**GROUPS, "prod_workers": ["w1"]})[0]
+    old, new = host.documents(before, KEYS), host.documents(one(runtime=runtime_), KEYS)
     assert all(old[name] == new[name] for name in old)
 
 
