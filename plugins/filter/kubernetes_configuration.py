@@ -12,7 +12,6 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.kubernetes.documents import kubeadm
 
-
 # Secrets that module kubernetes_member puts in itself, on the host.
 _LATER = {"token": "", "ca_hashes": [], "certificate_key": ""}
 

@@ -52,8 +52,8 @@ def documents(
 
     ``keys`` are the declared encryption keys [{name, secret}]; without, the file with them is not part of a document
     and its owner is the module that makes it. ``installed`` ({host: {program: version}}) are versions to keep where
-    they are while an upgrade has not come that far. On hosts in ``joined`` kubelet has to run, the one that is installed;
-    on others it waits for kubeadm.
+    they are while an upgrade has not come that far. On hosts in ``joined`` kubelet has to run, the one that is
+    installed; on others it waits for kubeadm.
     """
     found = {
         member["name"]: document(cluster, member, keys, (installed or {}).get(member["name"]))

@@ -28,8 +28,9 @@ def document(
 ) -> dict[str, Any]:
     """The document of module linux_host for ``engine`` (containerd or docker).
 
-    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json), ``packages`` (names
-    of more packages) and ``repositories``. Raises SpecInvalid with every mistake, by its key path below ``container_runtime``.
+    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json), ``packages``
+    (names of more packages) and ``repositories``. Raises SpecInvalid with every mistake, by its key path below
+    ``container_runtime``.
     """
     given = plain(settings)
     docker, repositories = given.pop("docker", None) or {}, given.pop("repositories", None) or []
