@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_etcd
-short_description: etcd of a cluster: health, members that leave, backups, restoring, defragmentation
+short_description: The health of a cluster's etcd, members that leave, backups, restoring, defragmentation
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:

@@ -567,3 +567,18 @@ def test_no_key_writes_before_all_can_read_it_nor_goes_before_all_is_rewritten(n
             assert all(written <= set(names_of) for names_of in files.values()), (step, files, written)
     assert all(list(names_of) == list(keys) for names_of in files.values())
     assert written == {keys[0]}
+
+
+@pytest.mark.parametrize(
+    ("files", "declared", "due", "stale", "wanted"),
+    [
+        ({"cp1": ["b", "a"]}, ["n", "b"], False, 0, {"keys": ["n", "b"], "new": False}),
+        ({"cp1": ["made-1"], "cp2": ["made-1"]}, [], False, 0, {"keys": ["made-1"], "new": False}),
+        ({"cp1": ["made-1"], "cp2": ["made-1"]}, [], True, 0, {"keys": [], "new": True}),
+        ({"cp1": ["made-1", "made-2"], "cp2": ["made-1"]}, [], True, 0, {"keys": ["made-2"], "new": False}),
+        ({"cp1": ["made-2"], "cp2": ["made-2"]}, [], True, 7, {"keys": ["made-2"], "new": False}),
+    ],
+    ids=["declared", "nothing due", "due", "under way", "not yet rewritten"],
+)
+def test_which_keys_are_wanted(files, declared, due, stale, wanted):
+    assert rotate.wanted(files, declared, due, stale) == wanted
