@@ -38,7 +38,7 @@ _KNOWN = (
     *(f"Port-{port}" for port in _PORTS),
 )
 _LINKS = ("cni0", "flannel.1", "kube-ipvs0", "nodelocaldns")
-_TABLES = ("kube-proxy",)
+_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", "flannel-ipv4"), ("ip6", "flannel-ipv6"))
 
 
 def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
@@ -144,9 +144,8 @@ def reset() -> list[str]:
     for link in _LINKS:
         if os.path.exists(f"/sys/class/net/{link}"):
             run("ip", "link", "delete", link)
-    for table in _TABLES:
-        for family in ("ip", "ip6"):
-            run("nft", "delete", "table", family, table)
+    for family, table in _TABLES:
+        run("nft", "delete", "table", family, table)
     run("systemctl", "reset-failed", "kubelet")
     return ["reset"]
 

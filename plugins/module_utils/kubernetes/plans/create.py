@@ -19,6 +19,7 @@ INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 # What init makes last: where all of it is missing, init did not end.
 _LAST = {"cluster-info", "coredns", "kube-proxy"}
+_AUTHORITIES = {f"/etc/kubernetes/pki/{name}.crt" for name in ("ca", "etcd/ca", "front-proxy-ca")}
 Cluster = Mapping[str, Any]
 Observation = Mapping[str, Any]
 
@@ -214,6 +215,8 @@ class _Observed:
             self._add(name, JOIN, ["is no member yet"])
         elif member["role"] == CONTROL_PLANE and self.established and not self._votes(member):
             self._add(name, JOIN, ["its join did not end: it is no voting member of etcd"])
+        elif member["role"] == CONTROL_PLANE and self.established and _AUTHORITIES & set(host.get("missing") or ()):
+            self._add(name, JOIN, ["it has lost the cluster's authorities"])
         elif state == "partial" and not (member["role"] == CONTROL_PLANE and self._votes(member)):
             self._add(name, JOIN, ["its join did not end"])
         else:
