@@ -1,0 +1,258 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Members as they are read: certificates in DER, traces of an init that died, drift, etcd's members, nodes' taints."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import ipaddress
+import json
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts import (
+    api,
+    cluster,
+    etcd_client,
+    member,
+    nodes,
+    objects,
+    observe,
+    x509,
+)
+
+cryptography = pytest.importorskip("cryptography", reason="makes the certificates that are read")
+from cryptography import x509 as made  # noqa: E402
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+from cryptography.x509.oid import NameOID  # noqa: E402
+
+
+def name(common, organization="system:nodes"):
+    return made.Name(
+        [made.NameAttribute(NameOID.ORGANIZATION_NAME, organization), made.NameAttribute(NameOID.COMMON_NAME, common)]
+    )
+
+
+def alternatives(dns, addresses):
+    listed = [made.DNSName(one) for one in dns] + [made.IPAddress(ipaddress.ip_address(one)) for one in addresses]
+    return made.SubjectAlternativeName(listed)
+
+
+def certificate(ends, key=None):
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    builder = made.CertificateBuilder().subject_name(name("cp1")).issuer_name(name("ca")).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(ends)
+    builder = builder.add_extension(alternatives(["cp1"], ["10.0.0.11", "fd00::1"]), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+def request(common="system:node:w1", organization="system:nodes", dns=("w1",), addresses=("10.0.0.21",), **spec):
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = made.CertificateSigningRequestBuilder().subject_name(name(common, organization))
+    if dns or addresses:
+        builder = builder.add_extension(alternatives(dns, addresses), critical=False)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return {
+        "metadata": {"name": "csr-1"},
+        "spec": {
+            "signerName": "kubernetes.io/kubelet-serving", "username": "system:node:w1",
+            "groups": ["system:nodes", "system:authenticated"], "usages": ["digital signature", "server auth"],
+            "request": base64.b64encode(pem).decode(), **spec,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("year", [2030, 2060])  # the latter has another type of time in DER
+def test_a_certificate_is_read(year):
+    key = ec.generate_private_key(ec.SECP256R1())
+    one = certificate(datetime.datetime(year, 5, 6, 7, 8, 9), key)
+    found = x509.read("noise\n" + one.public_bytes(serialization.Encoding.PEM).decode())
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(spki)
+    assert found.key_hash == f"sha256:{digest.finalize().hex()}"
+    assert found.not_after == datetime.datetime(year, 5, 6, 7, 8, 9, tzinfo=datetime.UTC).timestamp()
+    assert found.common_name == "cp1"
+    assert found.names.dns == ("cp1",)
+    assert found.names.addresses == ("10.0.0.11", "fd00::1")
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "-----BEGIN"])
+def test_what_is_no_certificate_is_an_error(text):
+    with pytest.raises(x509.CertificateError):
+        x509.read(text)
+
+
+W1 = [{"name": "w1", "addresses": ["10.0.0.21"]}]
+
+
+def test_a_kubelet_gets_a_certificate_with_its_own_names_alone():
+    assert nodes.refusal(request(), W1) == ""
+    assert nodes.refusal(request(username="system:node:w2"), W1) is None
+    for bad in (
+        request(dns=("w1", "api.example.com")),
+        request(addresses=("10.0.0.21", "10.0.0.11")),
+        request(common="system:node:w2"),
+        request(organization="system:masters"),
+        request(dns=(), addresses=()),
+        request(usages=["digital signature", "client auth"]),
+        request(groups=["system:authenticated"]),
+        request(request=base64.b64encode(b"nothing").decode()),
+    ):
+        assert nodes.refusal(bad, W1)
+
+
+def traces(**changes):
+    whole = observe.Traces(
+        files=frozenset(observe.KUBECONFIGS), manifests=frozenset(observe.STATIC_PODS), pairs=frozenset(observe.PAIRS),
+        authority=True, etcd_data=True, client_valid=True,
+    )  # fmt: skip
+    return whole._replace(**changes)
+
+
+NONE = observe.Traces(frozenset(), frozenset(), frozenset(), False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "role"),
+    [
+        (NONE, "clean", ""),
+        (traces(), "member", "control_plane"),
+        (NONE._replace(pairs=frozenset({"ca"}), authority=True), "partial", "control_plane"),
+        (traces(etcd_data=False), "partial", "control_plane"),
+        (traces(client_valid=False), "partial", "control_plane"),
+        (NONE._replace(files=frozenset({"bootstrap-kubelet.conf"}), authority=True), "partial", "worker"),
+        (NONE._replace(files=frozenset({"kubelet.conf"}), authority=True, client_valid=True), "member", "worker"),
+        (NONE._replace(files=frozenset({"kubelet.conf"}), authority=True), "partial", "worker"),
+    ],
+)
+def test_how_far_a_host_came(found, state, role):
+    assert observe.recognise(found) == {"state": state, "role": role}
+
+
+def test_a_member_knows_what_it_lacks():
+    assert observe.missing(traces(), "control_plane") == []
+    lost = traces(manifests=frozenset({"etcd"}), pairs=frozenset(observe.PAIRS) - {"etcd-peer"})
+    assert "/etc/kubernetes/manifests/kube-apiserver.yaml" in observe.missing(lost, "control_plane")
+    assert "/etc/kubernetes/pki/etcd/peer.crt" in observe.missing(lost, "control_plane")
+
+
+ETCD = """spec:
+  command:
+    - etcd
+    - --data-dir=/x
+    - --initial-cluster=cp1=https://10.0.0.11:2380
+    - --name=cp1
+"""
+
+
+def test_what_etcd_reads_once_is_no_drift():
+    joined = ETCD.replace("11:2380", "11:2380,cp2=https://10.0.0.12:2380\n    - --initial-cluster-state=existing")
+    path = "/etc/kubernetes/manifests/etcd.yaml"
+    assert observe.as_it_would_be(path, joined, ETCD) == joined
+    edited = joined.replace("/x", "/y")
+    mended = observe.as_it_would_be(path, edited, ETCD)
+    assert mended == joined
+    assert observe.as_it_would_be(path, "", ETCD) == ETCD
+
+
+def test_taints_of_a_first_start_are_no_drift():
+    path = "/var/lib/kubelet/kubeadm-flags.env"
+    now = 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --register-with-taints=a=b:NoSchedule"\n'
+    assert observe.as_it_would_be(path, now, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n') == now
+    assert observe.as_it_would_be(path, now, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.2"\n') != now
+
+
+def test_taints_of_others_stay():
+    cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    own, old = {"key": "a", "value": None, "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}
+    found = nodes.wanted_taints([cordon, old], ["b:NoExecute"], [own])
+    assert found == [{"key": "a", "effect": "NoSchedule"}, cordon]
+
+
+def etcd_member(identity, healthy=True, learner=False):
+    return {
+        "id": identity,
+        "name": identity,
+        "healthy": healthy,
+        "learner": learner,
+        "peer_urls": [f"https://10.0.0.{identity}:2380"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "leaving", "allowed"),
+    [
+        ([etcd_member("1"), etcd_member("2", learner=True)], 1, True),
+        ([etcd_member("1"), etcd_member("2")], 1, True),
+        ([etcd_member("1"), etcd_member("2", healthy=False)], 1, False),  # two must agree
+        ([etcd_member("1"), etcd_member("2"), etcd_member("3", healthy=False)], 2, True),
+        ([etcd_member("1"), etcd_member("2"), etcd_member("3", healthy=False)], 1, False),
+        ([etcd_member("1"), etcd_member("2", False), etcd_member("3", False)], 2, False),
+    ],
+)
+def test_etcd_never_loses_its_majority(members, leaving, allowed):
+    assert (etcd_client.removal_refused(members, members[leaving]) == "") is allowed
+
+
+def test_a_member_of_etcd_is_found_by_its_address():
+    listed = etcd_client.read_members(
+        {"members": [{"ID": "18446744073709551615", "peerURLs": ["https://10.0.0.1:2380"]}]}
+    )
+    assert etcd_client.of_address(listed, "10.0.0.1") == listed[0]
+    assert not listed[0]["started"]
+    assert etcd_client.of_address(listed, "10.0.0.10") is None
+
+
+def test_kubeconfigs_of_kubeadm_and_of_ours_are_read():
+    text = "clusters:\n- cluster:\n    certificate-authority-data: QQ==\n    server: https://h:6443\n  name: prod\n"
+    text += "contexts:\n- context:\n    cluster: prod\n    user: x\n  name: x@prod\ncurrent-context: x@prod\n"
+    found = api.parse_kubeconfig(text)
+    assert (found["server"], found["cluster"], found["current-context"]) == ("https://h:6443", "prod", "x@prod")
+    assert api.decoded(found, "certificate-authority-data") == "A"
+    assert api.own_address("- --advertise-address=10.0.0.1\n- --secure-port=6443\n") == ("10.0.0.1", 6443)
+    assert api.own_address("") is None
+
+
+def test_a_join_is_given_its_secrets_on_the_host_alone():
+    text = json.dumps(
+        {"kind": "JoinConfiguration", "discovery": {"bootstrapToken": {}}, "controlPlane": {"certificateKey": ""}}
+    )
+    found = json.loads(member.with_material(text, {"token": "a.b", "certificate_key": "key"}, "/run/known"))
+    assert found["discovery"] == {"file": {"kubeConfigPath": "/run/known"}, "tlsBootstrapToken": "a.b"}
+    assert found["controlPlane"]["certificateKey"] == "key"
+    known = json.loads(member.discovery("h:6443", "PEM"))
+    assert known["clusters"][0]["cluster"]["server"] == "https://h:6443"
+    assert known["users"] == []
+
+
+def test_keys_of_encryption_are_made_and_differ():
+    settings = {"provider": "secretbox", "resources": ["secrets"]}
+    first, second = member.new_encryption(settings), member.new_encryption(settings)
+    key = json.loads(first)["resources"][0]["providers"][0]["secretbox"]["keys"][0]
+    assert len(base64.b64decode(key["secret"])) == 32
+    assert first != second
+
+
+def test_a_servers_bookkeeping_is_no_difference():
+    one = {"metadata": {"name": "a", "resourceVersion": "1", "managedFields": []}, "data": {"x": "1"}, "status": {}}
+    two = {"metadata": {"name": "a", "resourceVersion": "2"}, "data": {"x": "1"}}
+    assert objects.same(one, two)
+    assert not objects.same(one, {**two, "data": {"x": "2"}})
+    kinds = [
+        item["kind"] for item in objects.ordered([{"kind": "Deployment"}, {"kind": "Role"}, {"kind": "Namespace"}])
+    ]
+    assert kinds == ["Namespace", "Role", "Deployment"]
+
+
+def test_a_workload_is_current_when_its_controller_has_seen_it():
+    item = {
+        "metadata": {"namespace": "a", "name": "b", "generation": 2},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2},
+    }
+    assert not cluster.workload("Deployment", item)["current"]
+    item["status"]["observedGeneration"] = 2
+    assert cluster.workload("Deployment", item)["current"]

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cluster_create decides from what hosts say: nothing begins while anything forbids it."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.plans import create, delete, status
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+
+OURS, OTHERS = "sha256:aa", "sha256:bb"
+ADDRESSES = {"cp1": "10.0.0.11", "cp2": "10.0.0.12", "cp3": "10.0.0.13", "w1": "10.0.0.21"}
+
+
+def cluster(control_plane=("cp1",), workers=("w1",)):
+    declared = [{"name": "prod", "version": "1.37.2", "packages": {"source": "installed"}}]
+    if len(control_plane) > 1:
+        declared[0]["endpoint"] = {"address": "10.0.0.5"}
+    groups = {"prod_control_plane": list(control_plane), "prod_workers": list(workers)}
+    hostvars = {name: {"kubernetes_address": address} for name, address in ADDRESSES.items()}
+    return declaration.read_clusters(declared, groups, hostvars, lambda _name: "")[0]
+
+
+def host(state="member", role="control_plane", **more):
+    found = {
+        "state": state, "role": "" if state == "clean" else role, "cluster_id": None if state == "clean" else OURS,
+        "cluster_name": "prod" if state != "clean" and role == "control_plane" else None, "kubeadm_version": "1.37.2",
+        "kubelet_version": "1.37.2", "kubelet_active": state == "member", "serving_certificate": state == "member",
+        "encryption_keys": state != "clean", "etcd_data": state != "clean" and role == "control_plane", "missing": [],
+        "drift": [], "stale": [], "error": "", "server": None,
+    }  # fmt: skip
+    return {"host": {**found, **more}, "linux": {"changed": False, "changes": [], "packages": {}, "error": ""}}
+
+
+def node(name, version="1.37.2"):
+    return {
+        "name": name, "version": version, "ready": True, "reason": "", "addresses": [ADDRESSES[name]], "labels": {},
+        "taints": [], "unschedulable": False, "roles": [], "pod_network": None,
+    }  # fmt: skip
+
+
+def voter(name, **more):
+    address = ADDRESSES[name]
+    return {
+        "id": name, "name": name, "peer_urls": [f"https://{address}:2380"], "client_urls": [], "learner": False,
+        "started": True, "healthy": True, **more,
+    }  # fmt: skip
+
+
+def member(name, nodes, voters, **more):
+    """A control-plane member whose API answers."""
+    there = {
+        "reachable": True, "error": "", "version": "1.37.2", "declared_version": "1.37.2", "cluster_name": "prod",
+        "cluster_id": OURS, "nodes": nodes, "missing": [], "pending_certificates": [], "addons": [],
+    }  # fmt: skip
+    return {
+        **host(**more), "cluster": there, "etcd": {"members": voters, "quorum": 1, "healthy_voters": 1, "error": ""},
+        "objects": {"changes": [], "error": ""}, "nodes": {"changes": [], "not_ready": [], "error": ""},
+    }  # fmt: skip
+
+
+def settled():
+    return {
+        "cp1": member("cp1", [node("cp1"), node("w1")], [voter("cp1")]),
+        "w1": host(role="worker"),
+    }
+
+
+def test_clean_hosts_are_initialised_and_joined():
+    plan = create.plan(cluster(), {"cp1": host("clean"), "w1": host("clean")})
+    assert plan["initialize"] == "cp1"
+    assert plan["join"] == {"control_plane": [], "worker": ["w1"]}
+    assert plan["state"] == "CREATING"
+    assert not plan["exists"]
+
+
+def test_a_settled_cluster_is_ready_and_nothing_is_done():
+    plan = create.plan(cluster(), settled())
+    assert plan["state"] == "READY"
+    assert plan["actions"] == []
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "expected"),
+    [
+        ("w1", {"kubelet_active": False}, "kubelet does not run"),
+        ("cp1", {"missing": ["/etc/kubernetes/manifests/kube-scheduler.yaml"]}, "kube-scheduler.yaml is missing"),
+        ("cp1", {"drift": [{"path": "/x", "missing": False, "lines": 2}]}, "/x differs in 2 lines"),
+        ("cp1", {"stale": ["/etc/kubernetes/apiserver/audit.json"]}, "has not read"),
+        ("cp1", {"encryption_keys": False}, "keys of encryption at rest"),
+    ],
+)
+def test_what_differs_on_a_member_is_mended(where, change, expected):
+    observed = settled()
+    observed[where]["host"].update(change)
+    plan = create.plan(cluster(), observed)
+    assert plan["settle"] == [where]
+    assert any(expected in reason for reason in plan["actions"][0]["reasons"])
+
+
+def test_lost_objects_of_kubeadm_are_made_anew_by_the_source():
+    observed = settled()
+    observed["cp1"]["cluster"]["missing"] = ["coredns"]
+    plan = create.plan(cluster(), observed)
+    assert plan["lost"] == {"cp1": ["coredns"]}
+    assert plan["settle"] == ["cp1"]
+
+
+def test_a_node_that_is_gone_registers_again():
+    observed = settled()
+    observed["cp1"]["cluster"]["nodes"].pop()
+    plan = create.plan(cluster(), observed)
+    assert plan["lost"] == {"w1": ["node"]}
+
+
+def test_changed_objects_and_nodes_are_noticed():
+    observed = settled()
+    observed["cp1"]["objects"]["changes"] = [{"kind": "ConfigMap", "name": "x"}]
+    observed["cp1"]["nodes"]["changes"] = [{"kind": "labels", "name": "w1"}]
+    plan = create.plan(cluster(), observed)
+    assert plan["objects"]
+    assert plan["nodes"]
+    assert plan["state"] == "CREATING"
+
+
+def test_an_init_that_died_is_finished():
+    observed = {"cp1": host("partial"), "w1": host("clean")}
+    assert create.plan(cluster(), observed)["initialize"] == "cp1"
+    begun = member("cp1", [node("cp1")], [voter("cp1")])
+    begun["cluster"]["missing"] = ["kubelet-config", "cluster-info", "coredns", "kube-proxy"]
+    assert create.plan(cluster(), {"cp1": begun, "w1": host("clean")})["initialize"] == "cp1"
+
+
+def test_a_worker_whose_join_died_joins_anew():
+    observed = settled()
+    observed["w1"] = host("partial", role="worker")
+    plan = create.plan(cluster(), observed)
+    assert plan["join"]["worker"] == ["w1"]
+    assert plan["restart"] == ["w1"]
+
+
+@pytest.mark.parametrize("half", [None, {"learner": True}, {"started": False}])
+def test_a_control_plane_member_without_a_vote_joins_anew(half):
+    voters = [voter("cp1"), voter("cp2")] + ([voter("cp3", **half)] if half else [])
+    nodes = [node(name) for name in ADDRESSES]
+    observed = {name: member(name, nodes, voters) for name in ("cp1", "cp2", "cp3")} | {"w1": host(role="worker")}
+    observed["cp3"]["cluster"] = {"reachable": False}
+    plan = create.plan(cluster(("cp1", "cp2", "cp3")), observed)
+    assert plan["join"]["control_plane"] == ["cp3"]
+    assert plan["initialize"] is None
+
+
+def test_a_member_with_a_vote_is_never_thrown_away():
+    voters = [voter(name) for name in ("cp1", "cp2", "cp3")]
+    nodes = [node(name) for name in ADDRESSES]
+    observed = {name: member(name, nodes, voters) for name in ("cp1", "cp2", "cp3")} | {"w1": host(role="worker")}
+    observed["cp3"]["host"] = {
+        **observed["cp3"]["host"],
+        "state": "partial",
+        "missing": ["/etc/kubernetes/kubelet.conf"],
+    }
+    plan = create.plan(cluster(("cp1", "cp2", "cp3")), observed)
+    assert plan["join"]["control_plane"] == []
+    assert plan["settle"] == ["cp3"]
+
+
+def test_the_first_member_of_a_cluster_that_lives_elsewhere_joins_and_is_not_initialised():
+    voters, nodes = [voter("cp2"), voter("cp3")], [node(name) for name in ("cp2", "cp3", "w1")]
+    observed = {name: member(name, nodes, voters) for name in ("cp2", "cp3")}
+    observed |= {"cp1": host("clean"), "w1": host(role="worker")}
+    plan = create.plan(cluster(("cp1", "cp2", "cp3")), observed)
+    assert plan["initialize"] is None
+    assert plan["source"] == "cp2"
+    assert plan["join"]["control_plane"] == ["cp1"]
+
+
+def refused(observed, wanted=None):
+    with pytest.raises(PhotonError) as caught:
+        create.plan(wanted or cluster(), observed)
+    return caught.value
+
+
+def test_data_of_others_are_never_overwritten_while_no_member_answers():
+    observed = {"cp1": host("clean"), "cp2": host(), "cp3": host(), "w1": host(role="worker")}
+    error = refused(observed, cluster(("cp1", "cp2", "cp3")))
+    assert error.code == "InvalidHostState"
+    assert "cluster_repair" in error.message
+
+
+def test_everything_that_forbids_to_begin_is_told_at_once():
+    full = host("clean")
+    full["linux"] |= {"error": "no room on /var/lib", "error_code": "PreflightFailed"}
+    error = refused({"cp1": full, "w1": None})
+    assert {reason["code"] for reason in error.data["reasons"]} == {"PreflightFailed", "HostUnreachable"}
+    assert "no room on /var/lib" in error.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"cluster_id": OTHERS}, {"cluster_name": "other", "role": "worker"}],
+)
+def test_a_host_of_another_cluster_is_refused(change):
+    observed = settled()
+    observed["w1"]["host"].update(change)
+    assert refused(observed).code == "HostOfAnotherCluster"
+
+
+def test_a_worker_of_a_cluster_that_is_not_declared_is_refused():
+    assert refused({"cp1": host("clean"), "w1": host(role="worker")}).code == "HostOfAnotherCluster"
+
+
+def test_a_create_never_upgrades():
+    observed = settled()
+    observed["cp1"]["cluster"]["declared_version"] = "1.36.3"
+    error = refused(observed)
+    assert error.code == "UpgradeNeeded"
+    assert "cluster_upgrade" in error.message
+    observed = settled()
+    observed["cp1"]["cluster"]["nodes"][1]["version"] = "1.36.3"
+    assert refused(observed).code == "UpgradeNeeded"
+
+
+def test_a_delete_resets_members_and_refuses_others():
+    observed = settled()
+    assert delete.plan(cluster(), observed)["reset"] == ["cp1", "w1"]
+    assert delete.plan(cluster(), {"cp1": host("clean"), "w1": host("clean")})["reset"] == []
+    foreign = copy.deepcopy(observed)
+    foreign["w1"]["host"]["cluster_id"] = OTHERS
+    with pytest.raises(PhotonError, match="another cluster's authority"):
+        delete.plan(cluster(), foreign)
+    lone = {"cp1": host("clean"), "w1": host(role="worker", server="https://10.9.9.9:6443")}
+    with pytest.raises(PhotonError, match=r"10\.9\.9\.9"):
+        delete.plan(cluster(), lone)
+
+
+def test_a_status_shows_every_host_and_its_first_end():
+    observed = settled()
+    observed["cp1"]["certificates"] = [
+        {"path": "/a/late.crt", "subject": "x", "not_after": "2027-01-01T00:00:00Z", "days_left": 300},
+        {"path": "/a/soon.crt", "subject": "x", "not_after": "2026-12-01T00:00:00Z", "days_left": 6},
+    ]
+    observed["w1"] = None
+    found = status.status(cluster(), observed)
+    text = "\n".join(status.table(found))
+    assert "soon.crt" in text
+    assert found["nodes"][0]["etcd"] == "healthy"
+    assert {one["name"] for one in found["nodes"]} == {"cp1", "w1"}
+    assert found["state"] == "RECOVERABLE_ERROR"
