@@ -89,6 +89,7 @@ class Cluster:
             "prod_balancers": list(BALANCERS) if control_plane > 1 else [],
         }
         self.declared: dict[str, Any] = {"name": "prod", **declared}
+        self._known: dict[str, Any] = {}  # an inventory knows a host although it is gone
 
     def __enter__(self) -> Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,7 @@ class Cluster:
             for name in names
         ]
         self.lab.create(specs)
+        self._known |= json.loads(self.lab.inventory_file.read_text(encoding="utf-8"))["all"]["hosts"]
 
     def wipe(self, *names: str) -> None:
         """Hosts of the same names and addresses with nothing on them."""
@@ -247,7 +249,11 @@ class Cluster:
         folder = self.folder / "inventory"
         (folder / "group_vars").mkdir(parents=True, exist_ok=True)
         groups = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in self.groups.items() if hosts}
-        (folder / "hosts.yml").write_text(json.dumps({"all": {"children": groups}}), encoding="utf-8")
+        lab = json.loads(self.lab.inventory_file.read_text(encoding="utf-8"))["all"]
+        self._known |= lab["hosts"]
+        hosts = {name: self._known[name] for names in self.groups.values() for name in names if name in self._known}
+        inventory = {"all": {"hosts": hosts, "children": groups}}
+        (folder / "hosts.yml").write_text(json.dumps(inventory), encoding="utf-8")
         declared = {**self.declared, "endpoint": {"address": self.endpoint}}
         variables: dict[str, Any] = {
             "prod": declared,
