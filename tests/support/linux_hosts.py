@@ -10,6 +10,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -42,13 +43,17 @@ class Hosts:
         return self.lab.subnet.replace(".0/24", ".1")
 
     def module(self, host: str, name: str, arguments: Mapping[str, Any], *options: str) -> dict[str, Any]:
-        """What the module answers; ``options`` such as ``--check``."""
-        words = [f"{sys.prefix}/bin/ansible", "-i", str(self.lab.inventory_file), host, "-o", *options]
+        """What the module answers; beside it ``printed`` and ``warned``, what Ansible said. ``options``: ``--check`` ..."""
+        words = [f"{sys.prefix}/bin/ansible", "-i", str(self.lab.inventory_file), host, *options]
         words += ["-m", f"photon.platform.{name}", "-a", json.dumps(arguments)]
-        run = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False, timeout=600)
-        line = next((line for line in run.stdout.splitlines() if " => " in line), "")
-        assert line, run.stdout + run.stderr
-        return json.loads(line.partition(" => ")[2])
+        run = subprocess.run(
+            words, capture_output=True, text=True, cwd=ROOT, env=environment(), check=False, timeout=600
+        )
+        found = re.search(r"^\S+ \| [A-Z]+!? => ", run.stdout, re.MULTILINE)
+        assert found, run.stdout + run.stderr
+        answer = json.JSONDecoder().raw_decode(run.stdout, found.end())[0]
+        assert not answer.get("unreachable"), answer
+        return {**answer, "printed": run.stdout, "warned": run.stderr}
 
     def linux_host(self, host: str, document: Mapping[str, Any], *options: str) -> dict[str, Any]:
         """Module linux_host's answer; ``failed`` is among its keys when it failed."""
@@ -68,6 +73,7 @@ def environment() -> dict[str, str]:
         "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_FORCE_COLOR": "false",
         "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     }
 
 
@@ -84,7 +90,11 @@ def package(folder: pathlib.Path, name: str, version: str, files: Mapping[str, s
         target.write_text(text)
         target.chmod(0o755 if "bin" in target.parts else 0o644)
     made = folder / f"{name}_{version}_all.deb"
-    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", str(tree), str(made)], check=True, capture_output=True)
+    subprocess.run(
+        ["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "--build", str(tree), str(made)],
+        check=True,
+        capture_output=True,
+    )
     return made
 
 

@@ -188,7 +188,7 @@ class _Visit:
                 with contextlib.suppress(OSError):
                     os.utime(one.path)
         state = units.read_units(names)
-        stale = {name for name, unit in state.items() if unit.stale}
+        stale = {name for name, unit in state.items() if plan.outdated(self.document, name, unit, there)}
         if stale or not all(unit.there for unit in state.values()):
             units.reload_definitions()
             state = units.read_units(names)

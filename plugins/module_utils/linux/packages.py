@@ -12,6 +12,7 @@ import contextlib
 import fnmatch
 import os
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -157,7 +158,7 @@ class Apt(Manager):
                 return "; ".join(line for line in result.stderr.splitlines() if line.startswith(("E:", "W:")))
             time.sleep(1)
 
-    def _get(self, options: Sequence[str], words: Sequence[str]):
+    def _get(self, options: Sequence[str], words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         self.repair()
         return run(
             "apt-get",
@@ -179,7 +180,10 @@ class Apt(Manager):
         return {name: choose(offered.get(name, []), version) for name, version in wanted.items()}
 
     def _offered(self, names: Iterable[str], options: Sequence[str]) -> dict[str, list[str]]:
-        return parse_madison(run("apt-cache", *options, "madison", *names).stdout)
+        result = run("apt-cache", *options, "madison", *names)
+        if _FULL.search(result.stderr):
+            raise _full("The packages' lists", result)
+        return parse_madison(result.stdout)
 
     def _not_found(
         self, wanted: Mapping[str, str], chosen: Mapping[str, str | None], options: Sequence[str], said: str
@@ -305,13 +309,18 @@ def not_found(lacking: Mapping[str, str], offered: Mapping[str, Sequence[str]], 
     )
 
 
-def _install_failure(words: Sequence[str], result) -> PhotonError:
+def _install_failure(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> PhotonError:
     said = last_words(result)
-    full = _FULL.search(result.stderr + result.stdout)
-    if full:
-        return PhotonError("DiskFull", f"{', '.join(words)} did not fit on the disk: make room, then run again. {said}")
+    if _FULL.search(result.stderr + result.stdout):
+        return _full(", ".join(words), result)
     return PhotonError(
         "PackageInstallFailed", f"{', '.join(words)} could not be installed: {said}", {"packages": list(words)}
+    )
+
+
+def _full(what: str, result: subprocess.CompletedProcess[str]) -> PhotonError:
+    return PhotonError(
+        "DiskFull", f"{what} did not fit on the disk of this host: make room, then run again. {last_words(result)}"
     )
 
 

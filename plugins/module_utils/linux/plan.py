@@ -80,9 +80,8 @@ def restarts(document: Document, state: HostState) -> set[str]:
         for unit in one.restarts
     }
     for path in document.absent_files:
-        drop_in = _DROP_IN.match(path)
-        if drop_in and state.files.get(path, ABSENT).kind != "absent":
-            changed |= {name for name in document.units if name in (drop_in[1], f"{drop_in[1]}.service")}
+        if state.files.get(path, ABSENT).kind != "absent":
+            changed |= {name for name in document.units if _drop_in_of(path, name)}
     return changed
 
 
@@ -99,10 +98,18 @@ def unit_changes(
             found.append(Change("unit", name, *_pair("started", "stopped", wanted.state == "started")))
         elif unit.active and not (wanted and wanted.state == "stopped"):
             reason = "a file changed" if name in changed else _newer(document, name, unit, there)
-            reason = reason or ("its unit file changed" if unit.stale else "")
+            reason = reason or ("its unit file changed" if outdated(document, name, unit, there) else "")
             if reason:
                 found.append(Change("restart", name, reason, "restarted"))
     return found
+
+
+def outdated(document: Document, name: str, unit: UnitState, there: Mapping[str, FileState]) -> bool:
+    """Has systemd yet to read the unit's files?"""
+    return unit.stale or any(
+        path not in unit.drop_ins and there.get(path, ABSENT).kind == "file" and _drop_in_of(path, name)
+        for path in (one.path for one in document.files)
+    )
 
 
 def unit_names(document: Document) -> list[str]:
@@ -147,6 +154,11 @@ def diff(document: Document, repositories: Sequence[File], state: HostState, lim
         )
     rest = len(texts) - limit
     return texts[:limit] + ([{"prepared": f"and {rest} more files\n"}] if rest > 0 else [])
+
+
+def _drop_in_of(path: str, name: str) -> bool:
+    drop_in = _DROP_IN.match(path)
+    return drop_in is not None and name in (drop_in[1], f"{drop_in[1]}.service")
 
 
 def _packages(document: Document, state: HostState) -> Iterator[Change]:

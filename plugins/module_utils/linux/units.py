@@ -19,6 +19,7 @@ _PROPERTIES = (
     "SubState",
     "UnitFileState",
     "NeedDaemonReload",
+    "DropInPaths",
     "ActiveEnterTimestamp",
     "ExecMainStartTimestamp",
 )
@@ -26,7 +27,10 @@ _SETTLE_SECONDS = 30
 
 
 class UnitState(NamedTuple):
-    """``started``: seconds since the epoch, 0 when it does not run. ``enabled`` counts static units as enabled."""
+    """``started``: seconds since the epoch, 0 when it does not run. ``enabled`` counts static units as enabled.
+
+    ``stale``: systemd knows that its file on disk is another; of a first drop-in it does not, hence ``drop_ins``.
+    """
 
     there: bool
     active: bool
@@ -34,6 +38,7 @@ class UnitState(NamedTuple):
     enabled: bool
     stale: bool
     started: float
+    drop_ins: tuple[str, ...] = ()
 
 
 def read_units(names: Iterable[str]) -> dict[str, UnitState]:
@@ -64,6 +69,7 @@ def parse_units(names: Sequence[str], shown: str) -> dict[str, UnitState]:
             enabled=values.get("UnitFileState") in ("enabled", "static", "alias", "indirect", "generated"),
             stale=values.get("NeedDaemonReload") == "yes",
             started=parse_time(since) if active else 0.0,
+            drop_ins=tuple(values.get("DropInPaths", "").split()),
         )
     return states
 
