@@ -43,7 +43,7 @@ class Hosts:
         return self.lab.subnet.replace(".0/24", ".1")
 
     def module(self, host: str, name: str, arguments: Mapping[str, Any], *options: str) -> dict[str, Any]:
-        """What the module answers; beside it ``printed`` and ``warned``, what Ansible said. ``options``: ``--check`` ..."""
+        """What the module answers; beside it ``printed`` and ``warned``, what Ansible said."""
         words = [f"{sys.prefix}/bin/ansible", "-i", str(self.lab.inventory_file), host, *options]
         words += ["-m", f"photon.platform.{name}", "-a", json.dumps(arguments)]
         run = subprocess.run(

@@ -283,7 +283,8 @@ def test_a_full_disk_is_told_and_the_old_file_stays(hosts, repository):
     large = {"repositories": [{"name": "greeters", "url": repository, "trusted": True}], "packages": {"large": "1.0"}}
     answer = hosts.linux_host("small", large)
     assert answer["error_code"] == "DiskFull", answer
-    hosts.shell("small", "apt-get clean; for size in 64k 512; do dd if=/dev/zero of=/fill$size bs=$size status=none; done; true", check=False)
+    fill = "for size in 64k 512; do dd if=/dev/zero of=/fill$size bs=$size status=none; done; true"
+    hosts.shell("small", f"apt-get clean; {fill}", check=False)
     try:
         second = {"files": [{"path": "/etc/greeter.conf", "content": "second\n" * 3000}]}
         answer = hosts.module("small", "linux_host", {"document": second}, "-e", "ansible_remote_tmp=/dev/shm/ansible")

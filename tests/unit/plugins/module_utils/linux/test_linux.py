@@ -1,0 +1,181 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's document and the comparison with its state: pure, without a host."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.linux import host, kernel, packages, plan, units
+from ansible_collections.photon.platform.plugins.module_utils.linux.document import read_documents
+from ansible_collections.photon.platform.plugins.module_utils.linux.files import ABSENT, FileState
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+
+DOCUMENT = {
+    "name": "test",
+    "packages": {"greeter": "1.0.*"},
+    "hold": ["greeter"],
+    "files": [{"path": "/etc/greeter.conf", "content": "hello\n", "restarts": ["greeter"]}],
+    "sysctls": {"net.ipv4.ip_forward": True},
+    "units": {"greeter": {"enabled": True, "state": "started", "restart_after": ["/usr/bin/greeter"]}},
+}
+SYSCTLS = "/etc/sysctl.d/90-test.conf"
+
+
+def there(content, modified=1.0, mode=0o644):
+    return FileState("file", content.encode(), mode, "root", "root", modified, modified)
+
+
+def state(**changes):
+    """A host that is as DOCUMENT wants it, but for the changes."""
+    as_wanted = plan.HostState(
+        packages={"greeter": packages.PackageState("1.0.1-1", held=True)},
+        files={
+            "/etc/greeter.conf": there("hello\n"),
+            SYSCTLS: there("net.ipv4.ip_forward = 1\n"),
+            "/usr/bin/greeter": there(""),
+        },
+        missing_modules=set(),
+        unavailable_modules=set(),
+        sysctls={"net.ipv4.ip_forward": "1"},
+        swap_devices=[],
+        units={"greeter": units.UnitState(True, True, False, True, False, 10.0)},
+    )
+    return as_wanted._replace(**changes)
+
+
+def changes(document=None, **differing):
+    found = plan.changes(read_documents([document or DOCUMENT]), [], state(**differing))
+    return [(change.kind, change.name, change.before, change.after) for change in found]
+
+
+def test_what_is_as_wanted_needs_nothing():
+    assert changes() == []
+
+
+@pytest.mark.parametrize(
+    ("differing", "expected"),
+    [
+        ({"packages": {}}, [("package", "greeter", None, "1.0.*"), ("hold", "greeter", False, True)]),
+        (
+            {"packages": {"greeter": packages.PackageState("1.0.1-1", True, whole=False)}},
+            [("package", "greeter", "1.0.1-1, half installed", "1.0.*")],
+        ),
+        (
+            {"packages": {"greeter": packages.PackageState("1.1.0-1", True)}},
+            [("package", "greeter", "1.1.0-1", "1.0.*")],
+        ),
+        ({"sysctls": {"net.ipv4.ip_forward": "0"}}, [("sysctl", "net.ipv4.ip_forward", "0", "1")]),
+        (
+            {"units": {}},
+            [("unit", "greeter", "disabled", "enabled"), ("unit", "greeter", "stopped", "started")],
+        ),
+        (
+            {"units": {"greeter": units.UnitState(True, True, False, True, True, 10.0)}},
+            [("restart", "greeter", "its unit file changed", "restarted")],
+        ),
+    ],
+)
+def test_each_difference_is_one_change(differing, expected):
+    assert changes(**differing) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "expected"),
+    [
+        ("/etc/greeter.conf", there("hello\n", 11.0), ["restart"]),
+        ("/etc/greeter.conf", there("other\n"), ["file", "restart"]),
+        ("/etc/greeter.conf", there("hello\n", mode=0o600), ["file"]),
+        ("/etc/greeter.conf", ABSENT, ["file", "restart"]),
+        ("/usr/bin/greeter", there("", 11.0), ["restart"]),
+        ("/usr/bin/greeter", there("", 9.0), []),
+        (SYSCTLS, ABSENT, ["file"]),
+    ],
+)
+def test_a_unit_restarts_for_what_it_read_and_nothing_else(path, file, expected):
+    assert [change[0] for change in changes(files={**state().files, path: file})] == expected
+
+
+def test_a_first_drop_in_is_unknown_to_systemd_until_it_reads_its_files():
+    path = "/etc/systemd/system/greeter.service.d/test.conf"
+    more = DOCUMENT | {"files": [*DOCUMENT["files"], {"path": path, "content": "", "restarts": ["greeter"]}]}
+    files = {**state().files, path: there("")}
+    assert changes(more, files=files) == [("restart", "greeter", "its unit file changed", "restarted")]
+    known = units.UnitState(True, True, False, True, False, 10.0, (path,))
+    assert changes(more, files=files, units={"greeter": known}) == []
+
+
+def test_an_optional_module_that_the_kernel_lacks_is_no_change():
+    document = {"name": "test", "kernel_modules": [{"name": "one", "optional": True}, "two"]}
+    files = {"/etc/modules-load.d/test.conf": there("one\ntwo\n")}
+    found = changes(document, files=files, missing_modules={"one", "two"}, unavailable_modules={"one"})
+    assert found == [("kernel_module", "two", "not loaded", "loaded")]
+
+
+def test_a_secret_is_in_neither_changes_nor_diff():
+    secret = {"files": [{"path": "/etc/key", "content": "new password", "secret": True}]}
+    document, before = read_documents([secret]), state(files={"/etc/key": there("old password", mode=0o600)})
+    assert "password" not in str(plan.changes(document, [], before)) + str(plan.diff(document, [], before))
+    assert host.secrets([secret, "wrong", {"files": [None]}]) == {"new password"}
+
+
+def test_every_mistake_is_told_by_its_path():
+    wrong = {
+        "pakages": {},
+        "files": [{"path": "etc/x", "mode": 644}],
+        "units": {"a": {"state": "up"}},
+        "repositories": [{"name": "a", "url": "http://a/"}],
+        "swap": "on",
+        "preflight": {"memory": "much"},
+    }
+    with pytest.raises(PhotonError) as caught:
+        read_documents([wrong])
+    told = [mistake.split(":")[0] for mistake in caught.value.data["mistakes"]]
+    assert sorted(told) == sorted([
+        "document.pakages", "document.files[0].content", "document.files[0].path", "document.files[0].mode",
+        "document.units.a.state", "document.repositories[0]", "document.swap", "document.preflight.memory",
+    ])  # fmt: skip
+
+
+def test_documents_add_up_and_may_not_contradict():
+    one, two = {"packages": {"a": "present"}}, {"packages": {"a": "1.*"}, "preflight": {"disk": {"/": 1}}}
+    both = read_documents([one, two, {"preflight": {"disk": {"/": 2}}}])
+    assert (both.packages, both.preflight.disk) == ({"a": "1.*"}, {"/": 3})
+    with pytest.raises(PhotonError, match="is both"):
+        read_documents([two, {"packages": {"a": "2.*"}}])
+    with pytest.raises(PhotonError, match="declared twice"):
+        read_documents([{"files": [{"path": "/a", "content": text}]} for text in "xy"])
+
+
+def test_dpkg_and_madison_are_read():
+    shown = "a\t1.0\thold ok installed\nb\t2\tinstall ok unpacked\n"
+    shown += "c\t\tunknown ok not-installed\nd\t1\tdeinstall ok config-files\n"
+    assert packages.parse_dpkg(shown) == {
+        "a": packages.PackageState("1.0", True),
+        "b": packages.PackageState("2", whole=False),
+        "c": packages.PackageState(None),
+        "d": packages.PackageState(None),
+    }
+    listed = " a | 1.2-1 | http://x ./ Packages\n a | 1.1-1 | http://x ./ Packages\n a | 1.1-1 | http://x ./ Sources\n"
+    offered = packages.parse_madison(listed)
+    assert offered == {"a": ["1.2-1", "1.1-1"]}
+    assert [packages.choose(offered["a"], wanted) for wanted in ("1.*", "1.1-1", "present", "2.*")] == [
+        "1.2-1", "1.1-1", "", None,
+    ]  # fmt: skip
+
+
+def test_units_are_read_in_their_order():
+    shown = (
+        "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n"
+        "DropInPaths=/a /b\nExecMainStartTimestamp=Wed 2026-11-25 01:49:20.5 UTC\n\n"
+        "LoadState=not-found\nActiveState=inactive\nSubState=dead\n"
+    )
+    found = units.parse_units(["one", "two"], shown)
+    assert found["one"] == units.UnitState(True, True, False, True, False, 1795571360.5, ("/a", "/b"))
+    assert found["two"] == units.UnitState(False, False, False, False, False, 0.0)
+
+
+def test_swap_lines_become_comments():
+    text = "# /dev/a none swap sw\n/dev/b none swap sw 0 0\n/dev/c / ext4 defaults 0 1\n"
+    assert kernel.without_swap(text) == "# /dev/a none swap sw\n# /dev/b none swap sw 0 0\n/dev/c / ext4 defaults 0 1\n"
+    assert kernel.without_swap(kernel.without_swap(text)) == kernel.without_swap(text)
