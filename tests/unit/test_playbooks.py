@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = sorted([*ROOT.glob("roles/kubernetes_control_plane/tasks/*.yml")])
+FILES = sorted(ROOT.glob("roles/kubernetes_control_plane/tasks/*.yml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
