@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -19,7 +21,16 @@ _NOTICE_SECONDS, _GONE_SECONDS, _BACK_SECONDS = 40, 60, 180
 
 
 def restart(name: str, wait: bool = True) -> None:
-    """Let kubelet make a static pod anew and ``wait`` for it: its manifest goes away and comes back."""
+    """Let kubelet make a static pod anew and wait for it: its manifest goes away and comes back.
+
+    Without ``wait`` its process is ended, for kubelet to start again, and nothing is waited for.
+    """
+    if not wait:
+        # Its process alone: a kubelet that has not reached the API since its start takes no pod away.
+        for process in processes(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGTERM)
+        return
     path, away = f"{MANIFESTS}/{name}.yaml", f"{_AWAY}-{name}.yaml"
     if os.path.exists(path):
         os.makedirs(os.path.dirname(away), mode=0o700, exist_ok=True)
@@ -30,8 +41,6 @@ def restart(name: str, wait: bool = True) -> None:
             os.replace(away, path)
     elif os.path.exists(away):  # a run that was killed in between
         os.replace(away, path)
-    if not wait:
-        return
     _until(lambda: bool(processes(name)), _BACK_SECONDS, f"{name} did not start again")
     if name in ("etcd", "kube-apiserver"):
         answers(f"after {name} was restarted")
