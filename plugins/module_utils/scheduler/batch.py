@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 from zlib import crc32
 
-from .engine import Engine
+from .engine import USED, Engine
 from .explain import Reasons, summary
 from .fleet import Fleet
 from .groups import GroupPlan
@@ -63,7 +63,7 @@ class Batch:
         """Engine.find, parts and commit in one loop for scores of CPU and memory: the bulk of all VMs passes here, and
         at some microseconds per VM every call and attribute counts."""
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
-        views, used, levels, ledger = engine.views_by_id, engine.used.add, engine.levels, engine.ledger
+        views, used, levels, ledger = engine.views_by_id, engine.used, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
         names, capacities, rows, ids = fleet.store_ids, fleet.store_capacity, engine.rows, fleet.ids
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
@@ -119,7 +119,7 @@ class Batch:
                     stored, parts = self._lay(wanted[number], stores, {"cpu": percent[cpu], "memory": percent[ram]})
                 level, other = cpu_levels[cpu], memory_levels[ram]
                 levels[host] = level if level > other else other
-                used(host)
+                used[host] |= USED
                 if plan is not None:
                     if plan.preferred:
                         parts["preferences_broken"] = sum([not test(host) for test in plan.preferred])

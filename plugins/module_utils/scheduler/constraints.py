@@ -61,7 +61,9 @@ class Candidates:
             kept = [host for host in kept if host in mounting]
         kept.sort()
         self.hosts = kept
-        self.members = frozenset(kept)
+        self.members = bytearray(len(fleet.ids))  # 1 for each of them
+        for host in kept:
+            self.members[host] = 1
         self.eliminated = [(name, len(self.removed[name])) for name in CODES if name in self.removed]
         # Shared with all requests whose disks may lie on the same datastores.
         self.options = fleet.options.setdefault(tuple(self.stores), {})

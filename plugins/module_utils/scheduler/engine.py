@@ -21,6 +21,7 @@ from .view import View
 
 # A level is one byte in a ring, and the last values are not levels.
 MOST_STEPS = 250
+USED = 2
 
 
 class Engine:
@@ -35,7 +36,8 @@ class Engine:
         self.ledger = Ledger(fleet)
         self.ledger.read_demand(requests)
         self.column = self.ledger.column
-        self.used: set[int] = set()
+        # Whether VMs were put on a host (USED), and whether there were some before (1).
+        self.used = bytearray(fleet.busy)
         self.weights = policy.dimension_weights()
         # What the batch asks for in all, to know which dimension is scarce; without requests an average host's mix.
         sizes = demand(requests)
@@ -57,7 +59,7 @@ class Engine:
         self.ranks = [0] * len(self.by_rank)
         for rank, host in enumerate(self.by_rank):
             self.ranks[host] = rank
-        self.levels = list(map(self.level, range(len(fleet.ids))))
+        self.levels = bytearray(map(self.level, range(len(fleet.ids))))
         self.rows: list[dict[str, Any] | None] = [None] * len(fleet.ids)
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
@@ -97,7 +99,7 @@ class Engine:
             for disk, store in zip(shape.disks, stores, strict=True):
                 free[store] -= disk.capacity
         self.levels[host] = self.level(host)
-        self.used.add(host)
+        self.used[host] |= USED
         if plan is not None:
             plan.commit(host)
         if request.spread is not None:
@@ -238,7 +240,7 @@ class Engine:
             return order.find(position, test)
         # Hosts with few members first: raise the bar until one takes it.
         hosts = view.candidates.hosts
-        present = sum(1 for host in counts if host in view.candidates.members)
+        present = sum(view.candidates.members[host] for host in counts)
         least = 0 if present < len(hosts) else min((counts[h] for h in hosts), default=0)
         most = max(counts.values(), default=0)
         if spread.max_skew is not None:

@@ -149,8 +149,8 @@ def summary(engine: Engine, placements: Sequence[Any], unplaced: Sequence[Any]) 
         "quality": engine.policy.quality,
         "placed": len(placements),
         "unplaced": len(unplaced),
-        "hosts_used": len(engine.used),
-        "hosts_opened": sum(not engine.fleet.busy[host] for host in engine.used),
+        "hosts_used": engine.used.count(2) + engine.used.count(3),
+        "hosts_opened": engine.used.count(2),
     }
 
 

@@ -101,7 +101,7 @@ class SpreadPool:
                     ring.least = now
             else:
                 stores = None
-                if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or host in members):
+                if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or members[host]):
                     if capacity is None:
                         stores = self.view.lay(host)
                     else:
