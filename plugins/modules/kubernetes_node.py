@@ -12,9 +12,9 @@ version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
   - Runs on a control-plane member, for one node or for many.
-  - Taints and labels that this module gave and that are no longer declared are taken away, all others stay.
-  - A kubelet's request for its serving certificate is approved when the node itself sent it and it names the node's name
-    and addresses and nothing else.
+  - Taints and labels that this module gave and that are no longer declared are taken away, others stay.
+  - A kubelet's request for its serving certificate is approved when the node itself sent it and it names the node's
+    name and addresses and nothing else.
 attributes:
   check_mode:
     support: full
@@ -49,7 +49,7 @@ options:
   state:
     description:
       - C(present) settles labels, taints and certificates.
-      - C(drained) moves all pods away, as PodDisruptionBudgets allow, and lets no new ones in; C(uncordoned) undoes that.
+      - C(drained) moves all pods away, as PodDisruptionBudgets allow, and lets none in; C(uncordoned) undoes that.
       - C(absent) deletes the node's object.
     type: str
     choices: [present, drained, uncordoned, absent]

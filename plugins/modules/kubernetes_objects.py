@@ -33,7 +33,7 @@ options:
     elements: dict
     default: []
   wait:
-    description: Seconds until the Deployments and DaemonSets in I(objects) and I(wait_for) have all their pods; 0 does not wait.
+    description: Seconds until Deployments and DaemonSets of I(objects) and I(wait_for) have all pods; 0 does not wait.
     type: int
     default: 0
   wait_for:

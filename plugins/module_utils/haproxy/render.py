@@ -229,7 +229,7 @@ def _server_options(service: Mapping[str, Any]) -> str:
     if health["port"]:
         words.append(f"port {health['port']}")
     if health["type"] == "kubernetes":
-        # An API server whose etcd restarts keeps its connections and answers none of them: kubelets have to go elsewhere.
+        # An API server whose etcd restarts keeps its connections and answers none: kubelets have to go elsewhere.
         words.append("on-marked-down shutdown-sessions")
     if health["observe"]:
         # Two failed connections of real traffic count as a failed check, before the next check would tell.

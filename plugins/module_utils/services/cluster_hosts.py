@@ -24,8 +24,8 @@ def look(
 ) -> dict[str, Any]:
     """What differs and what is there; nothing is changed.
 
-    ``declared`` has ``objects``, ``absent`` and ``nodes``. Parts of the answer are as module kubernetes_info documents them; one
-    that cannot be read has its ``error`` and does not keep the others from being read.
+    ``declared`` has ``objects``, ``absent`` and ``nodes``. Parts of the answer are as module kubernetes_info documents
+    them; one that cannot be read has its ``error`` and does not keep the others from being read.
     """
     answer: dict[str, Any] = {}
     if "host" in what:

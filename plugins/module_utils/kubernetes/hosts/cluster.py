@@ -32,7 +32,7 @@ SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 def cluster(api: Api | None = None) -> dict[str, Any]:
     """The cluster that this control-plane member belongs to.
 
-    Returns reachable, error ("" or why not), version ("1.37.2" of the API server), declared_version (of kubeadm-config),
+    Returns reachable, error ("" or why not), version ("1.37.2" of the API server), declared_version (kubeadm-config's),
     cluster_name, cluster_id, nodes (see node), missing (names of kubeadm's objects that are gone), pending_certificates
     ([{name, node}] for kubelets' serving certificates), addons (see workload).
     """
@@ -77,8 +77,8 @@ def _read(api: Api) -> dict[str, Any]:
 
 
 def node(item: Mapping[str, Any]) -> dict[str, Any]:
-    """{name, version, ready, reason, addresses, labels, taints, unschedulable, cordoned (by us), roles, pod_network} of a
-    Node; pure."""
+    """{name, version, ready, reason, addresses, labels, taints, unschedulable, cordoned (by us), roles, pod_network} of
+    a Node; pure."""
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
     labels = metadata.get("labels") or {}

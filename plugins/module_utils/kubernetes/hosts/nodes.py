@@ -31,8 +31,8 @@ def settle(
     """Labels and taints as declared, serving certificates approved, all Ready.
 
     ``nodes``: {name, labels, taints: [{key, value, effect}], addresses, serving: wait for its serving certificate too}.
-    ``wait``: seconds until all are there and Ready, with kubelets of ``version`` where it is given; 0 does not wait, and a
-    node that is not there is left out. Returns
+    ``wait``: seconds until all are there and Ready, with kubelets of ``version`` where it is given; 0 does not wait,
+    and a node that is not there is left out. Returns
     {changes: [{kind, name, before, after}], not_ready: [words]}. ApiRefused for a request with names that are not its
     node's. A request is approved when it comes from the declared node itself, and names nothing but it.
     """
@@ -59,7 +59,7 @@ def settle(
 def wanted_taints(
     now: Sequence[Mapping[str, Any]], ours: Sequence[str], declared: Sequence[Mapping[str, Any]]
 ) -> list[dict]:
-    """The taints of a node: declared ones, and those that somebody else gave it; pure. ``ours``: key:effect of before."""
+    """The taints of a node: declared ones, and those somebody else gave it; pure. ``ours``: key:effect of before."""
     declared = [{key: value for key, value in taint.items() if value is not None} for taint in declared]
     names = {_taint_name(taint) for taint in declared}
     others = [dict(taint) for taint in now if _taint_name(taint) not in names and _taint_name(taint) not in ours]
@@ -68,7 +68,7 @@ def wanted_taints(
 
 
 def refusal(request: Mapping[str, Any], nodes: Sequence[Node]) -> str | None:
-    """Why a request for a serving certificate is not approved: "" when it is, None when its node is none of ours; pure."""
+    """Why a request for a serving certificate is not approved: "" if it is, None if its node is none of ours; pure."""
     spec = request["spec"]
     user = spec.get("username", "")
     node = next((one for one in nodes if user == f"system:node:{one['name']}"), None)

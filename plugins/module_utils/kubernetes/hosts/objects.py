@@ -27,9 +27,9 @@ def apply(
 ) -> dict[str, Any]:
     """Make ``objects`` as they are given and remove ``absent`` (apiVersion, kind, metadata).
 
-    Returns {changes: [{kind, name (namespace/name), before, after}], diff}; with ``check`` nothing is changed. An object
-    that somebody changed is brought back; fields that are not declared are left alone. ApiRefused where the server says
-    no, naming the object.
+    Returns {changes: [{kind, name (namespace/name), before, after}], diff}; with ``check`` nothing is changed. An
+    object that somebody changed is brought back; fields that are not declared are left alone. ApiRefused where the
+    server says no, naming the object.
     """
     api = api or Api.of_member()
     changes, diff = [], []

@@ -39,7 +39,7 @@ class Names(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """``key_hash``: sha256:HEX of the public key (SPKI), as kubeadm's caCertHashes; ``not_after``: seconds since 1970."""
+    """``key_hash``: sha256:HEX of the public key (SPKI), as in caCertHashes; ``not_after``: seconds since 1970."""
 
     common_name: str
     organizations: tuple[str, ...]
