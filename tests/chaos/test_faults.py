@@ -99,7 +99,7 @@ def test_an_endpoint_that_dies_in_the_middle(scene: Scene) -> None:
     failures = scene.run(tree(VMS))["failures"]
     assert failures
     assert {failure["error_code"] for failure in failures} <= {"EndpointUnreachable", "DependencyFailed"}
-    assert all("esx9" in failure["message"] for failure in failures)
+    assert [failure["message"] for failure in failures if "esx9" not in failure["message"]] == []
     state = scene.lab.control.state("vc1")
     assert sum(vm["power_state"] == "poweredOn" for vm in state["vms"]) >= 1
     finishes(scene)

@@ -71,7 +71,9 @@ def test_the_documentation_of_every_plugin_is_found(installed, place):
     for kind in ("module", "lookup", "filter", "inventory"):
         listed = json.loads(run(["ansible-doc", "--list", "--json", "-t", kind, "photon.platform"], place))
         folder = installed / "plugins" / {"module": "modules"}.get(kind, kind)
-        assert set(listed) == {f"photon.platform.{path.stem}" for path in folder.glob("*.py")}
+        # A page stands in its plugin's file, or beside it under the name of what the file gives.
+        pages = {path.stem for path in folder.iterdir() if path.suffix in (".py", ".yml")}
+        assert set(listed) == {f"photon.platform.{page}" for page in pages}
 
 
 PLAYBOOK = """\
