@@ -254,7 +254,7 @@ def read_groups(item: Mapping[str, Any], where: str) -> list[tuple[str, Rule]]:
         if not group.keys() <= GROUP_KEYS:
             known_keys(group, GROUP_KEYS, f"{where}: {key}")
         name = group.get("name")
-        if type(name) is not str or not name:
+        if not isinstance(name, str) or not name:
             name = text(group, "name", f"{where}: {key}", required=True)
         kind, level, hard = group.get("kind"), group.get("level", "host"), group.get("hard", True)
         if kind not in KINDS:

@@ -189,7 +189,7 @@ def _programs(configuration: str) -> Iterator[str]:
     """The folder with etcd's own programs out of its image, which the host pulls as kubeadm would."""
     with secret_file("images.yaml", configuration) as path:
         names = must("kubeadm", "config", "images", "list", "--config", path).split()
-        image = next(name for name in names if name.rpartition("/")[2].startswith("etcd:"))
+        [image] = [name for name in names if name.rpartition("/")[2].startswith("etcd:")]
         must("kubeadm", "config", "images", "pull", "--config", path, timeout=1200)
     with tempfile.TemporaryDirectory(prefix="photon-etcd-", dir="/run") as target:
         must("ctr", "-n", _NAMESPACE, "images", "mount", image, target)

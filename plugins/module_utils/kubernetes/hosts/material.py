@@ -152,4 +152,4 @@ def revoke_all(check: bool) -> list[str]:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return "".join(secrets.choice(_LETTERS) for _position in range(length))

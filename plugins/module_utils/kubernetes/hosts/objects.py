@@ -127,7 +127,7 @@ def _applied(api: Api, item: Mapping[str, Any], dry_run: bool, patient: bool) ->
             if error.status not in (403, 409, 429, 500, 503) or time.monotonic() >= deadline:
                 raise PhotonError(
                     "ApiRefused", f"{item['kind']} {title(item)}: {error.message}", {"status": error.status}
-                ) from error
+                ) from error  # pylint: disable=bad-exception-cause
             reason = ""
         if reason and time.monotonic() >= deadline:
             raise PhotonError("ApiRefused", f"{item['kind']} {title(item)}: {reason}")

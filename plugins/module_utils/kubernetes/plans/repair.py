@@ -20,7 +20,7 @@ from .state import expired, source_of, state
 CONTROL_PLANE = "control_plane"
 _AUTHORITIES = ("/ca.crt", "/front-proxy-ca.crt")
 Cluster = Mapping[str, Any]
-Observed = Mapping[str, Mapping[str, Any] | None]
+Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ...model.clusters import CREATING, FATAL_ERROR, READY, RECOVERABLE_ERROR, R
 from . import quorum
 
 Cluster = Mapping[str, Any]
-Observed = Mapping[str, Mapping[str, Any] | None]
+Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def state(cluster: Cluster, observed: Observed) -> dict[str, Any]:

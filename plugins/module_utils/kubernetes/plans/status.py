@@ -11,7 +11,7 @@ from typing import Any
 from . import state as states
 
 Cluster = Mapping[str, Any]
-Observed = Mapping[str, Mapping[str, Any] | None]
+Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:

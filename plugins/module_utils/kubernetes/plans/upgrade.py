@@ -19,7 +19,7 @@ from .state import source_of
 
 CONTROL_PLANE = "control_plane"
 Cluster = Mapping[str, Any]
-Observed = Mapping[str, Mapping[str, Any] | None]
+Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, Any]:
