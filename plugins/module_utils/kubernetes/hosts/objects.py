@@ -125,9 +125,9 @@ def _applied(api: Api, item: Mapping[str, Any], dry_run: bool, patient: bool) ->
         except Refused as error:
             # 403 and 500: a service account or a webhook that is not there yet; 409: somebody was faster.
             if error.status not in (403, 409, 429, 500, 503) or time.monotonic() >= deadline:
-                raise PhotonError(
-                    "ApiRefused", f"{item['kind']} {title(item)}: {error.message}", {"status": error.status}
-                ) from error  # pylint: disable=bad-exception-cause
+                text = f"{item['kind']} {title(item)}: {error.message}"
+                # Refused is a PhotonError.  pylint: disable-next=bad-exception-cause
+                raise PhotonError("ApiRefused", text, {"status": error.status}) from error
             reason = ""
         if reason and time.monotonic() >= deadline:
             raise PhotonError("ApiRefused", f"{item['kind']} {title(item)}: {reason}")
