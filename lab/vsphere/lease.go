@@ -38,6 +38,7 @@ type HttpNfcLease struct {
 	uploading int
 	closed    bool
 	touched   time.Time
+	ended     chan struct{} // closed when nothing of an aborted import is left
 }
 
 type leaseDisk struct {
@@ -68,7 +69,8 @@ func (e *endpoint) importVApp(w http.ResponseWriter, _ *http.Request, m *simulat
 		writeFault(w, fault, message)
 		return true
 	}
-	lease := &HttpNfcLease{e: e, vmName: spec.ConfigSpec.Name, disks: map[string]*leaseDisk{}, touched: time.Now()}
+	lease := &HttpNfcLease{e: e, vmName: spec.ConfigSpec.Name, disks: map[string]*leaseDisk{}, touched: time.Now(),
+		ended: make(chan struct{})}
 	lease.State = types.HttpNfcLeaseStateInitializing
 	e.model.Map().Put(lease)
 	e.mu.Lock()
@@ -177,15 +179,17 @@ func (l *HttpNfcLease) stillborn(fault types.BaseMethodFault, message string) {
 	l.fail(fault, message)
 }
 
-// end closes the lease; an aborted one takes its VM with it.
+// end closes the lease; an aborted one takes its VM with it. It returns when the VM's files are gone, whoever aborted first.
 func (l *HttpNfcLease) end(abort bool) {
 	l.mu.Lock()
 	already := l.closed
 	l.closed = true
 	l.mu.Unlock()
 	if already {
+		<-l.ended
 		return
 	}
+	defer close(l.ended)
 	l.e.mu.Lock()
 	delete(l.e.leases, l.Self.Value)
 	l.e.mu.Unlock()

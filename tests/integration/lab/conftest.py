@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 import urllib.parse
@@ -176,11 +177,13 @@ class Client:
             self._destroy(vm)
         for store in self.lab.control.state(self.name)["datastores"]:
             for file in [each for each in store["files"] if "/" not in each.rstrip("/")]:
-                self.result(
-                    self.content.fileManager.DeleteDatastoreFile_Task(
-                        f"[{store['name']}] {file.rstrip('/')}", self.datacenter
+                # An expired lease may be taking its VM's folder away at this moment.
+                with contextlib.suppress(vim.fault.FileNotFound):
+                    self.result(
+                        self.content.fileManager.DeleteDatastoreFile_Task(
+                            f"[{store['name']}] {file.rstrip('/')}", self.datacenter
+                        )
                     )
-                )
 
     def _destroy(self, vm):
         if vm.runtime.powerState != "poweredOff":

@@ -165,7 +165,7 @@ def test_a_lease_nobody_touches_ends(either, ova):
     work = Import(either, ova)
     work.ready()
     deadline = time.monotonic() + 15
-    while either.lab.control.state(either.name)["vms"] and time.monotonic() < deadline:
+    while (either.lab.control.state(either.name)["vms"] or either.files()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert either.files() == []
     with pytest.raises(vmodl.fault.ManagedObjectNotFound):
