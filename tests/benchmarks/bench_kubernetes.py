@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -203,7 +205,8 @@ def expect_ready(cluster: Cluster) -> None:
 
 def playbook(cluster: Cluster, path: str, **variables: Any) -> str:
     """Run a playbook that is none of the product's with the cluster's inventory."""
-    command = ["ansible-playbook", "-i", str(cluster.lab.inventory_file), "-i", str(cluster.folder / "inventory")]
+    program = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "-i", str(cluster.lab.inventory_file), "-i", str(cluster.folder / "inventory")]
     command += ["-e", json.dumps(variables), path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
