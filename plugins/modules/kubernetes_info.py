@@ -82,7 +82,12 @@ host:
     encryption_keys: {description: Whether the file with the keys of encryption at rest is there., type: bool}
     etcd_data: {description: Whether etcd has data here., type: bool}
     missing: {description: Files that a member of its role should have., type: list, elements: str}
-    stale: {description: Settings that the API server has not read since they changed., type: list, elements: str}
+    stale:
+      description: >-
+        Settings and certificates that a running static pod has not read since they changed, each with C(pod) and
+        C(path).
+      type: list
+      elements: dict
     drift:
       description: "Files that differ from what kubeadm would write, each with C(path), C(missing) and C(lines)."
       type: list

@@ -75,4 +75,4 @@ def _nodes(declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     try:
         return {**nodes.settle(declared, True, True, 0, Api.of_member()), "error": ""}
     except PhotonError as error:
-        return {"changes": [], "not_ready": [], "error": error.message}
+        return {"changes": [], "not_ready": [], "error": error.message, "error_code": error.code}

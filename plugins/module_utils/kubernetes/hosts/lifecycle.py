@@ -12,10 +12,11 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from . import observe
+from .api import Api
 from .commands import must
 from .member import kubeadm, secret_file
 from .observe import FOLDER, KUBELET, STATIC_PODS
-from .static_pods import restart
+from .static_pods import in_order, restart
 
 
 def upgrade(configuration: str, settings: str, version: str, first: bool, timeout: float) -> list[str]:
@@ -42,6 +43,7 @@ def upgrade(configuration: str, settings: str, version: str, first: bool, timeou
 def renew(days: int, configuration: str, check: bool) -> list[str]:
     """Renew this control-plane member's certificates when one has fewer than ``days`` left, and restart what uses them.
 
+    What a run that was killed renewed, and nothing that runs has read, is read now.
     kubelet renews its own as long as it may ask; where its client certificate has ended it gets a new one by
     ``configuration``, the text for kubeadm init. Static pods restart one after the other, the API server is waited for.
     """
@@ -49,18 +51,26 @@ def renew(days: int, configuration: str, check: bool) -> list[str]:
     ending = [one for one in there if one["days_left"] < days and _is_kubeadms(one)]
     ended = [one for one in there if one["days_left"] < 0 and _is_kubelets(one)]
     # Where they have ended already, the members do not talk to each other before all have new ones.
-    dead = any(one["days_left"] < 0 for one in ending)
+    unread = observe.stale()
+    dead = any(one["days_left"] < 0 for one in ending) or (bool(unread) and not _answers())
     done = [f"{one['path']} renewed" for one in [*ending, *ended]]
+    done += [f"{one['pod']} restarted: {one['path']} is newer" for one in unread]
     if check or not done:
         return done
     if ending:
         must("kubeadm", "certs", "renew", "all", timeout=300)
     if ended:
         _renew_kubelet(ended, configuration)
-    if ending:
-        for name in STATIC_PODS:
-            restart(name, wait=not dead)
+    for name in STATIC_PODS if ending else in_order({one["pod"] for one in unread}):
+        restart(name, wait=not dead)
     return done
+
+
+def _answers() -> bool:
+    try:
+        return Api.of_member(timeout=5).ready()
+    except PhotonError:
+        return False
 
 
 def _renew_kubelet(ended: list[dict[str, Any]], configuration: str) -> None:

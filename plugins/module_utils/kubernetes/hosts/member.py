@@ -96,7 +96,7 @@ def settle(
     done += [f"{name} made anew" for name in lost if name != "node"]
     stopped, stale = not state["kubelet_active"] or "node" in lost, state["stale"]
     done += ["kubelet restarted"] if stopped else []
-    done += [f"kube-apiserver restarted: {path} is newer" for path in stale]
+    done += [f"{one['pod']} restarted: {one['path']} is newer" for one in stale]
     if check or not done:
         return done, observe.shown(drift)
     for path, text in files.items():
@@ -113,8 +113,8 @@ def settle(
         if role == CONTROL_PLANE:
             manifests = [one for one in changed if one.startswith(MANIFESTS)]
             static_pods.restarted({os.path.basename(one)[: -len(".yaml")] for one in manifests}, before)
-            if stale and "kube-apiserver.yaml" not in "".join(manifests):
-                static_pods.restart("kube-apiserver")
+            for name in static_pods.in_order({one["pod"] for one in observe.stale()}):  # those just made anew, too
+                static_pods.restart(name)
             again = {OWN_OBJECTS[name] for name in OWN_OBJECTS if name.rpartition("/")[2] in lost}
             again |= {("upload-config", "kubeadm")} if manifests else set()
             again |= {("upload-config", "kubelet")} if f"{KUBELET}/config.yaml" in changed else set()

@@ -41,6 +41,16 @@ _SERVER = f"{KUBELET}/pki/kubelet-server-current.pem"
 _ONCE = re.compile(r"^\s*- --initial-cluster(-state)?=.*\n", re.MULTILINE)
 _SECONDS_A_DAY = 86400
 _READ_AGAIN = ("authentication.json", "encryption.json")  # the API server notices changes of these itself
+# What each static pod reads when it starts. Some follow a change later on: a restart more does no harm.
+_READS = {
+    "etcd": tuple(f"{PKI}/{PAIRS[name]}.crt" for name in ("etcd-server", "etcd-peer")),
+    "kube-apiserver": tuple(
+        f"{PKI}/{PAIRS[name]}.crt"
+        for name in ("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client")
+    ),
+    "kube-controller-manager": (f"{FOLDER}/controller-manager.conf",),
+    "kube-scheduler": (f"{FOLDER}/scheduler.conf",),
+}
 
 
 class Traces(NamedTuple):
@@ -63,7 +73,7 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
     Returns state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
     or None), cluster_name (control plane only), server (URL that kubelet talks to), kubeadm_version and
     kubelet_version (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift
-    ([{path, before, after}], texts), stale (settings that the API server has not read since they changed).
+    ([{path, before, after}], texts), stale (see there).
     """
     traces = _traces()
     found = recognise(traces)
@@ -82,7 +92,7 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
         "etcd_data": traces.etcd_data,
         "missing": missing(traces, wanted) if found["state"] != "clean" else [],
         "drift": drift,
-        "stale": _stale() if wanted == CONTROL_PLANE else [],
+        "stale": stale() if wanted == CONTROL_PLANE else [],
     }
 
 
@@ -223,6 +233,17 @@ def certificates() -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["days_left"], one["path"]))
 
 
+def stale() -> list[dict[str, str]]:
+    """[{pod, path}]: settings and certificates that a running static pod has not read since they changed."""
+    settings = (path for path in sorted(glob.glob(f"{SETTINGS}/*.json")) if os.path.basename(path) not in _READ_AGAIN)
+    reads = {**_READS, "kube-apiserver": (*settings, *_READS["kube-apiserver"])}
+    found = []
+    for pod in STATIC_PODS:
+        started = max((_started(process) for process in processes(pod)), default=0.0)
+        found += [{"pod": pod, "path": path} for path in reads[pod] if started and _changed(path) > started]
+    return found
+
+
 def program_version(name: str) -> str | None:
     """1.37.2, or None when the program is not installed."""
     path = next(
@@ -259,13 +280,11 @@ def _traces() -> Traces:
     )
 
 
-def _stale() -> list[str]:
-    """It reads some of its settings at its start alone."""
-    started = max((_started(process) for process in processes("kube-apiserver")), default=0.0)
-    if not started:
-        return []
-    paths = (path for path in sorted(glob.glob(f"{SETTINGS}/*.json")) if os.path.basename(path) not in _READ_AGAIN)
-    return [path for path in paths if os.stat(path).st_mtime > started]
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _started(process: str) -> float:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from ...model.errors import PhotonError
 from .api import ADMIN, Api
 from .commands import processes
-from .observe import MANIFESTS
+from .observe import MANIFESTS, STATIC_PODS
 
 _AWAY = "/etc/kubernetes/tmp/photon-restart"
-_NOTICE_SECONDS, _GONE_SECONDS, _BACK_SECONDS = 40, 60, 180
+_NOTICE_SECONDS, _GONE_SECONDS, _BACK_SECONDS = 40, 90, 180
 
 
 def restart(name: str, wait: bool = True) -> None:
@@ -25,25 +25,32 @@ def restart(name: str, wait: bool = True) -> None:
 
     Without ``wait`` its process is ended, for kubelet to start again, and nothing is waited for.
     """
+    before = processes(name)
     if not wait:
-        # Its process alone: a kubelet that has not reached the API since its start takes no pod away.
-        for process in processes(name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process), signal.SIGTERM)
+        _end(before)
         return
     path, away = f"{MANIFESTS}/{name}.yaml", f"{_AWAY}-{name}.yaml"
     if os.path.exists(path):
         os.makedirs(os.path.dirname(away), mode=0o700, exist_ok=True)
         os.replace(path, away)
         try:
-            _until(lambda: not processes(name), _GONE_SECONDS, f"{name} did not end")
+            _wait(lambda: not processes(name) & before, _GONE_SECONDS)
         finally:
             os.replace(away, path)
     elif os.path.exists(away):  # a run that was killed in between
         os.replace(away, path)
-    _until(lambda: bool(processes(name)), _BACK_SECONDS, f"{name} did not start again")
+    _end(processes(name) & before)
+    if not _wait(lambda: bool(processes(name) - before), _BACK_SECONDS):
+        raise PhotonError(
+            "MemberChangeFailed", f"{name} did not start again within {_BACK_SECONDS} s: see /var/log/pods on this host"
+        )
     if name in ("etcd", "kube-apiserver"):
         answers(f"after {name} was restarted")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Static pods in the order in which they need each other."""
+    return sorted(names, key=STATIC_PODS.index)
 
 
 def restarted(names: Iterable[str], before: Mapping[str, set[str]]) -> None:
@@ -68,9 +75,17 @@ def answers(when: str) -> None:
         )
 
 
-def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def _end(running: Iterable[str]) -> None:
+    """Processes, for kubelet to start them again: one that has not reached the API since its start takes no pod away."""
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGTERM)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:
-            raise PhotonError("MemberChangeFailed", f"{what} within {seconds:.0f} s: see /var/log/pods on this host")
+            return False
         time.sleep(0.5)
+    return True

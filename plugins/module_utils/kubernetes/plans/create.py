@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
+from .. import versions
 
 CREATING, READY = "CREATING", "READY"
 INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
@@ -38,7 +39,7 @@ def plan(
     files of the source), serving (nodes whose kubelet has no serving certificate), nodes and objects (booleans: there
     is something to do), actions ([{host, action, reasons}]) and undeclared (nodes).
     Raises PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
-    InvalidHostState, UpgradeNeeded.
+    InvalidHostState, UpgradeNeeded, CertificateRefused, SpecInvalid, ClusterNotFound.
     """
     found = _Observed(cluster, observed, only)
     found.check()
@@ -74,6 +75,7 @@ class _Observed:
             self._check_host(member, answer)
         self._check_identity()
         self._check_versions()
+        self._check_requests()
         if not self.reasons:
             self._check_quorum()
         if self.reasons:
@@ -163,7 +165,7 @@ class _Observed:
     def _check_versions(self) -> None:
         wanted = self.cluster["version"]
         hint = f"but {wanted} is declared: create never upgrades, run cluster_upgrade"
-        there = (self.observed.get(self.source) or {}).get("cluster") or {} if self.source else {}
+        there = self._there(self.source)
         declared = there.get("declared_version")
         if declared and declared != wanted:
             self._refuse("UpgradeNeeded", self.source or "", f"the cluster runs {declared}, {hint}")
@@ -178,6 +180,21 @@ class _Observed:
                 self._refuse("UpgradeNeeded", member["name"], f"runs {version}, {hint}")
             elif host.get("error") and host.get("kubeadm_version") == wanted:
                 self._refuse("SpecInvalid", member["name"], host["error"])
+        self._check_skew(running)
+
+    def _check_skew(self, running: Mapping[str, str]) -> None:
+        """Members that join, or are there, beside API servers that an upgrade has not come to yet."""
+        servers = {name: self._there(name).get("version") for name in self.established}
+        kubelets = {name: version for name, version in running.items() if name not in self.cluster["control_plane"]}
+        kubelets |= {name: self.cluster["version"] for name in self._names() if name in self.cluster["workers"]}
+        for mistake in versions.check_skew(filter(None, servers.values()), kubelets):
+            self._refuse("UpgradeNeeded", self.source or "", f"{mistake}: run cluster_upgrade to its end first")
+
+    def _check_requests(self) -> None:
+        """A request for a certificate with names that are not its node's is for people to look at."""
+        nodes = (self.observed.get(self.source or "") or {}).get("nodes") or {}
+        if nodes.get("error_code") == "CertificateRefused":
+            self._refuse("CertificateRefused", self.source or "", nodes["error"])
 
     def _check_quorum(self) -> None:
         """Without a member that answers only the first may have begun: what others hold may be all there is."""
@@ -232,7 +249,7 @@ class _Observed:
         ]
         reasons += [f"{one['path']} is missing" for one in host.get("drift") or () if one["missing"]]
         reasons += [] if host.get("kubelet_active") else ["kubelet does not run"]
-        reasons += [f"kube-apiserver has not read {path}" for path in host.get("stale") or ()]
+        reasons += [f"{one['pod']} has not read {one['path']}" for one in host.get("stale") or ()]
         reasons += ["the keys of encryption at rest are missing"] if self._lacks_keys(name) else []
         reasons += ["its node is not registered"] if self._unregistered(name) else []
         # What is prepared may be what kubeadm renders from, or what a static pod reads.
@@ -247,7 +264,7 @@ class _Observed:
         return False
 
     def _unregistered(self, name: str) -> bool:
-        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        there = self._there(self.source)
         return bool(there.get("reachable")) and name not in [node["name"] for node in there["nodes"]]
 
     def _lacks_keys(self, name: str) -> bool:
@@ -260,7 +277,7 @@ class _Observed:
         lost: dict[str, list[str]] = {
             name: ["node"] for name, kind in self.kinds.items() if kind == SETTLE and self._unregistered(name)
         }
-        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        there = self._there(self.source)
         if self.source and there.get("missing") and self.source in self._names():
             self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in there["missing"]])
             lost.setdefault(self.source, []).extend(there["missing"])
@@ -279,7 +296,7 @@ class _Observed:
         return [f"{one['kind']} {one['name']}" for one in self._linux(name).get("changes") or ()][:10]
 
     def _undeclared(self) -> list[str]:
-        there = (self.observed.get(self.source or "") or {}).get("cluster") or {}
+        there = self._there(self.source)
         declared = {member["name"] for member in self.cluster["members"]}
         return sorted(node["name"] for node in there.get("nodes") or () if node["name"] not in declared)
 
@@ -297,6 +314,9 @@ class _Observed:
 
     def _names(self) -> list[str]:
         return [member["name"] for member in self.members]
+
+    def _there(self, name: str | None) -> Observation:
+        return (self.observed.get(name or "") or {}).get("cluster") or {}
 
     def _host(self, name: str | None) -> Observation:
         return (self.observed.get(name or "") or {}).get("host") or {}

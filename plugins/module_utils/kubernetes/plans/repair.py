@@ -26,8 +26,8 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str, Any]:
     """The steps of a repair: those of create.plan for the hosts that were reached, and besides
 
-    health (state and reasons, plans/state.py), renew (control-plane members with certificates that have ended: nothing
-    else is planned before they are renewed), gone ([{name, address, role, etcd}]: members that leave the cluster, as
+    health (state and reasons, plans/state.py), renew (control-plane members with certificates that have ended, or that
+    were renewed and nothing has read, while no API answers: nothing else is planned before that), gone ([{name, address, role, etcd}]: members that leave the cluster, as
     their hosts cannot be reached and their nodes are not Ready), unreachable (hosts) and rejoin ([{host, reasons}]).
     Raises QuorumLost, and what create.plan raises.
     """
@@ -54,12 +54,16 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
             "AuthorityEnded",
             f"the authority of {cluster['name']} has ended on {', '.join(ended)}: all of it has to be made anew",
         )
-    renew = [name for name in cluster["control_plane"] if name in reached and expired(observed[name])]
+    source = source_of(cluster, observed)
+    renew = [
+        name
+        for name in cluster["control_plane"]
+        if name in reached and (expired(observed[name]) or (source is None and _unread(observed[name])))
+    ]
     renew = [name for name in renew if (observed[name] or {})["host"].get("etcd_data")]
     if renew:
         return {**extra, "state": health["state"], "renew": renew}
     steps = {**create.plan(cluster, observed, reached), **extra}
-    source = source_of(cluster, observed)
     if source is None:
         if _had_more_members(cluster, observed):
             # Its etcd waits for others: nothing is made anew, what stands still is started.
@@ -70,6 +74,11 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     for name, reasons in _rejoining(cluster, observed, source, steps, again).items():
         _rejoin(cluster, steps, name, reasons)
     return steps
+
+
+def _unread(answer: Mapping[str, Any] | None) -> bool:
+    """Does a static pod run with what it read before it changed?"""
+    return bool(((answer or {}).get("host") or {}).get("stale"))
 
 
 def _had_more_members(cluster: Cluster, observed: Observed) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...model.clusters import READY, RESIZING
 from ...model.errors import PhotonError
+from .. import versions
 from . import quorum
 
 CONTROL_PLANE, WORKER = "control_plane", "worker"
@@ -55,6 +56,7 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
             f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the "
             f"group {cluster['groups']['workers']}, or add the new workers first",
         )
+    _check_skew(cluster, nodes, join[WORKER])
     _check_quorum(cluster, etcd, lost, join[CONTROL_PLANE], leave)
     changes = bool(join[CONTROL_PLANE] or join[WORKER] or leaving)
     joining = [*join[CONTROL_PLANE], *join[WORKER]]
@@ -90,6 +92,17 @@ def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) ->
         raise PhotonError(
             "UpgradeNeeded",
             f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared: run cluster_upgrade",
+        )
+
+
+def _check_skew(cluster: Mapping[str, Any], nodes: Mapping[str, Any], joining: Iterable[str]) -> None:
+    """No worker joins that is newer than an API server: each of those is at least as new as the kubelet beside it."""
+    servers = [node["version"] for node in nodes.values() if _CONTROL_PLANE_ROLE in node["roles"] and node["version"]]
+    mistakes = versions.check_skew(servers, dict.fromkeys(joining, cluster["version"]))
+    if mistakes:
+        raise PhotonError(
+            "UpgradeNeeded",
+            f"cluster {cluster['name']}: {'; '.join(mistakes)}: run cluster_upgrade to its end first, nothing was changed",
         )
 
 

@@ -96,6 +96,8 @@ def _broken(cluster: Cluster, observed: Observed, look: Mapping[str, Any]) -> li
                 reasons.append(f"{name}'s etcd " + ("is a learner" if voter["learner"] else "does not answer"))
         if answer:
             reasons += [f"{name}: {path} has ended" for path in expired(answer)]
+            unread = (answer.get("host") or {}).get("stale") or ()
+            reasons += [f"{name}: {one['pod']} has not read {one['path']} since it changed" for one in unread]
     if look["cluster"].get("missing"):  # init has not ended
         return reasons
     reasons += [

@@ -153,7 +153,12 @@ class _Members:
             for name in self.cluster["control_plane"]
             if self._api(name)
         }
-        return versions.check_step(running, self.target)
+        # A control-plane member's kubelet talks to its own API server, which is always upgraded before it.
+        skew = versions.check_skew(
+            filter(None, map(self._api, self.cluster["control_plane"])),
+            {name: version for name, version in running.items() if name in self.cluster["workers"]},
+        )
+        return versions.check_step(running, self.target) or [f"{one}: mend that by hand first" for one in skew]
 
     def _check_etcd(self) -> list[tuple[str, str]]:
         reasons = []

@@ -90,7 +90,7 @@ def test_a_settled_cluster_is_ready_and_nothing_is_done():
         ("w1", {"kubelet_active": False}, "kubelet does not run"),
         ("cp1", {"missing": ["/etc/kubernetes/manifests/kube-scheduler.yaml"]}, "kube-scheduler.yaml is missing"),
         ("cp1", {"drift": [{"path": "/x", "missing": False, "lines": 2}]}, "/x differs in 2 lines"),
-        ("cp1", {"stale": ["/etc/kubernetes/apiserver/audit.json"]}, "has not read"),
+        ("cp1", {"stale": [{"pod": "kube-apiserver", "path": "/etc/kubernetes/apiserver/audit.json"}]}, "has not read"),
         ("cp1", {"encryption_keys": False}, "keys of encryption at rest"),
     ],
 )
@@ -222,6 +222,31 @@ def test_a_create_never_upgrades():
     observed = settled()
     observed["cp1"]["cluster"]["nodes"][1]["version"] = "1.36.3"
     assert refused(observed).code == "UpgradeNeeded"
+
+
+def test_no_worker_joins_that_is_newer_than_an_api_server():
+    """An upgrade of the control plane that stopped half-way: kubeadm's record has the new version already."""
+    names = ("cp1", "cp2", "cp3")
+    nodes, voters = [node(name) for name in names], [voter(name) for name in names]
+    observed = {name: member(name, copy.deepcopy(nodes), copy.deepcopy(voters)) for name in names}
+    observed["w1"] = host("clean")
+    declared = cluster(names)
+    assert create.plan(declared, observed)["join"]["worker"] == ["w1"]
+    observed["cp3"]["cluster"]["version"] = "1.36.3"
+    error = refused(observed, declared)
+    assert error.code == "UpgradeNeeded"
+    assert "w1: kubelet 1.37.2 is newer than the API server 1.36.3" in error.message
+
+
+def test_a_request_for_names_of_others_is_told_before_anything_changes():
+    observed = settled()
+    observed["w1"]["host"]["kubelet_active"] = False
+    observed["cp1"]["nodes"] |= {"error": "the request csr-1 of w1 is not approved: it names evil"}
+    observed["cp1"]["nodes"] |= {"error_code": "CertificateRefused"}
+    error = refused(observed)
+    assert error.code == "CertificateRefused"
+    assert "nothing was changed" in error.message
+    assert "csr-1" in error.message
 
 
 def test_a_delete_resets_members_and_refuses_others():

@@ -254,6 +254,17 @@ def test_all_workers_do_not_leave_by_a_slip():
         )
 
 
+def test_a_worker_does_not_join_while_an_upgrade_is_half_way():
+    declared = cluster(workers=3)
+    look = observed(cluster())["cp1"]
+    look["cluster"]["nodes"][2]["version"] = OLD
+    with pytest.raises(PhotonError, match="newer than the API server") as caught:
+        resize.plan(declared, "cp1", look, [])
+    assert caught.value.code == "UpgradeNeeded"
+    look["cluster"]["nodes"][2]["version"] = NEW
+    assert resize.plan(declared, "cp1", look, [])["join"]["worker"] == ["w3"]
+
+
 def test_a_member_of_etcd_without_a_node_leaves_too():
     plan = resize.plan(cluster(), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]) | {
         "etcd": {"members": [voter(name) for name in ("cp1", "cp2", "cp3", "cp4")]}
@@ -350,6 +361,10 @@ def test_a_node_that_an_administrator_cordoned_stays_so():
         ),
         (
             lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version="1.38.0")),
+            "SpecInvalid",
+        ),
+        (  # a kubelet that somebody brought to the new version before any API server
+            lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version=NEW)),
             "SpecInvalid",
         ),
     ],
@@ -451,6 +466,18 @@ def test_certificates_that_ended_are_renewed_before_anything_else():
     plan = repair.plan(declared, found)
     assert plan["renew"] == ["cp1", "cp2", "cp3"]
     assert "join" not in plan
+
+
+def test_certificates_that_were_renewed_and_not_read_are_read_by_all_when_no_api_answers():
+    declared = cluster()
+    found = observed(declared)
+    found["cp2"]["host"]["stale"] = [{"pod": "kube-apiserver", "path": "/etc/kubernetes/pki/apiserver.crt"}]
+    plan = repair.plan(declared, found)
+    assert (plan["renew"], plan["settle"]) == ([], ["cp2"])  # one after the other, as all others serve
+    assert "cp2: kube-apiserver has not read /etc/kubernetes/pki/apiserver.crt" in plan["health"]["reasons"][0]
+    for name in declared["control_plane"]:
+        found[name]["cluster"] |= {"reachable": False, "error": "x509: certificate has expired", "nodes": []}
+    assert repair.plan(declared, found)["renew"] == ["cp2"]
 
 
 def test_gentle_first_then_anew():
