@@ -76,7 +76,7 @@ def answers(when: str) -> None:
 
 
 def _end(running: Iterable[str]) -> None:
-    """Processes, for kubelet to start them again: one that has not reached the API since its start takes no pod away."""
+    """Processes, for kubelet to start them again: one that has not reached the API so far takes no pod away."""
     for process in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(process), signal.SIGTERM)

@@ -98,11 +98,11 @@ def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) ->
 def _check_skew(cluster: Mapping[str, Any], nodes: Mapping[str, Any], joining: Iterable[str]) -> None:
     """No worker joins that is newer than an API server: each of those is at least as new as the kubelet beside it."""
     servers = [node["version"] for node in nodes.values() if _CONTROL_PLANE_ROLE in node["roles"] and node["version"]]
-    mistakes = versions.check_skew(servers, dict.fromkeys(joining, cluster["version"]))
+    mistakes = "; ".join(versions.check_skew(servers, dict.fromkeys(joining, cluster["version"])))
     if mistakes:
         raise PhotonError(
             "UpgradeNeeded",
-            f"cluster {cluster['name']}: {'; '.join(mistakes)}: run cluster_upgrade to its end first, nothing was changed",
+            f"cluster {cluster['name']}: {mistakes}: run cluster_upgrade to its end first, nothing was changed",
         )
 
 
