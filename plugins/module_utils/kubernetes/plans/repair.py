@@ -27,8 +27,9 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     """The steps of a repair: those of create.plan for the hosts that were reached, and besides
 
     health (state and reasons, plans/state.py), renew (control-plane members with certificates that have ended, or that
-    were renewed and nothing has read, while no API answers: nothing else is planned before that), gone ([{name, address, role, etcd}]: members that leave the cluster, as
-    their hosts cannot be reached and their nodes are not Ready), unreachable (hosts) and rejoin ([{host, reasons}]).
+    were renewed and nothing has read, while no API answers: nothing else is planned before that), gone ([{name,
+    address, role, etcd}]: members that leave the cluster, as their hosts cannot be reached and their nodes are not
+    Ready), unreachable (hosts) and rejoin ([{host, reasons}]).
     Raises QuorumLost, and what create.plan raises.
     """
     health = state(cluster, observed)
