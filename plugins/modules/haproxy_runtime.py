@@ -77,8 +77,8 @@ def main() -> None:
 def _move(module: AnsibleModule) -> dict:
     action, service, name = (module.params[key] for key in ("action", "service", "server"))
     if module.check_mode:
-        drained = "DRAIN" in runtime.server(service, name)["status"]
-        return {"changed": drained == (action == "ready"), "status": runtime.server(service, name)["status"]}
+        changed = runtime.drained(service, name) == (action == "ready")
+        return {"changed": changed, "status": runtime.server(service, name)["status"]}
     if action == "drain":
         changed, left = runtime.drain(service, name, module.params["timeout"])
         if left and module.params["timeout"]:

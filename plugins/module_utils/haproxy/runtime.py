@@ -15,6 +15,9 @@ import time
 from .render import DIRECTORY, SOCKET, STATE_FILE
 
 
+_KEPT_EMPTY = 0x01 | 0x08  # of srv_admin_state: forced maintenance, forced drain
+
+
 class RuntimeApiError(Exception):
     """The socket does not answer, or HAProxy refused a command; the message says which."""
 
@@ -56,9 +59,18 @@ def server(service: str, name: str) -> dict[str, str]:
     raise RuntimeApiError(f"service {service} has no server {name}; it has {there}")
 
 
+def drained(service: str, name: str) -> bool:
+    """Does somebody keep new sessions from a server (drain or maintenance)? Its status tells that only while it is up."""
+    for row in _states(ask("show servers state")):
+        if (row["be_name"], row["srv_name"]) == (service, name):
+            return bool(int(row["srv_admin_state"]) & _KEPT_EMPTY)
+    server(service, name)  # raises with the names that there are
+    return False
+
+
 def drain(service: str, name: str, timeout: float) -> tuple[bool, int]:
     """No new sessions for a server; wait until it has none. Returns (changed, sessions left after ``timeout`` s)."""
-    changed = "DRAIN" not in server(service, name)["status"]
+    changed = not drained(service, name)
     if changed:
         _order(f"set server {service}/{name} state drain")
         save_state()
@@ -70,8 +82,7 @@ def drain(service: str, name: str, timeout: float) -> tuple[bool, int]:
 
 def ready(service: str, name: str, timeout: float) -> tuple[bool, str]:
     """Back into rotation; wait until its check agrees. Returns (changed, status after at most ``timeout`` s)."""
-    before = server(service, name)["status"]
-    changed = "DRAIN" in before or "MAINT" in before
+    changed = drained(service, name)
     if changed:
         _order(f"set server {service}/{name} state ready")
         save_state()
@@ -126,6 +137,14 @@ def save_state(config: str | None = None) -> None:
         raise
 
 
+def _states(text: str) -> list[dict[str, str]]:
+    """The lines of `show servers state`."""
+    lines = text.splitlines()
+    columns = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
+    rows = (line.split() for line in lines if not line.startswith("#"))
+    return [dict(zip(columns, cells, strict=True)) for cells in rows if columns and len(cells) == len(columns)]
+
+
 def _ports(config: str) -> dict[tuple[str, str], str]:
     """(backend, server) -> port, of a configuration."""
     found, backend = {}, ""
@@ -144,8 +163,8 @@ def _with_ports(states: str, ports: dict[tuple[str, str], str]) -> str:
     kept = []
     for line in lines:
         cells = line.split()
-        if len(cells) == len(columns) and columns:
-            named = {column: cells[number] for number, column in enumerate(columns)}
+        if len(cells) == len(columns) and columns and not line.startswith("#"):
+            named = dict(zip(columns, cells, strict=True))
             key = (named["be_name"], named["srv_name"])
             if key not in ports:
                 continue
