@@ -153,7 +153,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.linux.host import secrets
 from ..module_utils.model.errors import PhotonError
-from ..module_utils.services import cluster_hosts
+from ..module_utils.services import cluster_hosts, host_lock
 
 
 def main() -> None:
@@ -180,7 +180,8 @@ def main() -> None:
     module.no_log_values = secrets(given["documents"])
     invocation = {"module_args": {"what": given["what"], "role": given["role"]}}
     try:
-        answer = cluster_hosts.look(given["what"], given["configuration"], given["role"], given["documents"], given)
+        with host_lock.held(change=False):
+            answer = cluster_hosts.look(given["what"], given["configuration"], given["role"], given["documents"], given)
     except PhotonError as error:
         module.fail_json(msg=error.message, error_code=error.code, error_data=error.data, invocation=invocation)
     module.exit_json(changed=False, **answer, invocation=invocation)

@@ -150,6 +150,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.kubernetes.hosts import lifecycle, material, member, observe
 from ..module_utils.model.errors import PhotonError
+from ..module_utils.services import host_lock
 
 SPEC = {
     "state": {
@@ -203,7 +204,8 @@ def main() -> None:
     module.no_log_values = {text for text in secret if text}
     invocation = {"module_args": {"state": given["state"], "role": given["role"]}}
     try:
-        answer = _answer(given, module.check_mode)
+        with host_lock.held(change=not module.check_mode):
+            answer = _answer(given, module.check_mode)
     except (PhotonError, observe.RenderError) as error:
         code, data = getattr(error, "code", "SpecInvalid"), getattr(error, "data", {})
         text = getattr(error, "message", f"kubeadm does not take the configuration: {error}")

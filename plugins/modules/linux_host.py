@@ -100,6 +100,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.linux import host
 from ..module_utils.model.errors import PhotonError
+from ..module_utils.services import host_lock
 
 
 def main() -> None:
@@ -118,7 +119,8 @@ def main() -> None:
     module.no_log_values = host.secrets(documents)
     invocation = {"module_args": {"documents": f"{len(documents)} documents"}}
     try:
-        answer = host.visit(documents, module.check_mode)
+        with host_lock.held(change=not module.check_mode):
+            answer = host.visit(documents, module.check_mode)
     except PhotonError as error:
         module.fail_json(
             msg=error.message, error_code=error.code, error_data=error.data, changed=False, invocation=invocation

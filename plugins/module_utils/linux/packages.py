@@ -142,7 +142,13 @@ class Apt(Manager):
 
     def hold(self, names: Sequence[str]) -> None:
         """Keep their versions when the rest of the host is upgraded."""
-        must("apt-mark", "hold", *names, code="PackageInstallFailed")
+        deadline = time.monotonic() + LOCK_SECONDS
+        while (result := run("apt-mark", "hold", *names)).returncode != 0:  # it does not wait for dpkg's lock itself
+            if "lock" not in result.stderr or time.monotonic() > deadline:
+                raise PhotonError(
+                    "PackageInstallFailed", f"apt-mark hold {' '.join(names)} failed: {last_words(result)}"
+                )
+            time.sleep(1)
 
     def repair(self) -> None:
         """Finish what a killed run of dpkg left half configured."""

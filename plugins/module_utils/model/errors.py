@@ -84,6 +84,7 @@ _OWN = {
     "EtcdUnreachable": 503,
     "HostUnreachable": 503,
     "HostOfAnotherCluster": 409,  # the host is a member already, elsewhere
+    "HostBusy": 409,  # another run, perhaps one that was killed, still changes the host
     "MemberChangeFailed": 500,  # kubeadm or kubelet did not do it; the message has their words
     "QuorumAtRisk": 409,  # etcd would lose its majority
     "UpgradeNeeded": 409,  # the cluster runs another version than is declared
