@@ -14,7 +14,6 @@ import time
 
 from .render import DIRECTORY, SOCKET, STATE_FILE
 
-
 _KEPT_EMPTY = 0x01 | 0x08  # of srv_admin_state: forced maintenance, forced drain
 
 
@@ -60,7 +59,7 @@ def server(service: str, name: str) -> dict[str, str]:
 
 
 def drained(service: str, name: str) -> bool:
-    """Does somebody keep new sessions from a server (drain or maintenance)? Its status tells that only while it is up."""
+    """Does somebody keep new sessions from a server (drain or maintenance)? Its status tells only while it is up."""
     for row in _states(ask("show servers state")):
         if (row["be_name"], row["srv_name"]) == (service, name):
             return bool(int(row["srv_admin_state"]) & _KEPT_EMPTY)
