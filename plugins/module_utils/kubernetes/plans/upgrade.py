@@ -31,7 +31,7 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     cluster has it already), control_plane (hosts in their order), batches (lists of workers), helper ({host: the member
     that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned (hosts that an
     administrator keeps pods from: they stay so) and actions. Raises PhotonError with every reason: HostUnreachable,
-    InvalidHostState, ClusterNotReady, QuorumAtRisk, SpecInvalid.
+    InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid.
     """
     source = source_of(cluster, observed)
     if source is None:
@@ -142,6 +142,9 @@ class _Members:
                     f"{name} is no member: run cluster_create or cluster_resize at {self.declared} first",
                 )
             ]
+        linux = answer.get("linux") or {}
+        if linux.get("error"):
+            return [(linux.get("error_code") or "PreflightFailed", f"{name}: {linux['error']}")]
         if not node["ready"] and not self.begun(name):
             return [("ClusterNotReady", f"{name} is not Ready ({node['reason']}): run cluster_repair first")]
         return []

@@ -343,6 +343,7 @@ def test_a_node_that_an_administrator_cordoned_stays_so():
     [
         (lambda found: found.update(w1=None), "HostUnreachable"),
         (lambda found: found["w1"].update(host=clean("w1")), "InvalidHostState"),
+        (lambda found: found["w1"]["linux"].update(error="too little disk"), "PreflightFailed"),
         (
             lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(ready=False)),
             "ClusterNotReady",
