@@ -105,6 +105,17 @@ def test_an_endpoint_that_dies_in_the_middle(scene: Scene) -> None:
     finishes(scene)
 
 
+def test_an_image_that_does_not_reach_an_endpoint(scene: Scene) -> None:
+    """VMs that were to be placed there say which endpoint lacks it; the others are made."""
+    scene.lab.control.fault("ImportVApp", "NoDiskSpace", endpoint="esx9", message="datastore1 is full")
+    failures = scene.run(tree(VMS))["failures"]
+    lacking = [failure for failure in failures if failure["kind"] == entities.VM]
+    assert {failure["error_code"] for failure in lacking} == {"DependencyFailed"}
+    assert [failure["message"] for failure in lacking if "endpoint esx9" not in failure["message"]] == []
+    assert "STARTED" in states(scene)
+    finishes(scene)
+
+
 # -- datastores and hosts ------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,8 @@ def create(action: Action, inventory: Any, folder_moids: dict[tuple[str, str], s
     if not copy.get("path"):
         raise PhotonError(
             "DependencyFailed",
-            f"VM {action.name}: image {image.name} has no copy on datastore {store.name}; mend the image and run again",
+            f"VM {action.name}: image {image.name} has no copy on datastore {store.name} of endpoint "
+            f"{world.must(host.body['endpoint']).name}; mend the image and run again",
         )
     row, target = inventory.hosts[host.body["moid"]], body["vsphere"]
     hardware = image.body.get("settings") or {}
