@@ -30,7 +30,7 @@ def test_a_creation_that_is_killed_is_finished_by_the_next_run(make, step):
         cluster.play_killed("cluster_create", step, seconds=4 if "first" in step or "Join" in step else 1)
         cluster.play("cluster_create")
         assert cluster.whole()
-        assert "changed=1" not in cluster.play("cluster_create")
+        assert cluster.idle("cluster_create")
     finally:
         cluster.lab.destroy()
 
@@ -62,7 +62,7 @@ def test_a_worker_that_joins_by_a_run_that_is_killed(cluster, step):
     cluster.groups["prod_workers"] = ["w1"]
     cluster.play("cluster_resize")
     assert cluster.whole()
-    assert "changed=1" not in cluster.play("cluster_resize")
+    assert cluster.idle("cluster_resize")
     cluster.lab.destroy(["w2"])
 
 

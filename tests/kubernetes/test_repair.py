@@ -63,9 +63,8 @@ def until(condition, seconds=120):
 
 
 def test_nothing_to_repair_changes_nothing(cluster):
-    said = cluster.play("cluster_repair")
-    assert "prod is READY" in said
-    assert not any(f"changed={number}" in said for number in range(1, 10))
+    assert cluster.idle("cluster_create")
+    assert cluster.idle("cluster_repair")
 
 
 @pytest.mark.parametrize("member", ["cp2", "cp1"])

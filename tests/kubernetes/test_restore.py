@@ -72,8 +72,7 @@ def test_keys_of_encryption_change_and_all_is_readable(cluster):
     assert after["cp1"] == after["cp2"] == after["cp3"]
     assert cluster.kept("backup")
     assert written_with(cluster) == set(after["cp1"])
-    again = cluster.play("cluster_rotate")
-    assert not any(f"changed={number}" in again for number in range(1, 10))
+    assert cluster.idle("cluster_rotate")
 
 
 def test_certificates_are_renewed_when_asked(cluster):

@@ -128,6 +128,12 @@ class Cluster:
         assert (done.returncode != 0) == fails, f"{playbook} ended with {done.returncode}:\n{output[-6000:]}"
         return output
 
+    def idle(self, playbook: str, **variables: Any) -> bool:
+        """Does a run of it change nothing? The failure shows what it changed."""
+        said = self.play(playbook, "--diff", **variables)
+        assert not re.search(r"changed=[1-9]", said), said[-6000:]
+        return True
+
     def play_killed(self, playbook: str, task: str, seconds: float = 1.0, **variables: Any) -> None:
         """Run a playbook and kill it, and what it runs here, ``seconds`` after a task (the end of its title) began."""
         with subprocess.Popen(
