@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -36,6 +37,7 @@ def test_an_upgrade_under_load_fails_no_request_of_an_application(make, figures)
         time.sleep(2)
         cluster.play("cluster_upgrade", photon_backup_directory=str(cluster.folder / "backups"))
         time.sleep(2)
+    (cluster.folder / "failures.json").write_text(json.dumps([*api.failures, *service.failures], indent=1))
     figures(
         k8s_upgrade_s=round(time.monotonic() - begun),
         k8s_upgrade_app_requests=service.sent,
@@ -49,7 +51,7 @@ def test_an_upgrade_under_load_fails_no_request_of_an_application(make, figures)
     assert [path.stat().st_mode & 0o777 for path in (cluster.folder / "backups").iterdir()] == [0o600]
     assert service.failures == []
     # A connection to a member whose API server stops may be cut, a second one goes to another member.
-    assert len(api.failures) <= api.sent * 0.01, api.failures[:20]
+    assert len(api.failures) <= api.sent * 0.002, api.failures[:20]
     assert cluster.idle("cluster_upgrade")
 
 

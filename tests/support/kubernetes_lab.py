@@ -249,6 +249,7 @@ class Cluster:
             "ANSIBLE_CACHE_PLUGIN": "memory",
             "ANSIBLE_HOST_KEY_CHECKING": "false",
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOG_PATH": str(self.folder / "ansible.log"),  # with the time of day
         }
 
     def _write_inventory(self) -> None:

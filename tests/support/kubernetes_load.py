@@ -19,8 +19,9 @@ _TIMEOUT = 10
 
 
 class Failure(NamedTuple):
-    """A request that got no good answer; ``after`` is seconds since the load began."""
+    """A request that got no good answer; ``at`` is the time of day, ``after`` seconds since the load began."""
 
+    at: str
     after: float
     what: str
     reason: str
@@ -54,14 +55,14 @@ class Load:
             if self._end.wait(self.pause):
                 return
             self.sent += 1
-            begun = time.monotonic() - self._began
+            at, begun = time.strftime("%H:%M:%S"), time.monotonic() - self._began
             try:
                 what, status = self.request(number)
             except (OSError, http.client.HTTPException) as error:
-                self.failures.append(Failure(round(begun, 1), self.name, f"{type(error).__name__}: {error}"))
+                self.failures.append(Failure(at, round(begun, 1), self.name, f"{type(error).__name__}: {error}"))
                 continue
             if status >= 400:
-                self.failures.append(Failure(round(begun, 1), what, str(status)))
+                self.failures.append(Failure(at, round(begun, 1), what, str(status)))
 
 
 class ServiceLoad(Load):
