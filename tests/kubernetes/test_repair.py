@@ -95,6 +95,23 @@ def test_a_worker_whose_kubelet_is_broken(cluster):
     repaired(cluster)
 
 
+def test_certificates_that_were_renewed_and_that_nothing_has_read(cluster):
+    """What a run leaves that is killed between the two: new files, and processes that go on with the old ones."""
+    pods = "for name in etcd kube-apiserver kube-controller kube-scheduler; do pgrep -o -x $name; done"
+    before = cluster.on("cp2", f"kubeadm certs renew all >/dev/null; {pods}").split()
+    said = " ".join(cluster.play("cluster_status").split())
+    assert "RECOVERABLE_ERROR" in said
+    assert "cp2: kube-apiserver has not read /etc/kubernetes/pki/apiserver.crt" in said
+    repaired(cluster)
+    after = cluster.on("cp2", pods).split()
+    assert len(after) == 4
+    assert not set(before) & set(after)
+    served = "openssl s_client -connect 127.0.0.1:6443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    assert cluster.on("cp2", served) == cluster.on(
+        "cp2", "openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt"
+    )
+
+
 def test_certificates_that_ended_everywhere(cluster):
     for member in ("cp1", "cp2", "cp3"):
         cluster.on(member, END_ALL)

@@ -69,17 +69,52 @@ def test_a_skipped_minor_is_refused_before_anything_changes(small):
     assert {version for _ready, version in small.nodes().values()} == {OLD}
 
 
+def test_a_kubelet_that_somebody_upgraded_is_told(small):
+    """No kubelet is newer than the API server; nothing is begun beside one that is."""
+    install = "apt-get install -y -q --allow-change-held-packages --allow-downgrades kubelet={} >/dev/null"
+    small.on("w1", install.format(f"{NEW}-1.1"))
+    wait(lambda: small.nodes()["w1"] == (True, NEW))
+    small.declared["version"] = NEW
+    said = " ".join(small.play("cluster_upgrade", fails=True).split())
+    assert f"w1: kubelet {NEW} is newer than the API server {OLD}" in said
+    assert small.nodes()["cp1"] == (True, OLD)
+    small.on("w1", install.format(f"{OLD}-1.1") + "; apt-mark hold kubelet")
+    wait(lambda: small.nodes()["w1"] == (True, OLD))
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_an_upgrade_that_is_killed_keeps_what_serves(small, step):
     small.declared["version"] = NEW
     small.play_killed("cluster_upgrade", step, photon_backup_directory=str(small.folder / "backups"))
-    deadline = time.monotonic() + 300
-    while not small.lab.run(
-        "cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False
-    ).stdout:
-        assert time.monotonic() < deadline, "the API does not come back"
-        time.sleep(2)
+    wait(
+        lambda: (
+            small.lab.run(
+                "cp1", ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "ns"], check=False
+            ).stdout
+        )
+    )
     assert small.kept("small")
+    if step == "Move its pods away":
+        no_worker_joins(small)
+
+
+def no_worker_joins(small):
+    """While an upgrade is half-way: its kubelet would be newer than an API server may be."""
+    small.make("w2")
+    small.groups["prod_workers"] = ["w1", "w2"]
+    said = " ".join(small.play("cluster_resize", fails=True).split())
+    assert "run cluster_upgrade" in said
+    assert "kubelet" not in small.on("w2", "dpkg-query -W -f '${Package} '")
+    small.groups["prod_workers"] = ["w1"]
+    small.lab.destroy(["w2"])
+
+
+def wait(condition, seconds=300):
+    """Until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(2)
 
 
 def test_the_next_run_finishes_it(small):
