@@ -20,7 +20,7 @@ def kubernetes_clusters(
 ) -> list[dict[str, Any]]:
     """The clusters in normal form, or only the one called ``name``; AnsibleFilterError with every mistake."""
     try:
-        clusters = declaration.read_clusters(declared, groups, hostvars, _read_file, _bundle_versions)
+        clusters = declaration.read_clusters(declared, groups, hostvars, _read_file, _read_bundle)
         return clusters if name is None else [declaration.select(clusters, name)]
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
@@ -30,8 +30,8 @@ def _read_file(name: str) -> str:
     return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
 
 
-def _bundle_versions(name: str) -> list[str]:
-    return list(bundle.read_manifest(str(pathlib.Path(name).expanduser()))["versions"])
+def _read_bundle(name: str) -> dict[str, Any]:
+    return bundle.read_manifest(str(pathlib.Path(name).expanduser()))
 
 
 class FilterModule:

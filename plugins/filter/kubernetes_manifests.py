@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.kubernetes import bundle
 from ..module_utils.kubernetes.documents import addons, namespaces, network
+from ..module_utils.model.errors import PhotonError
 
 _PARTS = ("network", "addons", "namespaces")
 
@@ -26,24 +28,27 @@ def kubernetes_manifests(cluster: Mapping[str, Any], part: str | None = None) ->
     if part in (None, "network"):
         present += network.objects(cluster)
         if cluster["networks"]["plugin"] == "manifest":
-            present += _read(cluster["networks"]["manifest"])
+            present += _read(cluster["networks"]["manifest"], cluster)
     if part in (None, "addons"):
         own = cluster["addons"]
         present += addons.objects(cluster)
         absent += addons.absent(cluster)
         for name in [*([own["storage_class"]["manifest"]] if own["storage_class"] else []), *own["manifests"]]:
-            present += _read(name)
+            present += _read(name, cluster)
     if part in (None, "namespaces"):
         present += namespaces.objects(cluster)
         absent += namespaces.absent(cluster)
     return {"objects": present, "absent": absent}
 
 
-def _read(name: str) -> list[dict[str, Any]]:
+def _read(name: str, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The objects in a file, lists taken apart."""
     try:
-        found = list(yaml.safe_load_all(pathlib.Path(name).expanduser().read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+        text = bundle.manifest_text(
+            name, cluster["packages"]["bundle"] or "", lambda one: pathlib.Path(one).expanduser().read_text("utf-8")
+        )
+        found = list(yaml.safe_load_all(text))
+    except (OSError, yaml.YAMLError, PhotonError) as error:
         raise AnsibleFilterError(f"the manifest {name} cannot be read: {error}") from None
     items = [item for entry in found if entry for item in (entry["items"] if _is_list(entry) else [entry])]
     for index, item in enumerate(items):

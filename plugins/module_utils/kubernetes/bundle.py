@@ -5,20 +5,23 @@
 
 ::
 
-    manifest.json    {format, versions: ["1.37.2"], files: {"packages/Packages": {sha256, bytes}, ...}}; always first
+    manifest.json    always first: {format, versions: ["1.37.2"], files: {"packages/Packages": {sha256, bytes}, ...}},
+                     and packages {name: versions}, images {name: {file, digest}}, kubeadm_images {version: names}
     packages/        a flat apt repository
     images/          image archives, which `ctr -n k8s.io images import` takes
-    manifests/       objects of add-ons
+    manifests/       objects of add-ons and networks
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from ..model.errors import PhotonError
@@ -26,11 +29,15 @@ from ..model.errors import PhotonError
 MANIFEST = "manifest.json"
 FORMAT = 1
 FOLDERS = ("packages", "images", "manifests")
+IN_BUNDLE = "bundle:"  # in front of the name of a manifest that is in the bundle
+UNPACKED = "/var/lib/photon/bundle"  # where a bundle's packages are on a host
 _PIECE = 1 << 20
 
 
-def write(path: str, versions: Iterable[str], files: Mapping[str, str]) -> dict[str, Any]:
-    """Make the bundle at ``path``, whole or not at all, of ``files`` {name within: file}; its manifest.
+def manifest_of(
+    versions: Iterable[str], files: Mapping[str, str | bytes], about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The manifest of a bundle of ``files`` {name within: file, or its content}; ``about`` is added to it.
 
     Raises SpecInvalid for a name outside of the folders.
     """
@@ -39,17 +46,28 @@ def write(path: str, versions: Iterable[str], files: Mapping[str, str]) -> dict[
             raise PhotonError("SpecInvalid", f"{name!r} has no place in a bundle: put it below {', '.join(FOLDERS)}")
     entries = {}
     for name, source in sorted(files.items()):
-        with open(source, "rb") as handle:
-            entries[name] = {"sha256": _digest(handle), "bytes": os.path.getsize(source)}
-    manifest = {"format": FORMAT, "versions": sorted(versions), "files": entries}
-    text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
+        with _opened(source) as handle:
+            entries[name] = {"sha256": digest(handle), "bytes": handle.tell()}
+    return {"format": FORMAT, "versions": sorted(versions), "files": entries, **(about or {})}
+
+
+def write(
+    path: str, versions: Iterable[str], files: Mapping[str, str | bytes], about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make the bundle at ``path``, whole or not at all; its manifest, as manifest_of."""
+    manifest = manifest_of(versions, files, about)
+    text = _text(manifest)
     part = f"{path}.part"
-    with tarfile.open(part, "w") as archive:
-        _add(archive, MANIFEST, len(text), io.BytesIO(text))
-        for name, entry in entries.items():
-            with open(files[name], "rb") as handle:
-                _add(archive, name, entry["bytes"], handle)
-    os.replace(part, path)
+    try:
+        with tarfile.open(part, "w") as archive:
+            _add(archive, MANIFEST, len(text), io.BytesIO(text))
+            for name, entry in manifest["files"].items():
+                with _opened(files[name]) as handle:
+                    _add(archive, name, entry["bytes"], handle)
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
     return manifest
 
 
@@ -81,7 +99,7 @@ def verify(path: str) -> dict[str, Any]:
                 entry, handle = left.pop(member.name, None), archive.extractfile(member)
                 if entry is None or handle is None:
                     raise _invalid(path, f"{member.name} is in it and not in its manifest")
-                if _digest(handle) != entry["sha256"]:
+                if digest(handle) != entry["sha256"]:
                     raise _invalid(path, f"{member.name} has a wrong checksum")
     except (OSError, tarfile.TarError) as error:
         raise _invalid(path, str(error)) from error
@@ -90,17 +108,62 @@ def verify(path: str) -> dict[str, Any]:
     return manifest
 
 
+def extract(path: str, name: str, target: str) -> None:
+    """Write a file of the bundle to ``target``; raises ManifestNotFound when it is not what the manifest says."""
+    wanted = read_manifest(path)["files"].get(name)
+    try:
+        with tarfile.open(path, "r:") as archive:
+            handle = archive.extractfile(name) if wanted else None
+            if handle is None:
+                raise _invalid(path, f"{name} is missing")
+            hashed = hashlib.sha256()
+            with open(target, "wb") as output:
+                while piece := handle.read(_PIECE):
+                    hashed.update(piece)
+                    output.write(piece)
+    except (KeyError, tarfile.TarError) as error:
+        raise _invalid(path, f"{name}: {error}") from error
+    if hashed.hexdigest() != wanted["sha256"]:
+        raise _invalid(path, f"{name} has a wrong checksum")
+
+
+def read_text(path: str, name: str) -> str:
+    """The text of a small file of the bundle; raises ManifestNotFound as extract."""
+    with tempfile.TemporaryDirectory() as folder:
+        extract(path, name, f"{folder}/file")
+        with open(f"{folder}/file", encoding="utf-8") as handle:
+            return handle.read()
+
+
+def manifest_text(name: str, path: str, read_file: Callable[[str], str]) -> str:
+    """The text of a file on the controller, or for ``bundle:NAME`` that of a manifest in the bundle at ``path``."""
+    if not name.startswith(IN_BUNDLE):
+        return read_file(name)
+    if not path:
+        raise PhotonError("ManifestNotFound", f"{name}: name the bundle's file in packages.bundle")
+    return read_text(os.path.expanduser(path), f"manifests/{name[len(IN_BUNDLE) :]}")
+
+
+def digest(handle: IO[bytes]) -> str:
+    """SHA-256 of what is left of a file, in hex."""
+    hashed = hashlib.sha256()
+    while piece := handle.read(_PIECE):
+        hashed.update(piece)
+    return hashed.hexdigest()
+
+
 def _invalid(path: str, why: str) -> PhotonError:
     return PhotonError(
         "ManifestNotFound", f"{path} is no bundle: {why}; make one with playbook cluster_bundle", {"path": path}
     )
 
 
-def _digest(handle: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while piece := handle.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
+def _opened(source: str | bytes) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, handle: IO[bytes]) -> None:

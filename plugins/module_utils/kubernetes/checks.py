@@ -9,12 +9,14 @@ import base64
 import binascii
 import re
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..model.declaration.fields import Checker, did_you_mean
 from ..model.errors import PhotonError
 from . import networks, versions
+from .bundle import manifest_text
+from .plans import bundle
 
 Cluster = dict[str, Any]
 MEMBERS = (1, 3, 5)
@@ -28,7 +30,7 @@ def check(
     checker: Checker,
     cluster: Cluster,
     read_file: Callable[[str], str],
-    bundle_versions: Callable[[str], Iterable[str]] | None,
+    read_bundle: Callable[[str], Mapping[str, Any]] | None,
 ) -> None:
     """Add every mistake of a cluster that has its members; named files are replaced by their content."""
     path = cluster["path"]
@@ -41,7 +43,7 @@ def check(
     _members(checker, cluster)
     _networks(checker, cluster)
     _endpoint(checker, cluster)
-    _packages(checker, cluster, bundle_versions)
+    _packages(checker, cluster, read_bundle)
     registries(checker, cluster["runtime"], read_file)
     _oidc(checker, cluster)
     _encryption(checker, cluster)
@@ -194,7 +196,9 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
         checker.add(f"{path}.host", f"{endpoint['host']!r} is no host name")
 
 
-def _packages(checker: Checker, cluster: Cluster, bundle_versions: Callable[[str], Iterable[str]] | None) -> None:
+def _packages(
+    checker: Checker, cluster: Cluster, read_bundle: Callable[[str], Mapping[str, Any]] | None
+) -> None:
     path, packages = f"{cluster['path']}.packages", cluster["packages"]
     repository = packages["repository"]
     if packages["source"] == "repository":
@@ -208,16 +212,26 @@ def _packages(checker: Checker, cluster: Cluster, bundle_versions: Callable[[str
                 f"{path}.repository.key", "missing: give the key that signs the packages, or write trusted: true"
             )
     if packages["source"] == "bundle":
+        if packages["manager"] != "apt":
+            checker.add(f"{path}.source", "a bundle holds packages for apt: use repository where the hosts have dnf")
         if not packages["bundle"]:
             checker.add(f"{path}.bundle", "missing: name the file that playbook cluster_bundle made")
-        elif bundle_versions:
+        elif read_bundle:
             with _noted(checker, f"{path}.bundle"):
-                there = sorted(bundle_versions(packages["bundle"]))
-                if cluster["version"].removeprefix("v") not in there:
-                    checker.add(
-                        f"{cluster['path']}.version",
-                        f"is not in the bundle {packages['bundle']}, which has {', '.join(there) or 'none'}",
-                    )
+                _bundle(checker, cluster, read_bundle(packages["bundle"]))
+
+
+def _bundle(checker: Checker, cluster: Cluster, manifest: Mapping[str, Any]) -> None:
+    name, there = cluster["packages"]["bundle"], sorted(manifest["versions"])
+    if cluster["version"].removeprefix("v") not in there:
+        checker.add(
+            f"{cluster['path']}.version", f"is not in the bundle {name}, which has {', '.join(there) or 'none'}"
+        )
+    elif lacking := bundle.lacking(cluster, manifest):
+        checker.add(
+            f"{cluster['path']}.packages.bundle",
+            f"{name} lacks the images {', '.join(lacking)}: make it again with them, with playbook cluster_bundle",
+        )
 
 
 def registries(checker: Checker, runtime: dict[str, Any], read_file: Callable[[str], str]) -> None:
@@ -355,7 +369,11 @@ def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) 
     manifests |= {f"{path}.addons.manifests[{index}]": name for index, name in enumerate(addons["manifests"])}
     for where, name in manifests.items():
         if name:
-            _read(checker, read_file, name, where, "")
+            _read(checker, _also_of_bundle(cluster, read_file), name, where, "")
+
+
+def _also_of_bundle(cluster: Cluster, read_file: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda name: manifest_text(name, cluster["packages"]["bundle"] or "", read_file)
 
 
 def _text_or_file(
@@ -373,6 +391,9 @@ def _text_or_file(
 def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: str, wanted: str) -> str:
     try:
         text = read_file(name)
+    except PhotonError as error:
+        checker.add(path, error.message)
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "is no text"
         checker.add(path, f"the file {name!r} on the controller cannot be read: {why}")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..model.declaration.fields import Checker, Field, Schema, did_you_mean
@@ -23,12 +23,12 @@ def read_clusters(
     groups: Mapping[str, Sequence[str]],
     hostvars: Mapping[str, Mapping[str, Any]],
     read_file: Callable[[str], str],
-    bundle_versions: Callable[[str], Iterable[str]] | None = None,
+    read_bundle: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> list[Cluster]:
     """The declared clusters, every default filled in.
 
     ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory, ``read_file`` gives the
-    text of a file on the controller (raises OSError), ``bundle_versions`` a bundle's versions (raises PhotonError).
+    text of a file on the controller (raises OSError), ``read_bundle`` a bundle's manifest (raises PhotonError).
 
     A cluster has every key of its declaration (docs/kubernetes.md), where files are named their content, and besides:
 
@@ -57,7 +57,7 @@ def read_clusters(
             continue
         _read_addons(checker, cluster)
         _add_members(checker, cluster, groups, hostvars)
-        checks.check(checker, cluster, read_file, bundle_versions)
+        checks.check(checker, cluster, read_file, read_bundle)
         clusters.append(cluster)
     _check_across(checker, clusters)
     if checker.mistakes:

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..bundle import UNPACKED
 from . import apiserver, containerd, kubeadm, routed
 
-BUNDLE = "/var/lib/photon/bundle"  # where a bundle's packages are on a host
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 _HELPERS = {
     "apt": ("conntrack", "containernetworking-plugins", "ethtool", "iproute2", "iptables", "nftables", "socat"),
@@ -123,7 +123,8 @@ def node_document(
     return {
         "name": "kubernetes",
         "repositories": _repositories(cluster),
-        "only_repositories": bool(packages["only_repository"]),
+        # Whoever uses a bundle has no other repository that answers.
+        "only_repositories": bool(packages["only_repository"] or packages["source"] == "bundle"),
         "packages": _packages(cluster, installed),
         "hold": list(PROGRAMS),
         "directories": [{"path": kubeadm.PATCHES, "mode": "0755"}]
@@ -194,7 +195,7 @@ def _settings(name: str, content: Mapping[str, Any], secret: bool) -> dict[str, 
 def _repositories(cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
     packages = cluster["packages"]
     if packages["source"] == "bundle":
-        return [{"name": "kubernetes", "url": f"file://{BUNDLE}/packages", "suite": "./", "trusted": True}]
+        return [{"name": "kubernetes", "url": f"file://{UNPACKED}/packages", "suite": "./", "trusted": True}]
     if packages["source"] != "repository":
         return []
     repository = packages["repository"]

@@ -15,6 +15,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.bundles import manifest
 from tests.support.clusters import GROUPS, HOSTVARS, SECRET, cluster, one, read
 
 ROOT = "photon_clusters[0]"
@@ -246,9 +247,24 @@ def test_two_clusters_of_one_name_or_of_one_set_of_groups():
 
 def test_a_version_that_the_bundle_lacks():
     packages = {"source": "bundle", "bundle": "b.tar"}
-    assert read(cluster(packages=packages), bundle=lambda _name: ["1.37.2"])[0]["packages"]["bundle"] == "b.tar"
-    found = mistakes(cluster(packages=packages), bundle=lambda _name: ["1.36.3"])
+    assert read(cluster(packages=packages), bundle=manifest("1.37.2"))[0]["packages"]["bundle"] == "b.tar"
+    found = mistakes(cluster(packages=packages), bundle=manifest("1.36.3"))
     assert "is not in the bundle b.tar, which has 1.36.3" in found[f"{ROOT}.version"]
+
+
+def test_an_image_that_the_bundle_lacks():
+    packages = {"source": "bundle", "bundle": "b.tar"}
+    found = mistakes(cluster(packages=packages), bundle=manifest("1.37.2", "flannel:", "etcd"))
+    assert found[f"{ROOT}.packages.bundle"] == (
+        "b.tar lacks the images etcd, ghcr.io/flannel-io/flannel:v0.28.10: make it again with them, with playbook "
+        "cluster_bundle"
+    )
+
+
+def test_a_bundle_for_hosts_with_dnf():
+    packages = {"source": "bundle", "bundle": "b.tar", "manager": "dnf"}
+    found = mistakes(cluster(packages=packages), bundle=manifest("1.37.2"))
+    assert "holds packages for apt" in found[f"{ROOT}.packages.source"]
 
 
 def test_a_bundle_that_cannot_be_read_is_a_mistake_too():

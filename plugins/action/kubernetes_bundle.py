@@ -1,0 +1,80 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What module kubernetes_bundle cannot do on a host: read the bundle on the controller, and send what is lacking."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.kubernetes import bundle
+from ..module_utils.kubernetes.plans.bundle import parts
+from ..module_utils.model.errors import PhotonError
+
+_MODULE = "photon.platform.kubernetes_bundle"
+
+
+class ActionModule(ActionBase):
+    """The module, once where nothing is to be sent, else a second time with the files."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The module's answer."""
+        result = super().run(tmp, task_vars)
+        given = dict(self._task.args)
+        if given.get("path"):  # of the folder that Ansible was started in, wherever the module runs
+            given["path"] = os.path.abspath(os.path.expanduser(str(given["path"])))
+        if given.get("state") != "present":
+            if given.get("state") == "written":
+                given |= {key: _absolute(given[key]) for key in ("packages", "images", "manifests") if given.get(key)}
+            return {**result, **self._execute_module(_MODULE, given, task_vars=task_vars)}
+        missing = [key for key in ("path", "version") if not given.get(key)]
+        if missing:
+            return {**result, "failed": True, "msg": f"state is present but {', '.join(missing)} is missing"}
+        try:
+            return {**result, **self._present(given, task_vars)}
+        except PhotonError as error:
+            return {**result, "failed": True, "msg": error.message, "error_code": error.code, "error_data": error.data}
+
+    def _present(self, given: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        manifest = bundle.read_manifest(given["path"])
+        version, role = str(given["version"]), given.get("role") or "control_plane"
+        if version not in manifest["versions"]:
+            raise PhotonError(
+                "PackageNotFound",
+                f"{given['path']} has no version {version}, but {', '.join(manifest['versions'])}: "
+                "make it with this version, with playbook cluster_bundle",
+            )
+        given["parts"] = parts(manifest, version, role)
+        answer = self._execute_module(_MODULE, given, task_vars=task_vars)
+        if answer.get("failed") or not answer.get("missing") or self._task.check_mode:
+            return {**answer, "sent_bytes": 0}
+        given["incoming"] = self._send(given["path"], answer["missing"])
+        sent = sum(manifest["files"][name]["bytes"] for name in answer["missing"])
+        return {**self._execute_module(_MODULE, given, task_vars=task_vars), "sent_bytes": sent}
+
+    def _send(self, path: str, names: list[str]) -> str:
+        """Send files out of the bundle, one after the other; the folder on the host that has them."""
+        remote = self._make_tmp_path()
+        targets = []
+        with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as folder:
+            for name in names:
+                local = os.path.join(folder, os.path.basename(name))
+                bundle.extract(path, name, local)
+                target = self._connection._shell.join_path(remote, os.path.basename(name))
+                self._transfer_file(local, target)
+                os.unlink(local)
+                targets.append(target)
+        self._fixup_perms2([remote, *targets])
+        return remote
+
+
+def _absolute(paths: Any) -> list[str]:
+    listed = paths if isinstance(paths, list) else str(paths).split(",")
+    return [os.path.abspath(os.path.expanduser(str(path))) for path in listed]

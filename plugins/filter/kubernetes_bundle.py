@@ -1,0 +1,30 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter kubernetes_bundle: a door to the tool kubernetes (documented in kubernetes_bundle.yml)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.kubernetes import bundle
+from ..module_utils.model.errors import PhotonError
+
+
+def kubernetes_bundle(path: str) -> dict[str, Any]:
+    """The manifest of a bundle on the controller, verified; AnsibleFilterError when it is not what it says."""
+    try:
+        return bundle.verify(os.path.expanduser(str(path)))
+    except PhotonError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name -> function."""
+        return {"kubernetes_bundle": kubernetes_bundle}
