@@ -127,6 +127,7 @@ def _write_site(site: Path, url: str, public: Any) -> None:
         "issuer": url, "jwks_uri": f"{url}/jwks.json", "authorization_endpoint": f"{url}/authorize",
         "token_endpoint": f"{url}/token", "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"],
+        "code_challenge_methods_supported": ["S256"],
     }  # fmt: skip
     (site / ".well-known").mkdir(parents=True, exist_ok=True)
     (site / ".well-known" / "openid-configuration").write_text(json.dumps(discovery))
