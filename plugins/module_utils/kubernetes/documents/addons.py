@@ -31,7 +31,10 @@ def absent(cluster: Mapping[str, Any]) -> list[Object]:
 
 
 def coredns(cluster: Mapping[str, Any]) -> list[Object]:
-    """Settings of the name server that kubeadm has deployed: server-side apply leaves the rest of it alone."""
+    """Settings of the name server that kubeadm has deployed: server-side apply leaves the rest of it alone.
+
+    Both its pods start on the first member; a drain moves one after the other.
+    """
     place = {"name": "coredns", "namespace": _SYSTEM}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": dict(place), "data": {"Corefile": corefile(cluster)}},
@@ -40,6 +43,12 @@ def coredns(cluster: Mapping[str, Any]) -> list[Object]:
             "kind": "Deployment",
             "metadata": dict(place),
             "spec": {"replicas": cluster["addons"]["coredns"]["replicas"]},
+        },
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": dict(place),
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}},
         },
     ]
 
