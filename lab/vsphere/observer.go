@@ -55,12 +55,13 @@ func (o observer) UpdateObject(ctx *simulator.Context, object mo.Reference, chan
 }
 
 // RemoveObject hears of an object that leaves the inventory.
-func (o observer) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
+func (o observer) RemoveObject(ctx *simulator.Context, ref types.ManagedObjectReference) {
 	switch ref.Type {
 	case "VirtualMachine":
 		if old := o.e.index.remove(ref); old != nil {
 			o.e.disks.suspect(old.disks)
 			o.e.guest.forget(ref)
+			o.e.leaveRules(ctx, ref, types.ManagedObjectReference{})
 		}
 	case "Datastore":
 		o.e.disks.mounted(ref, nil)
@@ -102,6 +103,7 @@ func (o observer) vmChanged(ctx *simulator.Context, vm *mo.VirtualMachine, chang
 }
 
 func (o observer) moved(ctx *simulator.Context, vm, to types.ManagedObjectReference) {
+	o.e.leaveRules(ctx, vm, to)
 	for _, e := range o.e.model.Map().All("HostSystem") {
 		host := e.(*simulator.HostSystem)
 		ctx.WithLock(host, func() {

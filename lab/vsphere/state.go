@@ -15,6 +15,7 @@ import (
 type endpointState struct {
 	VMs        []vmState        `json:"vms"`
 	Hosts      []hostState      `json:"hosts"`
+	Clusters   []clusterState   `json:"clusters"`
 	Datastores []datastoreState `json:"datastores"`
 	Leases     []leaseState     `json:"leases"`
 	Sessions   int              `json:"sessions"`
@@ -96,6 +97,7 @@ func (e *endpoint) state() endpointState {
 				Free: ds.Summary.FreeSpace, Files: filesBelow(ds.Summary.Url)})
 		})
 	}
+	s.Clusters = e.clusterStates(ctx)
 	e.mu.Lock()
 	s.Sessions = len(e.sessions)
 	leases := []*HttpNfcLease{}

@@ -30,6 +30,8 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"Destroy_Task":              (*endpoint).destroy,
 		"EnterMaintenanceMode_Task": (*endpoint).enterMaintenance,
 
+		"ReconfigureComputeResource_Task": (*endpoint).reconfigureCluster,
+
 		"ImportVApp": (*endpoint).importVApp,
 
 		"CopyVirtualDisk_Task":     (*endpoint).copyDisk,
