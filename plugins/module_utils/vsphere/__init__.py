@@ -8,6 +8,7 @@ Nothing here imports pyvmomi before the first ``connect`` or the first job is bu
 
 from __future__ import annotations
 
+from .drs import RuleChange, change_rules, compare_rules, read_rules, wanted_rule
 from .faults import is_unknown
 from .folders import ensure_folders, remove_folder
 from .guestinfo import extra_config as guest_extra_config
@@ -36,6 +37,7 @@ from .rows import (
     HostRow,
     NetworkRow,
     NicRow,
+    RuleRow,
     VmRow,
 )
 from .session import Session, connect
@@ -56,11 +58,15 @@ __all__ = [
     "NetworkRow",
     "NicRow",
     "NicSpec",
+    "RuleChange",
+    "RuleRow",
     "Session",
     "Template",
     "TemplateSpec",
     "VmRow",
     "VmSpec",
+    "change_rules",
+    "compare_rules",
     "connect",
     "copy_image",
     "create_vm",
@@ -81,10 +87,12 @@ __all__ = [
     "power_on",
     "read_heavy",
     "read_inventory",
+    "read_rules",
     "reconfigure",
     "remove_folder",
     "reset",
     "run_jobs",
     "suspend",
     "wait_for_addresses",
+    "wanted_rule",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from . import retrieve
+from .drs import rules_of
 from .rows import (
     ClusterRow,
     DatacenterRow,
@@ -248,7 +249,8 @@ def _cluster(moid: str, values: Mapping[str, Any], cluster: bool) -> ClusterRow:
     drs = retrieve.child(configuration, "drsConfig") if retrieve.is_object(configuration) else None
     return ClusterRow(moid, values["name"], cluster, values.get("resourcePool", ""),
                       drs is not None and retrieve.text(drs, "enabled") == "true",
-                      "" if drs is None else retrieve.text(drs, "defaultVmBehavior"))
+                      "" if drs is None else retrieve.text(drs, "defaultVmBehavior"),
+                      rules_of(configuration) if retrieve.is_object(configuration) else [])
 
 
 def _host(moid: str, values: Mapping[str, Any], cluster: ClusterRow, home: DatacenterRow,

@@ -57,6 +57,18 @@ class FolderRow:
 
 
 @dataclass(slots=True)
+class RuleRow:
+    """A DRS rule: ``kind`` affinity, anti-affinity or other, ``vms`` moids. ``mandatory``: DRS never breaks it."""
+
+    key: int
+    name: str
+    kind: str
+    vms: frozenset[str]
+    enabled: bool
+    mandatory: bool
+
+
+@dataclass(slots=True)
 class ClusterRow:
     """A cluster, or the compute resource that a host outside clusters has (``cluster`` False)."""
 
@@ -66,6 +78,7 @@ class ClusterRow:
     pool: str
     drs: bool = False
     drs_behavior: str = ""
+    rules: list[RuleRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
