@@ -18,7 +18,7 @@ from ..cloudstore import Capacity
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from . import fleet, fleet_run, image_run, placement, strays, tenancy_run, vm_run
+from . import drs_rules, fleet, fleet_run, image_run, placement, strays, tenancy_run, vm_run
 from .context import Context
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action
 from .site import Planned
@@ -43,8 +43,10 @@ class Applier:
         self._capacity()
         image_run.apply_images(plan, world, self.context, self.run)
         strays.remove(plan, world, self.context, self.run)
+        rules = drs_rules.Keeper(plan, world, self.context, self.run)
         if plan.of(entities.VM):
-            vm_run.Runner(world, plan, self.context, self.run).apply()
+            vm_run.Runner(world, plan, self.context, self.run, rules).apply()
+        rules.finish()
         image_run.delete_images(plan, world, self.context, self.run)
         self._records((DELETE,))
         if plan.changed:

@@ -17,7 +17,7 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..vsphere import inspect_image
-from . import flavors, fleet, images, prune, strays, tenancy, vms, zones
+from . import drs_rules, flavors, fleet, images, prune, strays, tenancy, vms, zones
 from .context import Context
 from .planning import DELETE, Plan
 from .world import World
@@ -84,6 +84,7 @@ def plan(
     prune.plan_pending(world, result, actor)
     _supersede(result)
     _refuse_all(result, context)
+    drs_rules.plan_rules(world, result, context)
     return planned
 
 

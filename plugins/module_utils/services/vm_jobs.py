@@ -46,8 +46,10 @@ def folders(session: Any, inventory: Any, actions: list[Action], world: World) -
     }
 
 
-def create(action: Action, inventory: Any, folder_moids: dict[tuple[str, str], str], world: World) -> Any:
-    """CREATE_VM, and each further operation of the action as soon as the one before it is done."""
+def create(
+    action: Action, inventory: Any, folder_moids: dict[tuple[str, str], str], world: World, alone: bool = False
+) -> Any:
+    """CREATE_VM, and unless ``alone`` each further operation of the action as soon as the one before it is done."""
     document, body = action.document, action.document.body
     host, store, image = (world.must(body[key]) for key in ("host", "datastore", "image"))
     copy = image.body["copies"].get(store.id) or {}
@@ -83,12 +85,12 @@ def create(action: Action, inventory: Any, folder_moids: dict[tuple[str, str], s
         **{field: hardware[key] for key, field in GUEST_SETTINGS.items() if hardware.get(key)},
         extra_config=guest.keys(action.data["item"], document.name, document.id),
     )
-    operations = action.data["operations"]
+    following = [] if alone else action.data["operations"][1:]
     return vsphere.create_vm(
         spec,
         key=document.id,
         operation="CREATE_VM",
-        then=lambda moid: _chain(operations[1:], moid, document.name, document.id, row.moid),
+        then=lambda moid: _chain(following, moid, document.name, document.id, row.moid),
     )
 
 
@@ -142,9 +144,10 @@ def is_last(action: Action, operation: str) -> bool:
     return operation == action.data["operations"][-1]
 
 
-def after_create(action: Action, row: Any) -> Any:
-    """What follows CREATE_VM for a VM that was found made; None when nothing does."""
-    return _chain(action.data["operations"][1:], row.moid, action.document.name, action.id, row.host)
+def after_create(action: Action, moid: str, world: World) -> Any:
+    """What follows CREATE_VM for a VM that was made alone or found made; None when nothing does."""
+    host = world.must(action.document.body["host"]).body["moid"]
+    return _chain(action.data["operations"][1:], moid, action.document.name, action.id, host)
 
 
 def read(session: Any, uuids: list[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..cloudstore import Step, Task
 from ..model import entities, flavors
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from . import claims, vm_jobs
+from . import claims, drs_rules, vm_jobs
 from .context import Context
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Plan
 from .world import World
@@ -46,6 +46,7 @@ class Runner:
     plan: Plan
     context: Context
     run: Any
+    rules: drs_rules.Keeper
     lock: Any = field(default_factory=threading.Lock)
     results: list[Result] = field(default_factory=list)
     flushes: int = 0
@@ -72,20 +73,28 @@ class Runner:
         session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
         self.run.renew()
         folders = vm_jobs.folders(session, inventory, actions, self.world)
-        jobs = self._prepared(actions, lambda action: vm_jobs.create(action, inventory, folders, self.world))
+        bound = {action.id for action in actions if self.rules.binds(action)}
+        jobs = self._prepared(
+            actions, lambda action: vm_jobs.create(action, inventory, folders, self.world, action.id in bound)
+        )
         made: dict[str, str] = {}
         finished: list[Action] = []
         doubtful = self._created(session, jobs, actions, made, finished)
+        waiting = bound & made.keys()
         if doubtful:  # one look for all whose answer was lost or whose name was found taken: by us, under our uuid?
             rows = vm_jobs.read(session, list(doubtful))
             found = [action for action in actions if action.id in doubtful and action.id in rows]
             made.update((action.id, rows[action.id].moid) for action in found)
+            waiting |= {action.id for action in found}
             finished += [action for action in found if vm_jobs.is_last(action, "CREATE_VM")]
             for action in actions:
                 if action.id in doubtful and action.id not in rows:
                     self.record(_half_made(action, "CREATE_VM", None, vm_jobs.settled(doubtful[action.id])))
-            jobs = self._prepared(found, lambda action: vm_jobs.after_create(action, rows[action.id]))
-            self._created(session, jobs, found, made, finished)
+        if bound & made.keys():  # DRS may choose another host at power-on: it must know its rules by then
+            self.rules.write(endpoint)
+        rest = [action for action in actions if action.id in waiting]
+        jobs = self._prepared(rest, lambda action: vm_jobs.after_create(action, made[action.id], self.world))
+        self._created(session, jobs, rest, made, finished)
         self._settle(endpoint, finished, made)
 
     def _created(
@@ -107,6 +116,8 @@ class Runner:
 
     def _update_on(self, endpoint: Document, actions: list[Action]) -> None:
         session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
+        if endpoint.id in self.rules.pending and any(a.data["operations"] and self.rules.binds(a) for a in actions):
+            self.rules.write(endpoint, last=False)
         jobs = self._prepared(actions, lambda action: vm_jobs.update(action, session, inventory, self.world))
         failed: set[str] = set()
         for action, job, outcome in self._outcomes(session, jobs, actions):
