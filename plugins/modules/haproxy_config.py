@@ -11,8 +11,8 @@ short_description: Bring a balancer's configuration to what is wanted, without l
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the balancer. Everything new is written aside and checked by HAProxy and keepalived before it replaces
-    a file.
+  - Runs on the balancer. One visit installs what is missing, compares and changes.
+  - Everything new is written aside and checked by HAProxy and keepalived before it replaces a file.
   - Certificates are replaced at run time; other changes are loaded by a reload, never by a restart.
   - When the new configuration does not come up the old one is put back.
 attributes:
@@ -28,6 +28,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  packages:
+    description: The packages' names by the host's package manager, C(apt) or C(dnf); those missing are installed first.
+    type: dict
+    default: {}
   haproxy:
     description: The text of haproxy.cfg.
     type: str
@@ -56,12 +60,13 @@ options:
 EXAMPLES = r"""
 - name: Load the configuration
   photon.platform.haproxy_config:
+    packages: {apt: [haproxy], dnf: [haproxy]}
     haproxy: "{{ haproxy_plan.haproxy }}"
     files: "{{ certificates }}"
 """
 RETURN = r"""
 actions:
-  description: What was done, such as C(haproxy reloaded), or in check mode what differs.
+  description: What was done, such as C(package haproxy) and C(haproxy reloaded), or in check mode what differs.
   returned: success
   type: list
   elements: str
@@ -69,7 +74,8 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.haproxy import host, runtime
+from ..module_utils.haproxy import host, programs, runtime
+from ..module_utils.model.errors import PhotonError
 
 
 def main() -> None:
@@ -77,6 +83,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"choices": ["present", "absent"], "default": "present"},
+            "packages": {"type": "dict", "default": {}},
             "haproxy": {"default": ""},
             "keepalived": {"default": ""},
             "address": {"default": ""},
@@ -88,16 +95,23 @@ def main() -> None:
     )
     try:
         module.exit_json(**(_absent(module) if module.params["state"] == "absent" else _present(module)))
-    except (host.HostError, runtime.RuntimeApiError) as error:
+    except (host.HostError, runtime.RuntimeApiError, PhotonError) as error:
         module.fail_json(msg=str(error))
 
 
 def _present(module: AnsibleModule) -> dict:
     given = module.params
+    missing = programs.missing(given["packages"])
+    installed = [f"package {name}" for name in missing]
+    if missing and given["only_certificates"]:
+        raise host.HostError(f"Not only certificates would change ({', '.join(installed)}): deploy instead")
+    if missing and module.check_mode:  # without its programs a host cannot be asked what else differs
+        return {"changed": True, "actions": installed}
+    programs.install(missing)
     wanted = host.Balancer(given["haproxy"], given["keepalived"], given["files"], given["password"], given["address"])
     changes = wanted.changes()
     if not changes:
-        return {"changed": False, "actions": []}
+        return {"changed": bool(installed), "actions": installed}
     other = [change for change in changes if not change.startswith("certificate ") or change.endswith(" removed")]
     if given["only_certificates"] and other:
         raise host.HostError(f"Not only certificates would change ({', '.join(other)}): deploy instead")
@@ -106,10 +120,9 @@ def _present(module: AnsibleModule) -> dict:
         for path, (before, after) in wanted.texts().items()
     ]
     if module.check_mode:
-        if module.get_bin_path("haproxy"):  # else its package is still to come
-            wanted.check()
+        wanted.check()
         return {"changed": True, "actions": changes, "diff": diff}
-    return {"changed": True, "actions": wanted.apply(), "diff": diff}
+    return {"changed": True, "actions": installed + wanted.apply(), "diff": diff}
 
 
 def _absent(module: AnsibleModule) -> dict:

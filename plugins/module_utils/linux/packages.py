@@ -59,6 +59,8 @@ def matches(version: str | None, wanted: str) -> bool:
 class Manager(Protocol):
     """What both offer."""
 
+    name: str
+
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
         """The state of each package, in one call of the database."""
 
@@ -83,6 +85,8 @@ class Manager(Protocol):
 
 class Apt(Manager):
     """Debian and what descends from it."""
+
+    name = "apt"
 
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
         """The state of each package, in one call of dpkg-query."""
@@ -201,6 +205,8 @@ class Apt(Manager):
 
 class Dnf(Manager):
     """Fedora, Enterprise Linux and what descends from them. Holds are the repositories' ``excludepkgs``."""
+
+    name = "dnf"
 
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
         """The state of each package, in one call of rpm."""
