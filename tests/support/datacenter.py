@@ -120,9 +120,11 @@ class Datacenter:
 
     def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
         """What the module of one kind does; VMs and images of the project acme/web."""
-        scope = {"tenant": "acme", "project": "web"} if kind == entities.VM else {}
-        declaration = Declaration(**{f"{kind}s": check_items(kind, items, scope=scope)})
-        return self._take(site.plan(declaration, self._context(actor, {}), self._snapshot()))
+        return self._take(self._plan_items(kind, items, actor))
+
+    def plan_items(self, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
+        """What the module for VMs would do."""
+        return self._plan_items(entities.VM, items, actor).plan
 
     def find(self, kind: str, path: str) -> Document:
         world = World(self.documents)
@@ -135,6 +137,11 @@ class Datacenter:
         """What a project is charged."""
         counters = self.counters.get(self.find(entities.PROJECT, path).id, {})
         return {key: counter.usage for key, counter in counters.items() if counter.usage}
+
+    def _plan_items(self, kind: str, items: list[dict[str, Any]], actor: Actor) -> site.Planned:
+        scope = {"tenant": "acme", "project": "web"} if kind == entities.VM else {}
+        declaration = Declaration(**{f"{kind}s": check_items(kind, items, scope=scope)})
+        return site.plan(declaration, self._context(actor, {}), self._snapshot())
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(list(self.documents), self.counters)

@@ -64,16 +64,17 @@ class Owner:
 
 def plan_rules(world: World, plan: Plan, context: Context) -> None:
     """Add an action for each rule that differs from what the VMs, as the plan leaves them, need."""
-    drs = {i: found for i, inventory in world.inventories.items() if (found := drs_clusters(inventory))}
+    endpoints = [each for each in world.of(entities.ENDPOINT) if each.id in world.inventories]
+    drs = {each.id: found for each in endpoints if (found := drs_clusters(world.inventories[each.id]))}
     if not drs:
         return
     owner = Owner.of(context, plan)
     new = {action.id for action in plan.of(entities.VM, CREATE)}
-    documents = world.of(entities.VM)
+    documents = [document for document in world.of(entities.VM) if document.body.get("groups")]
     for endpoint_id, clusters in drs.items():
         inventory = world.inventories[endpoint_id]
         here = [document for document in documents if document.body.get("endpoint") == endpoint_id]
-        places = {d.id: p for d in here if d.body.get("groups") and (p := _planned_place(d, inventory, world, new))}
+        places = {d.id: place for d in here if (place := _planned_place(d, inventory, world, new))}
         wanted = wanted_rules(here, places, owner)
         changes = [
             (cluster, change)
@@ -106,7 +107,7 @@ def wanted_rules(documents: Iterable[Document], places: dict[str, Place], owner:
     for document in documents:
         if document.id in places:
             rules.update(hard_groups(document))
-            for group in {group["name"] for group in document.body.get("groups") or []}:
+            for group in {group["name"] for group in document.body["groups"]}:
                 members[group].append(places[document.id])
     found: dict[str, list[Any]] = defaultdict(list)
     for group, kind in sorted(rules):
@@ -146,6 +147,8 @@ class Keeper:
         """
         if last:
             self.pending.discard(endpoint.id)
+        for name in [name for name in self._errors if name.partition("/")[0] == endpoint.name]:
+            del self._errors[name]  # of an earlier attempt in this run
         try:
             self._write(endpoint)
         except PhotonError as error:
@@ -176,13 +179,12 @@ class Keeper:
     def _write(self, endpoint: Document) -> None:
         session, inventory = self.context.session(endpoint), self.world.inventories[endpoint.id]
         clusters = drs_clusters(inventory)
-        documents = [d for d in self.context.store.snapshot(kinds=[entities.VM]).documents
-                     if d.body.get("endpoint") == endpoint.id]
-        grouped = [d for d in documents if d.body.get("groups")]
+        recorded = self.context.store.snapshot(kinds=[entities.VM]).documents
+        grouped = [d for d in recorded if d.body.get("endpoint") == endpoint.id and d.body.get("groups")]
         rows = {row.uuid: row for row in vsphere.lookup_vms(session, uuids=[d.id for d in grouped])} if grouped else {}
         places = {d.id: place for d in grouped if (place := _place(rows.get(d.id) or _torn(d, inventory), inventory))}
         labels = _labels(inventory, self.world, self.plan, places)
-        wanted = wanted_rules(documents, places, self.owner)
+        wanted = wanted_rules(grouped, places, self.owner)
         there = vsphere.read_rules(session, clusters)
         jobs = []
         for moid, rules in there.items():
@@ -197,7 +199,6 @@ class Keeper:
                 if isinstance(outcome, PhotonError):
                     self._errors[action.name] = outcome
                 else:
-                    self._errors.pop(action.name, None)
                     self._take(action)
 
     def _note(self, rules: list[Any], endpoint: Document, cluster: Any, labels: dict[str, str]) -> None:
@@ -213,6 +214,9 @@ class Keeper:
         self._written[action.name] = action
 
 
+# -- helpers -------------------------------------------------------------------------------------------------------
+
+
 def _follow(planned: Action, done: Action) -> None:
     """What a planned change came to. vSphere itself takes a deleted VM out of its rules: the plan knows them as they
     were before that."""
@@ -221,9 +225,6 @@ def _follow(planned: Action, done: Action) -> None:
     planned.verb, planned.changes = done.verb, planned.changes or done.changes
     planned.before = {**done.before, **planned.before} if done.verb != CREATE else {}
     planned.after = {**planned.after, **done.after} if done.verb != DELETE else {}
-
-
-# -- helpers -------------------------------------------------------------------------------------------------------
 
 
 def _projects(plan: Plan) -> frozenset[str]:
