@@ -79,10 +79,17 @@ class Cluster:
     """
 
     def __init__(
-        self, name: str, folder: pathlib.Path, control_plane: int = 1, workers: int = 1, **declared: Any
+        self,
+        name: str,
+        folder: pathlib.Path,
+        control_plane: int = 1,
+        workers: int = 1,
+        base: str = "kubernetes",
+        **declared: Any,
     ) -> None:
         self.lab = Lab(name, "nspawn", os.getpid())
         self.folder = folder
+        self.base = base
         self.groups = {
             "prod_control_plane": [f"cp{number + 1}" for number in range(control_plane)],
             "prod_workers": [f"w{number + 1}" for number in range(workers)],
@@ -102,7 +109,7 @@ class Cluster:
     def make(self, *names: str) -> None:
         """Make hosts, empty ones."""
         specs = [
-            HostSpec(name, "trixie", "kubernetes", kubelet=not name.startswith("lb"), number=_number(name))
+            HostSpec(name, "trixie", self.base, kubelet=not name.startswith("lb"), number=_number(name))
             for name in names
         ]
         self.lab.create(specs)
