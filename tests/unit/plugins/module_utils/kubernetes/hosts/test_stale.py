@@ -1,0 +1,62 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a running process has not read since it changed, told by real processes and files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts import commands, observe, static_pods
+
+POD = f"pod-{os.getpid()}"[:15]  # no other process of this machine has the name
+
+
+@pytest.fixture(name="certificate")
+def fixture_certificate(tmp_path, monkeypatch):
+    """What the pod reads."""
+    path = tmp_path / "server.crt"
+    path.write_text("first", encoding="utf-8")
+    monkeypatch.setattr(observe, "STATIC_PODS", (POD,))
+    monkeypatch.setattr(observe, "SETTINGS", str(tmp_path / "none"))
+    monkeypatch.setattr(observe, "_READS", {POD: (str(path), str(tmp_path / "gone.crt")), "kube-apiserver": ()})
+    return path
+
+
+@pytest.fixture(name="pod")
+def fixture_pod(certificate, tmp_path):
+    """A process that runs, and read the certificate as it is."""
+    os.utime(certificate, (time.time() - 60,) * 2)
+    program = tmp_path / POD
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "300"]) as process:
+        while not commands.processes(POD):
+            time.sleep(0.01)
+        yield process
+        process.kill()
+
+
+def test_what_was_there_when_it_started_has_been_read(pod, certificate):
+    assert certificate.exists()
+    assert pod.poll() is None
+    assert observe.stale() == []
+
+
+def test_what_changed_later_has_not(pod, certificate):
+    assert pod.poll() is None
+    os.utime(certificate, (time.time() + 60,) * 2)
+    assert observe.stale() == [{"pod": POD, "path": str(certificate)}]
+
+
+def test_what_does_not_run_will_read_it(certificate):
+    os.utime(certificate, (time.time() + 60,) * 2)
+    assert observe.stale() == []
+
+
+def test_a_pod_that_cannot_be_taken_away_is_ended_where_it_runs(pod):
+    static_pods.restart(POD, wait=False)
+    assert pod.wait(timeout=30) < 0
