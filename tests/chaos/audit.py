@@ -30,6 +30,7 @@ def disagreements(snapshot: Snapshot, state: dict[str, Any]) -> list[str]:
         *_quotas(world),
         *_capacity(snapshot, world),
         *_groups(snapshot, world),
+        *_drs_rules(world, state),
         *(f"task {task.operation} of {task.entity_id} is open" for task in snapshot.open_tasks),
     ]
 
@@ -162,3 +163,23 @@ def _groups(snapshot: Snapshot, world: World) -> Iterator[str]:
     here = {(m.group, m.topology_key, m.entity_id) for m in snapshot.groups}
     yield from (f"group row {row} stands for nothing that lives" for row in here - expected)
     yield from (f"group row {row} is missing" for row in expected - here)
+
+
+def _drs_rules(world: World, state: dict[str, Any]) -> Iterator[str]:
+    """Hard groups of level host, and the rules of the clusters that have DRS on; the labs hold no rules but ours."""
+    for endpoint in world.of(entities.ENDPOINT):
+        expected: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for vm in world.of(entities.VM):
+            body = vm.body
+            for group in body["groups"] if body.get("endpoint") == endpoint.id else ():
+                if group["hard"] and group["level"] == "host":
+                    expected[body["cluster"], group["name"], group["kind"]].append(body["vsphere"]["moid"])
+        for cluster in state[endpoint.name]["clusters"]:
+            wanted = [
+                (kind, sorted(vms), True, True)
+                for (name, _group, kind), vms in expected.items()
+                if name == cluster["name"] and cluster["drs"] and len(vms) > 1
+            ]
+            here = [(rule["kind"], rule["vms"], rule["enabled"], rule["mandatory"]) for rule in cluster["rules"]]
+            if sorted(here) != sorted(wanted):
+                yield f"the rules of cluster {cluster['name']} are {here}, its groups need {wanted}"

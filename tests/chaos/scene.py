@@ -57,11 +57,13 @@ def tree(vms: int = 20, **vm: Any) -> dict[str, Any]:
     return declared
 
 
-def small() -> dict[str, Any]:
-    """The topology "small", whose import leases end soon after their importer died."""
+def small(drs: bool = False) -> dict[str, Any]:
+    """The topology "small", whose import leases end soon after their importer died; with DRS on where asked."""
     topology = yaml.safe_load((ROOT / "lab" / "topologies" / "small.yml").read_text())
     for endpoint in topology["endpoints"]:
         endpoint["lease_seconds"] = LEASE_SECONDS
+        for cluster in endpoint.get("clusters", []):
+            cluster["drs"] = drs
     return topology
 
 

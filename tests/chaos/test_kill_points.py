@@ -26,6 +26,7 @@ from tests.support import postgresql
 ALL = os.environ.get("PHOTON_CHAOS") == "all"
 SEED = int(os.environ.get("PHOTON_SEED") or random.randrange(1 << 30))
 WORKERS = 2
+RULES = "ReconfigureComputeResource_Task"
 Tree = dict[str, Any]
 
 
@@ -46,6 +47,44 @@ def test_a_change_of_flavor(tmp_path: Path) -> None:
 def test_a_single_vm_on_a_site_that_is_there(tmp_path: Path) -> None:
     names = kill_everywhere("create of a single VM", tmp_path, tree(1), tree(2), sample=2)
     assert len(names) >= 12
+
+
+def test_vms_apart_in_a_cluster_with_drs(tmp_path: Path) -> None:
+    kill_everywhere("create of 3 VMs apart under DRS", tmp_path, tree(0), apart(3), sample=3, empty=True, drs=True)
+
+
+def test_a_rule_whose_vms_go_in_a_cluster_with_drs(tmp_path: Path) -> None:
+    gone = apart(1)
+    vms = gone["photon_tenants"][0]["projects"][0]["vms"]
+    vms.append({**vms[0], "name": "web-[02:03]", "state": "absent", "force": True})
+    names = kill_everywhere("delete of 2 of 3 VMs apart under DRS", tmp_path, apart(3), gone, sample=3, drs=True)
+    assert f"before {RULES}" in names
+
+
+@pytest.mark.parametrize("when", ["before", "sent", "after"])
+def test_killed_between_vms_and_their_rule(tmp_path: Path, when: str) -> None:
+    with Lab.start(small(drs=True)) as lab:
+        scene = Scene(lab, tmp_path)
+        child = scene.start(apart(3), pause_at=(f"{when} {RULES}", 1))
+        assert child.paused()
+        child.kill()
+        state = lab.control.state("vc1")
+        made = [vm for vm in state["vms"] if vm["name"].startswith("web-")]
+        assert [vm["power_state"] for vm in made] == ["poweredOff"] * 3, "a rule comes before a start"
+        if when == "before":
+            assert state["clusters"][0]["rules"] == []
+        second = scene.run(apart(3))
+        assert second["failures"] == []
+        if when != "sent":  # then it is a race of the kill with the call
+            told = "create drs rule vc1/cluster1/acme/web/apart anti-affinity (hard anti-affinity)"
+            assert (told in second["changes"]) == (when == "before")
+        assert not scene.run(apart(3))["changed"]
+        assert scene.disagreements() == []
+
+
+def apart(vms: int) -> Tree:
+    """VMs that a hard group keeps apart on the hosts of one cluster."""
+    return tree(vms, anti_affinity=[{"name": "apart"}], zone="a", spread_over=None)
 
 
 def test_a_create_on_postgresql(tmp_path: Path) -> None:
@@ -84,6 +123,7 @@ def kill_everywhere(
     *,
     sample: int,
     empty: bool = False,
+    drs: bool = False,
     database: Callable[[], str] | None = None,
 ) -> list[str]:
     """Kill the run from ``before`` to ``wanted`` at each of its points; with ``empty`` it starts from nothing."""
@@ -94,7 +134,7 @@ def kill_everywhere(
             assert made.run(before)["failures"] == []
         return made
 
-    with Lab.start(small()) as lab:
+    with Lab.start(small(drs)) as lab:
         whole = scene(lab, 0)
         answer = whole.start(wanted).end()
         assert answer["error"] is None
@@ -106,7 +146,7 @@ def kill_everywhere(
     print("\n".join(f"  {number:4} {name}" for name, number in sorted(Counter(names).items())))
 
     def attempt(number: int) -> str:
-        with Lab.start(small()) as lab:
+        with Lab.start(small(drs)) as lab:
             return one_kill(scene(lab, number), wanted, number)
 
     with ThreadPoolExecutor(WORKERS) as pool:
