@@ -104,7 +104,7 @@ def destroy(lab: str, directory: Path, name: str) -> None:
             run(["umount", "--recursive", str(mounted)])
     network.unplug(lab, name)
     for control_group in _control_groups(directory):
-        for path in sorted([control_group, *control_group.rglob("*/")], reverse=True) if control_group.exists() else []:
+        for path in [Path(folder) for folder, _inner, _files in os.walk(control_group, topdown=False)]:
             with contextlib.suppress(OSError):
                 path.rmdir()
     shutil.rmtree(directory, ignore_errors=True)
@@ -285,9 +285,9 @@ def _control_groups(directory: Path) -> list[Path]:
 def _members(directory: Path, group: str) -> list[int]:
     found = {_number(directory / "leader"), _number(directory / "nspawn.pid")}
     for path in _control_groups(directory):
-        for processes in path.rglob("cgroup.procs") if path.exists() else []:
+        for folder, _inner, _files in os.walk(path):  # which passes over those that vanish meanwhile
             with contextlib.suppress(OSError):
-                found.update(int(pid) for pid in processes.read_text().split())
+                found.update(int(pid) for pid in Path(folder, "cgroup.procs").read_text().split())
     return sorted(pid for pid in found if pid and _in_group(pid, group))
 
 
