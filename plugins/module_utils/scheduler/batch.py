@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from .fleet import Fleet
 from .groups import GroupPlan
 from .policies import Policy
 from .pools import Found
-from .requests import COUNT, GROUPS, ID, SHAPE, SPREAD, Request
+from .requests import COUNT, GROUPS, ID, SHAPE, SPREAD, Request, Shape
 
 ONE = (0,)
 PERCENT = [thousandths / 10 for thousandths in range(1001)]
@@ -37,10 +37,14 @@ class Batch:
 
     def fill(self, order: Iterable[int]) -> Batch:
         """Place the requests with these numbers one VM after the other, by the policy."""
-        wanted = self.wanted
-        fill = self._fill_slowly if self.engine.elsewhere else self._fill
-        counts = list(map(COUNT, wanted))
-        fill([(number, ONE if counts[number] == 1 else range(counts[number])) for number in order])
+        counts = list(map(COUNT, self.wanted))
+        work = [(number, ONE if counts[number] == 1 else range(counts[number])) for number in order]
+        if self.engine.elsewhere:
+            self._fill_slowly(work)
+        elif self.policy.name == "pack":
+            self._fill_runs(work)
+        else:
+            self._fill(work)
         return self
 
     def fill_some(self, number: int, indexes: Iterable[int]) -> None:
@@ -59,13 +63,71 @@ class Batch:
         unplaced = [row for _number, row in sorted(self._unplaced, key=lambda pair: (pair[0], pair[1]["index"]))]
         return {"placements": placements, "unplaced": unplaced, "summary": summary(self.engine, placements, unplaced)}
 
+    def _fill_runs(self, work: Sequence[tuple[int, Iterable[int]]]) -> None:
+        """The same answer as _fill for policy pack, where VMs that are alike and in no group follow each other."""
+        shapes, groups, spreads, _ids = self._columns
+
+        def kind(entry: tuple[int, Iterable[int]]) -> Shape | None:
+            number = entry[0]
+            shape = shapes[number]
+            return None if groups[number] or spreads[number] is not None or len(shape.disks) != 1 else shape
+
+        # Equal shapes are one object mostly, and two runs of one shape are no mistake.
+        for known, run in groupby(work, lambda entry: id(kind(entry))):
+            entries = list(run)
+            if known == id(None):
+                self._fill(entries)
+            else:
+                self._fill_run(shapes[entries[0][0]], [(number, n) for number, indexes in entries for n in indexes])
+
+    def _fill_run(self, shape: Shape, vms: Sequence[tuple[int, int]]) -> None:
+        """Pack VMs of one shape with one disk: as many as it takes go to a host at once."""
+        fleet, slots, first, ids, percent = self.fleet, self._slots, self._first, self._columns[3], PERCENT
+        cpu_scores, memory_scores = self.engine.cpu_scores, self.engine.memory_scores
+        view, vcpus, memory, capacity = self.engine.view(shape), shape.vcpus, shape.memory, shape.disks[0].capacity
+        at = 0
+        while at < len(vms):
+            found = None if view.full else view.pool.find(0.0, None)
+            if found is None:
+                view.full = True
+                for number, index in vms[at:]:
+                    self._unplaced.append((number, self._reasons.of(self.wanted[number], index, view)))
+                return
+            host, stores = found
+            store = stores[0]
+            end = min(len(vms), at + view.times(host, store))
+            name, zone, rack, stored = fleet.ids[host], fleet.zones[host], fleet.racks[host], fleet.store_ids[store]
+            cpu_free, cpu_limit = fleet.cpu_free[host], self.engine.cpu_limits[host]
+            memory_free, memory_limit = fleet.memory_free[host], self.engine.memory_limits[host]
+            free, whole = fleet.store_free[store], fleet.store_capacity[store] or 1
+            for number, index in vms[at:end]:
+                cpu_free -= vcpus
+                memory_free -= memory
+                free -= capacity
+                cpu, ram = 1000 * cpu_free // cpu_limit, 1000 * memory_free // memory_limit
+                score, other = cpu_scores[cpu], memory_scores[ram]
+                slots[first[number] + index] = {
+                    "request": ids[number],
+                    "index": index,
+                    "host": name,
+                    "zone": zone,
+                    "rack": rack,
+                    "datastores": [stored],
+                    "score": score if score > other else other,
+                    "parts": {"cpu": percent[cpu], "memory": percent[ram], "storage": 1000 * free // whole / 10},
+                }
+            fleet.cpu_free[host], fleet.memory_free[host], fleet.store_free[store] = cpu_free, memory_free, free
+            self.engine.levels[host] = self.engine.level(host)
+            self.engine.used[host] |= USED
+            at = end
+
     def _fill(self, work: Iterable[tuple[int, Iterable[int]]]) -> None:
         """Engine.find, parts and commit in one loop for scores of CPU and memory: the bulk of all VMs passes here, and
         at some microseconds per VM every call and attribute counts."""
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
         views, used, levels, ledger = engine.views_by_id, engine.used, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        names, capacities, rows, ids = fleet.store_ids, fleet.store_capacity, engine.rows, fleet.ids
+        names, capacities, ids, zones, racks = fleet.store_ids, fleet.store_capacity, fleet.ids, fleet.zones, fleet.racks
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
@@ -126,18 +188,21 @@ class Batch:
                     plan.commit(host)
                 if spread is not None:
                     ledger.counts(spread)[engine.column(spread.level)[host]] += 1
-                # A copy keeps the layout that is there, at half the cost of a new mapping.
-                slots[first[number] + index] = row = (rows[host] or engine.row(host)).copy()
-                row["request"] = name
-                row["index"] = index
-                row["host"] = ids[host]
-                row["datastores"] = stored
                 if balanced:
-                    row["score"] = round(100 - abs(percent[cpu] - percent[ram]), 1)
+                    score = round(100 - abs(percent[cpu] - percent[ram]), 1)
                 else:
                     score, other = cpu_scores[cpu], memory_scores[ram]
-                    row["score"] = score if (score > other) is pack else other
-                row["parts"] = parts
+                    score = score if (score > other) is pack else other
+                slots[first[number] + index] = {
+                    "request": name,
+                    "index": index,
+                    "host": ids[host],
+                    "zone": zones[host],
+                    "rack": racks[host],
+                    "datastores": stored,
+                    "score": score,
+                    "parts": parts,
+                }
 
     def _lay(
         self, request: Request, stores: tuple[int, ...], parts: dict[str, Any]
@@ -167,10 +232,11 @@ class Batch:
         engine.commit(request, found, plan)
         host, stores = found
         self._slots[self._first[number] + index] = {
-            **(engine.rows[host] or engine.row(host)),
             "request": request.id,
             "index": index,
             "host": fleet.ids[host],
+            "zone": fleet.zones[host],
+            "rack": fleet.racks[host],
             "datastores": [fleet.store_ids[store] for store in stores],
             "score": score,
             "parts": parts,

@@ -60,7 +60,6 @@ class Engine:
         for rank, host in enumerate(self.by_rank):
             self.ranks[host] = rank
         self.levels = bytearray(map(self.level, range(len(fleet.ids))))
-        self.rows: list[dict[str, Any] | None] = [None] * len(fleet.ids)
         self.constants = scheduling_constants(fleet.ids, fleet.constants) if policy.name == "photon" else []
         self._candidates: dict[Statics, Candidates] = {}
         self._views: dict[Shape, View] = {}
@@ -134,15 +133,6 @@ class Engine:
             self.views_by_id[id(shape)] = view
             self._kept.append(shape)
         return view
-
-    def row(self, host: int) -> dict[str, Any]:
-        """What all placements in the host's rack have in common, with every key in its place."""
-        fleet = self.fleet
-        zone, rack = fleet.zones[host], fleet.racks[host]
-        keys = ("request", "index", "host", "zone", "rack", "datastores", "score", "parts")
-        row = self.shared((zone, rack, "row"), lambda: {**dict.fromkeys(keys), "zone": zone, "rack": rack})
-        self.rows[host] = row
-        return row
 
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:
         """What views of the same static demands share."""

@@ -14,7 +14,7 @@ from .engine import Engine
 from .fleet import Fleet
 from .optimal import place_optimal
 from .policies import Policy, read_policy
-from .requests import COUNT, SHAPE, Request, read
+from .requests import COUNT, GROUPS, SHAPE, SPREAD, Request, read
 
 # A call that leaves VMs out is tried again with the hardest ones first, up to this many VMs.
 RETRY_LIMIT = 20_000
@@ -96,12 +96,7 @@ def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, An
     saved = fleet.free() if total <= RETRY_LIMIT else None
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
-        sizes: dict[int, float] = {}  # by identity, for hashing a shape costs more
-        shapes = list(map(id, map(SHAPE, wanted)))
-        for shape, request in zip(shapes, wanted, strict=True):
-            if shape not in sizes:
-                sizes[shape] = _size(request, fleet)
-        order = sorted(order, key=[sizes[shape] for shape in shapes].__getitem__)
+        order = _pack_order(wanted, fleet)
     answer = Batch(wanted, fleet, policy).fill(order).answer()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)
@@ -111,6 +106,22 @@ def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, An
         if not second["unplaced"]:
             return second
     return answer
+
+
+def _pack_order(wanted: Sequence[Request], fleet: Fleet) -> list[int]:
+    """Largest first; of the same size those that are alike together, and of these first the members of groups."""
+    shapes = list(map(id, map(SHAPE, wanted)))  # by identity, for hashing a shape costs more
+    sizes: dict[int, float] = {}
+    for shape, request in zip(shapes, wanted, strict=True):
+        if shape not in sizes:
+            sizes[shape] = _size(request, fleet)
+    # Twice the rank, and one more for those without rules: a list order among equals stays.
+    ranks = {shape: 2 * rank for rank, shape in enumerate(sorted(sizes, key=sizes.__getitem__))}
+    keys = [
+        ranks[shape] + (not groups and spread is None)
+        for shape, groups, spread in zip(shapes, map(GROUPS, wanted), map(SPREAD, wanted), strict=True)
+    ]
+    return sorted(range(len(wanted)), key=keys.__getitem__)
 
 
 def _size(request: Request, fleet: Fleet) -> float:

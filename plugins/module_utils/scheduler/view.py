@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Combinations of disks and datastores that are tried on a host before it counts as too full.
 MAX_STEPS = 5_000
+# More VMs than any call has.
+MOST = 1 << 62
 
 Pool = SpreadPool | PackPool | PhotonPool  # pylint: disable=unsupported-binary-operation
 
@@ -108,6 +110,19 @@ class View:
             stores = self.candidates.choices[host] or self.candidates.read_choice(host)
             return emptiest(stores, self._store_free, disks[0].capacity)
         return self.fit_disks(host) if disks else ()
+
+    def times(self, host: int, store: int) -> int:
+        """How many VMs of a shape with one disk in turn fit on a host and have this datastore as the emptiest, at
+        least one: for a host and a datastore that one was found to fit on."""
+        free, capacity = self._store_free, self.disks[0].capacity
+        least = [free[s] for s in self.candidates.choices[host] or () if s != store]
+        rooms = [self._cpu_free[host] // self.vcpus] if self.vcpus else []
+        rooms += [self._memory_free[host] // self.memory] if self.memory else []
+        if capacity:
+            rooms.append(free[store] // capacity)
+            if least:
+                rooms.append(1 + max(0, free[store] - max(least) - 1) // capacity)
+        return min(rooms, default=MOST)
 
     def fit_disks(self, host: int) -> tuple[int, ...] | None:
         """A datastore per disk or None; the emptiest is tried first, every combination before giving up."""
