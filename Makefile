@@ -12,8 +12,8 @@ export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
 
-demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to running, in a few minutes
-	@scripts/packages demo
+demo: ## a simulated data centre, two tenants and 40 VMs, from nothing to running, in a few minutes; as root with balancers
+	@scripts/packages demo $$([ $$(id -u) -ne 0 ] || echo roles)
 	@scripts/venv runtime
 	@scripts/demo
 
@@ -38,7 +38,7 @@ test-unit: ## the fast tests alone
 	@python scripts/tests.py unit
 
 test-roles: ## the roles' Molecule scenarios [ROLE=name] [LAB_DRIVER=nspawn|podman|ssh]
-	@scripts/packages roles
+	@scripts/packages roles$(addprefix -,$(filter podman ssh,$(LAB_DRIVER)))
 	@scripts/venv dev
 	@python scripts/tests.py roles
 
