@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import pathlib
@@ -17,6 +18,7 @@ from tests.support.kubernetes_lab import Cluster
 NEW, OLD = versions.NEWER, versions.OLDER
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIGURES = ROOT / ".build" / "kubernetes-full.json"
+_PATIENCE = 90 * 60  # seconds for one test
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +28,14 @@ def _able():
     missing = [name for version in (OLD, NEW) for name in build.missing(version)]
     if missing:
         pytest.skip(f"make kubernetes-cache builds {', '.join(missing)} first")
+
+
+@pytest.fixture(autouse=True)
+def _patient():
+    """These take longer than what ends any other test that hangs."""
+    faulthandler.dump_traceback_later(_PATIENCE, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(name="figures", scope="session")
