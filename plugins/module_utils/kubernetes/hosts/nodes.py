@@ -41,15 +41,21 @@ def settle(
     settled: set[str] = set()
     uncertain = {node["name"] for node in nodes if approve and node.get("serving")}
     while True:
-        there = {item["metadata"]["name"]: item for item in api.items("/api/v1/nodes")}
-        for node in nodes:
-            if node["name"] in there and node["name"] not in settled:
-                changes += _settle(api, node, there[node["name"]], check)
-                settled.add(node["name"])
-        if approve:
-            approved, certain = _approve(api, nodes, check)
-            changes += approved
-            uncertain -= certain
+        try:
+            there = {item["metadata"]["name"]: item for item in api.items("/api/v1/nodes")}
+            for node in nodes:
+                if node["name"] in there and node["name"] not in settled:
+                    changes += _settle(api, node, there[node["name"]], check)
+                    settled.add(node["name"])
+            if approve:
+                approved, certain = _approve(api, nodes, check)
+                changes += approved
+                uncertain -= certain
+        except PhotonError as error:
+            if check or not _passing(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+            continue
         late = _late(nodes, there, version) + [f"{name}: has no serving certificate yet" for name in sorted(uncertain)]
         if not late or check or time.monotonic() >= deadline:
             return {"changes": changes, "not_ready": late}
@@ -146,6 +152,11 @@ def drain(name: str, settings: Mapping[str, Any], check: bool) -> bool:
             {"node": name},
         )
     return True
+
+
+def _passing(error: PhotonError) -> bool:
+    """A kubelet that starts anew may start the API server of its member anew, which may be the only one."""
+    return error.code == "ApiUnreachable" or (isinstance(error, Refused) and error.status in (403, 429, 500, 503))
 
 
 def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[dict[str, Any]]:
