@@ -17,10 +17,11 @@ from ..module_utils.kubernetes.plans.bundle import parts
 from ..module_utils.model.errors import PhotonError
 
 _MODULE = "photon.platform.kubernetes_bundle"
+_BATCH = 256_000_000  # bytes that lie on a host beside what is made of them
 
 
 class ActionModule(ActionBase):
-    """The module, once where nothing is to be sent, else a second time with the files."""
+    """The module, once where nothing is to be sent, else again with each batch of files."""
 
     _supports_check_mode = True
 
@@ -55,13 +56,18 @@ class ActionModule(ActionBase):
         answer = self._execute_module(_MODULE, given, task_vars=task_vars)
         if answer.get("failed") or not answer.get("missing") or self._task.check_mode:
             return {**answer, "sent_bytes": 0}
-        given["incoming"] = self._send(given["path"], answer["missing"])
-        sent = sum(manifest["files"][name]["bytes"] for name in answer["missing"])
-        return {**self._execute_module(_MODULE, given, task_vars=task_vars), "sent_bytes": sent}
+        remote, first = self._make_tmp_path(), {key: answer[key] for key in ("changes", "diff")}
+        given["incoming"] = remote
+        sizes = {name: manifest["files"][name]["bytes"] for name in answer["missing"]}
+        for names in _batches(sizes):
+            self._send(given["path"], names, remote)
+            answer = self._execute_module(_MODULE, given, task_vars=task_vars)
+            if answer.get("failed"):
+                return answer
+        return {**answer, **first, "sent_bytes": sum(sizes.values())}
 
-    def _send(self, path: str, names: list[str]) -> str:
-        """Send files out of the bundle, one after the other; the folder on the host that has them."""
-        remote = self._make_tmp_path()
+    def _send(self, path: str, names: list[str], remote: str) -> None:
+        """Send files out of the bundle, one after the other, to a folder on the host."""
         targets = []
         with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as folder:
             for name in names:
@@ -72,7 +78,17 @@ class ActionModule(ActionBase):
                 os.unlink(local)
                 targets.append(target)
         self._fixup_perms2([remote, *targets])
-        return remote
+
+
+def _batches(sizes: dict[str, int]) -> list[list[str]]:
+    """The names in their order, in groups that are no larger than a batch unless of one name."""
+    groups: list[list[str]] = []
+    for name in sizes:
+        if groups and sum(sizes[one] for one in [*groups[-1], name]) <= _BATCH:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
 
 
 def _absolute(paths: Any) -> list[str]:

@@ -24,7 +24,7 @@ attributes:
     description: Gives the same list of changes.
   diff_mode:
     support: full
-    description: Shows files with their digests.
+    description: Shows files with their digests, on a host what it has and gets.
 options:
   state:
     description:

@@ -144,6 +144,10 @@ def refused(cluster, *words):
     assert [cluster.on(host, STATE) for host in ("cp1", "w1")] == before
 
 
+def test_a_run_that_was_killed_while_it_sent_is_gone_on_with(cluster, bundle):
+    cluster.play_killed("cluster_create", "Bring what the host lacks of the bundle", seconds=5)
+
+
 def test_a_cluster_comes_out_of_the_bundle_alone(cluster, bundle, figures):
     started = time.monotonic()
     cluster.play("cluster_create")

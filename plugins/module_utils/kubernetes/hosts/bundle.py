@@ -38,9 +38,9 @@ def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -
     """Bring this host to the parts (plans/bundle.py), as far as that can be done with the files in ``incoming``.
 
     ``runtime``: containerd has to answer, otherwise images wait until it does. Returns ``changed``, ``changes`` (dicts
-    of kind, name, before, after), ``missing`` (names within the bundle that have to come in first; nothing was changed
-    then) and ``waiting`` (are there images that containerd could not be asked for?). Raises DiskFull, UnitFailed,
-    HostChangeFailed or MemberChangeFailed.
+    of kind, name, before, after), ``diff``, ``missing`` (names within the bundle that have still to come in, in the
+    order in which they should; without ``incoming`` nothing was changed then) and ``waiting`` (are there images that
+    containerd could not be asked for?). Raises DiskFull, UnitFailed, HostChangeFailed or MemberChangeFailed.
     """
     files, images, why = _files(), _images(), ""
     if isinstance(images, str):
@@ -54,6 +54,7 @@ def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -
     answer = {
         "changed": bool(changes),
         "changes": changes,
+        "diff": _diff(changes),
         "missing": missing,
         "waiting": images is None and bool(parts["images"]),
     }
@@ -62,13 +63,14 @@ def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -
     if missing and not incoming:
         _check_space(parts, missing)
         return {**answer, "changed": False}
+    came = [name for name in missing if os.path.exists(f"{incoming}/{os.path.basename(name)}")]
     try:
-        _bring_packages(parts, [name for name in missing if name in parts["packages"]], incoming)
+        _bring_packages(parts, [name for name in came if name in parts["packages"]], incoming)
     except OSError as error:
         raise PhotonError("HostChangeFailed", f"{UNPACKED} could not be written: {error}") from error
     if images is not None:
-        _bring_images(parts, [name for name in missing if name in parts["images"]], incoming, images)
-    return {**answer, "missing": []}
+        _bring_images(parts, [name for name in came if name in parts["images"]], incoming, images)
+    return {**answer, "missing": [name for name in missing if name not in came]}
 
 
 def remove(check: bool) -> dict[str, Any]:
@@ -81,7 +83,9 @@ def remove(check: bool) -> dict[str, Any]:
         for name in ours:
             _label(name, False)
         shutil.rmtree(UNPACKED, ignore_errors=True)
-    return {"changed": bool(changes), "changes": changes, "missing": [], "waiting": False}
+    return {
+        "changed": bool(changes), "changes": changes, "diff": _diff(changes), "missing": [], "waiting": False
+    }  # fmt: skip
 
 
 def parse_images(shown: str) -> dict[str, Image]:
@@ -100,7 +104,7 @@ def _compare(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """What differs, and what has to come in for it; pure."""
     changes, missing = [], []
-    for name, entry in parts["packages"].items():
+    for name, entry in sorted(parts["packages"].items(), key=lambda item: (item[0] in _INDEXES, item[0])):
         if files.get(name) != entry["sha256"]:
             changes.append(_change("package", name, "other" if name in files else "absent", "present"))
             missing.append(name)
@@ -163,11 +167,11 @@ def _check_space(parts: Mapping[str, Any], missing: Sequence[str]) -> None:
 
 
 def _bring_packages(parts: Mapping[str, Any], names: Sequence[str], incoming: str) -> None:
-    """The index goes last: what it names is there."""
+    """In their order, in which the index is last: what it names is there."""
     os.makedirs(f"{UNPACKED}/packages", mode=0o755, exist_ok=True)
     for path in (UNPACKED, f"{UNPACKED}/packages"):
         os.chmod(path, 0o755)  # apt reads as a user of its own
-    for name in sorted(names, key=lambda one: (one in _INDEXES, one)):
+    for name in names:
         source = _verified(incoming, name, parts["packages"][name])
         part = f"{UNPACKED}/packages/.{os.path.basename(name)}.part"
         shutil.copyfile(source, part)
@@ -198,7 +202,7 @@ def _bring_images(
                     {"image": name, "archive": part},
                 )
     for name in wanted:
-        if not there[name].ours:
+        if name in there and not there[name].ours:
             _label(name, True)
     for name, image in images.items():
         if image.ours and name not in wanted:
@@ -221,6 +225,13 @@ def _verified(incoming: str, name: str, entry: Mapping[str, Any]) -> str:
     if hashed != entry["sha256"]:
         raise PhotonError("HostChangeFailed", f"{name} came in with a wrong checksum: run again", {"file": name})
     return path
+
+
+def _diff(changes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        side: "".join(f"{change['kind']} {change['name']}: {change[side]}\n" for change in changes)
+        for side in ("before", "after")
+    }
 
 
 def _change(kind: str, name: str, before: str, after: str) -> dict[str, Any]:
