@@ -98,6 +98,8 @@ def roles() -> list[Section]:
         return [Section("roles", broken=f"no scenario {chosen}; there are: {', '.join(scenarios) or 'none'}")]
     wanted = [name for name in scenarios if chosen in ("", name)]
     suites = os.environ.get("LAB_SUITE", "bookworm trixie").split()
+    if os.environ.get("LAB_DRIVER") == "ssh":
+        suites = [""]  # hosts that somebody made are what they are
     done = []
     for name in wanted:
         if name.startswith(CLUSTERS):
@@ -124,8 +126,8 @@ def kubernetes_cache(done: list[Section]) -> list[Section]:
 
 def molecule(scenario: str, suite: str) -> Section:
     """`molecule test` of one scenario on hosts of one Debian suite: its tests count as one."""
-    section = Section(f"role {scenario} {suite}")
     driver = os.environ.get("LAB_DRIVER", "nspawn")
+    section = Section(f"role {scenario} {suite or driver}")
     if driver == "nspawn" and os.geteuid() != 0:
         section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman does not)")
         return section
@@ -136,7 +138,7 @@ def molecule(scenario: str, suite: str) -> Section:
         section.skipped.append(f"role {scenario}: the lab serves Kubernetes to hosts of its driver nspawn alone")
         return section
     binaries = pathlib.Path(sys.executable).parent
-    lab = f"role-{scenario.replace('_', '-')}-{suite}-{os.getpid()}"[-32:].lstrip("-0123456789")
+    lab = f"role-{scenario.replace('_', '-')}-{suite or driver}-{os.getpid()}"[-32:].lstrip("-0123456789")
     hosts = [sys.executable, "-m", "lab.hosts"]
     # Destroyed by the next run should this one die: the lab knows whose it is.
     subprocess.run([*hosts, "gc"], cwd=ROOT, check=False)

@@ -1,36 +1,46 @@
-"""The role haproxy: requests lost while it changes, fail-over, a dead back end, the role's own time, large sites.
+"""The role haproxy: requests lost while it changes, fail-over, a dead back end, its own time, large sites, Molecule.
 
-On real hosts of the lab (root, Debian). PHOTON_BENCH_SECONDS (60) is the time per kind of event;
-PHOTON_BENCH_HAPROXY names the parts to run (lost,failover,dead_server).
+On real hosts of the lab (root, Debian); an ordinary user measures a whole run of Molecule with podman alone.
+PHOTON_BENCH_SECONDS (60) is the time per kind of event; PHOTON_BENCH_HAPROXY names the parts to run besides the role's
+own time (lost,failover,dead_server,large,molecule).
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import yaml
 
+from lab.hosts import Lab, load_topology
 from tests.support import balancers
 from tests.support.balancers import Load, Pair
 
 SECONDS = int(os.environ.get("PHOTON_BENCH_SECONDS", "60"))
-PARTS = os.environ.get("PHOTON_BENCH_HAPROXY", "lost,failover,dead_server").split(",")
+PARTS = os.environ.get("PHOTON_BENCH_HAPROXY", "lost,failover,dead_server,large,molecule").split(",")
 FAILOVERS = 10
 
 
 def run(context: Any) -> dict[str, float]:
     """The figures; a table of them is printed on the way."""
+    if os.geteuid() != 0:
+        return {"haproxy_molecule_podman_s": whole_run(LAB_DRIVER="podman")}
     balancers.generator()
     with Pair("bench-haproxy", context.work, "trixie") as pair:
         figures = role(pair)
         for name, part in {"lost": lost, "failover": failover, "dead_server": dead_server}.items():
             if name in PARTS:
                 figures |= part(pair)
-        figures |= large(context, pair)
+        if "large" in PARTS:
+            figures |= large(context, pair)
+    if "molecule" in PARTS:
+        figures |= molecule()
     context.table(["figure", "value"], sorted(figures.items()))
     return figures
 
@@ -178,7 +188,7 @@ def dead_server(pair: Pair) -> dict[str, float]:
 
 
 def large(context: Any, pair: Pair) -> dict[str, float]:
-    """200 services with 20 servers each: the check of the declaration with rendering, and HAProxy's own check."""
+    """200 services with 20 servers each: check and template, HAProxy's own check, and the whole role in check mode."""
     from ansible_collections.photon.platform.plugins.module_utils.haproxy import plan
 
     specs = yaml.safe_load((context.root / "roles/haproxy/meta/argument_specs.yml").read_text())["argument_specs"]
@@ -199,7 +209,39 @@ def large(context: Any, pair: Pair) -> dict[str, float]:
     )
     pair.shell("lb1", "cat > /tmp/large.cfg", input=timing.result["haproxy"])
     checks = [timed(lambda: pair.shell("lb1", "haproxy -c -q -f /tmp/large.cfg")) for _ in range(3)]
-    return {"haproxy_large_plan_s": timing.seconds, "haproxy_large_check_s": min(checks)}
+    variables = pair.folder / "large.json"
+    variables.write_text(json.dumps(pair.variables | {"haproxy_services": declaration["services"]}))
+    words = ("photon.platform.load_balancer", "-e", f"@{variables}", "--check")
+    return {
+        "haproxy_large_plan_s": timing.seconds,
+        "haproxy_large_check_s": min(checks),
+        "haproxy_large_role_check_mode_s": timed(lambda: Pair.finish(pair.run_ansible(*words))),
+    }
+
+
+def molecule() -> dict[str, float]:
+    """A whole `molecule test` of the scenario: hosts of its own, and hosts that somebody made."""
+    figures = {"haproxy_molecule_nspawn_s": whole_run(LAB_DRIVER="nspawn")}
+    made = Lab("bench-made", "nspawn", os.getpid())
+    made.destroy()
+    try:
+        topology = load_topology(balancers.ROOT / "extensions/molecule/haproxy/lab/hosts.yml", "trixie")
+        made.create(topology.hosts, topology.variables)
+        inventory = str(made.inventory_file)
+        return figures | {"haproxy_molecule_ssh_s": whole_run(LAB_DRIVER="ssh", LAB_INVENTORY=inventory)}
+    finally:
+        made.destroy()
+
+
+def whole_run(**environment: str) -> float:
+    """Seconds of `make test-roles ROLE=haproxy` on trixie; RuntimeError with its last words when it fails."""
+    environment = {**os.environ, "ROLE": "haproxy", "LAB_SUITE": "trixie", **environment}
+    words = [sys.executable, str(balancers.ROOT / "scripts" / "tests.py"), "roles"]
+    started = time.monotonic()
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"molecule test with {environment['LAB_DRIVER']} failed:\n{ran.stdout[-4000:]}{ran.stderr}")
+    return time.monotonic() - started
 
 
 def timed(action: Callable[[], Any]) -> float:
