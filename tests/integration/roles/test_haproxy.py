@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from lab.certificates import Authority
 from tests.support.balancers import Pair
 
 pytestmark = [
@@ -57,13 +58,56 @@ def test_a_second_run_changes_nothing(pair):
     assert worker(pair) == before
 
 
-def test_a_wrong_declaration_touches_no_host(pair):
-    before = checksums(pair)
-    pair.variables["haproxy_services"] = [pair.service("web", 8080, bnid=1), pair.service("two", 8080)]
-    run = pair.play(check=False)
+@pytest.fixture(name="wrong")
+def fixture_wrong(shared, tmp_path):
+    """Ways to break the declaration; the pair itself is left as it is."""
+    before = dict(shared.variables)
+    shared.variables = before | {"haproxy_services": [dict(service) for service in before["haproxy_services"]]}
+    authority = Authority(tmp_path)
+    expired, another = authority.issue("expired", expired=True), authority.issue("another")
+
+    def replace(**changes):
+        return lambda: shared.variables["haproxy_services"][0].update(changes)
+
+    def certificates(**changes):
+        item = before["haproxy_certificates"][0] | {key: str(path) for key, path in changes.items()}
+        return lambda: shared.variables.update(haproxy_certificates=[item])
+
+    yield {
+        "unknown key": replace(bnid=1),
+        "port twice": lambda: shared.variables["haproxy_services"].append(shared.service("two", 8080)),
+        "empty group": replace(group="nobody"),
+        "unresolvable": replace(servers=[{"name": "x", "address": "no.such.host.invalid"}]),
+        "certificate missing": certificates(certificate=tmp_path / "none.pem"),
+        "certificate expired": certificates(certificate=expired.file, key=expired.key),
+        "key of another": certificates(key=another.key),
+        "vip outside": lambda: shared.variables.update(haproxy_vips=[{"name": "public", "address": "203.0.113.9/24"}]),
+    }
+    shared.variables = before
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("unknown key", "haproxy_services[0] (web).bnid: unknown key"),
+        ("port twice", "haproxy_services[2] (two).bind[0].port: {vip}:8080 is taken by haproxy_services[0] (web)"),
+        ("empty group", "haproxy_services[0] (web).group: the inventory group nobody is empty"),
+        ("unresolvable", "haproxy_services[0] (web).servers[x].address: no.such.host.invalid does not resolve"),
+        ("certificate missing", "haproxy_certificates[0] (web).certificate: "),
+        ("certificate expired", "haproxy_certificates[0] (web).certificate: the certificate expired on"),
+        ("key of another", "haproxy_certificates[0] (web).key: does not belong to the certificate"),
+        ("vip outside", "haproxy_vips[0] (public).address: lb1 ("),
+    ],
+)
+def test_a_wrong_declaration_touches_no_host(shared, wrong, mistake, said):
+    before = checksums(shared), [worker(shared, host) for host in ("lb1", "lb2")]
+    wrong[mistake]()
+    run = shared.play(check=False)
     assert run.returncode == 2
-    assert "haproxy_services[0] (web).bnid: unknown key" in " ".join(run.stdout.split())
-    assert checksums(pair) == before
+    assert said.format(vip=shared.vip) in " ".join(run.stdout.split())
+    assert "Check, install and load the configuration" not in run.stdout  # on no host
+    assert run.stdout.count("changed=0") == 2
+    assert (checksums(shared), [worker(shared, host) for host in ("lb1", "lb2")]) == before
 
 
 def test_what_haproxy_refuses_leaves_the_old_configuration_serving(pair):
@@ -115,17 +159,20 @@ def test_a_full_disk_leaves_the_old_configuration_serving(pair):
     assert pair.answers(8090) in ("web1", "web2")
 
 
-@pytest.mark.parametrize("seconds", [2, 4, 6, 8])
+@pytest.mark.parametrize("seconds", [1.5, 2.5, 4, 6])
 def test_a_run_killed_half_way_is_finished_by_the_next(pair, seconds):
-    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("late", 8100 + seconds)]
+    port = int(8100 + 2 * seconds)
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("late", port)]
     run = pair.start_play()
     time.sleep(seconds)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert pair.answers() in ("web1", "web2")
+    for host in ("lb1", "lb2"):
+        assert "200" in pair.shell(host, "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8405/health")
     pair.settle()
     pair.play()
-    assert pair.answers(8100 + seconds) in ("web1", "web2")
+    assert pair.answers(port) in ("web1", "web2")
     assert pair.play().stdout.count("changed=0") == 2
 
 
