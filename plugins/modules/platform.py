@@ -16,6 +16,9 @@ description:
   - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
     from there.
   - What the site made and no longer declares is reported, and removed only where C(photon_prune) is V(delete).
+notes:
+  - In clusters with DRS on, hard groups of VMs of level host are kept as DRS rules too; their changes are counted and
+    shown with the kind C(drs rule). Rules of others are not touched.
 options:
   declaration:
     description:

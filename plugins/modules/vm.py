@@ -16,6 +16,9 @@ description:
   - What an item leaves out stays as it is. A VM that vSphere moved within what was asked is left where it is.
   - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
     from there.
+notes:
+  - In clusters with DRS on, hard groups of level host are kept as DRS rules too. Such a rule is created, changed and
+    deleted with its VMs, and its change is reported with the kind C(drs rule). Rules of others are not touched.
 options:
   tenant:
     description: The tenant of the project.

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 UNIT = TESTS / "unit" / "plugins" / "module_utils"
 # How many items each section has, reached and not reached.
-ITEMS = {"1.1": 16, "1.2": 35, "1.3": 25, "1.4": 17, "1.5": 27, "1.7": 15, "1.8": 29}
+ITEMS = {"1.1": 16, "1.2": 35, "1.3": 25, "1.4": 17, "1.5": 28, "1.7": 15, "1.8": 29}
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
     for line in (ROOT / "docs" / "rules.md").read_text(encoding="utf-8").splitlines()
