@@ -71,7 +71,8 @@ def test_a_skipped_minor_is_refused_before_anything_changes(small):
 
 def test_a_kubelet_that_somebody_upgraded_is_told(small):
     """No kubelet is newer than the API server; nothing is begun beside one that is."""
-    install = "apt-get install -y -q --allow-change-held-packages --allow-downgrades kubelet={} >/dev/null; systemctl restart kubelet"
+    install = "apt-get install -y -q --allow-change-held-packages --allow-downgrades kubelet={} >/dev/null"
+    install += "; systemctl restart kubelet"
     small.on("w1", install.format(f"{NEW}-1.1"))
     wait(lambda: small.nodes()["w1"] == (True, NEW))
     small.declared["version"] = NEW
