@@ -74,7 +74,8 @@ actions:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.haproxy import host, programs, runtime
+from ..module_utils.haproxy import host, runtime
+from ..module_utils.linux import programs
 from ..module_utils.model.errors import PhotonError
 
 

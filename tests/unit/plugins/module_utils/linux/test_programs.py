@@ -1,14 +1,14 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A balancer's packages, asked of this machine's own package manager."""
+"""Packages a module installs for itself, asked of this machine's own package manager."""
 
 from __future__ import annotations
 
 import shutil
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.haproxy import programs
+from ansible_collections.photon.platform.plugins.module_utils.linux import programs
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 debian = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="reads the packages of a Debian machine")
@@ -21,7 +21,7 @@ def test_what_is_not_installed_is_missing():
 
 @debian
 def test_names_of_another_manager_do_not_do():
-    with pytest.raises(PhotonError, match=r"haproxy_packages\.apt: is missing"):
+    with pytest.raises(PhotonError, match=r"packages\.apt: is missing"):
         programs.missing({"dnf": ["haproxy"]})
 
 

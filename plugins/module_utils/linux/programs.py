@@ -1,14 +1,14 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packages of a balancer, read and installed in the visit that configures it: no facts, no visit of their own."""
+"""Packages by the names of the host's own manager, for modules that install what they configure in the same visit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..linux import packages
 from ..model.errors import PhotonError
+from . import packages
 
 
 def missing(names: Mapping[str, Sequence[str]]) -> list[str]:
@@ -23,7 +23,7 @@ def missing(names: Mapping[str, Sequence[str]]) -> list[str]:
     if not wanted:
         raise PhotonError(
             "InvalidHostState",
-            f"haproxy_packages.{manager.name}: is missing, and this host installs with {manager.name}",
+            f"packages.{manager.name}: is missing, and this host installs with {manager.name}",
         )
     there = manager.read(wanted)
     return [name for name in wanted if there[name].version is None or not there[name].whole]
