@@ -39,6 +39,7 @@ def run(context: Any) -> dict[str, float]:
     for policy in ("spread", "pack"):
         runs, result = [], {}
         for _time in range(5):
+            result = {}  # the last answer is given back before the clock starts: that is no part of the next call
             wall, cpu = time.perf_counter(), time.process_time()
             result = place(requests, fleet, policy=policy)
             runs.append((time.perf_counter() - wall, time.process_time() - cpu))

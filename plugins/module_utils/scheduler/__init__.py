@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .capacity import fits, headroom, rebalance, what_if
 from .place import Session, place
-from .plain import counts, plain
+from .plain import counts, plain, uncollected
 from .replace import replace
 from .scores import host_score, host_scores
 from .words import explain
@@ -24,5 +24,6 @@ __all__ = [
     "plain",
     "rebalance",
     "replace",
+    "uncollected",
     "what_if",
 ]

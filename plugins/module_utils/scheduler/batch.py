@@ -66,19 +66,18 @@ class Batch:
     def _fill_runs(self, work: Sequence[tuple[int, Iterable[int]]]) -> None:
         """The same answer as _fill for policy pack, where VMs that are alike and in no group follow each other."""
         shapes, groups, spreads, _ids = self._columns
-
-        def kind(entry: tuple[int, Iterable[int]]) -> Shape | None:
-            number = entry[0]
-            shape = shapes[number]
-            return None if groups[number] or spreads[number] is not None or len(shape.disks) != 1 else shape
-
-        # Equal shapes are one object mostly, and two runs of one shape are no mistake.
-        for known, run in groupby(work, lambda entry: id(kind(entry))):
+        # The shape by identity, 0 for members of groups. Equal shapes are one object mostly; two runs are no mistake.
+        kinds = [
+            0 if mine or spread is not None else id(shape)
+            for shape, mine, spread in zip(shapes, groups, spreads, strict=True)
+        ]
+        for kind, run in groupby(work, lambda entry: kinds[entry[0]]):
             entries = list(run)
-            if known == id(None):
-                self._fill(entries)
+            shape = shapes[entries[0][0]]
+            if kind and len(shape.disks) == 1:
+                self._fill_run(shape, [(number, index) for number, indexes in entries for index in indexes])
             else:
-                self._fill_run(shapes[entries[0][0]], [(number, n) for number, indexes in entries for n in indexes])
+                self._fill(entries)
 
     def _fill_run(self, shape: Shape, vms: Sequence[tuple[int, int]]) -> None:
         """Pack VMs of one shape with one disk: as many as it takes go to a host at once."""
@@ -127,7 +126,8 @@ class Batch:
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
         views, used, levels, ledger = engine.views_by_id, engine.used, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        names, capacities, ids, zones, racks = fleet.store_ids, fleet.store_capacity, fleet.ids, fleet.zones, fleet.racks
+        names, capacities = fleet.store_ids, fleet.store_capacity
+        ids, zones, racks = fleet.ids, fleet.zones, fleet.racks
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores

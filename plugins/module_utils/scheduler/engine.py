@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 from zlib import crc32
 
@@ -143,12 +144,21 @@ class Engine:
 
     def pack_order(self, hosts: list[int]) -> list[int]:
         """Hosts in use first, the fullest before others; then the empty ones, those that hold most first."""
-        fleet, levels, ranks = self.fleet, self.levels, self.ranks
+        levels, order, count = self.levels, self._roomiest, len(self.ranks)
+        return sorted(hosts, key=lambda host: order[host] - count * levels[host])
+
+    @cached_property
+    def _roomiest(self) -> list[int]:
+        """Per host how many hosts hold more of the batch's mix than it."""
+        fleet, ranks = self.fleet, self.ranks
         cpu, memory = self._demand
-        return sorted(
-            hosts,
-            key=lambda h: (-levels[h], -min(fleet.cpu_limit[h] / cpu, fleet.memory_limit[h] / memory), ranks[h]),
-        )
+        rooms = [
+            min(limit / cpu, other / memory) for limit, other in zip(fleet.cpu_limit, fleet.memory_limit, strict=True)
+        ]
+        found = [0] * len(rooms)
+        for number, host in enumerate(sorted(range(len(rooms)), key=lambda host: (-rooms[host], ranks[host]))):
+            found[host] = number
+        return found
 
     def position(self, request: str, index: int) -> float:
         """A number in [0, 1) that depends on seed, request and index alone."""
@@ -249,13 +259,16 @@ class Engine:
 
 def demand(requests: Sequence[Request]) -> dict[tuple[int, int], int]:
     """Numbers of VMs by vCPUs and memory."""
-    shapes: dict[int, tuple[Shape, int]] = {}  # by identity, for hashing a shape costs more
-    for count, shape in zip(map(COUNT, requests), map(SHAPE, requests), strict=True):
-        key = id(shape)
-        shapes[key] = (shape, shapes[key][1] + count if key in shapes else count)
+    # By identity, for hashing a shape costs more.
+    shapes = list(map(SHAPE, requests))
+    counts = list(map(COUNT, requests))
+    known = dict(zip(map(id, shapes), shapes, strict=True))
     sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
-    for shape, count in shapes.values():
-        sizes[shape[:2]] += count
+    for key, count in Counter(map(id, shapes)).items():
+        sizes[known[key][:2]] += count
+    if max(counts, default=1) > 1:
+        for shape, count in zip(shapes, counts, strict=True):
+            sizes[shape[:2]] += count - 1
     return sizes
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from .batch import Batch
 from .engine import Engine
 from .fleet import Fleet
 from .optimal import place_optimal
+from .plain import uncollected
 from .policies import Policy, read_policy
 from .requests import COUNT, GROUPS, SHAPE, SPREAD, Request, read
 
@@ -37,17 +37,11 @@ def place(
     ``summary``. The same input and seed give the same answer. Nothing is claimed. Raises SpecInvalid naming the item
     and the key.
     """
-    # Hundreds of thousands of small results, none of them a cycle: the collector would only walk them again and again.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         chosen = read_policy(policy, weights, seed, quality, time_budget)
         columns = Fleet(fleet)
         wanted = read(requests, columns)
         return _place(wanted, columns, chosen)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 class Session:

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -27,6 +29,19 @@ def plain(value: Any) -> Any:
         if isinstance(value, exact):
             return exact(value)
     return value
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collector meanwhile: for hundreds of thousands of small results, none of them a cycle, which it would
+    only walk again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def counts(answer: dict[str, Any], result: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def emptiest(stores: Sequence[int], free: Sequence[int], capacity: int) -> tuple
     """The emptiest of some datastores, if it has room."""
     best = stores[0]
     room = free[best]
-    for store in stores[1:]:
+    for store in stores:
         if free[store] > room:
             best, room = store, free[store]
     return (best,) if room >= capacity else None
@@ -66,21 +66,28 @@ class SpreadPool:
         self.own, self.misfits = False, 0
         self.base = key[0] in ("all", "zone") and BASE_SHARE * len(hosts) > len(view.base_hosts(key))
         self.ring = view.ring(key, hosts, base=self.base)
-        engine = view.engine
-        self.levels, self.top, self.size = engine.levels, engine.steps, len(engine.ranks)
-        self.cpu_free, self.memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
-        self.vcpus, self.memory, self.members = view.vcpus, view.memory, view.candidates.members
-        self.choices, self.read_choice = view.candidates.choices, view.candidates.read_choice
-        self.free = engine.fleet.store_free
-        self.capacity = view.disks[0].capacity if len(view.disks) == 1 else None
+        engine, fleet = view.engine, view.engine.fleet
+        # What a search needs and never changes, taken out in one go.
+        self._fixed = (
+            engine.levels,
+            engine.steps,
+            len(engine.ranks),
+            fleet.cpu_free,
+            fleet.memory_free,
+            fleet.store_free,
+            view.vcpus,
+            view.memory,
+            view.disks[0].capacity if len(view.disks) == 1 else None,
+            view.candidates.members,
+            view.candidates.choices,
+        )
 
     def find(self, position: float, test: Test | None) -> Found | None:
         """The first host that fits and passes the test; a ring of its own forgets for good those that do not fit."""
-        ring, levels, base, members = self.ring, self.levels, self.base, self.members
-        cpu_free, memory_free, vcpus, memory = self.cpu_free, self.memory_free, self.vcpus, self.memory
-        choices, capacity = self.choices, self.capacity
+        levels, top, size, cpu_free, memory_free, free, vcpus, memory, capacity, members, choices = self._fixed
+        ring, base = self.ring, self.base
         hosts, seen, level = ring.hosts, ring.seen, ring.least
-        at = start = bisect_left(ring.ranks, int(position * self.size))
+        at = start = bisect_left(ring.ranks, int(position * size))
         search, end, ahead, left, misfits, found = seen.find, len(hosts), True, False, 0, None
         while True:
             at = search(level, at, end)
@@ -90,7 +97,7 @@ class SpreadPool:
                     continue
                 if not left and level == ring.least:
                     ring.least += 1
-                if level >= self.top:
+                if level >= top:
                     break
                 level, ahead, at, end, left = level + 1, True, start, len(hosts), False
                 continue
@@ -99,24 +106,25 @@ class SpreadPool:
                 seen[at] = now
                 if now < ring.least:  # a placement that was taken back made the host emptier again
                     ring.least = now
-            else:
-                stores = None
-                if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or members[host]):
-                    if capacity is None:
-                        stores = self.view.lay(host)
-                    else:
-                        stores = emptiest(choices[host] or self.read_choice(host), self.free, capacity)
-                if stores is None:
-                    misfits += 1
-                    if self.own:
-                        seen[at] = FORGOTTEN
-                    else:
-                        left = True
-                elif test is None or test(host):
-                    found = host, stores
-                    break
+                at += 1
+                continue
+            stores = None
+            if cpu_free[host] >= vcpus and memory_free[host] >= memory and (not base or members[host]):
+                if capacity is None:
+                    stores = self.view.lay(host)
+                else:
+                    stores = emptiest(choices[host] or self.view.candidates.read_choice(host), free, capacity)
+            if stores is None:
+                misfits += 1
+                if self.own:
+                    seen[at] = FORGOTTEN
                 else:
                     left = True
+            elif test is None or test(host):
+                found = host, stores
+                break
+            else:
+                left = True
             at += 1
         if misfits and not self.own:
             self._notice(misfits)

@@ -24,8 +24,6 @@ REQUEST_KEYS = frozenset(
 NOT_OF_SHAPE = frozenset({"id", "groups", "spread_over", "spread_group", "max_skew", "count"})
 DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
-# How marshalled mappings begin whose first key is "id"; its value follows: a type, four bytes of length, UTF-8.
-ID_FIRST = marshal.dumps({"id": None}, 2)[:-2]
 
 
 class Disk(NamedTuple):
@@ -91,32 +89,40 @@ def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
     key."""
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-    known: dict[bytes, tuple[Any, ...]] = {}
+    layouts: dict[tuple[Any, ...], dict[bytes, tuple[Any, ...]]] = {}
     shapes: dict[bytes, Shape] = {}
     requests: list[Request] = []
     add, dump = requests.append, marshal.dumps
     make = tuple.__new__  # a NamedTuple's own constructor takes three times as long
-    begins, skip = len(ID_FIRST), len(ID_FIRST) + 5
+    layout, known, last, place = (), {}, None, 0
     for number, item in enumerate(items):
         if type(item) is not dict and not isinstance(item, Mapping):
             raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
         name = item.get("id")
         if type(name) is not str or not name:
             raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-        # Everything of an item but its id, types included, as bytes that equal items share; None where there is other
+        keys = tuple(item)
+        if keys != layout:
+            layout, last, place = keys, None, keys.index("id")
+            known = layouts.setdefault(layout, {})
+        # All values of an item but its id, types included, as bytes that equal items share; None where there is other
         # than plain data. Version 2 has no references, which would depend on more than the value.
+        values = list(item.values())
+        values[place] = None
         try:
-            key = dump(item, 2)
-            key = key[skip + len(name) :] if key[:begins] == ID_FIRST and name.isascii() else _key(item)
+            key = dump(values, 2)
         except ValueError:
             key = None
-        parts = known.get(key)
-        if parts is None:
-            parts = _read_one(item, f"request {name}", fleet, shapes)
-            # A spread without a group of its own is over the request's VMs, so it is not like another request's.
-            if key is not None and (parts[-1] is None or item.get("spread_group")):
-                known[key] = parts
-        count, shape, groups, spread = parts
+        if key is None or key != last:
+            parts, last = known.get(key) if key is not None else None, key
+            if parts is None:
+                parts = _read_one(item, f"request {name}", fleet, shapes)
+                # A spread without a group of its own is over the request's VMs, so it is not like another request's.
+                if key is not None and (parts[-1] is None or item.get("spread_group")):
+                    known[key] = parts
+                else:
+                    last = None
+            count, shape, groups, spread = parts
         add(make(Request, (name, count, shape, groups, spread)))
     if len(set(map(ID, requests))) < len(requests):
         name = next(name for name, times in Counter(map(ID, requests)).items() if times > 1)
