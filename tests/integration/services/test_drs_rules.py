@@ -231,7 +231,7 @@ def test_a_vm_taken_out_of_its_rule_by_hand_is_put_back(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     rule = site.cluster().configurationEx.rule[0]
-    site.change("edit", rule, vm=list(rule.vm)[:2])
+    site.change("edit", rule, vm=[site.machine("db-1"), site.machine("db-2")])  # moids come in any order
     planned = site.run(vms, check=True)
     assert planned["diff"]["before"].endswith("  vms: [acme/web/db-1, acme/web/db-2]\n")
     assert len(site.rules()["acme.web.db.anti-affinity"]) == 2, "a plan changes nothing"
