@@ -305,6 +305,20 @@ def test_a_resize_never_takes_etcd_below_its_quorum(there, wanted, unhealthy, un
     assert set(voters) == set(declared["control_plane"])
 
 
+def test_no_member_joins_etcd_while_another_does_not_answer():
+    """kubeadm waits for all of them, in vain; a repair takes out or mends what is down."""
+    look = look_at(["cp1", "cp2", "cp3"], {"cp3"}, {"cp3"})
+    declared = cluster(3, 0)
+    declared["control_plane"] = ["cp1", "cp3", "cp4"]
+    declared["members"] = [
+        {"name": name, "address": ADDRESSES[name], "role": "control_plane", "labels": {}, "taints": []}
+        for name in declared["control_plane"]
+    ]
+    with pytest.raises(PhotonError, match="cp4 cannot join while 1 of 3 members of etcd do not answer") as caught:
+        resize.plan(declared, "cp1", look, ADDRESSES)
+    assert caught.value.code == "QuorumAtRisk"
+
+
 # --- upgrade ---------------------------------------------------------------------------------------------------------
 
 
