@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from ..model.errors import PhotonError
 from .bundle import digest
@@ -103,10 +103,10 @@ def _extract_with_dpkg(path: str, inside: str, target: str) -> bool:
     if not shutil.which("dpkg-deb"):
         return False
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        with tarfile.open(fileobj=process.stdout, mode="r|") as data:
+        stdout = cast("IO[bytes]", process.stdout)
+        with tarfile.open(fileobj=stdout, mode="r|") as data:
             found = _write_member(data, inside, target)
-        process.stdout.read()  # it ends when all of it was taken
+        stdout.read()  # it ends when all of it was taken
     return found
 
 

@@ -32,7 +32,7 @@ def read(path: str) -> dict[str, str]:
 
 def split(name: str) -> tuple[str, str]:
     """An image's name -> (repository, tag)."""
-    repository, _, tag = name.partition("@")[0].rpartition(":")
+    repository, _colon, tag = name.partition("@")[0].rpartition(":")
     return (repository, tag) if repository and "/" not in tag else (name, "latest")
 
 
