@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from lab.kubernetes.versions import NEWER as NEW
+from tests.support.kubernetes_lab import until
 
 # Every certificate that kubeadm made, signed anew with an end that has passed, and kubelet's own beside them.
 END_ALL = """
@@ -52,14 +51,6 @@ def repaired(cluster, member="cp1"):
     assert cluster.whole(member)
     assert cluster.etcd(member) == ["cp1", "cp2", "cp3"]
     assert cluster.kept("repair", member)
-
-
-def until(condition, seconds=120):
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(1)
 
 
 def test_nothing_to_repair_changes_nothing(cluster):

@@ -12,7 +12,7 @@ import pytest
 
 from lab.kubernetes.versions import NEWER as NEW
 from lab.kubernetes.versions import OLDER as OLD
-from tests.support.kubernetes_lab import WORKLOAD
+from tests.support.kubernetes_lab import WORKLOAD, until
 
 # The steps of one member; a run that is killed in one is gone on with by the next, which is killed in the one after.
 STEPS = [
@@ -74,13 +74,13 @@ def test_a_kubelet_that_somebody_upgraded_is_told(small):
     install = "apt-get install -y -q --allow-change-held-packages --allow-downgrades kubelet={} >/dev/null"
     install += "; systemctl restart kubelet"
     small.on("w1", install.format(f"{NEW}-1.1"))
-    wait(lambda: small.nodes()["w1"] == (True, NEW))
+    until(lambda: small.nodes()["w1"] == (True, NEW), 300)
     small.declared["version"] = NEW
     said = " ".join(small.play("cluster_upgrade", fails=True).split())
     assert f"w1: kubelet {NEW} is newer than the API server {OLD}" in said
     assert small.nodes()["cp1"] == (True, OLD)
     small.on("w1", install.format(f"{OLD}-1.1") + "; apt-mark hold kubelet")
-    wait(lambda: small.nodes()["w1"] == (True, OLD))
+    until(lambda: small.nodes()["w1"] == (True, OLD), 300)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -88,7 +88,7 @@ def test_an_upgrade_that_is_killed_keeps_what_serves(small, step):
     small.declared["version"] = NEW
     small.play_killed("cluster_upgrade", step, photon_backup_directory=str(small.folder / "backups"))
     # What a killed run began on the host goes on there, and the only API server starts anew with its kubelet.
-    wait(lambda: all(answers(small) for _time in range(5)))
+    until(lambda: all(answers(small) for _time in range(5)), 300)
     assert small.kept("small")
     if step == "Move its pods away":
         no_worker_joins(small)
@@ -106,19 +106,11 @@ def no_worker_joins(small):
     small.make("w2")
     small.groups["prod_workers"] = ["w1", "w2"]
     try:  # its API may start anew just then
-        wait(lambda: "run cluster_upgrade" in " ".join(small.play("cluster_resize", fails=True).split()))
+        until(lambda: "run cluster_upgrade" in " ".join(small.play("cluster_resize", fails=True).split()), 300)
         assert "kubelet" not in small.on("w2", "dpkg-query -W -f '${Package} '").split()
     finally:
         small.groups["prod_workers"] = ["w1"]
         small.lab.destroy(["w2"])
-
-
-def wait(condition, seconds=300):
-    """Until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(2)
 
 
 def test_the_next_run_finishes_it(small):

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab.hosts import HostSpec, Lab
@@ -287,6 +287,14 @@ class Cluster:
                 ],
             }  # fmt: skip
         (folder / "group_vars" / "all.yml").write_text(json.dumps(variables, indent=1), encoding="utf-8")
+
+
+def until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait for it to hold."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(1)
 
 
 def _number(name: str) -> int:
