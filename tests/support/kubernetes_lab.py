@@ -185,11 +185,13 @@ class Cluster:
         }
 
     def whole(self, member: str = "") -> bool:
-        """Are exactly the declared members nodes, and all Ready?"""
+        """Are exactly the declared members nodes, and all Ready? The failure shows what each node said."""
         found = self.nodes(member)
-        return set(found) == {*self.groups["prod_control_plane"], *self.groups["prod_workers"]} and all(
-            ready for ready, _version in found.values()
-        )
+        declared = {*self.groups["prod_control_plane"], *self.groups["prod_workers"]}
+        if set(found) == declared and all(ready for ready, _version in found.values()):
+            return True
+        print(f"declared: {sorted(declared)}\n{self.kubectl('describe', 'nodes', member=member)}")
+        return False
 
     def etcd(self, member: str = "") -> list[str]:
         """The names of etcd's voting members that answer, by etcd's own program."""
