@@ -110,8 +110,8 @@ cluster:
     cluster_id: {description: As of the host., type: str}
     nodes:
       description: >-
-        Nodes, each with C(name), C(version), C(ready), C(reason), C(addresses), C(labels), C(taints), C(unschedulable),
-        C(roles) and C(pod_network).
+        Nodes, each with C(name), C(version), C(ready), C(reason), C(addresses), C(labels), C(taints),
+        C(unschedulable), C(settled) (labels and taints were set since it joined), C(roles) and C(pod_network).
       type: list
       elements: dict
     missing: {description: Objects of kubeadm's own that are gone., type: list, elements: str}

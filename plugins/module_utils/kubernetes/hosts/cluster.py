@@ -25,6 +25,7 @@ OWN_OBJECTS = {
     "/api/v1/namespaces/kube-system/services/kube-dns": ("addon", "coredns"),
 }
 _ROLE = "node-role.kubernetes.io/"
+TAINTS = "photon.platform/taints"  # the taints that are ours: what is no longer declared is taken away, others' stay
 CORDONED = "photon.platform/cordoned"  # who finds it on a node may let pods in again
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 
@@ -77,11 +78,11 @@ def _read(api: Api) -> dict[str, Any]:
 
 
 def node(item: Mapping[str, Any]) -> dict[str, Any]:
-    """{name, version, ready, reason, addresses, labels, taints, unschedulable, cordoned (by us), roles, pod_network} of
-    a Node; pure."""
+    """{name, version, ready, reason, addresses, labels, taints, unschedulable, cordoned (by us), settled (labels and
+    taints were set since it joined), roles, pod_network} of a Node; pure."""
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
-    labels = metadata.get("labels") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     return {
         "name": metadata["name"],
         "version": plain_version((status.get("nodeInfo") or {}).get("kubeletVersion", "")),
@@ -93,7 +94,8 @@ def node(item: Mapping[str, Any]) -> dict[str, Any]:
         "labels": labels,
         "taints": spec.get("taints") or [],
         "unschedulable": bool(spec.get("unschedulable")),
-        "cordoned": CORDONED in (metadata.get("annotations") or {}),
+        "cordoned": CORDONED in annotations,
+        "settled": TAINTS in annotations,
         "roles": sorted(label[len(_ROLE) :] for label in labels if label.startswith(_ROLE)),
         "pod_network": spec.get("podCIDR"),
     }

@@ -14,11 +14,10 @@ from typing import Any
 from ...model.errors import PhotonError
 from . import x509
 from .api import ADMIN, Api, Refused
-from .cluster import CORDONED, SERVING_SIGNER
+from .cluster import CORDONED, SERVING_SIGNER, TAINTS
 from .cluster import node as read_node
 from .commands import last_words, run
 
-TAINTS = "photon.platform/taints"  # the taints that are ours: what is no longer declared is taken away, others' stay
 _CERTIFICATES = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _POLL_SECONDS = 0.5
 _USAGES = {"digital signature", "key encipherment", "server auth"}
@@ -173,6 +172,9 @@ def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": name, "labels": dict(node.get("labels") or {}), "annotations": {TAINTS: ours}},
     }  # fmt: skip
+    before = annotations.get(TAINTS)
+    if before != ours:
+        changes.append({"kind": "annotation", "name": name, "before": before, "after": ours})
     after = api.apply(wanted, dry_run=True) or {}
     labels = after.get("metadata", {}).get("labels") or {}
     if labels != now["labels"]:
@@ -186,7 +188,7 @@ def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[
                 "after": {**gone, **new},
             }
         )
-    if not check and (labels != now["labels"] or annotations.get(TAINTS) != ours):
+    if not check and (labels != now["labels"] or before != ours):
         api.apply(wanted)
     return changes
 

@@ -39,7 +39,7 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
     for name, member in declared.items():
         voter = quorum.member_of(etcd, member) if member["role"] == CONTROL_PLANE else None
         whole = name in nodes and (member["role"] == WORKER or (voter is not None and not voter["learner"]))
-        if not whole:
+        if not whole or not nodes[name]["settled"]:
             join[member["role"]].append(name)
     leaving = [_leaver(node, etcd, known) for name, node in nodes.items() if name not in declared]
     leaving += _without_node(cluster, etcd, leaving, known)
@@ -73,7 +73,11 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
         if routed
         else [],
         "balancers": bool(join[CONTROL_PLANE]) or any(one["role"] == CONTROL_PLANE for one in leaving),
-        "actions": actions + [{"host": name, "action": "join", "reasons": ["has not joined"]} for name in joining],
+        "actions": actions
+        + [
+            {"host": name, "action": "join", "reasons": ["its join did not end" if name in nodes else "has not joined"]}
+            for name in joining
+        ],
     }
 
 
@@ -158,6 +162,8 @@ def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any
     for one in lost:
         without(one)
     for name in joining:
+        if name in voters:  # only its node is not settled
+            continue
         answering = sum(voters.values())
         if answering < len(voters):  # kubeadm joins nobody then, and one more voter would only raise the majority
             raise PhotonError(

@@ -56,6 +56,7 @@ def node(name, version=NEW, ready=True, **more):
         "roles": ["control-plane"] if name.startswith("cp") else [],
         "unschedulable": False,
         "cordoned": False,
+        "settled": True,
         **more,
     }
 
@@ -230,6 +231,21 @@ def test_a_worker_that_joins_touches_itself_and_one_member():
     plan = resize.plan(cluster(workers=5), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2", "w3", "w4"]), ADDRESSES)
     assert plan["touched"] == ["cp1", "w5"]
     assert (plan["routes"], plan["balancers"], plan["leave"]) == ([], False, [])
+
+
+def test_a_node_whose_join_was_cut_off_is_settled():
+    """kubeadm ended, or went on alone, after the run that began it was killed: the node is there, and no more."""
+    look = look_at(["cp1", "cp2", "cp3", "w1", "w2"], unready=["w2"])
+    look["cluster"]["nodes"][-1]["settled"] = False
+    plan = resize.plan(cluster(), "cp1", look, ADDRESSES)
+    assert (plan["state"], plan["touched"], plan["join"]["worker"]) == ("RESIZING", ["cp1", "w2"], ["w2"])
+    assert plan["actions"] == [{"host": "w2", "action": "join", "reasons": ["its join did not end"]}]
+
+
+def test_a_member_that_votes_already_is_settled_although_another_is_down():
+    look = look_at(["cp1", "cp2", "cp3", "w1", "w2"], unhealthy=["cp2"], unready=["cp2"])
+    look["cluster"]["nodes"][2]["settled"] = False
+    assert resize.plan(cluster(), "cp1", look, ADDRESSES)["touched"] == ["cp1", "cp3"]
 
 
 def test_with_routes_the_others_learn_of_it():
