@@ -16,7 +16,7 @@ from .fleet import Fleet
 from .groups import GroupPlan
 from .policies import Policy
 from .pools import Found
-from .requests import COUNT, GROUPS, ID, SHAPE, SPREAD, Request, Shape
+from .requests import Request, Requests, Shape
 
 ONE = (0,)
 PERCENT = [thousandths / 10 for thousandths in range(1001)]
@@ -25,19 +25,18 @@ PERCENT = [thousandths / 10 for thousandths in range(1001)]
 class Batch:
     """Answers for a list of requests on a fleet, whose free amounts it uses up."""
 
-    def __init__(self, wanted: list[Request], fleet: Fleet, policy: Policy, engine: Engine | None = None) -> None:
+    def __init__(self, wanted: Requests, fleet: Fleet, policy: Policy, engine: Engine | None = None) -> None:
         self.wanted, self.fleet, self.policy = wanted, fleet, policy
         self.engine = engine or Engine(fleet, policy, wanted)
         self._reasons = Reasons(self.engine)
         # A slot per VM, so that the answer is in the order of the requests whatever order they are placed in.
-        self._first = [0, *accumulate(map(COUNT, wanted))]
+        self._first = [0, *accumulate(wanted.counts)]
         self._slots: list[dict[str, Any] | None] = [None] * self._first[-1]
-        self._columns = tuple(list(map(field, wanted)) for field in (SHAPE, GROUPS, SPREAD, ID))
         self._unplaced: list[tuple[int, dict[str, Any]]] = []
 
     def fill(self, order: Iterable[int]) -> Batch:
         """Place the requests with these numbers one VM after the other, by the policy."""
-        counts = list(map(COUNT, self.wanted))
+        counts = self.wanted.counts
         work = [(number, ONE if counts[number] == 1 else range(counts[number])) for number in order]
         if self.engine.elsewhere:
             self._fill_slowly(work)
@@ -65,7 +64,7 @@ class Batch:
 
     def _fill_runs(self, work: Sequence[tuple[int, Iterable[int]]]) -> None:
         """The same answer as _fill for policy pack, where VMs that are alike and in no group follow each other."""
-        shapes, groups, spreads, _ids = self._columns
+        shapes, groups, spreads = self.wanted.shapes, self.wanted.groups, self.wanted.spreads
         # The shape by identity, 0 for members of groups. Equal shapes are one object mostly; two runs are no mistake.
         kinds = [
             0 if mine or spread is not None else id(shape)
@@ -81,7 +80,7 @@ class Batch:
 
     def _fill_run(self, shape: Shape, vms: Sequence[tuple[int, int]]) -> None:
         """Pack VMs of one shape with one disk: as many as it takes go to a host at once."""
-        fleet, slots, first, ids, percent = self.fleet, self._slots, self._first, self._columns[3], PERCENT
+        fleet, slots, first, ids, percent = self.fleet, self._slots, self._first, self.wanted.ids, PERCENT
         cpu_scores, memory_scores = self.engine.cpu_scores, self.engine.memory_scores
         view, vcpus, memory, capacity = self.engine.view(shape), shape.vcpus, shape.memory, shape.disks[0].capacity
         at = 0
@@ -127,35 +126,35 @@ class Batch:
         views, used, levels, ledger = engine.views_by_id, engine.used, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
         names, capacities = fleet.store_ids, fleet.store_capacity
-        ids, zones, racks = fleet.ids, fleet.zones, fleet.racks
+        hosts = list(zip(fleet.ids, fleet.zones, fleet.racks, strict=True))
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
         pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
         seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
-        all_shapes, all_groups, all_spreads, all_ids = self._columns
+        ids, kinds = wanted.ids, wanted.kinds
         for number, indexes in work:
-            name, shape, groups, spread = all_ids[number], all_shapes[number], all_groups[number], all_spreads[number]
-            if shape is not last:
-                last = shape
+            name, kind = ids[number], kinds[number]
+            if kind is not last:
+                last = kind
+                _count, shape, groups, spread = kind
                 view = views.get(id(shape)) or engine.view(shape)
                 vcpus, memory, disks = view.vcpus, view.memory, view.disks
                 capacity = disks[0].capacity if len(disks) == 1 else None
-                find = None
-            plan = ledger.plan(groups) if groups else None
-            simple = spread is None and (plan is None or (plan.strict is plan.test and not plan.anchors))
-            if simple and find is None:
-                find = view.pool.find
+                plan = ledger.plan(groups) if groups else None
+                test = None if plan is None else plan.test
+                simple = spread is None and (plan is None or (plan.strict is plan.test and not plan.anchors))
+                find = view.pool.find if simple else None
             for index in indexes:
                 if view.full:
                     found = None
                 elif simple:
                     # The same number as engine.position; a pack has no use for it.
                     if pack:
-                        found = find(0.0, None) if plan is None else find(0.0, plan.test, plan)
+                        found = find(0.0, test, plan)
                     else:
                         position = crc32(f"{name}/{index}".encode(), seed) / 4294967296
-                        found = find(position, None if plan is None else plan.test)
+                        found = find(position, test)
                     if found is None and plan is None:
                         view.full = True
                 else:
@@ -193,12 +192,13 @@ class Batch:
                 else:
                     score, other = cpu_scores[cpu], memory_scores[ram]
                     score = score if (score > other) is pack else other
+                place, zone, rack = hosts[host]
                 slots[first[number] + index] = {
                     "request": name,
                     "index": index,
-                    "host": ids[host],
-                    "zone": zones[host],
-                    "rack": racks[host],
+                    "host": place,
+                    "zone": zone,
+                    "rack": rack,
                     "datastores": stored,
                     "score": score,
                     "parts": parts,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 from zlib import crc32
@@ -17,7 +17,7 @@ from .groups import GroupPlan, Ledger, SpreadOrder, skew_limit
 from .photon import scheduling_constants, transfer_score, utilization_score, winner_score
 from .policies import Policy
 from .pools import Found, Test
-from .requests import COUNT, SHAPE, Request, Shape, Spread, Statics
+from .requests import Request, Requests, Shape, Spread, Statics
 from .view import View
 
 # A level is one byte in a ring, and the last values are not levels.
@@ -32,9 +32,11 @@ class Engine:
     within a step count as equally loaded, and a hash of the request chooses among them.
     """
 
-    def __init__(self, fleet: Fleet, policy: Policy, requests: Sequence[Request] = ()) -> None:
+    def __init__(self, fleet: Fleet, policy: Policy, requests: Requests | None = None) -> None:
         self.fleet, self.policy = fleet, policy
         self.ledger = Ledger(fleet)
+        if requests is None:
+            requests = Requests([], [])
         self.ledger.read_demand(requests)
         self.column = self.ledger.column
         # Whether VMs were put on a host (USED), and whether there were some before (1).
@@ -257,11 +259,10 @@ class Engine:
         return None if limit is None else lambda host: counts[column[host]] <= limit
 
 
-def demand(requests: Sequence[Request]) -> dict[tuple[int, int], int]:
+def demand(requests: Requests) -> dict[tuple[int, int], int]:
     """Numbers of VMs by vCPUs and memory."""
     # By identity, for hashing a shape costs more.
-    shapes = list(map(SHAPE, requests))
-    counts = list(map(COUNT, requests))
+    shapes, counts = requests.shapes, requests.counts
     known = dict(zip(map(id, shapes), shapes, strict=True))
     sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
     for key, count in Counter(map(id, shapes)).items():

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from .engine import Engine
-from .requests import Request
+from .requests import Request, Requests
 from .solver import Budget, has_solution, highs, infeasible, integer_columns, optimal
 
 MAX_CELLS = 20_000  # kinds of VMs times hosts
@@ -36,7 +36,7 @@ class Solution(NamedTuple):
     why: str | None
 
 
-def solve(engine: Engine, wanted: list[Request], *, pack: bool, budget: Budget) -> Solution:
+def solve(engine: Engine, wanted: Requests, *, pack: bool, budget: Budget) -> Solution:
     """Hosts for all VMs, with the fewest opened hosts when ``pack``. Raises TooLarge, Infeasible."""
     if (
         sum(r.count for r in wanted) > MAX_VMS
@@ -63,7 +63,7 @@ class _Model:
     affinity group and value whether the group is there. Demands are divided by their common divisor, so they stay
     small."""
 
-    def __init__(self, engine: Engine, wanted: list[Request], pack: bool) -> None:
+    def __init__(self, engine: Engine, wanted: Requests, pack: bool) -> None:
         self.engine, self.wanted = engine, wanted
         self.solver = highs()
         self._infinity = self.solver.getInfinity()

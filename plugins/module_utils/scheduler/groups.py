@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from .fleet import Fleet, Rule
-from .requests import GROUPS, Request, Spread
+from .requests import Requests, Spread
 
 if TYPE_CHECKING:
     from .pools import Found, Test
@@ -97,16 +97,15 @@ class Ledger:
             self._counts[key] = Counter(column[host] for host in self.fleet.spread.get(spread.group, ()))
         return self._counts[key]
 
-    def read_demand(self, requests: Sequence[Request]) -> None:
+    def read_demand(self, requests: Requests) -> None:
         """Sum what the members of each affinity group of this call need, so that the first one leaves room for all."""
         together = {g for g, rules in self.fleet.rules.items() if any(r.kind == "affinity" for r in rules)}
         if not together:
             return
-        for groups, request in zip(map(GROUPS, requests), requests, strict=True):
+        for count, shape, groups, _spread in requests.kinds:
             for group in groups:
                 if group in together:
                     cpu, memory, disk = self._demand.get(group, (0, 0, 0))
-                    shape, count = request.shape, request.count
                     self._demand[group] = (
                         cpu + count * shape.vcpus,
                         memory + count * shape.memory,
@@ -139,7 +138,8 @@ class SpreadOrder:
         self.view, self.spread, self.counts = view, spread, counts
         self.values = list(view.domains(spread.level))
         # The number settles what a hash cannot: two values of different types are not comparable.
-        self._heap = [(counts[value], (tie(value), n), value) for n, value in enumerate(self.values)]
+        held = counts.get
+        self._heap = [(held(value, 0), (tie(value), n), value) for n, value in enumerate(self.values)]
         heapify(self._heap)
         self._full: list[Any] = []
 

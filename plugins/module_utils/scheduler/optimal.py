@@ -16,14 +16,14 @@ from .exact import Infeasible, TooLarge, solve
 from .fleet import Fleet
 from .patterns import Plan, TooVaried, pack_plan
 from .policies import Policy
-from .requests import Request, Shape
+from .requests import Request, Requests, Shape
 from .solver import Budget, highs
 
 Answer = dict[str, Any]
 Greedy = Callable[[list[Request], Fleet, Policy], Answer]
 
 
-def place_optimal(wanted: list[Request], fleet: Fleet, policy: Policy, greedy: Greedy) -> Answer:
+def place_optimal(wanted: Requests, fleet: Fleet, policy: Policy, greedy: Greedy) -> Answer:
     """As place; ``summary`` gains method, bound, gap_percent and fallback (why the quick answer was kept, or None).
 
     The bound is on ``hosts_opened``, the hosts in use afterwards that were empty before, for policy pack; for other
@@ -66,7 +66,7 @@ def _report(answer: Answer, method: str, bound: int | None, why: str | None) -> 
 
 
 def _exactly(
-    wanted: list[Request], fleet: Fleet, policy: Policy, budget: Budget, quick: Answer
+    wanted: Requests, fleet: Fleet, policy: Policy, budget: Budget, quick: Answer
 ) -> tuple[Answer | None, str, int | None, str | None]:
     batch = Batch(wanted, fleet, policy)
     try:
@@ -94,7 +94,7 @@ def _exactly(
 
 
 def _by_patterns(
-    wanted: list[Request], fleet: Fleet, policy: Policy, budget: Budget
+    wanted: Requests, fleet: Fleet, policy: Policy, budget: Budget
 ) -> tuple[Answer | None, str, int | None, str | None]:
     batch = Batch(wanted, fleet, policy)
     totals: Counter[Shape] = Counter()
@@ -172,7 +172,7 @@ def _together(engine: Engine, request: Request) -> bool:
     return any(rule.kind == "affinity" for group in request.groups for rule in engine.fleet.rules[group])
 
 
-def _largest_group(wanted: list[Request], engine: Engine) -> int:
+def _largest_group(wanted: Requests, engine: Engine) -> int:
     """Members of one group that must be on different hosts need as many hosts; those that are busy already are free."""
     sizes: Counter[str] = Counter()
     for request in wanted:

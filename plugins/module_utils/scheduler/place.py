@@ -14,7 +14,7 @@ from .fleet import Fleet
 from .optimal import place_optimal
 from .plain import uncollected
 from .policies import Policy, read_policy
-from .requests import COUNT, GROUPS, SHAPE, SPREAD, Request, read
+from .requests import Request, Requests, Shape, read
 
 # A call that leaves VMs out is tried again with the hardest ones first, up to this many VMs.
 RETRY_LIMIT = 20_000
@@ -79,14 +79,14 @@ class Session:
         return answer
 
 
-def _place(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any]:
+def _place(wanted: Requests, fleet: Fleet, policy: Policy) -> dict[str, Any]:
     if policy.quality == "optimal":
         return place_optimal(wanted, fleet, policy, _greedy)
     return _greedy(wanted, fleet, policy)
 
 
-def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, Any]:
-    total = sum(map(COUNT, wanted))
+def _greedy(wanted: Requests, fleet: Fleet, policy: Policy) -> dict[str, Any]:
+    total = sum(wanted.counts)
     saved = fleet.free() if total <= RETRY_LIMIT else None
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
@@ -102,26 +102,25 @@ def _greedy(wanted: list[Request], fleet: Fleet, policy: Policy) -> dict[str, An
     return answer
 
 
-def _pack_order(wanted: Sequence[Request], fleet: Fleet) -> list[int]:
+def _pack_order(wanted: Requests, fleet: Fleet) -> list[int]:
     """Largest first; of the same size those that are alike together, and of these first the members of groups."""
-    shapes = list(map(id, map(SHAPE, wanted)))  # by identity, for hashing a shape costs more
+    shapes = list(map(id, wanted.shapes))  # by identity, for hashing a shape costs more
     sizes: dict[int, float] = {}
-    for shape, request in zip(shapes, wanted, strict=True):
-        if shape not in sizes:
-            sizes[shape] = _size(request, fleet)
+    for key, shape in dict(zip(shapes, wanted.shapes, strict=True)).items():
+        sizes[key] = _size(shape, fleet)
     # Twice the rank, and one more for those without rules: a list order among equals stays.
     ranks = {shape: 2 * rank for rank, shape in enumerate(sorted(sizes, key=sizes.__getitem__))}
     keys = [
         ranks[shape] + (not groups and spread is None)
-        for shape, groups, spread in zip(shapes, map(GROUPS, wanted), map(SPREAD, wanted), strict=True)
+        for shape, groups, spread in zip(shapes, wanted.groups, wanted.spreads, strict=True)
     ]
     return sorted(range(len(wanted)), key=keys.__getitem__)
 
 
-def _size(request: Request, fleet: Fleet) -> float:
+def _size(shape: Shape, fleet: Fleet) -> float:
     """Larger requests first: minus the share of an average host in the dimension where the request is largest."""
     cpu, memory = fleet.average
-    return -max(request.shape.vcpus / cpu, request.shape.memory / memory)
+    return -max(shape.vcpus / cpu, shape.memory / memory)
 
 
 def _hardness(request: Request, fleet: Fleet) -> tuple[int, int, float]:
@@ -130,4 +129,4 @@ def _hardness(request: Request, fleet: Fleet) -> tuple[int, int, float]:
     together = any(rule.kind == "affinity" for rule in rules)
     apart = any(rule.kind == "anti-affinity" for rule in rules)
     pinned = statics.host is not None or statics.datastore is not None
-    return (-pinned, -2 * together - apart - (request.spread is not None), _size(request, fleet))
+    return (-pinned, -2 * together - apart - (request.spread is not None), _size(request.shape, fleet))

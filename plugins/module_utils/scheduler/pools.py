@@ -27,6 +27,8 @@ PATIENCE, PATIENCE_EACH = 64, 3
 BASE_SHARE = 4
 # Levels are less than this: what a ring of its own writes for a host that does not fit.
 FORGOTTEN = 255
+# So few hosts of a rack or zone are looked at one by one: thousands of small rings would cost more.
+HANDFUL = 32
 # "balanced" looks at this many of the least loaded hosts.
 CHOICES = 16
 
@@ -141,6 +143,23 @@ class SpreadPool:
             self.own = True
             fit = self.view.fit
             self.ring = Ring([h for h in self.hosts if fit(h) is not None], self.view.engine)
+
+
+class Handful:
+    """Policy ``spread`` over a few hosts: the answers of a SpreadPool, from a look at each of them."""
+
+    def __init__(self, view: View, ring: list[int]) -> None:
+        self.ring, self._fit, self._engine = ring, view.fit, view.engine
+
+    def find(self, position: float, test: Test | None) -> Found | None:
+        """The first host that fits and passes the test."""
+        ranks, ring = self._engine.ranks, self.ring
+        start = bisect_left(ring, int(position * len(ranks)), key=ranks.__getitem__)
+        for host in sorted(ring[start:] + ring[:start], key=self._engine.levels.__getitem__):
+            stores = self._fit(host)
+            if stores is not None and (test is None or test(host)):
+                return host, stores
+        return None
 
 
 class BalancedPool(SpreadPool):

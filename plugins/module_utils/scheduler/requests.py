@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import marshal
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -80,55 +81,100 @@ class Request(NamedTuple):
     spread: Spread | None
 
 
-# Fields of many requests: a named tuple is taken apart at half the speed of a plain one.
-ID, COUNT, SHAPE, GROUPS, SPREAD = (itemgetter(number) for number in range(len(Request._fields)))
+Kind = tuple[int, Shape, tuple[str, ...], Spread | None]  # all of a request but its id
 
 
-def read(items: Iterable[Any], fleet: Fleet) -> list[Request]:
+class Requests(Sequence[Request]):
+    """Requests in columns. Those that are alike but for their ids have one and the same kind: what depends on it alone
+    can be kept as long as ``kinds`` goes on with the same object."""
+
+    def __init__(self, ids: list[str], kinds: list[Kind]) -> None:
+        self.ids, self.kinds = ids, kinds
+        self.counts, self.shapes, self.groups, self.spreads = (list(map(itemgetter(n), kinds)) for n in range(4))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, number: Any) -> Any:
+        return Request(self.ids[number], *self.kinds[number])
+
+
+def read(items: Iterable[Any], fleet: Fleet) -> Requests:
     """Check and convert requests; their rules are added to ``fleet.rules``. Raises SpecInvalid naming request and
     key."""
     if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
         raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-    layouts: dict[tuple[Any, ...], dict[bytes, tuple[Any, ...]]] = {}
-    shapes: dict[bytes, Shape] = {}
-    requests: list[Request] = []
-    add, dump = requests.append, marshal.dumps
-    make = tuple.__new__  # a NamedTuple's own constructor takes three times as long
-    layout, known, last, place = (), {}, None, 0
-    for number, item in enumerate(items):
-        if type(item) is not dict and not isinstance(item, Mapping):
+    items = items if isinstance(items, list) else list(items)
+    for kind in set(map(type, items)):
+        if not issubclass(kind, Mapping):
+            number, item = next((n, item) for n, item in enumerate(items) if type(item) is kind)
             raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
-        name = item.get("id")
-        if type(name) is not str or not name:
-            raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-        keys = tuple(item)
-        if keys != layout:
-            layout, last, place = keys, None, keys.index("id")
-            known = layouts.setdefault(layout, {})
-        # All values of an item but its id, types included, as bytes that equal items share; None where there is other
-        # than plain data. Version 2 has no references, which would depend on more than the value.
-        values = list(item.values())
-        values[place] = None
-        try:
-            key = dump(values, 2)
-        except ValueError:
-            key = None
-        if key is None or key != last:
-            parts, last = known.get(key) if key is not None else None, key
-            if parts is None:
-                parts = _read_one(item, f"request {name}", fleet, shapes)
-                # A spread without a group of its own is over the request's VMs, so it is not like another request's.
-                if key is not None and (parts[-1] is None or item.get("spread_group")):
-                    known[key] = parts
-                else:
-                    last = None
-            count, shape, groups, spread = parts
-        add(make(Request, (name, count, shape, groups, spread)))
-    if len(set(map(ID, requests))) < len(requests):
-        name = next(name for name, times in Counter(map(ID, requests)).items() if times > 1)
+    ids: list[str] = []
+    shapes: dict[bytes, Shape] = {}
+    layouts: dict[tuple[Any, ...], tuple[Callable[[Any], Any], dict[bytes, Kind]]] = {}
+    kinds: list[Kind] = []
+    for layout, run in groupby(items, tuple):
+        some = list(run)
+        ids += _ids(some, len(ids))
+        if layout not in layouts:
+            keys = [key for key in layout if key != "id"]
+            layouts[layout] = itemgetter(*keys) if keys else lambda _item: None, {}
+        values, known = layouts[layout]
+        kinds += _read_run(some, values, known, fleet, shapes)
+    if len(set(ids)) < len(ids):
+        name = next(name for name, times in Counter(ids).items() if times > 1)
         raise invalid(f"request {name}", "id", "is there twice; give each request its own")
+    requests = Requests(ids, kinds)
     _refuse_contradictions(requests, fleet)
     return requests
+
+
+def _ids(items: list[Any], before: int) -> list[str]:
+    """The names of requests; ``before``: how many requests came before them."""
+    ids = [item.get("id") for item in items]
+    if set(map(type, ids)) != {str} or "" in ids:
+        number = next(n for n, name in enumerate(ids) if type(name) is not str or not name)
+        raise invalid(f"requests[{before + number}]", "id", f"must be a name, not {ids[number]!r}")
+    return ids
+
+
+def _read_run(
+    items: list[Any],
+    values: Callable[[Any], Any],
+    known: dict[bytes, Kind],
+    fleet: Fleet,
+    shapes: dict[bytes, Shape],
+) -> list[Any]:
+    """The kinds of requests that have the same keys in the same order: what equal ones say is read once.
+
+    They are told apart by all their values but the id, types included, as bytes. Version 2 of marshal has no
+    references, which would depend on more than the value; what is no plain data has no bytes and is read each time.
+    """
+    try:
+        texts: list[bytes | None] = list(map(marshal.dumps, map(values, items), repeat(2)))
+    except ValueError:
+        texts = list(map(_dumped, map(values, items)))
+    found = list(map(known.get, texts))
+    if all(found):
+        return found
+    for at, data in enumerate(texts):
+        if found[at] is None:
+            kind = known.get(data)
+            if kind is None:
+                item = items[at]
+                kind = _read_one(item, f"request {item['id']}", fleet, shapes)
+                # A spread without a group of its own is over the request's VMs, so it is not like another request's.
+                if data is not None and (kind[-1] is None or item.get("spread_group")):
+                    known[data] = kind
+            found[at] = kind
+    return found
+
+
+def _dumped(values: Any) -> bytes | None:
+    try:
+        return marshal.dumps(values, 2)
+    except ValueError:
+        return None
 
 
 def _key(item: Mapping[str, Any], without: Collection[str] = ("id",)) -> bytes:
@@ -136,9 +182,7 @@ def _key(item: Mapping[str, Any], without: Collection[str] = ("id",)) -> bytes:
     return b"-" + marshal.dumps({key: value for key, value in item.items() if key not in without}, 2)
 
 
-def _read_one(
-    item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[bytes, Shape]
-) -> tuple[int, Shape, tuple[str, ...], Spread | None]:
+def _read_one(item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[bytes, Shape]) -> Kind:
     try:
         key = _key(item, NOT_OF_SHAPE)
     except ValueError:
@@ -232,7 +276,7 @@ def _read_spread(item: Mapping[str, Any], where: str) -> Spread:
     return Spread(text(item, "spread_group", where) or f"request:{item['id']}", level, skew)
 
 
-def _refuse_contradictions(requests: Iterable[Request], fleet: Fleet) -> None:
+def _refuse_contradictions(requests: Requests, fleet: Fleet) -> None:
     """Together within a host, rack or zone, yet apart on that level or a wider one: no placement can do that."""
     contradictory = {}
     for group, rules in fleet.rules.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .constraints import Candidates
 from .photon import transfer_score, utilization_score, winner_score
-from .pools import BalancedPool, PackPool, PhotonPool, Ring, SpreadPool, emptiest
+from .pools import HANDFUL, BalancedPool, Handful, PackPool, PhotonPool, Ring, SpreadPool, emptiest
 from .requests import Shape
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_STEPS = 5_000
 # More VMs than any call has.
 MOST = 1 << 62
 
-Pool = SpreadPool | PackPool | PhotonPool  # pylint: disable=unsupported-binary-operation
+Pool = SpreadPool | Handful | PackPool | PhotonPool  # pylint: disable=unsupported-binary-operation
 
 
 class View:
@@ -74,8 +74,13 @@ class View:
         if name == "pack":
             order = engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts))
             return PackPool(self, order)
-        kind = BalancedPool if name == "balanced" else SpreadPool
-        return kind(self, hosts, key)
+        if name == "balanced":
+            return BalancedPool(self, hosts, key)
+        if key[0] != "all" and len(hosts) <= HANDFUL:
+            ranks = engine.ranks
+            few = engine.shared((self.shape.statics, key, "few"), lambda: sorted(hosts, key=ranks.__getitem__))
+            return Handful(self, few)
+        return SpreadPool(self, hosts, key)
 
     def ring(self, key: tuple[str, Any], hosts: list[int], *, base: bool) -> Ring:
         """The ring of the hosts that pass the static demands, or of all that pass those of the ``base``."""
