@@ -56,6 +56,12 @@ class Batch:
         plan = self.engine.ledger.plan(request.groups) if request.groups else None
         self._put(number, index, found, plan)
 
+    def close(self) -> dict[str, Any]:
+        """The answer, and the end of the engine."""
+        answer = self.answer()
+        self.engine.close()
+        return answer
+
     def answer(self) -> dict[str, Any]:
         """``{placements, unplaced, summary}`` in the order of the requests."""
         placements = [row for row in self._slots if row is not None]
@@ -130,6 +136,7 @@ class Batch:
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
+        spreading = self.policy.name == "spread"
         pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
         seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
         ids, kinds = wanted.ids, wanted.kinds
@@ -145,6 +152,7 @@ class Batch:
                 test = None if plan is None else plan.test
                 simple = spread is None and (plan is None or (plan.strict is plan.test and not plan.anchors))
                 find = view.pool.find if simple else None
+                pool = view.pool if simple and spreading else None
             for index in indexes:
                 if view.full:
                     found = None
@@ -179,7 +187,11 @@ class Batch:
                 else:
                     stored, parts = self._lay(wanted[number], stores, {"cpu": percent[cpu], "memory": percent[ram]})
                 level, other = cpu_levels[cpu], memory_levels[ram]
-                levels[host] = level if level > other else other
+                if level < other:
+                    level = other
+                levels[host] = level
+                if pool is not None:
+                    pool.seen[pool.at] = level
                 used[host] |= USED
                 if plan is not None:
                     if plan.preferred:

@@ -137,6 +137,14 @@ class Engine:
             self._kept.append(shape)
         return view
 
+    def close(self) -> None:
+        """Let go of the views, which know the engine: so that all of it is given back without the collector."""
+        for view in self._views.values():
+            view.close()
+        for known in (self._views, self.views_by_id, self._orders, self._shared):
+            known.clear()
+        self.ledger.forget_plans()
+
     def shared(self, key: Any, make: Callable[[], Any]) -> Any:
         """What views of the same static demands share."""
         found = self._shared.get(key)

@@ -40,6 +40,9 @@ class Rule(NamedTuple):
     hard: bool
 
 
+_RULES = {(kind, level, hard): Rule(kind, level, hard) for kind in KINDS for level in LEVELS for hard in (True, False)}
+
+
 class Zone(NamedTuple):
     state: str
     dedicated_tenants: frozenset[str]
@@ -249,7 +252,7 @@ def read_groups(item: Mapping[str, Any], where: str) -> list[tuple[str, Rule]]:
     found = []
     for number, group in enumerate(rows(item, "groups", where)):
         key = f"groups[{number}]"
-        if not isinstance(group, Mapping):
+        if type(group) is not dict and not isinstance(group, Mapping):
             raise invalid(where, key, f"must be a mapping with name, kind and level, not {group!r}")
         if not group.keys() <= GROUP_KEYS:
             known_keys(group, GROUP_KEYS, f"{where}: {key}")
@@ -263,5 +266,5 @@ def read_groups(item: Mapping[str, Any], where: str) -> list[tuple[str, Rule]]:
             raise invalid(where, f"{key}.level", f"must be host, rack or zone, not {level!r}")
         if not isinstance(hard, bool):
             raise invalid(where, f"{key}.hard", f"must be true or false, not {hard!r}")
-        found.append((name, Rule(kind, level, hard)))
+        found.append((name, _RULES[kind, level, hard]))
     return found

@@ -90,7 +90,7 @@ def _exactly(
                 batch.put(number, index, (host, stores))
     for number, index in left:
         batch.fill_some(number, [index])
-    return batch.answer(), "exact", solution.bound, solution.why
+    return batch.close(), "exact", solution.bound, solution.why
 
 
 def _by_patterns(
@@ -108,7 +108,7 @@ def _by_patterns(
     bound = max(plan.bound, _largest_group(wanted, batch.engine))
     _assign(batch, plan, shapes)
     why = None if plan.complete else f"the time budget of {policy.time_budget} s was spent before the bound was tight"
-    return batch.answer(), "patterns", bound, why
+    return batch.close(), "patterns", bound, why
 
 
 def _assign(batch: Batch, plan: Plan, shapes: list[Shape]) -> None:

@@ -91,11 +91,11 @@ def _greedy(wanted: Requests, fleet: Fleet, policy: Policy) -> dict[str, Any]:
     order: Sequence[int] = range(len(wanted))
     if policy.name == "pack":
         order = _pack_order(wanted, fleet)
-    answer = Batch(wanted, fleet, policy).fill(order).answer()
+    answer = Batch(wanted, fleet, policy).fill(order).close()
     if answer["unplaced"] and saved is not None:
         fleet.restore(saved)
         hardest = sorted(range(len(wanted)), key=lambda n: _hardness(wanted[n], fleet))
-        second = Batch(wanted, fleet, policy).fill(hardest).answer()
+        second = Batch(wanted, fleet, policy).fill(hardest).close()
         # Fewer than all would mean that list order no longer says who goes without.
         if not second["unplaced"]:
             return second

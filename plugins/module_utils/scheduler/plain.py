@@ -34,13 +34,16 @@ def plain(value: Any) -> Any:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """No garbage collector meanwhile: for hundreds of thousands of small results, none of them a cycle, which it would
-    only walk again and again."""
+    only walk again and again. What is left is old at once, unless somebody else keeps objects frozen."""
     collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collecting:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -52,8 +52,13 @@ class Ring:
     """
 
     def __init__(self, hosts: Iterable[int], engine: Engine) -> None:
-        self.ranks = sorted([engine.ranks[host] for host in hosts])
-        self.hosts = [engine.by_rank[rank] for rank in self.ranks]
+        ranks, before = sorted([engine.ranks[host] for host in hosts]), -1
+        self.hosts = [engine.by_rank[rank] for rank in ranks]
+        self.starts: list[int] = []  # by rank where on the ring a search from there begins
+        for at, rank in enumerate(ranks):
+            self.starts += [at] * (rank - before)
+            before = rank
+        self.starts += [0] * (len(engine.ranks) - 1 - before)
         self.seen = bytearray([engine.levels[host] for host in self.hosts])
         self.least = 0  # no host is seen on a lower level
 
@@ -68,6 +73,7 @@ class SpreadPool:
         self.own, self.misfits = False, 0
         self.base = key[0] in ("all", "zone") and BASE_SHARE * len(hosts) > len(view.base_hosts(key))
         self.ring = view.ring(key, hosts, base=self.base)
+        self.seen, self.at = self.ring.seen, 0  # where the last host was found: its new level may be written there
         engine, fleet = view.engine, view.engine.fleet
         # What a search needs and never changes, taken out in one go.
         self._fixed = (
@@ -89,7 +95,7 @@ class SpreadPool:
         levels, top, size, cpu_free, memory_free, free, vcpus, memory, capacity, members, choices = self._fixed
         ring, base = self.ring, self.base
         hosts, seen, level = ring.hosts, ring.seen, ring.least
-        at = start = bisect_left(ring.ranks, int(position * size))
+        at = start = ring.starts[int(position * size)]
         search, end, ahead, left, misfits, found = seen.find, len(hosts), True, False, 0, None
         while True:
             at = search(level, at, end)
@@ -124,6 +130,7 @@ class SpreadPool:
                     left = True
             elif test is None or test(host):
                 found = host, stores
+                self.seen, self.at = seen, at
                 break
             else:
                 left = True

@@ -199,7 +199,8 @@ def _read_one(item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[by
     if item.get("spread_over") is not None or item.get("max_skew") is not None:
         spread = _read_spread(item, where)
     count = whole(item, "count", where, 1, minimum=1)
-    return count, shape, tuple(dict.fromkeys([group for group, _rule in pairs])), spread
+    groups = tuple(dict.fromkeys([group for group, _rule in pairs])) if pairs else ()
+    return count, shape, groups, spread
 
 
 def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet) -> Shape:

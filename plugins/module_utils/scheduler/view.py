@@ -43,6 +43,11 @@ class View:
         """The pool of all candidates."""
         return self._make_pool(self.candidates.hosts, ("all", None))
 
+    def close(self) -> None:
+        """Let go of the pools, which know the view."""
+        self.__dict__.pop("pool", None)
+        self._pools.clear()
+
     def domains(self, level: str) -> dict[Any, list[int]]:
         """The candidates by host, rack or zone."""
         found = self._domains.get(level)
