@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, repeat
 from typing import Any
 from zlib import crc32
 
@@ -37,7 +37,10 @@ class Batch:
     def fill(self, order: Iterable[int]) -> Batch:
         """Place the requests with these numbers one VM after the other, by the policy."""
         counts = self.wanted.counts
-        work = [(number, ONE if counts[number] == 1 else range(counts[number])) for number in order]
+        many = max(counts, default=1) > 1
+        work: Iterable[tuple[int, Iterable[int]]] = (
+            [(number, range(counts[number])) for number in order] if many else zip(order, repeat(ONE))
+        )
         if self.engine.elsewhere:
             self._fill_slowly(work)
         elif self.policy.name == "pack":
@@ -68,7 +71,7 @@ class Batch:
         unplaced = [row for _number, row in sorted(self._unplaced, key=lambda pair: (pair[0], pair[1]["index"]))]
         return {"placements": placements, "unplaced": unplaced, "summary": summary(self.engine, placements, unplaced)}
 
-    def _fill_runs(self, work: Sequence[tuple[int, Iterable[int]]]) -> None:
+    def _fill_runs(self, work: Iterable[tuple[int, Iterable[int]]]) -> None:
         """The same answer as _fill for policy pack, where VMs that are alike and in no group follow each other."""
         shapes, groups, spreads = self.wanted.shapes, self.wanted.groups, self.wanted.spreads
         # The shape by identity, 0 for members of groups. Equal shapes are one object mostly; two runs are no mistake.
@@ -131,12 +134,11 @@ class Batch:
         engine, fleet, wanted, slots, first = self.engine, self.fleet, self.wanted, self._slots, self._first
         views, used, levels, ledger = engine.views_by_id, engine.used, engine.levels, engine.ledger
         cpu_free, memory_free, free = fleet.cpu_free, fleet.memory_free, fleet.store_free
-        names, capacities = fleet.store_ids, fleet.store_capacity
-        hosts = list(zip(fleet.ids, fleet.zones, fleet.racks, strict=True))
+        names, capacities = fleet.store_ids, engine.store_limits
+        hosts = engine.names
         cpu_limits, memory_limits = engine.cpu_limits, engine.memory_limits
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
-        spreading = self.policy.name == "spread"
         pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
         seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
         ids, kinds = wanted.ids, wanted.kinds
@@ -152,7 +154,6 @@ class Batch:
                 test = None if plan is None else plan.test
                 simple = spread is None and (plan is None or (plan.strict is plan.test and not plan.anchors))
                 find = view.pool.find if simple else None
-                pool = view.pool if simple and spreading else None
             for index in indexes:
                 if view.full:
                     found = None
@@ -182,16 +183,12 @@ class Batch:
                     parts = {
                         "cpu": percent[cpu],
                         "memory": percent[ram],
-                        "storage": 1000 * left // (capacities[store] or 1) / 10,
+                        "storage": 1000 * left // capacities[store] / 10,
                     }
                 else:
                     stored, parts = self._lay(wanted[number], stores, {"cpu": percent[cpu], "memory": percent[ram]})
                 level, other = cpu_levels[cpu], memory_levels[ram]
-                if level < other:
-                    level = other
-                levels[host] = level
-                if pool is not None:
-                    pool.seen[pool.at] = level
+                levels[host] = level if level > other else other
                 used[host] |= USED
                 if plan is not None:
                     if plan.preferred:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -56,6 +57,8 @@ class Engine:
         self.elsewhere = policy.name == "photon" or self.weights[2] > 0
         self.cpu_limits = [limit or 1 for limit in fleet.cpu_limit]
         self.memory_limits = [limit or 1 for limit in fleet.memory_limit]
+        self.store_limits = [limit or 1 for limit in fleet.store_capacity]
+        self.names = list(zip(fleet.ids, fleet.zones, fleet.racks, strict=True))
         seed = crc32(f"{policy.seed}/".encode())
         hashes = [crc32(name.encode(), seed) for name in fleet.ids]
         self.by_rank = sorted(range(len(hashes)), key=hashes.__getitem__)
@@ -245,8 +248,9 @@ class Engine:
             key = (view.shape, spread)
             order = self._orders.get(key)
             if order is None:
-                seed = f"{self.policy.seed}/{spread.group}/"
-                order = self._orders[key] = SpreadOrder(view, spread, counts, lambda v: crc32(f"{seed}{v}".encode()))
+                hashes, circle = self._circle(view, spread.level)
+                start = bisect_left(hashes, crc32(f"{self.policy.seed}/{spread.group}".encode()))
+                order = self._orders[key] = SpreadOrder(view, spread, counts, circle[start:] + circle[:start])
             return order.find(position, test)
         # Hosts with few members first: raise the bar until one takes it.
         hosts = view.candidates.hosts
@@ -260,6 +264,18 @@ class Engine:
             if found is not None:
                 return found
         return None
+
+    def _circle(self, view: View, level: str) -> tuple[list[int], list[Any]]:
+        """The racks or zones of a view in the order of hashes that depend on seed and name alone, and the hashes."""
+        seed = f"{self.policy.seed}/"
+
+        def make() -> tuple[list[int], list[Any]]:
+            values = view.domains(level)
+            # The number settles what a hash cannot: two values of different types are not comparable.
+            circle = sorted([(crc32(f"{seed}{value}".encode()), n, value) for n, value in enumerate(values)])
+            return [one[0] for one in circle], [one[2] for one in circle]
+
+        return self.shared((view.shape.statics, level, "circle"), make)
 
     def _skew_test(self, spread: Spread, view: View) -> Test | None:
         counts, column = self.ledger.counts(spread), self.column(spread.level)

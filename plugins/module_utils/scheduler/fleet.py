@@ -116,18 +116,20 @@ class Fleet:
         self.store_usable: list[bool] = []
         self.store_index: dict[str, int] = {}
         same: dict[int, int] = {}
+        sets: dict[tuple[str, ...], frozenset[str]] = {}
         for number, item in enumerate(items):
             where = f"datastores[{number}]"
-            known_keys(item, DATASTORE_KEYS, where)
+            if type(item) is not dict or not item.keys() <= DATASTORE_KEYS:
+                known_keys(item, DATASTORE_KEYS, where)
             name = text(item, "id", where, required=True)
             if name in self.store_index:
                 raise invalid(where, "id", f"{name!r} is there twice")
-            tags = set(names(item, "tags", where))
+            tags = names(item, "tags", where)
             if kind := text(item, "type", where):
-                tags.add(kind)
+                tags = (*tags, kind)
             self.store_index[name] = len(self.store_ids)
             self.store_ids.append(name)
-            self.store_tags.append(frozenset(tags))
+            self.store_tags.append(sets.get(tags) or sets.setdefault(tags, frozenset(tags)))
             capacity = whole(item, "capacity", where)
             self.store_capacity.append(same.setdefault(capacity, capacity))
             self.store_free.append(self.store_capacity[-1] - whole(item, "used", where, 0))
@@ -159,7 +161,7 @@ class Fleet:
         self._same: dict[int, int] = {}
         for number, item in enumerate(items):
             where = f"hosts[{number}]"
-            if not isinstance(item, Mapping) or not item.keys() <= HOST_KEYS:
+            if type(item) is not dict or not item.keys() <= HOST_KEYS:
                 known_keys(item, HOST_KEYS, where)
             name = text(item, "id", where, required=True)
             where = f"host {item.get('name') or name}"
@@ -181,7 +183,7 @@ class Fleet:
             usage = names(item, "usage_tags", where) if item.get("usage_tags") is not None else ("CLOUD",)
             self.usage_tags.append(sets.get(usage) or sets.setdefault(usage, frozenset(usage)))
             try:
-                self.stores.append(tuple(self.store_index[s] for s in item.get("datastores") or ()))
+                self.stores.append(tuple([self.store_index[s] for s in item.get("datastores") or ()]))
             except (KeyError, TypeError):
                 missing = [s for s in names(item, "datastores", where) if s not in self.store_index]
                 raise invalid(where, "datastores", f"{missing} are not among the fleet's datastores") from None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -134,12 +134,11 @@ class Ledger:
 class SpreadOrder:
     """The racks or zones of a view by number of members, fewest first; those without room for the shape drop out."""
 
-    def __init__(self, view: View, spread: Spread, counts: Counter[Any], tie: Callable[[Any], int]) -> None:
+    def __init__(self, view: View, spread: Spread, counts: Counter[Any], values: Sequence[Any]) -> None:
         self.view, self.spread, self.counts = view, spread, counts
-        self.values = list(view.domains(spread.level))
-        # The number settles what a hash cannot: two values of different types are not comparable.
+        self.values = values  # those of as many members in the order in which they are tried
         held = counts.get
-        self._heap = [(held(value, 0), (tie(value), n), value) for n, value in enumerate(self.values)]
+        self._heap = [(held(value, 0), n, value) for n, value in enumerate(self.values)]
         heapify(self._heap)
         self._full: list[Any] = []
 

@@ -58,7 +58,7 @@ class Ring:
         for at, rank in enumerate(ranks):
             self.starts += [at] * (rank - before)
             before = rank
-        self.starts += [0] * (len(engine.ranks) - 1 - before)
+        self.starts += [0] * (len(engine.ranks) - before)
         self.seen = bytearray([engine.levels[host] for host in self.hosts])
         self.least = 0  # no host is seen on a lower level
 
@@ -73,7 +73,6 @@ class SpreadPool:
         self.own, self.misfits = False, 0
         self.base = key[0] in ("all", "zone") and BASE_SHARE * len(hosts) > len(view.base_hosts(key))
         self.ring = view.ring(key, hosts, base=self.base)
-        self.seen, self.at = self.ring.seen, 0  # where the last host was found: its new level may be written there
         engine, fleet = view.engine, view.engine.fleet
         # What a search needs and never changes, taken out in one go.
         self._fixed = (
@@ -112,7 +111,7 @@ class SpreadPool:
             host = hosts[at]
             if (now := levels[host]) != level:
                 seen[at] = now
-                if now < ring.least:  # a placement that was taken back made the host emptier again
+                if now < level and now < ring.least:  # a placement that was taken back made the host emptier again
                     ring.least = now
                 at += 1
                 continue
@@ -130,7 +129,6 @@ class SpreadPool:
                     left = True
             elif test is None or test(host):
                 found = host, stores
-                self.seen, self.at = seen, at
                 break
             else:
                 left = True

@@ -55,7 +55,7 @@ def names(item: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
         raise invalid(where, key, f"must be a list of names, not {value!r}")
     found = tuple(value)
     for name in found:
-        if not isinstance(name, str):
+        if type(name) is not str and not isinstance(name, str):
             raise invalid(where, key, f"must be a list of names, but holds {name!r}")
     return found
 

@@ -81,6 +81,7 @@ class Request(NamedTuple):
     spread: Spread | None
 
 
+NAME = itemgetter("id")
 Kind = tuple[int, Shape, tuple[str, ...], Spread | None]  # all of a request but its id
 
 
@@ -115,12 +116,16 @@ def read(items: Iterable[Any], fleet: Fleet) -> Requests:
     kinds: list[Kind] = []
     for layout, run in groupby(items, tuple):
         some = list(run)
-        ids += _ids(some, len(ids))
+        if "id" not in layout:
+            raise _nameless(len(ids), None)
+        ids += map(NAME, some)
         if layout not in layouts:
             keys = [key for key in layout if key != "id"]
             layouts[layout] = itemgetter(*keys) if keys else lambda _item: None, {}
         values, known = layouts[layout]
         kinds += _read_run(some, values, known, fleet, shapes)
+    if set(map(type, ids)) - {str} or "" in ids:
+        raise next(_nameless(n, name) for n, name in enumerate(ids) if type(name) is not str or not name)
     if len(set(ids)) < len(ids):
         name = next(name for name, times in Counter(ids).items() if times > 1)
         raise invalid(f"request {name}", "id", "is there twice; give each request its own")
@@ -129,13 +134,8 @@ def read(items: Iterable[Any], fleet: Fleet) -> Requests:
     return requests
 
 
-def _ids(items: list[Any], before: int) -> list[str]:
-    """The names of requests; ``before``: how many requests came before them."""
-    ids = [item.get("id") for item in items]
-    if set(map(type, ids)) != {str} or "" in ids:
-        number = next(n for n, name in enumerate(ids) if type(name) is not str or not name)
-        raise invalid(f"requests[{before + number}]", "id", f"must be a name, not {ids[number]!r}")
-    return ids
+def _nameless(number: int, name: Any) -> PhotonError:
+    return invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
 
 
 def _read_run(
