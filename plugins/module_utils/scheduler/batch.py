@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import accumulate, groupby, repeat
 from typing import Any
 from zlib import crc32
@@ -140,7 +141,7 @@ class Batch:
         cpu_levels, memory_levels = engine.cpu_levels, engine.memory_levels
         cpu_scores, memory_scores = engine.cpu_scores, engine.memory_scores
         pack, balanced = self.policy.name == "pack", self.policy.name == "balanced"
-        seed, percent, last = crc32(f"{self.policy.seed}/".encode()), PERCENT, None
+        hashes, percent, last = () if pack else self._hashes, PERCENT, None
         ids, kinds = wanted.ids, wanted.kinds
         for number, indexes in work:
             name, kind = ids[number], kinds[number]
@@ -158,11 +159,10 @@ class Batch:
                 if view.full:
                     found = None
                 elif simple:
-                    # The same number as engine.position; a pack has no use for it.
-                    if pack:
+                    if pack:  # has no use for a position
                         found = find(0.0, test, plan)
                     else:
-                        position = crc32(f"{name}/{index}".encode(), seed) / 4294967296
+                        position = crc32(b"/%d" % index if index else b"/0", hashes[number]) / 4294967296
                         found = find(position, test)
                     if found is None and plan is None:
                         view.full = True
@@ -212,6 +212,12 @@ class Batch:
                     "score": score,
                     "parts": parts,
                 }
+
+    @cached_property
+    def _hashes(self) -> list[int]:
+        """Of the names of the requests, the first part of engine.position."""
+        seed = crc32(f"{self.policy.seed}/".encode())
+        return list(map(crc32, map(str.encode, self.wanted.ids), repeat(seed)))
 
     def _lay(
         self, request: Request, stores: tuple[int, ...], parts: dict[str, Any]
