@@ -74,12 +74,9 @@ class Batch:
 
     def _fill_runs(self, work: Iterable[tuple[int, Iterable[int]]]) -> None:
         """The same answer as _fill for policy pack, where VMs that are alike and in no group follow each other."""
-        shapes, groups, spreads = self.wanted.shapes, self.wanted.groups, self.wanted.spreads
+        shapes = self.wanted.shapes
         # The shape by identity, 0 for members of groups. Equal shapes are one object mostly; two runs are no mistake.
-        kinds = [
-            0 if mine or spread is not None else id(shape)
-            for shape, mine, spread in zip(shapes, groups, spreads, strict=True)
-        ]
+        kinds = [id(shape) if free else 0 for shape, free in zip(shapes, self.wanted.free, strict=True)]
         for kind, run in groupby(work, lambda entry: kinds[entry[0]]):
             entries = list(run)
             shape = shapes[entries[0][0]]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
@@ -71,7 +71,6 @@ class Engine:
         self._views: dict[Shape, View] = {}
         self._kept: list[Shape] = []  # what views_by_id knows must live as long, lest its id come back as another's
         self.views_by_id: dict[int, View] = {}  # the same by identity: hashing a shape costs more than finding a host
-        self._orders: dict[tuple[Shape, Spread], SpreadOrder] = {}
         self._shared: dict[Any, Any] = {}
 
     def find(self, request: Request, index: int) -> tuple[Found | None, View, GroupPlan | None]:
@@ -144,7 +143,7 @@ class Engine:
         """Let go of the views, which know the engine: so that all of it is given back without the collector."""
         for view in self._views.values():
             view.close()
-        for known in (self._views, self.views_by_id, self._orders, self._shared):
+        for known in (self._views, self.views_by_id, self._shared):
             known.clear()
         self.ledger.forget_plans()
 
@@ -245,12 +244,11 @@ class Engine:
     def _spread(self, spread: Spread, view: View, position: float, test: Test | None) -> Found | None:
         counts = self.ledger.counts(spread)
         if spread.level != "host":
-            key = (view.shape, spread)
-            order = self._orders.get(key)
+            order = view.orders.get(spread)
             if order is None:
                 hashes, circle = self._circle(view, spread.level)
                 start = bisect_left(hashes, crc32(f"{self.policy.seed}/{spread.group}".encode()))
-                order = self._orders[key] = SpreadOrder(view, spread, counts, circle[start:] + circle[:start])
+                order = view.orders[spread] = SpreadOrder(view, spread, counts, circle[start:] + circle[:start])
             return order.find(position, test)
         # Hosts with few members first: raise the bar until one takes it.
         hosts = view.candidates.hosts
@@ -275,7 +273,7 @@ class Engine:
             circle = sorted([(crc32(f"{seed}{value}".encode()), n, value) for n, value in enumerate(values)])
             return [one[0] for one in circle], [one[2] for one in circle]
 
-        return self.shared((view.shape.statics, level, "circle"), make)
+        return self.shared((view.demands, level, "circle"), make)
 
     def _skew_test(self, spread: Spread, view: View) -> Test | None:
         counts, column = self.ledger.counts(spread), self.column(spread.level)
@@ -285,15 +283,9 @@ class Engine:
 
 def demand(requests: Requests) -> dict[tuple[int, int], int]:
     """Numbers of VMs by vCPUs and memory."""
-    # By identity, for hashing a shape costs more.
-    shapes, counts = requests.shapes, requests.counts
-    known = dict(zip(map(id, shapes), shapes, strict=True))
     sizes: defaultdict[tuple[int, int], int] = defaultdict(int)
-    for key, count in Counter(map(id, shapes)).items():
-        sizes[known[key][:2]] += count
-    if max(counts, default=1) > 1:
-        for shape, count in zip(shapes, counts, strict=True):
-            sizes[shape[:2]] += count - 1
+    for kind, number in requests.numbers:
+        sizes[kind[1][:2]] += number
     return sizes
 
 

@@ -102,7 +102,7 @@ class Ledger:
         together = {g for g, rules in self.fleet.rules.items() if any(r.kind == "affinity" for r in rules)}
         if not together:
             return
-        for count, shape, groups, _spread in requests.kinds:
+        for (_count, shape, groups, _spread), count in requests.numbers:
             for group in groups:
                 if group in together:
                     cpu, memory, disk = self._demand.get(group, (0, 0, 0))

@@ -110,10 +110,7 @@ def _pack_order(wanted: Requests, fleet: Fleet) -> list[int]:
         sizes[key] = _size(shape, fleet)
     # Twice the rank, and one more for those without rules: a list order among equals stays.
     ranks = {shape: 2 * rank for rank, shape in enumerate(sorted(sizes, key=sizes.__getitem__))}
-    keys = [
-        ranks[shape] + (not groups and spread is None)
-        for shape, groups, spread in zip(shapes, wanted.groups, wanted.spreads, strict=True)
-    ]
+    keys = [ranks[shape] + free for shape, free in zip(shapes, wanted.free, strict=True)]
     return sorted(range(len(wanted)), key=keys.__getitem__)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import marshal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -91,7 +92,21 @@ class Requests(Sequence[Request]):
 
     def __init__(self, ids: list[str], kinds: list[Kind]) -> None:
         self.ids, self.kinds = ids, kinds
-        self.counts, self.shapes, self.groups, self.spreads = (list(map(itemgetter(n), kinds)) for n in range(4))
+        self.counts = list(map(itemgetter(0), kinds))
+        # Each kind once, with the number of VMs of that kind; by identity, for hashing a shape costs more.
+        known = dict(zip(map(id, kinds), kinds, strict=True))
+        self.numbers = [(known[key], times * known[key][0]) for key, times in Counter(map(id, kinds)).items()]
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """The shape of each."""
+        return list(map(itemgetter(1), self.kinds))
+
+    @cached_property
+    def free(self) -> list[bool]:
+        """Whether no group and no spread binds it."""
+        free = {id(kind): not kind[2] and kind[3] is None for kind, _number in self.numbers}
+        return list(map(free.__getitem__, map(id, self.kinds)))
 
     def __len__(self) -> int:
         return len(self.ids)

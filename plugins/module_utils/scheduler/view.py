@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from .constraints import Candidates
 from .photon import transfer_score, utilization_score, winner_score
 from .pools import HANDFUL, BalancedPool, Handful, PackPool, PhotonPool, Ring, SpreadPool, emptiest
-from .requests import Shape
+from .requests import Shape, Spread
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .groups import SpreadOrder
 
 # Combinations of disks and datastores that are tried on a host before it counts as too full.
 MAX_STEPS = 5_000
@@ -30,6 +31,8 @@ class View:
 
     def __init__(self, engine: Engine, shape: Shape, candidates: Candidates) -> None:
         self.engine, self.shape, self.candidates = engine, shape, candidates
+        self.demands = id(candidates)  # stands for the static demands: hashing them costs more, and the engine keeps it
+        self.orders: dict[Spread, SpreadOrder] = {}
         self.full = False
         self.vcpus, self.memory, self.disks = shape.vcpus, shape.memory, shape.disks
         self._cpu_free, self._memory_free = engine.fleet.cpu_free, engine.fleet.memory_free
@@ -47,13 +50,14 @@ class View:
         """Let go of the pools, which know the view."""
         self.__dict__.pop("pool", None)
         self._pools.clear()
+        self.orders.clear()
 
     def domains(self, level: str) -> dict[Any, list[int]]:
         """The candidates by host, rack or zone."""
         found = self._domains.get(level)
         if found is None:
             found = self._domains[level] = self.engine.shared(
-                (self.shape.statics, level, "domains"), lambda: self._read_domains(level)
+                (self.demands, level, "domains"), lambda: self._read_domains(level)
             )
         return found
 
@@ -77,13 +81,13 @@ class View:
         if name == "photon":
             return PhotonPool(self, hosts)
         if name == "pack":
-            order = engine.shared((self.shape.statics, key, "pack"), lambda: engine.pack_order(hosts))
+            order = engine.shared((self.demands, key, "pack"), lambda: engine.pack_order(hosts))
             return PackPool(self, order)
         if name == "balanced":
             return BalancedPool(self, hosts, key)
         if key[0] != "all" and len(hosts) <= HANDFUL:
             ranks = engine.ranks
-            few = engine.shared((self.shape.statics, key, "few"), lambda: sorted(hosts, key=ranks.__getitem__))
+            few = engine.shared((self.demands, key, "few"), lambda: sorted(hosts, key=ranks.__getitem__))
             return Handful(self, few)
         return SpreadPool(self, hosts, key)
 
@@ -92,7 +96,7 @@ class View:
         engine = self.engine
         if base:
             return engine.shared((self.base_key(key), "ring"), lambda: Ring(self.base_hosts(key), engine))
-        return engine.shared((self.shape.statics, key, "ring"), lambda: Ring(hosts, engine))
+        return engine.shared((self.demands, key, "ring"), lambda: Ring(hosts, engine))
 
     def base_key(self, key: tuple[str, Any]) -> Any:
         """What views have in common that share a base ring: for one zone, whether they asked for it or spread."""
