@@ -70,11 +70,15 @@ actions:
   returned: success
   type: list
   elements: str
+error_code:
+  description: Why it failed, such as C(BalancerChangeFailed); the old configuration serves on.
+  returned: failure
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.haproxy import host, runtime
+from ..module_utils.haproxy import host
 from ..module_utils.linux import programs
 from ..module_utils.model.errors import PhotonError
 
@@ -96,8 +100,8 @@ def main() -> None:
     )
     try:
         module.exit_json(**(_absent(module) if module.params["state"] == "absent" else _present(module)))
-    except (host.HostError, runtime.RuntimeApiError, PhotonError) as error:
-        module.fail_json(msg=str(error))
+    except PhotonError as error:
+        module.fail_json(msg=error.message, error_code=error.code, error_data=error.data)
 
 
 def _present(module: AnsibleModule) -> dict:

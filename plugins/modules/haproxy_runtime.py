@@ -47,11 +47,16 @@ status:
   description: The server's status, or for C(action=status) the services, certificates and addresses.
   returned: success
   type: raw
+error_code:
+  description: Why it failed, such as C(BalancerRefused).
+  returned: failure
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.haproxy import runtime
+from ..module_utils.model.errors import PhotonError
 
 _COLUMNS = ("pxname", "svname", "status", "weight", "scur", "stot", "addr", "check_status")
 
@@ -70,8 +75,10 @@ def main() -> None:
     )
     try:
         module.exit_json(**(_status(module) if module.params["action"] == "status" else _move(module)))
-    except (runtime.RuntimeApiError, OSError) as error:
-        module.fail_json(msg=str(error))
+    except PhotonError as error:
+        module.fail_json(msg=error.message, error_code=error.code, error_data=error.data)
+    except OSError as error:
+        module.fail_json(msg=str(error), error_code="BalancerRefused")
 
 
 def _move(module: AnsibleModule) -> dict:

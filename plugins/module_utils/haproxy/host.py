@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import time
 
+from ..model.errors import PhotonError
 from . import keepalived as vrrp
 from . import render, runtime
 
@@ -44,8 +45,11 @@ LimitNOFILE={_FILES}
 """
 
 
-class HostError(Exception):
+class HostError(PhotonError):
     """Why the host was left as it was; the message names the place in the declaration where there is one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BalancerChangeFailed", message)
 
 
 class Balancer:
@@ -111,7 +115,7 @@ class Balancer:
             _restore(before)
             if running:
                 _systemctl("reload", "haproxy")
-            raise HostError(f"{error}; the old configuration was put back and serves on") from error
+            raise HostError(f"{error.message}; the old configuration was put back and serves on") from error
         for name in self._stale():
             os.unlink(_certificate(name))
         _write(LOADED, json.dumps(self._digests()))

@@ -12,13 +12,17 @@ import socket
 import tempfile
 import time
 
+from ..model.errors import PhotonError
 from .render import DIRECTORY, SOCKET, STATE_FILE
 
 _KEPT_EMPTY = 0x01 | 0x08  # of srv_admin_state: forced maintenance, forced drain
 
 
-class RuntimeApiError(Exception):
+class RuntimeApiError(PhotonError):
     """The socket does not answer, or HAProxy refused a command; the message says which."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BalancerRefused", message)
 
 
 def ask(command: str, path: str = SOCKET) -> str:

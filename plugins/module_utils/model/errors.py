@@ -75,6 +75,9 @@ _OWN = {
     "SysctlFailed": 500,
     "UnitFailed": 500,  # a service does not come up
     "HostChangeFailed": 500,  # anything else that could not be changed on the host
+    # A balancer.
+    "BalancerChangeFailed": 500,  # HAProxy, keepalived or the host did not take what is new; the old one serves on
+    "BalancerRefused": 409,  # HAProxy's runtime socket does not answer, or HAProxy said no
     # A member of a Kubernetes cluster.
     "ApiUnreachable": 503,  # no API server of the cluster answers
     "ApiRefused": 409,  # the API server said no; data has its status
