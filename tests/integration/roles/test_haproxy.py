@@ -151,6 +151,7 @@ def test_a_full_disk_leaves_the_old_configuration_serving(pair):
         assert run.returncode == 2
         assert "No space left on device" in run.stdout
         assert "the old one serves on" in " ".join(run.stdout.split())
+        assert "error_code: BalancerChangeFailed" in run.stdout
         assert checksums(pair)[0] == before
         assert pair.answers() in ("web1", "web2")
     finally:
