@@ -115,6 +115,7 @@ class Balancer:
             _restore(before)
             if running:
                 _systemctl("reload", "haproxy")
+            # pylint: disable-next=bad-exception-cause
             raise HostError(f"{error.message}; the old configuration was put back and serves on") from error
         for name in self._stale():
             os.unlink(_certificate(name))

@@ -83,7 +83,8 @@ class Request(NamedTuple):
 
 
 NAME = itemgetter("id")
-Kind = tuple[int, Shape, tuple[str, ...], Spread | None]  # all of a request but its id
+# All of a request but its id.
+Kind = tuple[int, Shape, tuple[str, ...], Spread | None]  # pylint: disable=unsupported-binary-operation
 
 
 class Requests(Sequence[Request]):
