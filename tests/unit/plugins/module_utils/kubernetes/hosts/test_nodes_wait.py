@@ -35,6 +35,27 @@ class Answers:
         return wanted
 
 
+class Issued(Answers):
+    """Its request is approved and has a certificate; the kubelet answers the API server after some time."""
+
+    def __init__(self, refusals):
+        super().__init__([READY])
+        self.refusals = refusals
+
+    def items(self, path):
+        if "certificatesigningrequests" not in path:
+            return super().items(path)
+        spec = {"signerName": nodes.SERVING_SIGNER, "username": "system:node:cp1"}
+        return [{"spec": spec, "status": {"conditions": [{"type": "Approved"}], "certificate": "LS0t"}}]
+
+    def get(self, path):
+        assert path == "/api/v1/nodes/cp1/proxy/healthz"
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise Refused(503, "error dialing backend: remote error: tls: internal error", f"GET {path}")
+        return {}
+
+
 AWAY = PhotonError("ApiUnreachable", "the Kubernetes API does not answer this member: connection refused")
 
 
@@ -58,3 +79,15 @@ def test_one_that_stays_away_is_told_mock(wait, check):
 def test_a_refusal_of_another_kind_is_told_at_once_mock():
     with pytest.raises(Refused):
         nodes.settle([NODE], False, False, 30, Answers(Refused(422, "invalid", "GET /api/v1/nodes")))
+
+
+def test_a_kubelet_that_has_not_read_its_certificate_is_waited_for_mock():
+    """The request that is approved may be the one before: only the kubelet knows whether it has what it needs."""
+    api = Issued(refusals=3)
+    found = nodes.settle([{**NODE, "serving": True}], False, True, 30, api, "1.37.2")
+    assert (found, api.refusals) == ({"changes": [], "not_ready": []}, -1)
+
+
+def test_one_that_never_reads_it_is_told_mock():
+    found = nodes.settle([{**NODE, "serving": True}], False, True, 0.01, Issued(refusals=1_000_000), "1.37.2")
+    assert found["not_ready"] == ["cp1: has no serving certificate yet"]
