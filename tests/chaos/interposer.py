@@ -48,7 +48,8 @@ class Interposer:
                 os.kill(os.getpid(), signal.SIGKILL)
         if (name, occurrence) == self.pause_at:
             with self._transactions:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                # To this thread: one for the process may wait for another thread, while this one gives the lock away.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     @contextlib.contextmanager
     def installed(self) -> Any:
