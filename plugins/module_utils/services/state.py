@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world as a planner sees it: documents, quota counters and inventories, plus what the plan has added so far."""
+"""The current state as planners see it: documents, quota counters and inventories, plus what the plan has added."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ..model.errors import PhotonError
 from ..model.quota import Counter
 
 
-class World:
+class CurrentState:
     """An index over documents that planners read and write in memory.
 
-    ``counters``: ``{owner id: {quota key: Counter}}``. ``inventories``: ``{endpoint id: EndpointInventory}`` (see
-    vsphere/inventory.py); an endpoint that could not be read is in ``unreachable`` with its error instead.
+    ``counters``: ``{owner id: {quota key: Counter}}``, a copy that plans charge and refund. ``inventories``:
+    ``{endpoint id: EndpointInventory}`` (see vsphere/inventory.py); an endpoint that could not be read is in
+    ``unreachable`` with its error instead. ``versions``: each document's version when it was read. ``busy``: the open
+    tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key.
     """
 
     def __init__(
@@ -27,6 +29,9 @@ class World:
         documents: Iterable[Document] = (),
         counters: Mapping[str, dict[str, Counter]] | None = None,
         inventories: Mapping[str, Any] | None = None,
+        *,
+        busy: Mapping[str, Any] | None = None,
+        exclusives: Mapping[str, str] | None = None,
     ) -> None:
         self._by_id: dict[str, Document] = {}
         self._by_name: dict[tuple[str, str, str], dict[str, Document]] = {}
@@ -35,22 +40,31 @@ class World:
         self.counters: dict[str, dict[str, Counter]] = dict(counters or {})
         self.inventories: dict[str, Any] = dict(inventories or {})
         self.unreachable: dict[str, PhotonError] = {}
-        self.failed: dict[tuple[str, str, str], PhotonError] = {}  # what cannot be made, by kind, scope and name
-        self.generations: dict[str, int] = {}  # of host capacity, as the plan saw them
+        self.failed: dict[tuple[str, str, str], PhotonError] = {}  # what cannot be created, by kind, scope and name
+        self.busy: dict[str, Any] = dict(busy or {})
+        self.exclusives: dict[str, str] = dict(exclusives or {})
         self._names: dict[tuple[str, str], set[str]] = {}
         self._hosts: dict[str, dict[str, Document]] | None = None
         for document in documents:
             self.put(document)
+        self.versions: dict[str, int] = {document.id: document.version for document in self._by_id.values()}
+
+    @classmethod
+    def of_snapshot(cls, snapshot: Any, run_id: str = "") -> CurrentState:
+        """The state that a CloudStore snapshot shows; ``run_id`` is the run that asks, whose own tasks lock nothing."""
+        busy = {t.entity_id: t for t in snapshot.open_tasks if t.run_id != run_id and t.run_id in snapshot.live_runs}
+        return cls(snapshot.documents, snapshot.counters(), busy=busy, exclusives=snapshot.exclusives)
 
     def get(self, entity_id: str | None) -> Document | None:
         return self._by_id.get(entity_id) if entity_id else None
 
     def must(self, entity_id: str) -> Document:
-        """A document that others refer to; its absence is a fault of ours."""
+        """Return a document that others refer to. Raises InternalError when it does not exist."""
         document = self._by_id.get(entity_id)
         if document is None:
             raise PhotonError(
-                "InternalError", f"the CloudStore refers to {entity_id!r}, which it does not hold: report this"
+                "InternalError",
+                f"the CloudStore refers to {entity_id!r}, which does not exist; check and repair it with photon-verify",
             )
         return document
 
@@ -73,14 +87,14 @@ class World:
         return next(iter(found.values()))
 
     def require(self, kind: str, scope: str, name: str) -> Document:
-        """As find, but raises the kind's NotFound code with the closest name there is.
+        """As find, but raises the kind's NotFound code with the closest known name.
 
-        What this plan was to make and cannot is DependencyFailed instead, with the reason.
+        For a resource that this plan should create and cannot, raises DependencyFailed with the reason.
         """
         document = self.find(kind, scope, name)
         if document is None and (kind, scope, name) in self.failed:
             reason = self.failed[kind, scope, name].message
-            raise PhotonError("DependencyFailed", f"{kind} {name} cannot be made: {reason}")
+            raise PhotonError("DependencyFailed", f"{kind} {name} cannot be created: {reason}")
         if document is None:
             known = sorted({d.name for d in self.of(kind, scope)})
             close = difflib.get_close_matches(name, known, 1)
@@ -109,7 +123,7 @@ class World:
             del self._by_kind[old.kind][old.id]
 
     def chain(self, document: Document) -> list[Document]:
-        """What a document lives in, itself last: what ``authorize`` looks at for security groups."""
+        """Return the documents that a document lives in, itself last, as ``authorize`` takes them."""
         deployment = self.get(entities.DEPLOYMENT)
         chain, scope = [document], document.scope
         while (parent := self.get(scope)) is not None:
@@ -122,7 +136,7 @@ class World:
         if self._hosts is None:
             self._hosts = {}
             for host in self.of(entities.HOST):
-                self._hosts.setdefault(host.body["endpoint"], {})[host.body.get("moid")] = host
+                self._hosts.setdefault(host.body["endpoint"], {})[host.observed.get("moid")] = host
         return self._hosts.get(endpoint_id, {})
 
     def tenant_of(self, document: Document) -> Document:
@@ -135,7 +149,7 @@ class World:
         return document
 
     def names_in(self, endpoint_id: str, folder: str) -> set[str]:
-        """The lower-case names of VMs that an endpoint's folder (a path from its VM folder) showed in the last read."""
+        """The lower-case names of the VMs in an endpoint's folder (a path below its VM folder) at the last read."""
         key = (endpoint_id, folder)
         if key not in self._names:
             inventory = self.inventories.get(endpoint_id)
@@ -148,8 +162,17 @@ class World:
                 }
         return self._names[key]
 
+    def elsewhere(self, uuid: str, endpoint_id: str | None) -> list[tuple[str, Any]]:
+        """``(endpoint id, VmRow)`` of the VMs of this instanceUuid on other endpoints than ``endpoint_id``."""
+        return [
+            (other, row)
+            for other, inventory in self.inventories.items()
+            if other != endpoint_id
+            for row in inventory.vms_of(uuid)
+        ]
+
     def path_of(self, document: Document) -> str:
-        """The path people say: ``acme/web/web-01`` for a VM, ``vm/core-100`` for a flavor, a plain name otherwise."""
+        """The path people use: ``acme/web/web-01`` for a VM, ``vm/core-100`` for a flavor, a plain name otherwise."""
         if document.kind == entities.FLAVOR:
             return f"{document.scope}/{document.name}"
         parent = self.get(document.scope)

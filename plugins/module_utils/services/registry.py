@@ -1,0 +1,159 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only list of resource kinds: how each is planned, applied, recovered, pruned, observed, verified and shown.
+
+A new kind is one package and one row. Rows stand in the order in which they are planned and applied: a kind comes
+after those it refers to; deletions run the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..cloudstore import Claim, Inventory, Task
+from ..model import entities
+from ..model.entities import Document
+from . import fleet, images, tenancy, vms
+from .context import Applying
+from .planning import Planning
+from .state import CurrentState
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of resource.
+
+    ``plan`` plans the declared items, ``plan_absent`` those declared absent that must wait for the plans of all kinds,
+    ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
+    ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
+    deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
+    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers.
+    ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
+    may be deleted.
+    """
+
+    name: str
+    plan: Callable[[Planning], None] | None = None
+    plan_absent: Callable[[Planning], None] | None = None
+    plan_delete: Callable[[Document, Planning, str], Any] | None = None
+    plan_unused: Callable[[Planning], None] | None = None
+    plan_after: Callable[[Planning], None] | None = None
+    apply: Callable[[Applying], None] | None = None
+    apply_deletes: Callable[[Applying], None] | None = None
+    recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
+    claim_of: Callable[[Document, CurrentState], Claim] | None = None
+    inventories: Callable[[CurrentState], list[Inventory]] | None = None
+    verify: Callable[[CurrentState], list[Any]] | None = None
+    describe: Callable[[Document, Any], dict[str, Any]] | None = None
+    needs_endpoints: bool = False
+    prunable: bool = True
+
+
+_ROWS = (
+    Kind(
+        entities.DEPLOYMENT,
+        plan=tenancy.plan_security_groups,
+        prunable=False,
+    ),
+    Kind(
+        entities.ENDPOINT,
+        plan=fleet.plan_endpoints,
+        plan_delete=fleet.plan_delete_endpoint,
+        describe=fleet.describe_endpoint,
+    ),
+    Kind(
+        entities.ZONE,
+        plan=fleet.plan_zones,
+        plan_delete=fleet.plan_delete_zone,
+        plan_unused=fleet.plan_unused_zones,
+        describe=fleet.describe_zone,
+    ),
+    Kind(
+        entities.FLAVOR,
+        plan=tenancy.plan_flavors,
+        plan_delete=tenancy.plan_delete_flavor,
+        plan_unused=tenancy.plan_unused_flavors,
+        describe=tenancy.describe_flavor,
+    ),
+    Kind(
+        entities.HOST,
+        plan=fleet.plan_hosts,
+        plan_delete=fleet.plan_delete_host,
+        apply=fleet.apply_hosts,
+        inventories=fleet.host_inventories,
+        describe=fleet.describe_host,
+        needs_endpoints=True,
+    ),
+    Kind(
+        entities.DATASTORE,
+        plan=fleet.plan_datastores,
+        inventories=fleet.datastore_inventories,
+        describe=fleet.describe_datastore,
+        needs_endpoints=True,
+        prunable=False,
+    ),
+    Kind(
+        entities.TENANT,
+        plan=tenancy.plan_tenancy,
+        plan_absent=tenancy.plan_absent_tenants,
+        plan_delete=tenancy.plan_delete,
+        describe=tenancy.describe_tenant,
+    ),
+    Kind(
+        entities.PROJECT,  # planned with the tenants, whose quotas are settled together
+        plan_absent=tenancy.plan_absent_projects,
+        plan_delete=tenancy.plan_delete,
+        claim_of=tenancy.claim_of,
+        describe=tenancy.describe_project,
+    ),
+    Kind(
+        entities.IMAGE,
+        plan=images.plan_images,
+        plan_delete=images.plan_delete,
+        plan_unused=images.plan_unused,
+        apply=images.apply_images,
+        apply_deletes=images.delete_images,
+        recover=images.recover,
+        verify=images.verify,
+        describe=images.describe,
+        needs_endpoints=True,
+    ),
+    Kind(
+        entities.VM,
+        plan=vms.plan_vms,
+        plan_delete=vms.plan_delete,
+        plan_after=vms.plan_rules,
+        apply=vms.apply_vms,
+        recover=vms.recover,
+        claim_of=vms.claim_of,
+        verify=vms.verify,
+        describe=vms.describe,
+        needs_endpoints=True,
+    ),
+)
+KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}
+_ORDER = {name: index for index, name in enumerate(KINDS)}
+
+
+def order_of(kind: str) -> int:
+    """Where a kind stands in the order of planning; what is no kind of its own comes last."""
+    return _ORDER.get(kind, len(_ORDER))
+
+
+def backwards() -> Iterable[Kind]:
+    """The kinds in the order of deletion: users before what they use."""
+    return reversed(_ROWS)
+
+
+def claim_of(document: Document, state: CurrentState) -> Claim | None:
+    """Everything that a resource holds, as its record says; None for kinds that hold nothing."""
+    kind = KINDS.get(document.kind)
+    return kind.claim_of(document, state) if kind is not None and kind.claim_of is not None else None
+
+
+def inventories(state: CurrentState) -> list[Inventory]:
+    """The capacity of everything that the endpoints' last read showed."""
+    return [row for kind in _ROWS if kind.inventories is not None for row in kind.inventories(state)]
