@@ -16,10 +16,28 @@ from typing import Any
 from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
-from . import fleet, images, tenancy, vms
 from .context import Applying
+from .fleet import apply as fleet_apply
+from .fleet import describe as fleet_describe
+from .fleet import plan as fleet
+from .fleet import zones
+from .images import apply as images_apply
+from .images import describe as images_describe
+from .images import plan as images
+from .images import recover as images_recover
+from .images import verify as images_verify
 from .planning import Planning
 from .state import CurrentState
+from .tenancy import describe as tenancy_describe
+from .tenancy import flavors
+from .tenancy import plan as tenancy
+from .vms import apply as vms_apply
+from .vms import claims as vms_claims
+from .vms import describe as vms_describe
+from .vms import plan as vms
+from .vms import recover as vms_recover
+from .vms import rules
+from .vms import verify as vms_verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +80,36 @@ _ROWS = (
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,
         plan_delete=fleet.plan_delete_endpoint,
-        describe=fleet.describe_endpoint,
+        describe=fleet_describe.endpoint,
     ),
     Kind(
         entities.ZONE,
-        plan=fleet.plan_zones,
-        plan_delete=fleet.plan_delete_zone,
-        plan_unused=fleet.plan_unused_zones,
-        describe=fleet.describe_zone,
+        plan=zones.plan_zones,
+        plan_delete=zones.plan_delete,
+        plan_unused=zones.plan_unused,
+        describe=fleet_describe.zone,
     ),
     Kind(
         entities.FLAVOR,
-        plan=tenancy.plan_flavors,
-        plan_delete=tenancy.plan_delete_flavor,
-        plan_unused=tenancy.plan_unused_flavors,
-        describe=tenancy.describe_flavor,
+        plan=flavors.plan_flavors,
+        plan_delete=flavors.plan_delete,
+        plan_unused=flavors.plan_unused,
+        describe=tenancy_describe.flavor,
     ),
     Kind(
         entities.HOST,
         plan=fleet.plan_hosts,
         plan_delete=fleet.plan_delete_host,
-        apply=fleet.apply_hosts,
+        apply=fleet_apply.apply_hosts,
         inventories=fleet.host_inventories,
-        describe=fleet.describe_host,
+        describe=fleet_describe.host,
         needs_endpoints=True,
     ),
     Kind(
         entities.DATASTORE,
         plan=fleet.plan_datastores,
         inventories=fleet.datastore_inventories,
-        describe=fleet.describe_datastore,
+        describe=fleet_describe.datastore,
         needs_endpoints=True,
         prunable=False,
     ),
@@ -100,37 +118,37 @@ _ROWS = (
         plan=tenancy.plan_tenancy,
         plan_absent=tenancy.plan_absent_tenants,
         plan_delete=tenancy.plan_delete,
-        describe=tenancy.describe_tenant,
+        describe=tenancy_describe.tenant,
     ),
     Kind(
         entities.PROJECT,  # planned with the tenants, whose quotas are settled together
         plan_absent=tenancy.plan_absent_projects,
         plan_delete=tenancy.plan_delete,
         claim_of=tenancy.claim_of,
-        describe=tenancy.describe_project,
+        describe=tenancy_describe.project,
     ),
     Kind(
         entities.IMAGE,
         plan=images.plan_images,
         plan_delete=images.plan_delete,
         plan_unused=images.plan_unused,
-        apply=images.apply_images,
-        apply_deletes=images.delete_images,
-        recover=images.recover,
-        verify=images.verify,
-        describe=images.describe,
+        apply=images_apply.apply_images,
+        apply_deletes=images_apply.delete_images,
+        recover=images_recover.recover,
+        verify=images_verify.verify,
+        describe=images_describe.describe,
         needs_endpoints=True,
     ),
     Kind(
         entities.VM,
         plan=vms.plan_vms,
         plan_delete=vms.plan_delete,
-        plan_after=vms.plan_rules,
-        apply=vms.apply_vms,
-        recover=vms.recover,
-        claim_of=vms.claim_of,
-        verify=vms.verify,
-        describe=vms.describe,
+        plan_after=rules.plan_rules,
+        apply=vms_apply.apply_vms,
+        recover=vms_recover.recover,
+        claim_of=vms_claims.claim_of,
+        verify=vms_verify.verify,
+        describe=vms_describe.describe,
         needs_endpoints=True,
     ),
 )

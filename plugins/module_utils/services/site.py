@@ -14,8 +14,9 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..vsphere import find_marked, inspect_image
-from . import images, prune, registry
+from . import prune, registry
 from .context import Context
+from .images import plan as images
 from .planning import DELETE, KEEP, Plan, Planning
 from .state import CurrentState
 from .vms import lost
