@@ -16,7 +16,6 @@ from .base import Base, concurrent, dump
 from .bulk import CHANGE, NUMBER, SHARE, TEXT, TIME, Bulk, Delete, Fetch, Insert
 from .errors import Conflict, TryAgain
 from .rows import PROVIDERS
-from .tables import tables
 
 HISTORY_KEPT = 50  # versions of a living document
 
