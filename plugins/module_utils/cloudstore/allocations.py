@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Allocations inside a transaction: rows per consumer. Usage is always their sum; no running total exists.
 
-PostgreSQL runs this at READ COMMITTED. The providers that a claim uses more of are locked first and the sums are read by
-a later statement, whose snapshot then contains everything that earlier holders of the lock committed. Without the lock,
-or at REPEATABLE READ, whose snapshot is older than the lock, two claims can pass one limit.
+PostgreSQL runs this at READ COMMITTED: the providers that a claim uses more of are locked first, and a later statement
+reads the sums, so that its snapshot contains everything that earlier holders of the lock committed. Without the lock, or
+at REPEATABLE READ, whose snapshot is older than the lock, two claims can together pass a limit.
 """
 
 from __future__ import annotations
@@ -226,8 +226,8 @@ class Allocations(Base):
         else:
             free = max(0, row.limit - row.foreign - int(row.used) + data["amount"])
             words = (
-                f"{self._path(provider)} has not enough {resource}: {units.show(data['amount'], row.unit)} more needed, "
-                f"{units.show(free, row.unit)} left"
+                f"{self._path(provider)} has not enough {resource}: {units.show(data['amount'], row.unit)} more "
+                f"needed, {units.show(free, row.unit)} left"
             )
         return Conflict("InsufficientCapacity", f"{words}: move VMs away, or choose a smaller flavor", data)
 

@@ -141,9 +141,9 @@ class Database:
         if self.file is not None and _identity(self.location.target) != self.file:
             raise PhotonError(
                 "CloudStoreLost",
-                f"the CloudStore {self.location.target} was removed or replaced while it was in use, and what this run "
-                "recorded since then is lost: restore a backup (docs/cloudstore.md), or set photon_cloudstore_new: true "
-                "to start with an empty one",
+                f"the CloudStore {self.location.target} was removed or replaced while it was in use, and changes of "
+                "this run are lost: restore a backup (see docs/cloudstore.md), or set photon_cloudstore_new: true to "
+                "start with an empty one",
                 {"file": self.location.target},
             )
 

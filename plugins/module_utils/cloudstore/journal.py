@@ -193,8 +193,8 @@ def _refuse_twins(tasks: list[Task]) -> None:
         if seen.setdefault(task.entity_id, task) is not task:
             raise PhotonError(
                 "ConcurrentTask",
-                f"two tasks for the {task.entity_kind} {task.entity_id} in one batch ({seen[task.entity_id].operation}, "
-                f"{task.operation}): report this",
+                f"two tasks for the {task.entity_kind} {task.entity_id} in one batch: "
+                f"{seen[task.entity_id].operation} and {task.operation}",
                 {"entity_id": task.entity_id, "operation": task.operation},
             )
 
