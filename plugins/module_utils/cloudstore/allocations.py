@@ -4,7 +4,7 @@
 """Allocations inside a transaction: rows per consumer. Usage is always their sum; no running total exists.
 
 PostgreSQL runs this at READ COMMITTED: the providers that a claim uses more of are locked first, and a later statement
-reads the sums, so that its snapshot contains everything that earlier holders of the lock committed. Without the lock, or
+reads the sums, so that its snapshot contains all that earlier holders of the lock committed. Without the lock, or
 at REPEATABLE READ, whose snapshot is older than the lock, two claims can together pass a limit.
 """
 
