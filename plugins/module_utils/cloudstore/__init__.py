@@ -1,26 +1,28 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the platform keeps what it knows: documents with versions, guarded counters, the task journal.
+"""The platform's database: versioned documents, allocations, the task journal, leases.
 
-One face for SQLite and PostgreSQL. Nothing here imports SQLAlchemy before the first ``open_store``.
+One interface to SQLite and PostgreSQL. Nothing here imports SQLAlchemy before the first ``open_store``.
 See docs/cloudstore.md.
 """
 
 from __future__ import annotations
 
 from .digests import digest
-from .rows import Capacity, Change, Claim, GroupMember, Snapshot, Step, Task
+from .errors import Conflict
+from .rows import Allocation, Change, Claim, Inventory, Snapshot, Step, Task
 from .runs import Run
 from .store import CloudStore, open_store
 from .transaction import Transaction
 
 __all__ = [
-    "Capacity",
+    "Allocation",
     "Change",
     "Claim",
     "CloudStore",
-    "GroupMember",
+    "Conflict",
+    "Inventory",
     "Run",
     "Snapshot",
     "Step",

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statements for many rows at once, written once for both databases and built once per process.
+"""Statements on many rows, written once for both databases and built once per process.
 
-SQLite runs a statement once per row, which costs it little; PostgreSQL runs it once for all rows, which come as one
-JSON parameter, so that a batch costs one round trip.
+SQLite runs a statement once per row, which costs it little; PostgreSQL runs it once for all rows, passed as one JSON
+parameter, so that a batch costs one round trip.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .location import SQLITE
 from .tables import tables
 
 TEXT, NUMBER, TIME = "Text", "BigInteger", "Double"
+# Row locks of PostgreSQL; SQLite has one writer at a time and needs none.
+SHARE, CHANGE = "share", "change"
 
 
 class Bulk:
@@ -54,7 +56,7 @@ class Bulk:
 
 
 class Insert(Bulk):
-    """An insert of whole rows. A row whose key is taken is left out, and not counted."""
+    """An insert of whole rows. A row whose key exists is omitted, and not counted."""
 
     def __init__(self, table: str, columns: Mapping[str, str]) -> None:
         def build(t: Any, v: Any) -> Any:
@@ -72,83 +74,30 @@ class Insert(Bulk):
         super().__init__(columns, build)
 
 
-class Guarded(Bulk):
-    """An update of rows by their primary key, each only where its guard holds.
+class Fetch:
+    """Rows of a table whose column holds one of the given texts, in the order of the primary key.
 
-    ``key``: ``{column of the table: column of the rows}``; ``guard(table's columns, v)`` a list of conditions;
-    ``values(table's columns, v)`` what is set.
+    ``lock``: SHARE or CHANGE keeps them unchanged by others until the transaction ends. ``columns``: only these.
     """
 
     def __init__(
         self,
         table: str,
-        key: Mapping[str, str],
-        columns: Mapping[str, str],
-        guard: Callable[[Any, Any], list[Any]],
-        values: Callable[[Any, Any], Mapping[str, Any]],
-    ) -> None:
-        self._table, self._key, self._guard, self._set = table, key, guard, values
-        self._at_once: Any = None
-
-        def build(t: Any, v: Any) -> Any:
-            c = getattr(t, table).c
-            same = [c[name] == getattr(v, of) for name, of in key.items()]
-            return getattr(t, table).update().where(*same, *guard(c, v)).values(values(c, v))
-
-        super().__init__(columns, build)
-
-    def all_at_once(self, connection: Any, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Update all rows, or none where one is missing or its guard fails, in one round trip; False for none.
-
-        Always False on SQLite, where reading the rows first costs as little.
-        """
-        if connection.dialect.name == SQLITE:
-            return False
-        if self._at_once is None:
-            self._at_once = self._built_at_once()
-        return bool(
-            connection.execute(self._at_once, {"rows": json.dumps(rows), "number": len(rows)}).rowcount == len(rows)
-        )
-
-    def _built_at_once(self) -> Any:
-        sa, table = load(), getattr(tables(), self._table)
-        v = _recordset(self._columns)
-        same = sa.and_(*(table.c[name] == v.c[of] for name, of in self._key.items()))
-        columns = [table.c[name].label(f"key_{name}") for name in self._key]
-        fits = sa.and_(*self._guard(table.c, v.c)).label("fits")
-        # The rows are locked in one order, and judged as they are then, whatever the statement's snapshot shows.
-        locked = (
-            sa.select(*columns, *v.c, fits)
-            .select_from(table.join(v, same))
-            .order_by(*table.primary_key.columns)
-            .with_for_update(of=table)
-            .cte("locked")
-        )
-        fitting = sa.select(sa.func.count()).select_from(locked).where(locked.c.fits).scalar_subquery()
-        return (
-            table.update()
-            .where(
-                *(table.c[name] == locked.c[f"key_{name}"] for name in self._key),
-                fitting == sa.bindparam("number", type_=sa.BigInteger),
-            )
-            .values(self._set(table.c, locked.c))
-        )
-
-
-class Fetch:
-    """Rows of a table whose column holds one of the given texts, in the order of the primary key."""
-
-    def __init__(
-        self, table: str, column: str, *, lock: bool = False, only: Callable[[Any], Any] | None = None
+        column: str,
+        *,
+        lock: str | None = None,
+        columns: Sequence[str] = (),
+        only: Callable[[Any], Any] | None = None,
     ) -> None:
         self._table = table
         self._column = column
         self._lock = lock
+        self._columns = columns
         self._only = only
         self._statements: dict[str, Any] = {}
 
     def rows(self, connection: Any, values: Iterable[str]) -> list[Any]:
-        """With ``lock`` they stay ours until the transaction ends; they are taken in one order by everybody."""
+        """Fetch the rows, locking them in one order everywhere to avoid deadlocks."""
         wanted = list(dict.fromkeys(values))
         if not wanted:
             return []
@@ -156,22 +105,54 @@ class Fetch:
         statement = self._statements.get(dialect)
         if statement is None:
             statement = self._statements[dialect] = self._built(dialect)
-        return list(
-            connection.execute(statement, {"wanted": json.dumps(wanted) if dialect == SQLITE else wanted}).all()
-        )
+        return list(connection.execute(statement, {"wanted": array(dialect, wanted)}).all())
 
     def _built(self, dialect: str) -> Any:
-        sa, table = load(), getattr(tables(), self._table)
-        column = table.c[self._column]
-        if dialect == SQLITE:
-            texts = sa.func.json_each(sa.bindparam("wanted", type_=sa.Text)).table_valued("value")
-            chosen = column.in_(sa.select(texts.c.value))
-        else:
-            chosen = column == sa.func.any(sa.bindparam("wanted", type_=sa.ARRAY(sa.Text)))
+        table = getattr(tables(), self._table)
+        chosen = contained(dialect, table.c[self._column], "wanted")
         statement = table.select().where(chosen).order_by(*table.primary_key.columns)
+        if self._columns:
+            statement = statement.with_only_columns(*(table.c[name] for name in self._columns))
         if self._only is not None:
             statement = statement.where(self._only(table))
-        return statement.with_for_update() if self._lock else statement
+        if self._lock == CHANGE:  # FOR NO KEY UPDATE
+            return statement.with_for_update(key_share=True)
+        return statement.with_for_update(read=True) if self._lock else statement
+
+
+class Delete:
+    """Delete the rows whose column holds one of the given texts."""
+
+    def __init__(self, table: str, column: str) -> None:
+        self._table = table
+        self._column = column
+        self._statements: dict[str, Any] = {}
+
+    def execute(self, connection: Any, values: Iterable[str]) -> None:
+        wanted = sorted(set(values))
+        if not wanted:
+            return
+        dialect = connection.dialect.name
+        statement = self._statements.get(dialect)
+        if statement is None:
+            table = getattr(tables(), self._table)
+            statement = table.delete().where(contained(dialect, table.c[self._column], "wanted"))
+            self._statements[dialect] = statement
+        connection.execute(statement, {"wanted": array(dialect, wanted)})
+
+
+def contained(dialect: str, column: Any, name: str) -> Any:
+    """The condition that a column holds one of the texts of the parameter ``name`` (see array)."""
+    sa = load()
+    if dialect == SQLITE:
+        texts = sa.func.json_each(sa.bindparam(name, type_=sa.Text)).table_valued("value")
+        return column.in_(sa.select(texts.c.value))
+    return column == sa.func.any(sa.bindparam(name, type_=sa.ARRAY(sa.Text)))
+
+
+def array(dialect: str, texts: Sequence[str]) -> Any:
+    """Texts as one parameter."""
+    return json.dumps(texts) if dialect == SQLITE else list(texts)
 
 
 def _recordset(columns: Mapping[str, str]) -> Any:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections and transactions on either database: one write at a time or rows locked in one order, errors retried."""
+"""Connections and transactions on either database, repeated after conflicts, deadlocks and lost connections."""
 
 from __future__ import annotations
 
@@ -29,21 +29,31 @@ _CLOCK = {
 PATIENCE = 180.0  # seconds that a transaction keeps trying to get through
 SQLITE_TIMEOUT = 60.0  # seconds that SQLite itself waits for its turn, before PATIENCE is asked
 PATIENCE_FOR_SERVER = 20.0  # seconds that a server may be away, as it is while a standby takes over
-_SCHEMA_LOCK = 0x70686F746F6E  # the advisory lock of whoever makes or changes tables
+_SCHEMA_LOCK = 0x70686F746F6E  # the advisory lock of a process that creates or changes tables
 _WRITE_LOCK = _SCHEMA_LOCK + 1  # the advisory lock that writers share, and that one of them can have alone
-_DUPLICATES = 20  # attempts after somebody else inserted the same key first
+_DUPLICATES = 20  # attempts after another transaction inserted the same key first
+
+File = tuple[int, int]  # device and inode
 
 
 class Database:
-    """One database, opened for writing or only for reading. Threads may share it."""
+    """One database, opened for writing or only for reading. Threads may share it.
 
-    def __init__(self, location: Location, *, writable: bool) -> None:
+    ``file`` identifies the SQLite file that a writer opened; once its path names another file or none, every write
+    raises CloudStoreLost.
+    """
+
+    def __init__(self, location: Location, *, writable: bool, file: File | None = None) -> None:
         self.location = location
         self.dialect = location.dialect
         self._sa = load()
         self._writable = writable
         self._connected = False
+        self.file = file
         if self.dialect == SQLITE:
+            if writable and file is None:
+                _create_file(location.target)
+                self.file = _identity(location.target)
             pool = self._sa.pool.QueuePool
             self.engine = self._sa.create_engine("sqlite://", creator=self._connect_sqlite, poolclass=pool)
             self._sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -69,12 +79,17 @@ class Database:
             return self._read_file(work)
         return self._persist(lambda _alone: self._read_once(work))
 
-    def write(self, work: Callable[[Any, float], Result], key: str | None = None,
-              recall: Callable[[Any], Result] | None = None) -> Result:
-        """Run ``work(connection, now)`` in one transaction, again whenever the database asks for it.
+    def write(
+        self,
+        work: Callable[[Any, float], Result],
+        key: str | None = None,
+        recall: Callable[[Any], Result] | None = None,
+    ) -> Result:
+        """Run ``work(connection, now)`` in one transaction; repeat it after a conflict of the database's own.
 
         ``key`` names the transaction: when one of that name was committed before, ``recall(connection)`` answers
         instead. On PostgreSQL each transaction has a name, so that one whose commit was not answered is recognised.
+        Raises CloudStoreLost.
         """
         name = key or str(uuid.uuid4())
         unanswered: list[Result] = []
@@ -86,13 +101,14 @@ class Database:
                     return unanswered[0] if unanswered else recall(connection) if recall else None  # type: ignore[return-value]
                 result = work(connection, now)
                 unanswered[:] = [result]
+                self._refuse_lost()
                 transaction.commit()
                 return result
 
         return self._persist(attempt)
 
     def change_schema(self, work: Callable[[Any, float], Result]) -> Result:
-        """``work(connection, now)`` while nobody else changes the schema, whether there are tables yet or not."""
+        """``work(connection, now)`` while no other process changes the schema, whether tables exist or not."""
 
         def attempt(_alone: bool) -> Result:
             with self.engine.connect() as connection, connection.begin():
@@ -107,17 +123,29 @@ class Database:
     def _begin(self, connection: Any, name: str, *, named: bool, alone: bool) -> float | None:
         """The time, or None when the transaction of this name is already committed.
 
-        On PostgreSQL transactions run side by side, each with its share of one advisory lock; ``alone`` waits for all
-        of it, so that what others had deadlocked with is certain to get through.
+        On PostgreSQL transactions run concurrently and share one advisory lock; ``alone`` takes it exclusively, so that
+        a transaction that was in a deadlock succeeds.
         """
         if self.dialect == SQLITE and not named:
             return time.time()
         gate = ""
         if self.dialect != SQLITE:
             gate = f" FROM (SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_WRITE_LOCK})) AS gate"
-        statement = self._sa.text(f"INSERT INTO commits (key, at) SELECT :key, {_CLOCK[self.dialect]}{gate} "
-                                  f"{'WHERE true ' if not gate else ''}ON CONFLICT DO NOTHING RETURNING at")
+        statement = self._sa.text(
+            f"INSERT INTO commits (key, at) SELECT :key, {_CLOCK[self.dialect]}{gate} "
+            f"{'WHERE true ' if not gate else ''}ON CONFLICT DO NOTHING RETURNING at"
+        )
         return connection.execute(statement, {"key": name}).scalar_one_or_none()
+
+    def _refuse_lost(self) -> None:
+        if self.file is not None and _identity(self.location.target) != self.file:
+            raise PhotonError(
+                "CloudStoreLost",
+                f"the CloudStore {self.location.target} was removed or replaced while it was in use, and changes of "
+                "this run are lost: restore a backup (see docs/cloudstore.md), or set photon_cloudstore_new: true to "
+                "start with an empty one",
+                {"file": self.location.target},
+            )
 
     def _persist(self, attempt: Callable[[bool], Result]) -> Result:
         started, duplicates, delay, alone = time.monotonic(), 0, 0.002, False
@@ -141,9 +169,12 @@ class Database:
                     raise errors.unavailable(self.location.shown, error) from error
                 elif time.monotonic() - started > patience:
                     raise errors.unavailable(
-                        self.location.shown, error, f"it did not answer for {patience:.0f} s; look for a process that "
-                        "holds it (a paused controller, a backup), then run again") from error
-            time.sleep(delay * (0.5 + random.random()))  # competitors do not come back together
+                        self.location.shown,
+                        error,
+                        f"it did not answer for {patience:.0f} s; look for a process that "
+                        "holds it (a paused controller, a backup), then run again",
+                    ) from error
+            time.sleep(delay * (0.5 + random.random()))  # jitter: competitors must not retry together
             delay = min(delay * 2, 0.5)
 
     def _read_once(self, work: Callable[[Any], Result]) -> Result:
@@ -154,10 +185,10 @@ class Database:
                 return work(connection)
 
     def _read_file(self, work: Callable[[Any], Result]) -> Result:
-        """Read a SQLite file without leaving any file beside it.
+        """Read a SQLite file without creating any other file.
 
-        Reading a write-ahead database makes its helper files where there are none. While there is no log the file is
-        complete and can be read as an unchanging one; whether it stayed so is looked up afterwards.
+        Reading a database with a write-ahead log creates its helper files. While no log exists the file is complete and
+        can be opened as immutable; whether it changed is checked afterwards.
         """
         for _attempt in range(100):
             before = self._file_state()
@@ -166,7 +197,7 @@ class Database:
             try:
                 result = self._read_once(work)
             except self._sa.exc.DBAPIError as error:
-                if self._file_state() == before:  # else it was caught in a change: once more
+                if self._file_state() == before:  # else it was read during a change: repeat
                     raise errors.unavailable(self.location.shown, error) from error
                 continue
             finally:
@@ -176,7 +207,7 @@ class Database:
         return self._persist(lambda _alone: self._read_once(work))
 
     def _file_state(self) -> tuple[int, int, int] | None:
-        """What changes when the file does; None while a log lies beside it."""
+        """Values that change when the file does; None while it has a log."""
         if os.path.exists(f"{self.location.target}-wal"):
             return None
         with contextlib.suppress(FileNotFoundError):
@@ -189,13 +220,18 @@ class Database:
     def _connect_sqlite(self) -> sqlite3.Connection:
         path = self.location.target
         options: dict[str, Any] = {
-            "uri": True, "timeout": SQLITE_TIMEOUT, "isolation_level": None, "check_same_thread": False}
+            "uri": True,
+            "timeout": SQLITE_TIMEOUT,
+            "isolation_level": None,
+            "check_same_thread": False,
+        }
         if not self._writable:
             immutable = "" if self._file_state() is None else "&immutable=1"
             return sqlite3.connect(f"file:{quote(path)}?mode=ro{immutable}", **options)
-        _create_file(path)
+        self._refuse_lost()
         connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", **options)
         try:
+            self._refuse_lost()
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA cache_size=-32768")
@@ -206,10 +242,15 @@ class Database:
 
     def _connect_postgresql(self) -> Any:
         psycopg = load("psycopg")
-        # A controller that is paused inside a transaction must not hold its rows for ever.
+        # A controller that is paused inside a transaction must not hold its rows indefinitely.
         settings = "-c idle_in_transaction_session_timeout=60000"
-        defaults = {"application_name": "photon-cloudstore", "connect_timeout": "10", "keepalives_idle": "10",
-                    "keepalives_interval": "5", "keepalives_count": "3"}
+        defaults = {
+            "application_name": "photon-cloudstore",
+            "connect_timeout": "10",
+            "keepalives_idle": "10",
+            "keepalives_interval": "5",
+            "keepalives_count": "3",
+        }
         if self._writable:
             defaults["target_session_attrs"] = "read-write"
         try:
@@ -225,12 +266,20 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
+def _identity(path: str) -> File | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _create_file(path: str) -> None:
-    """Make the database's file, readable by its owner alone, and its folder where only that is missing."""
+    """Create the database's file, readable by its owner alone, and its folder where only that is missing."""
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
             return
-        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} is no file: name a file")
+        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} is not a regular file: name a file")
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -242,4 +291,4 @@ def _create_file(path: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
-        raise errors.unavailable(path, error, f"make its folder first: mkdir -p {folder}") from error
+        raise errors.unavailable(path, error, f"create its folder first: mkdir -p {folder}") from error

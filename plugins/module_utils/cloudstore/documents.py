@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents inside a transaction: inserted, updated against the version that was read, deleted to a tombstone."""
+"""Documents inside a transaction: intent changes are compared with the version that was read, observations are not."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from .base import Base, dump
-from .bulk import NUMBER, TEXT, TIME, Bulk, Fetch, Insert
-from .errors import TryAgain
-from .tables import tables
+from .base import Base, concurrent, dump
+from .bulk import CHANGE, NUMBER, SHARE, TEXT, TIME, Bulk, Delete, Fetch, Insert
+from .errors import Conflict, TryAgain
+from .rows import PROVIDERS
+
+HISTORY_KEPT = 50  # versions of a living document
 
 _PLAIN = ("name", "scope", "state", "managed_by", "name_key")
 _COLUMNS = {
@@ -31,31 +32,47 @@ _COLUMNS = {
     "created_at": TIME,
     "updated_at": TIME,
     "body": TEXT,
+    "observed": TEXT,
 }
-_CHANGING = ("scope", "name", "state", "managed_by", "version", "name_key", "updated_at", "body")
+_CHANGING = ("scope", "name", "state", "managed_by", "version", "name_key", "updated_at", "body", "observed")
 
 _INSERT = Insert("documents", _COLUMNS)
 _UPDATE = Bulk(
-    {"of_id": TEXT, "of_version": NUMBER, **{f"new_{name}": _COLUMNS[name] for name in _CHANGING}},
+    {"of_id": TEXT, **{f"new_{name}": _COLUMNS[name] for name in _CHANGING}},
     lambda t, v: (
         t.documents.update()
-        .where(t.documents.c.id == v.of_id, t.documents.c.version == v.of_version)
+        .where(t.documents.c.id == v.of_id)
         .values({name: getattr(v, f"new_{name}") for name in _CHANGING})
+    ),
+)
+_OBSERVE = Bulk(
+    {"of_id": TEXT, "new_observed": TEXT, "new_state": TEXT},
+    lambda t, v: (
+        t.documents.update().where(t.documents.c.id == v.of_id).values(observed=v.new_observed, state=v.new_state)
     ),
 )
 _HISTORY = Insert(
     "history", {"entity_id": TEXT, "version": NUMBER, "at": TIME, "by": TEXT, "what": TEXT, "before": TEXT}
 )
+_TRIM_HISTORY = Bulk(
+    {"of_id": TEXT, "oldest": NUMBER},
+    lambda t, v: t.history.delete().where(t.history.c.entity_id == v.of_id, t.history.c.version < v.oldest),
+)
 _BURY = Insert("tombstones", {"id": TEXT, "kind": TEXT, "deleted_at": TIME, "deleted_by": TEXT, "document": TEXT})
-_DELETE = Bulk({"of_id": TEXT}, lambda t, v: t.documents.delete().where(t.documents.c.id == v.of_id))
+_ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
+_DELETE = Delete("documents", "id")
+# Everything that a deleted document held or provided.
 _FORGET = (
-    Bulk({"of_id": TEXT}, lambda t, v: t.counters.delete().where(t.counters.c.owner_id == v.of_id)),
-    Bulk({"of_id": TEXT}, lambda t, v: t.capacity.delete().where(t.capacity.c.id == v.of_id)),
-    Bulk({"of_id": TEXT}, lambda t, v: t.group_members.delete().where(t.group_members.c.entity_id == v.of_id)),
+    Delete("allocations", "consumer"),
+    Delete("allocations", "provider"),
+    Delete("exclusives", "consumer"),
+    Delete("inventories", "provider"),
+    Delete("providers", "id"),
 )
 _BY_ID = Fetch("documents", "id")
-_LOCKED = Fetch("documents", "id", lock=True)
-_BY_NAME_KEY = Fetch("documents", "name_key")
+_CHANGE = Fetch("documents", "id", lock=CHANGE)
+_VERSIONS = Fetch("documents", "id", lock=SHARE, columns=("id", "kind", "name", "version"))
+_BY_NAME_KEY = Fetch("documents", "name_key", columns=("id", "kind", "name"))
 
 
 class Documents(Base):
@@ -65,77 +82,151 @@ class Documents(Base):
         """``{id: document}`` of those that exist."""
         return {row.id: from_row(row) for row in _BY_ID.rows(self.connection, ids)}
 
-    def find(self, kind: str, scope: str, name: str) -> Document | None:
-        """The one document of that name, or None. Raises InvalidEntity when several share it."""
-        table = tables().documents
-        found = self.connection.execute(
-            table.select().where(table.c.kind == kind, table.c.scope == scope, table.c.name == name)
-        ).all()
-        if len(found) > 1:
-            ids = ", ".join(sorted(row.id for row in found))
-            raise PhotonError(
-                "InvalidEntity", f"{len(found)} entities of kind {kind} are named {name!r}: say which by id ({ids})"
-            )
-        return from_row(found[0]) if found else None
+    def check_versions(self, versions: Mapping[str, int]) -> None:
+        """Keep documents unchanged until the transaction ends: ``{id: version}`` as the plan read them.
 
-    def list(self, kind: str, scope: str | None = None) -> list[Document]:
-        """All documents of a kind, or those in one scope."""
-        table = tables().documents
-        statement = table.select().where(table.c.kind == kind)
-        if scope is not None:
-            statement = statement.where(table.c.scope == scope)
-        return [from_row(row) for row in self.connection.execute(statement)]
+        Raises Conflict (StaleVersion; data: ids) when one was changed or deleted. The transaction that adds tasks calls
+        this for every document the plan used.
+        """
+        found = {row.id: row for row in _VERSIONS.rows(self.connection, versions)}
+        _refuse_stale(versions, found)
 
     def insert(self, documents: Iterable[Document]) -> list[Document]:
         """Add new documents; returns them as version 1 with their times.
 
-        Raises NameTaken (data: kind, name, id); nothing is added then.
+        Raises Conflict (NameTaken; data: kind, name, id) for a name that exists, StaleVersion for an id that exists.
         """
         made = [replace(d, version=1, created_at=self.now, updated_at=self.now, deleted_at=None) for d in documents]
         _refuse_twins(made)
         if _INSERT.execute(self.connection, [_to_row(d) for d in made]) != len(made):
             self._refuse_inserted(made)
+        providers = [{"id": d.id, "kind": d.kind} for d in made if d.kind in PROVIDERS]
+        _ADD_PROVIDERS.execute(self.connection, providers)
         self._remember([(d.id, 1, "insert", "{}") for d in made])
         return made
 
     def update(self, documents: Iterable[Document]) -> list[Document]:
-        """Replace documents; each must still have the version it was read with. Returns them with the next version.
+        """Replace documents; each must have the version it was read with. Returns them as they are afterwards.
 
-        Raises StaleVersion (data: ids), the kind's NotFound code, NameTaken; nothing is changed then.
+        ``observed`` stays as recorded: only observe and settle write it. A document without any change keeps its
+        version. Raises Conflict: StaleVersion (data: ids) for one that was changed or deleted, ConcurrentTask for one
+        that another run's task locks, NameTaken.
         """
         changed = {d.id: d for d in documents}
-        old = {row.id: from_row(row) for row in _LOCKED.rows(self.connection, changed)}
-        _refuse_stale(changed, old)
+        old = self._unchanged(changed)
         named = [d for d in changed.values() if d.name_key is not None and d.name_key != old[d.id].name_key]
         _refuse_twins(named)
         self._refuse_taken(named)
-        made = [
-            replace(d, version=d.version + 1, created_at=old[d.id].created_at, updated_at=self.now)
-            for d in changed.values()
-        ]
-        rows = []
-        for document in made:
-            row = _to_row(document)
-            rows.append(
-                {
-                    "of_id": document.id,
-                    "of_version": document.version - 1,
-                    **{f"new_{name}": row[name] for name in _CHANGING},
-                }
-            )
-        _UPDATE.execute(self.connection, rows)
-        self._remember([(d.id, d.version, "update", dump(_difference(old[d.id], d))) for d in made])
-        return made
+        return self._change(old, {d.id: replace(d, observed=old[d.id].observed) for d in changed.values()})
 
     def delete(self, documents: Iterable[Document]) -> None:
-        """Turn documents into tombstones; their names, quota counters, capacity and group memberships become free.
+        """Turn documents into tombstones and delete all they held or provided.
 
-        Raises StaleVersion and the kind's NotFound code; nothing is changed then.
+        Raises Conflict as update does.
         """
         gone = {d.id: d for d in documents}
-        old = {row.id: from_row(row) for row in _LOCKED.rows(self.connection, gone)}
-        _refuse_stale(gone, old)
-        buried = [replace(d, state="DELETED", version=d.version + 1, deleted_at=self.now) for d in old.values()]
+        self._bury(self._unchanged(gone).values())
+
+    def settle(self, documents: Iterable[Document]) -> list[str]:
+        """Record results: write state, body and observed of documents that this run's open tasks lock.
+
+        Versions are not compared, since the task is the lock: call it before finish_tasks. Returns the ids of documents
+        that no longer exist; nothing is raised for them. Raises LeaseLost.
+        """
+        wanted = {d.id: d for d in documents}
+        old = self._locked_by_us(wanted)
+        self._change(
+            old,
+            {
+                key: replace(row, state=wanted[key].state, body=wanted[key].body, observed=wanted[key].observed)
+                for key, row in old.items()
+            },
+        )
+        return [key for key in wanted if key not in old]
+
+    def bury(self, documents: Iterable[Document]) -> list[str]:
+        """Delete documents that this run's open tasks lock, with all they held; otherwise as settle."""
+        wanted = {d.id: d for d in documents}
+        old = self._locked_by_us(wanted)
+        self._bury(old.values())
+        return [key for key in wanted if key not in old]
+
+    def observe(
+        self, observed: Mapping[str, Mapping[str, Any]], states: Mapping[str, str] | None = None
+    ) -> list[Document]:
+        """Replace ``{id: observed}`` (and ``{id: state}``) of documents that exist and no other run works on.
+
+        Best effort: other documents are skipped. The version stays and no history is written. Returns the documents
+        that were written as they are now, locked until the transaction ends: compute their claims from these.
+        """
+        states = states or {}
+        found = [from_row(row) for row in _CHANGE.rows(self.connection, [*observed, *states])]
+        tasks = self.open_tasks(d.id for d in found)
+        after = [
+            replace(d, observed=dict(observed.get(d.id, d.observed)), state=states.get(d.id, d.state))
+            for d in found
+            if d.id not in tasks or self.is_ours(tasks[d.id])
+        ]
+        before = {d.id: d for d in found}
+        _OBSERVE.execute(
+            self.connection,
+            [
+                {"of_id": d.id, "new_observed": dump(d.observed), "new_state": d.state}
+                for d in after
+                if d != before[d.id]
+            ],
+        )
+        return after
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _unchanged(self, wanted: Mapping[str, Document]) -> dict[str, Document]:
+        """The present documents, locked; they have the wanted versions and no task of another run."""
+        found = {row.id: from_row(row) for row in _CHANGE.rows(self.connection, wanted)}
+        _refuse_stale({key: document.version for key, document in wanted.items()}, found)
+        for task in self.open_tasks(found).values():
+            if not self.is_ours(task):
+                raise concurrent(task)
+        return found
+
+    def _locked_by_us(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The present documents of these ids, locked; each has an open task of this run."""
+        self.fence()
+        found = {row.id: from_row(row) for row in _CHANGE.rows(self.connection, ids)}
+        tasks = self.open_tasks(found)
+        unlocked = [key for key in found if key not in tasks or not self.is_ours(tasks[key])]
+        if unlocked:
+            raise PhotonError(
+                "InternalError", f"results of entities that no task of this run locks: {', '.join(sorted(unlocked))}"
+            )
+        return found
+
+    def _change(self, old: Mapping[str, Document], new: Mapping[str, Document]) -> list[Document]:
+        made, changes = [], []
+        for key, document in new.items():
+            before = _difference(old[key], document)
+            now = replace(
+                document,
+                version=old[key].version + bool(before),
+                created_at=old[key].created_at,
+                updated_at=self.now if before else old[key].updated_at,
+                deleted_at=None,
+            )
+            made.append(now)
+            if before:
+                changes.append((key, now.version, "update", dump(before)))
+        rows = []
+        for document in made:
+            if document != old[document.id]:
+                row = _to_row(document)
+                rows.append({"of_id": document.id, **{f"new_{name}": row[name] for name in _CHANGING}})
+        _UPDATE.execute(self.connection, rows)
+        self._remember(changes)
+        return made
+
+    def _bury(self, documents: Iterable[Document]) -> None:
+        old = list(documents)
+        buried = [replace(d, state="DELETED", version=d.version + 1, deleted_at=self.now) for d in old]
         _BURY.execute(
             self.connection,
             [
@@ -149,77 +240,80 @@ class Documents(Base):
                 for d in buried
             ],
         )
-        self._remember([(d.id, d.version, "delete", dump(to_dict(old[d.id]))) for d in buried])
-        rows = [{"of_id": key} for key in sorted(gone)]
+        self._remember([(d.id, d.version + 1, "delete", dump(to_dict(d))) for d in old])
         for statement in (_DELETE, *_FORGET):
-            statement.execute(self.connection, rows)
-
-    # -- helpers -----------------------------------------------------------------------------------------------------
+            statement.execute(self.connection, [d.id for d in old])
 
     def _refuse_inserted(self, made: list[Document]) -> None:
-        """Some rows were left out since their key is taken: take the others away again and say which it was."""
-        known = _BY_ID.rows(self.connection, [d.id for d in made])
-        ours = {d.id: d.name_key for d in made}
-        _DELETE.execute(self.connection, [{"of_id": row.id} for row in known if self._is_new(row, ours)])
+        """Say which key of a refused insert exists."""
         self._refuse_taken(made)
-        for row in _BY_ID.rows(self.connection, ours):
-            raise PhotonError(
-                "NameTaken",
-                f"there is already an entity with the id {row.id} (the {row.kind} {row.name!r})",
-                {"kind": row.kind, "name": row.name, "id": row.id},
+        existing = [row.id for row in _BY_ID.rows(self.connection, [d.id for d in made]) if row.created_at != self.now]
+        if existing:
+            raise Conflict(
+                "StaleVersion",
+                f"an entity with the id {existing[0]} was created concurrently: run again",
+                {"ids": existing},
             )
-        raise TryAgain("what held the name has gone meanwhile")
-
-    def _is_new(self, row: Any, ours: Mapping[str, str | None]) -> bool:
-        return row.version == 1 and row.created_at == self.now and row.name_key == ours[row.id]
+        raise TryAgain("the document that held the name was deleted concurrently")
 
     def _refuse_taken(self, documents: Iterable[Document]) -> None:
-        claimed = {d.name_key: d for d in documents if d.name_key is not None}
-        for row in _BY_NAME_KEY.rows(self.connection, claimed):
-            raise _taken(row.kind, row.name, row.id)
+        ours = {d.name_key: d for d in documents if d.name_key is not None}
+        ids = {d.id for d in ours.values()}
+        for row in _BY_NAME_KEY.rows(self.connection, ours):
+            if row.id not in ids:
+                raise _taken(row.kind, row.name, row.id)
 
     def _remember(self, changes: Iterable[tuple[str, int, str, str]]) -> None:
-        _HISTORY.execute(
+        rows = [
+            {"entity_id": key, "version": version, "at": self.now, "by": self.by, "what": what, "before": before}
+            for key, version, what, before in changes
+        ]
+        _HISTORY.execute(self.connection, rows)
+        _TRIM_HISTORY.execute(
             self.connection,
             [
-                {"entity_id": key, "version": version, "at": self.now, "by": self.by, "what": what, "before": before}
-                for key, version, what, before in changes
+                {"of_id": row["entity_id"], "oldest": row["version"] - HISTORY_KEPT + 1}
+                for row in rows
+                if row["version"] > HISTORY_KEPT
             ],
         )
 
 
-def _taken(kind: str, name: str, key: str) -> PhotonError:
-    return PhotonError(
+def _taken(kind: str, name: str, key: str) -> Conflict:
+    return Conflict(
         "NameTaken",
-        f"there is already a {kind} named {name!r}: take another name, or change the existing one",
-        {"kind": kind, "name": name, "id": key},
+        f"a {kind} named {name!r} exists already: choose another name, or change the existing {kind}",
+        {"kind": kind, "name": name, "id": key, "ids": [key]},
     )
 
 
 def _refuse_twins(documents: Iterable[Document]) -> None:
+    """Planning again does not help against two equal names in one batch, so this is no Conflict."""
     seen: dict[str, Document] = {}
     for document in documents:
         if document.name_key is not None and seen.setdefault(document.name_key, document) is not document:
-            raise _taken(document.kind, document.name, seen[document.name_key].id)
-
-
-def _refuse_stale(wanted: Mapping[str, Document], found: Mapping[str, Document]) -> None:
-    for key, document in wanted.items():
-        if key not in found:
             raise PhotonError(
-                entities.NOT_FOUND.get(document.kind, "NotFound"),
-                f"the {document.kind} {document.name!r} is no longer there: somebody deleted it meanwhile; run again",
-                {"id": key},
+                "NameTaken",
+                f"two entities of kind {document.kind} are named {document.name!r}: choose another name for one",
+                {"kind": document.kind, "name": document.name, "id": seen[document.name_key].id},
             )
-    stale = [d for key, d in wanted.items() if found[key].version != d.version]
-    if stale:
-        first = stale[0]
-        raise PhotonError(
-            "StaleVersion",
-            f"the {first.kind} {first.name!r} was changed by somebody else meanwhile "
-            f"(version {found[first.id].version}, read as {first.version}): run again",
-            {"ids": [d.id for d in stale]},
+
+
+def _refuse_stale(wanted: Mapping[str, int], found: Mapping[str, Any]) -> None:
+    """``found``: documents or rows that have kind, name and version."""
+    missing = [key for key in wanted if key not in found]
+    stale = [key for key, version in wanted.items() if key in found and found[key].version != version]
+    if not missing and not stale:
+        return
+    if missing:
+        words = f"the entity {missing[0]} was deleted concurrently"
+    else:
+        row = found[stale[0]]
+        words = (
+            f"the {row.kind} {row.name!r} was changed concurrently (version {row.version}, read as version "
+            f"{wanted[stale[0]]})"
         )
+    raise Conflict("StaleVersion", f"{words}: run again", {"ids": [*missing, *stale]})
 
 
 def from_row(row: Any) -> Document:
@@ -236,6 +330,7 @@ def from_row(row: Any) -> Document:
         row.updated_at,
         None,
         json.loads(row.body),
+        json.loads(row.observed),
     )
 
 
@@ -261,11 +356,12 @@ def _to_row(document: Document) -> dict[str, Any]:
         "created_at": document.created_at,
         "updated_at": document.updated_at,
         "body": dump(document.body),
+        "observed": dump(document.observed),
     }
 
 
 def _difference(old: Document, new: Document) -> dict[str, Any]:
-    """What the changed fields held before; a change of what is kept in the body is named by its key."""
+    """The previous values of the changed fields, observed facts excepted; of the body's fields by their keys."""
     before = {name: getattr(old, name) for name in _PLAIN if getattr(old, name) != getattr(new, name)}
     for key in {**old.body, **new.body}:
         if old.body.get(key) != new.body.get(key):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a database's error means: try again, or tell the user."""
+"""Classify failures: plan again (Conflict), repeat the transaction (TryAgain), or report to the user."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ _CONNECTION = ("08",)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+class Conflict(PhotonError):
+    """Another writer changed what this transaction was made from: plan the whole run again.
+
+    The code is StaleVersion, NameTaken, ConcurrentTask, QuotaError or InsufficientCapacity; ``data["ids"]`` names the
+    documents, consumers or providers concerned.
+    """
+
+
 class TryAgain(Exception):
-    """Others changed what a transaction had just read: the same transaction succeeds when it is run again."""
+    """Another transaction changed what this one had just read: the same transaction succeeds when it is repeated."""
 
 
 def is_transient(error: Exception) -> bool:
@@ -46,6 +54,6 @@ def is_duplicate(error: Exception) -> bool:
 def unavailable(
     shown: str, error: object, hint: str = "check that it runs and that this user may open it"
 ) -> PhotonError:
-    """CloudStoreUnavailable with the database's own words in one line."""
+    """Make CloudStoreUnavailable with the database's own message in one line."""
     words = " ".join(str(getattr(error, "orig", None) or error).split())
     return PhotonError("CloudStoreUnavailable", f"the CloudStore {shown} cannot be used ({words}): {hint}")

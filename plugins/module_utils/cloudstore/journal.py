@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The task journal inside a transaction: written before the first external call, only by the lease's holder."""
+"""The task journal inside a transaction: written before the first external call, by the lease's holder alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..model.errors import PhotonError
-from .base import Base, dump, dump_or_none, load_or_none
-from .bulk import NUMBER, TEXT, TIME, Bulk, Fetch, Insert
+from .base import Base, concurrent, dump, dump_or_none, load_or_none
+from .bulk import NUMBER, TEXT, TIME, Bulk, Insert
 from .errors import TryAgain
 from .library import load
 from .rows import Step, Task
@@ -51,10 +51,6 @@ _INSERT_STEPS = Insert(
         "error": TEXT,
     },
 )
-_REMOVE = Bulk({"of_id": TEXT}, lambda t, v: t.tasks.delete().where(t.tasks.c.id == v.of_id))
-_LOCKED = Fetch("tasks", "entity_id", only=lambda table: table.c.ended_at.is_(None))
-_START = Bulk({**_MINE, "at": TIME}, lambda t, v: _mine(t.tasks, v).values(state="STARTED", started_at=v.at))
-_SET_DATA = Bulk({**_MINE, "new_data": TEXT}, lambda t, v: _mine(t.tasks, v).values(data=v.new_data))
 _FINISH = Bulk(
     {**_MINE, "new_state": TEXT, "new_error": TEXT, "at": TIME},
     lambda t, v: _mine(t.tasks, v).values(state=v.new_state, error=v.new_error, ended_at=v.at),
@@ -100,45 +96,35 @@ _FAIL_STEPS = Bulk(
 
 
 class Journal(Base):
-    """The part of Transaction that keeps tasks. Every write renews the lease or fails with LeaseLost."""
+    """The part of Transaction that keeps tasks. Every write renews the lease or raises LeaseLost."""
 
     def add_tasks(self, tasks: Iterable[Task]) -> list[Task]:
-        """Write tasks with their steps; each entity is locked by its unfinished task.
+        """Write tasks with their steps; an unfinished task locks its entity. Returns the tasks as recorded.
 
-        Returns the tasks as recorded. Raises ConcurrentTask (data: entity_id, task_id, operation) for a locked entity.
+        Raises Conflict (ConcurrentTask; data: entity_id, task_id, operation) for a locked entity.
         """
         run = self.fence()
-        made = [replace(t, run_id=run, by=t.by or self.by, queued_at=self.now) for t in tasks]
-        if not made:
-            return made
+        made = [
+            replace(
+                t,
+                run_id=run,
+                by=t.by or self.by,
+                queued_at=self.now,
+                started_at=self.now if t.state == "STARTED" else None,
+            )
+            for t in tasks
+        ]
         _refuse_twins(made)
         if _INSERT.execute(self.connection, [_to_row(t) for t in made]) != len(made):
-            self._refuse_locked(made)
+            for row in self.open_tasks(t.entity_id for t in made).values():
+                if row.id not in {t.id for t in made}:
+                    raise concurrent(row)
+            raise TryAgain("the other task ended concurrently")
         _INSERT_STEPS.execute(self.connection, [_step_to_row(t.id, s) for t in made for s in t.steps])
         return made
 
-    def start_tasks(self, ids: Iterable[str]) -> None:
-        """QUEUED -> STARTED. Raises LeaseLost when one of them is not this run's."""
-        self._write(_START, [{"of_id": key, "at": self.now} for key in ids])
-
-    def set_task_data(self, data: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace ``{task id: data}``."""
-        self._write(_SET_DATA, [{"of_id": key, "new_data": dump(value)} for key, value in data.items()])
-
-    def step(
-        self,
-        task_id: str,
-        sequence: int,
-        state: str,
-        *,
-        result: Mapping[str, Any] | None = None,
-        error: PhotonError | Mapping[str, Any] | None = None,
-    ) -> None:
-        """One step's new state; see steps()."""
-        self.steps([(task_id, sequence, state, result, error)])
-
     def steps(self, changes: Iterable[tuple[Any, ...]]) -> None:
-        """Many ``(task id, sequence, state[, result[, error]])``: STARTED, COMPLETED or ERROR, each with its time."""
+        """Record ``(task id, sequence, state[, result[, error]])``: STARTED, COMPLETED or ERROR, each with its time."""
         self.fence()
         rows = []
         for task_id, sequence, state, *rest in changes:
@@ -163,7 +149,7 @@ class Journal(Base):
         Raises LeaseLost when one of them is not this run's.
         """
         errors = {key: as_error(error) for key, error in outcomes.items()}
-        self._write(
+        self._write_mine(
             _FINISH,
             [
                 {
@@ -183,35 +169,15 @@ class Journal(Base):
             [{"of_task": key, "at": self.now, "new_error": dump(error)} for key, error in errors.items() if error],
         )
 
-    def fence(self) -> str:
-        """Renew this run's lease inside the transaction, so that nobody takes over before it ends; its id.
-
-        Raises LeaseLost.
-        """
-        if self._run is None:
-            raise PhotonError("InternalError", "a task is written outside of a run: begin_run first")
-        if not self._fenced:
-            self._run.renew_in(self.connection)
-            self._fenced = True
-        return self._run.id
-
     # -- helpers -----------------------------------------------------------------------------------------------------
 
-    def _refuse_locked(self, made: list[Task]) -> None:
-        """Some tasks were left out since their entity is locked: take the others away again and say which it was."""
-        ours = {t.id for t in made}
-        _REMOVE.execute(self.connection, [{"of_id": key} for key in ours])
-        for row in _LOCKED.rows(self.connection, [t.entity_id for t in made]):
-            raise _concurrent(row)
-        raise TryAgain("the other task has ended meanwhile")
-
-    def _write(self, statement: Bulk, rows: list[dict[str, Any]]) -> None:
+    def _write_mine(self, statement: Bulk, rows: list[dict[str, Any]]) -> None:
         run = self.fence()
         if statement.execute(self.connection, [{**row, "of_run": run} for row in rows]) != len(rows):
             raise PhotonError(
                 "LeaseLost",
-                "a task is finished already or belongs to another run: another controller took "
-                "over; look at its outcome, then run again",
+                "a task has ended or belongs to another run: another controller took over. Look at the outcome of the "
+                "other run, then run again",
                 {"run": run},
             )
 
@@ -221,20 +187,16 @@ def _mine(table: Any, v: Any) -> Any:
     return table.update().where(table.c.id == v.of_id, table.c.run_id == v.of_run, table.c.ended_at.is_(None))
 
 
-def _concurrent(other: Any) -> PhotonError:
-    return PhotonError(
-        "ConcurrentTask",
-        f"the {other.entity_kind} {other.entity_id} is busy with {other.operation} (task {other.id}): wait until "
-        "it ends, then run again",
-        {"entity_id": other.entity_id, "task_id": other.id, "operation": other.operation},
-    )
-
-
 def _refuse_twins(tasks: list[Task]) -> None:
     seen: dict[str, Task] = {}
     for task in tasks:
         if seen.setdefault(task.entity_id, task) is not task:
-            raise _concurrent(seen[task.entity_id])
+            raise PhotonError(
+                "ConcurrentTask",
+                f"two tasks for the {task.entity_kind} {task.entity_id} in one batch: "
+                f"{seen[task.entity_id].operation} and {task.operation}",
+                {"entity_id": task.entity_id, "operation": task.operation},
+            )
 
 
 def _to_row(task: Task) -> dict[str, Any]:
@@ -276,7 +238,7 @@ def as_error(error: PhotonError | Mapping[str, Any] | None) -> dict[str, Any] | 
 
 
 def tasks_of(connection: Any, tables: Any, condition: Any) -> list[Task]:
-    """The tasks that meet a condition, oldest first, with their steps."""
+    """Read the tasks that meet a condition, oldest first, with their steps."""
     task, step = tables.tasks, tables.steps
     found = {
         row.id: Task(

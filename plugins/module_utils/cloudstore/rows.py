@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into the CloudStore and comes out of it, beside the model's documents and counters: plain slotted rows.
+"""Plain rows that the CloudStore takes and returns, in addition to the model's documents.
 
 Times are seconds since the epoch on the database's clock; amounts are integers in base units.
 """
@@ -12,45 +12,44 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model.entities import Document
+from ..model import quota, units
+from ..model.entities import DATASTORE, HOST, PROJECT, TENANT, Document
 from ..model.quota import Counter
 
-HOST, DATASTORE = "host", "datastore"
-
-
-@dataclass(slots=True)
-class Capacity:
-    """What a host (vcpu, memory) or a datastore (space) can hold, what we claimed of it and what others use.
-
-    ``generation`` counts changes of state, limits or ``attributes`` (any text that stands for what a placement relied
-    on, such as a digest of tags); a claim made for an older generation is refused.
-    """
-
-    id: str
-    kind: str = HOST
-    state: str = "READY"
-    generation: int = 0
-    vcpu_limit: int = 0
-    vcpu_claimed: int = 0
-    vcpu_foreign: int = 0
-    memory_limit: int = 0
-    memory_claimed: int = 0
-    memory_foreign: int = 0
-    space_limit: int = 0
-    space_claimed: int = 0
-    space_foreign: int = 0
-    attributes: str = ""
+# Kinds whose documents are providers: they have a row in ``providers``, which claims lock.
+PROVIDERS = (TENANT, PROJECT, HOST, DATASTORE)
+QUOTA_OWNERS = (TENANT, PROJECT)
 
 
 @dataclass(slots=True)
 class Claim:
-    """A part of one host's or datastore's capacity. ``generation`` None: whatever it is now."""
+    """Everything that one consumer holds: ``{provider: {resource: amount}}`` and keys that it alone may have."""
 
-    id: str
-    vcpus: int = 0
-    memory: int = 0
-    space: int = 0
-    generation: int | None = None
+    consumer: str
+    amounts: dict[str, dict[str, int]] = field(default_factory=dict)
+    exclusive: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Inventory:
+    """How much of one resource a provider has. ``limit`` None: unlimited; ``foreign``: used by others than us."""
+
+    provider: str
+    kind: str
+    resource: str
+    unit: str = units.COUNT
+    limit: int | None = None
+    foreign: int = 0
+
+
+@dataclass(slots=True)
+class Allocation:
+    """An amount of one resource of a provider that a consumer holds."""
+
+    consumer: str
+    provider: str
+    resource: str
+    amount: int
 
 
 @dataclass(slots=True)
@@ -71,7 +70,7 @@ class Step:
 class Task:
     """One operation on one entity: QUEUED, STARTED, then COMPLETED or ERROR. ``data`` makes it repeatable.
 
-    ``run_id`` is the run that works on it; left empty it becomes the store's own run.
+    ``run_id`` is the run that works on it; add_tasks fills it in.
     """
 
     operation: str
@@ -91,10 +90,10 @@ class Task:
 
 @dataclass(slots=True)
 class Change:
-    """One version of a document: who made it, when, how, and what the changed fields held before.
+    """One version of a document: who made it, when, how, and the previous values of the changed fields.
 
     ``what`` is insert, update or delete. ``before``: ``{field: old value}`` with ``body.<key>`` for the body's fields
-    (None where there was none); for a delete the whole document.
+    (None where the key is new); for a delete the whole document.
     """
 
     entity_id: str
@@ -106,21 +105,35 @@ class Change:
 
 
 @dataclass(slots=True)
-class GroupMember:
-    """A hard anti-affinity group's one member in one topology domain (``host:<id>``, ``zone:<id>`` ...)."""
-
-    group: str
-    topology_key: str
-    entity_id: str
-
-
-@dataclass(slots=True)
 class Snapshot:
-    """Everything (or the kinds asked for) as it was at one moment."""
+    """The CloudStore at one moment. ``usage`` is the sum of the allocations per provider and resource.
+
+    ``live_runs``: runs whose lease is valid and whose process is not known to have ended.
+    """
 
     documents: list[Document] = field(default_factory=list)
-    counters: dict[str, dict[str, Counter]] = field(default_factory=dict)
-    capacity: dict[str, Capacity] = field(default_factory=dict)
-    groups: list[GroupMember] = field(default_factory=list)
+    inventories: dict[str, dict[str, Inventory]] = field(default_factory=dict)
+    usage: dict[str, dict[str, int]] = field(default_factory=dict)
+    exclusives: dict[str, str] = field(default_factory=dict)
     open_tasks: list[Task] = field(default_factory=list)
+    live_runs: set[str] = field(default_factory=set)
     taken_at: float = 0.0
+
+    def counters(self) -> dict[str, dict[str, Counter]]:
+        """Limit and usage per quota key of each tenant and project: ``{owner: {key: Counter}}``."""
+        owners = {document.id for document in self.documents if document.kind in QUOTA_OWNERS}
+        for provider, resources in self.inventories.items():
+            if any(row.kind in QUOTA_OWNERS for row in resources.values()):
+                owners.add(provider)
+        found = {}
+        for owner in owners:
+            rows, usage = self.inventories.get(owner, {}), self.usage.get(owner, {})
+            if rows or usage:
+                found[owner] = {key: _counter(key, rows.get(key), usage.get(key, 0)) for key in sorted({*rows, *usage})}
+        return found
+
+
+def _counter(key: str, row: Inventory | None, usage: int) -> Counter:
+    if row is None:
+        return Counter(quota.unit_of(key) or units.COUNT, None, usage)
+    return Counter(row.unit, row.limit, row.foreign + usage)

@@ -1,77 +1,118 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Leases: a run works on its tasks as long as nobody took them over. All times are the database's."""
+"""Runs: a lease that a heartbeat renews for as long as the run lives. Leases end on the database's clock."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..model.errors import PhotonError
 from . import process
+from .database import Database
+from .grooming import KEPT, groom
 from .journal import tasks_of
+from .lease import Lease
 from .rows import Task
 from .tables import tables
 
-if TYPE_CHECKING:
-    from .store import CloudStore
+HEARTBEAT = "photon-lease"  # the thread's name
 
 
 class Run:
-    """One controller's run. ``renew()`` before each batch of external calls; ``end()`` when nothing is left to do."""
+    """One controller's run. Call ``check()`` before each external change and ``end()`` at the end."""
 
-    def __init__(self, store: CloudStore, run_id: str, ttl: float) -> None:
-        self._store = store
-        self.id = run_id
-        self.epoch = 1
-        self.ttl = ttl
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self.lease = lease
+        self._database = database
+        self._renewed = _now()
+        self._renewing = threading.Lock()
+        self._lost: PhotonError | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
-    def run_id(self) -> str:
-        return self.id
+    def id(self) -> str:
+        return self.lease.id
+
+    @property
+    def ttl(self) -> float:
+        return self.lease.ttl
+
+    def check(self) -> None:
+        """Raise LeaseLost when another run took over, CloudStoreLost when the database is gone.
+
+        Cheap while the heartbeat keeps up; after a pause of this process the lease is renewed here first.
+        """
+        if self._is_due():
+            with self._renewing:
+                if self._is_due():  # no other thread renewed it in between
+                    self.renew()
+        if self._lost is not None:
+            raise self._lost
 
     def renew(self) -> None:
-        """Extend the lease by its time to live. Raises LeaseLost when another run took over."""
-        self._store.database.write(lambda connection, _now: self.renew_in(connection))
+        """Extend the lease now. Raises LeaseLost."""
+        self._renew(self._database)
 
-    def renew_in(self, connection: Any) -> None:
-        """As renew, inside a transaction of the caller."""
-        table = tables().runs
-        done = connection.execute(
-            table.update()
-            .where(table.c.id == self.id, table.c.epoch == self.epoch, table.c.ended_at.is_(None))
-            .values(expires_at=self._store.database.clock + self.ttl)
-        )
-        if done.rowcount != 1:
-            raise PhotonError(
-                "LeaseLost",
-                "another controller took this run over, since its lease ran out: nothing more is done "
-                "here; look at that run's outcome, then run again",
-                {"run": self.id},
-            )
+    def start(self) -> None:
+        """Start the heartbeat."""
+        if self.ttl > 0:
+            self._thread = threading.Thread(target=self._beat, name=HEARTBEAT, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the heartbeat; the lease then expires by itself."""
+        self._stopping.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2.0)  # a renewal that comes later finds the lease ended
 
     def end(self) -> None:
-        """Give the lease back. What is unfinished then is for the next run. A lost lease needs no end."""
-        table = tables().runs
-        self._store.database.write(
-            lambda connection, now: (
-                connection.execute(
-                    table.update()
-                    .where(table.c.id == self.id, table.c.epoch == self.epoch, table.c.ended_at.is_(None))
-                    .values(ended_at=now)
-                )
-                and None
-            )
-        )
+        """Give the lease up and groom; unfinished tasks are for the next run. A lost lease stays as it is."""
+        self.stop()
+
+        def work(connection: Any, now: float) -> None:
+            self.lease.end(connection, now)
+            groom(connection, now - KEPT)
+
+        self._database.write(work)
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _is_due(self) -> bool:
+        return self._lost is None and _now() - self._renewed > self.ttl * 2 / 3
+
+    def _renew(self, database: Database) -> None:
+        started = _now()
+        try:
+            database.write(self.lease.renew)
+        except PhotonError as error:
+            if error.code in ("LeaseLost", "CloudStoreLost"):
+                self._lost = error
+            raise
+        self._renewed = max(self._renewed, started)
+
+    def _beat(self) -> None:
+        # A connection of its own: the run's may all be busy.
+        own = Database(self._database.location, writable=True, file=self._database.file)
+        try:
+            while self._lost is None and not self._stopping.wait(self.ttl / 3):
+                with contextlib.suppress(PhotonError):  # check() raises what is final and renews after other failures
+                    self._renew(own)
+        finally:
+            own.close()
 
 
-def begin(store: CloudStore, holder: str, ttl: float) -> Run:
-    """Record a new run with a lease of ``ttl`` seconds."""
-    run = Run(store, str(uuid.uuid4()), ttl)
+def begin(database: Database, holder: str, ttl: float) -> Run:
+    """Record a new run with a lease of ``ttl`` seconds and start its heartbeat."""
+    run = Run(database, Lease(str(uuid.uuid4()), ttl))
     row = {
         "id": run.id,
-        "epoch": 1,
+        "epoch": run.lease.epoch,
         "holder": holder,
         "process": process.own(),
         "ttl": ttl,
@@ -82,17 +123,18 @@ def begin(store: CloudStore, holder: str, ttl: float) -> Run:
     def work(connection: Any, now: float) -> None:
         connection.execute(tables().runs.insert(), [{**row, "started_at": now, "expires_at": now + ttl}])
 
-    store.database.write(work)
+    database.write(work)
+    run.start()
     return run
 
 
-def take_over(store: CloudStore, run: Run) -> list[Task]:
-    """Make the unfinished tasks of dead, expired and ended runs ours; their runs' leases are lost from now on."""
-    table, task, clock = tables().runs, tables().tasks, store.database.clock
+def take_over(database: Database, run: Run) -> list[Task]:
+    """Make the unfinished tasks of dead, expired and ended runs ours; their leases are lost from now on."""
+    table, task = tables().runs, tables().tasks
     open_ones = task.select().where(task.c.ended_at.is_(None)).with_only_columns(task.c.run_id).distinct()
 
-    def work(connection: Any, _now: float) -> list[Task]:
-        run.renew_in(connection)
+    def work(connection: Any, now: float) -> list[Task]:
+        run.lease.renew(connection, now)
         mine = [task.c.run_id == run.id, task.c.ended_at.is_(None)]
         before = set(connection.execute(task.select().where(*mine).with_only_columns(task.c.id)).scalars())
         for row in connection.execute(
@@ -100,9 +142,9 @@ def take_over(store: CloudStore, run: Run) -> list[Task]:
         ).all():
             conditions = [table.c.id == row.id, table.c.epoch == row.epoch]
             if row.ended_at is None and not process.is_dead(row.process):
-                conditions.append(table.c.expires_at < clock)
+                conditions.append(table.c.expires_at < now)
             taken = connection.execute(
-                table.update().where(*conditions).values(epoch=table.c.epoch + 1, ended_at=clock, taken_over_by=run.id)
+                table.update().where(*conditions).values(epoch=table.c.epoch + 1, ended_at=now, taken_over_by=run.id)
             ).rowcount
             if taken:
                 connection.execute(
@@ -111,4 +153,20 @@ def take_over(store: CloudStore, run: Run) -> list[Task]:
         found = tasks_of(connection, tables(), tables().tasks.c.run_id == run.id)
         return [t for t in found if t.ended_at is None and t.id not in before]
 
-    return store.database.write(work)
+    return database.write(work)
+
+
+def live(connection: Any, now: float) -> set[str]:
+    """The runs whose lease is valid and whose process is not known to have ended."""
+    table = tables().runs
+    rows = connection.execute(
+        table.select()
+        .where(table.c.ended_at.is_(None), table.c.expires_at >= now)
+        .with_only_columns(table.c.id, table.c.process)
+    )
+    return {row.id for row in rows if not process.is_dead(row.process)}
+
+
+def _now() -> float:
+    """Seconds on a clock that also runs while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is there a CloudStore, and of which version: made by the first apply, changed only by an explicit upgrade."""
+"""Existence and version of the schema: created by the first apply, changed only by an explicit upgrade."""
 
 from __future__ import annotations
 
 import secrets
+import uuid
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -16,12 +17,12 @@ from .tables import create_all, tables
 
 
 def read_meta(database: Database) -> dict[str, str] | None:
-    """The meta table, or None where there is no CloudStore yet. Raises CloudStoreUnavailable for a foreign database."""
+    """Read the meta table; None where no CloudStore exists. Raises CloudStoreUnavailable for a foreign database."""
     return database.read(_meta)
 
 
 def create(database: Database) -> dict[str, str]:
-    """Make the tables where there are none, whoever else tries to at the same time; returns the meta table."""
+    """Create the tables where there are none, safe against other processes; returns the meta table."""
 
     def work(connection: Any, now: float) -> dict[str, str]:
         meta = _meta(connection)
@@ -30,6 +31,7 @@ def create(database: Database) -> dict[str, str]:
             meta = {
                 "schema_version": str(migrations.VERSION),
                 "digest_key": secrets.token_hex(32),
+                "store_id": str(uuid.uuid4()),
                 "created_at": str(now),
             }
             connection.execute(tables().meta.insert(), [{"key": key, "value": value} for key, value in meta.items()])
@@ -64,7 +66,7 @@ def check(found: int, *, upgrading: bool = False) -> None:
     if found > migrations.VERSION:
         raise PhotonError(
             "SchemaTooNew",
-            f"the CloudStore has schema version {found}, this collection knows version "
+            f"the CloudStore has schema version {found}, this collection supports version "
             f"{migrations.VERSION}: install the collection that wrote it, or a newer one "
             "(ansible-galaxy collection install --upgrade photon.platform)",
             data,
@@ -73,7 +75,7 @@ def check(found: int, *, upgrading: bool = False) -> None:
         raise PhotonError(
             "SchemaTooOld",
             f"the CloudStore has schema version {found}, this collection needs version "
-            f"{migrations.VERSION}: make a backup, then run ansible localhost -m photon.platform.cloudstore "
+            f"{migrations.VERSION}: back it up, then run ansible localhost -m photon.platform.cloudstore "
             "-a state=upgraded",
             data,
         )
@@ -81,7 +83,7 @@ def check(found: int, *, upgrading: bool = False) -> None:
 
 def nothing_to_upgrade() -> PhotonError:
     return PhotonError(
-        "CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply (site.yml) makes a new one"
+        "CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply (site.yml) creates one"
     )
 
 
@@ -95,7 +97,7 @@ def _meta(connection: Any) -> dict[str, str] | None:
     if names:
         raise PhotonError(
             "CloudStoreUnavailable",
-            f"the database holds tables of something else ({', '.join(sorted(names)[:5])}): "
+            f"the database holds tables of another application ({', '.join(sorted(names)[:5])}): "
             "give the CloudStore a database of its own",
         )
     return None

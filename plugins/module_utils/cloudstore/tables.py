@@ -37,6 +37,7 @@ def tables() -> SimpleNamespace:
         column("created_at", time),
         column("updated_at", time),
         column("body", text),
+        column("observed", text),
         sa.Index("documents_name_key", "name_key", unique=True),
         sa.Index("documents_name", "kind", "scope", "name"),
     )
@@ -60,36 +61,33 @@ def tables() -> SimpleNamespace:
         column("what", text),
         column("before", text),
     )
-    counters = sa.Table(
-        "counters",
+    # Claims lock these rows.
+    providers = sa.Table("providers", metadata, column("id", text, primary_key=True), column("kind", text))
+    inventories = sa.Table(
+        "inventories",
         metadata,
-        column("owner_id", text, primary_key=True),
-        column("key", text, primary_key=True),
+        column("provider", text, primary_key=True),
+        column("resource", text, primary_key=True),
         column("unit", text),
         column("limit", number, nullable=True),
-        column("usage", number),
+        column("foreign", number),
     )
-    capacity = sa.Table(
-        "capacity",
+    allocations = sa.Table(
+        "allocations",
         metadata,
-        column("id", text, primary_key=True),
-        column("kind", text),
-        column("state", text),
-        column("generation", number),
-        *(
-            column(f"{what}_{part}", number)
-            for what in ("vcpu", "memory", "space")
-            for part in ("limit", "claimed", "foreign")
-        ),
-        column("attributes", text),
+        column("consumer", text, primary_key=True),
+        column("provider", text, primary_key=True),
+        column("resource", text, primary_key=True),
+        column("amount", number),
+        # Sums are read from this index alone.
+        sa.Index("allocations_provider", "provider", "resource", "amount"),
     )
-    group_members = sa.Table(
-        "group_members",
+    exclusives = sa.Table(
+        "exclusives",
         metadata,
-        column("group_name", text, primary_key=True),
-        column("topology_key", text, primary_key=True),
-        column("entity_id", text),
-        sa.Index("group_members_entity", "entity_id"),
+        column("key", text, primary_key=True),
+        column("consumer", text),
+        sa.Index("exclusives_consumer", "consumer"),
     )
     runs = sa.Table(
         "runs",
@@ -122,7 +120,7 @@ def tables() -> SimpleNamespace:
         sa.Index("tasks_entity", "entity_id"),
         sa.Index("tasks_run", "run_id"),
     )
-    # One task at a time per entity: its lock is the unfinished task (see create_all), so that none can be left behind.
+    # An entity's unfinished task is its lock (see create_all): a lock cannot outlive its task.
     lock = sa.Index("tasks_lock", tasks.c.entity_id, unique=True)
     steps = sa.Table(
         "steps",
@@ -151,9 +149,10 @@ def tables() -> SimpleNamespace:
         documents=documents,
         tombstones=tombstones,
         history=history,
-        counters=counters,
-        capacity=capacity,
-        group_members=group_members,
+        providers=providers,
+        inventories=inventories,
+        allocations=allocations,
+        exclusives=exclusives,
         runs=runs,
         tasks=tasks,
         steps=steps,
@@ -163,8 +162,9 @@ def tables() -> SimpleNamespace:
 
 
 def create_all(connection: Any) -> None:
-    """Make all tables and indexes. What is said in one database's own terms is said here: an option of a dialect loads
-    that dialect, and tables() would make each run load the one it does not use.
+    """Create all tables and indexes.
+
+    Options of one dialect are set here: in tables() they would make every run import the dialect it does not use.
     """
     t, dialect = tables(), connection.dialect.name
     t.lock.dialect_options[dialect]["where"] = t.tasks.c.ended_at.is_(None)

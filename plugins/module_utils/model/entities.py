@@ -45,9 +45,10 @@ TASK_STATES = ("QUEUED", "STARTED", "ERROR", "COMPLETED")
 class Document:
     """One entity. ``body`` holds the kind's own fields as JSON values (see docs/cloudstore.md for each kind).
 
-    ``name_key`` is the entity's claim to a name that nobody else may take (``kind/scope/name`` for everything that is
-    declared; None for what was made by id, where the original allows equal names). ``version`` counts from 1.
-    Times are seconds since the epoch on the database's clock.
+    ``body`` is intent and identity. ``observed`` holds facts that an endpoint owns and that change by themselves; they
+    never change ``version``, which counts from 1.
+    ``name_key`` reserves the entity's name (``kind/scope/name`` for everything that is declared; None for entities made
+    by id, where the original allows equal names). Times are seconds since the epoch on the database's clock.
     """
 
     kind: str
@@ -62,10 +63,15 @@ class Document:
     updated_at: float = 0.0
     deleted_at: float | None = None
     body: dict[str, Any] = field(default_factory=dict)
+    observed: dict[str, Any] = field(default_factory=dict)
 
     def with_body(self, **changes: Any) -> Document:
         """A copy whose body has these fields changed."""
         return replace(self, body={**self.body, **changes})
+
+    def with_observed(self, **changes: Any) -> Document:
+        """A copy with these observed facts changed."""
+        return replace(self, observed={**self.observed, **changes})
 
 
 def name_key(kind: str, scope: str, name: str) -> str:

@@ -57,6 +57,7 @@ _OWN = {
     "SchemaTooOld": 503,
     "SchemaTooNew": 503,
     "CloudStoreUnavailable": 503,
+    "CloudStoreLost": 503,  # the database was removed, replaced or emptied while vSphere still has our VMs
     "CloudStoreNotFound": 503,  # a read of a database that no apply has made yet
     "EphemeralCloudStore": 400,  # a database file that would be lost with the job
     "StaleVersion": 409,  # somebody else changed the document in between

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 # {version: function that makes it from the version before}
 UPGRADES: dict[int, Callable[[Any], None]] = {}
