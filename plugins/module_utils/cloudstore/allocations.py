@@ -91,7 +91,8 @@ class Allocations(Base):
     def set_limits(self, provider: str, kind: str, limits: Mapping[str, tuple[int | None, str]]) -> None:
         """Replace all limits of a tenant or project by ``{key: (limit or None, unit)}``.
 
-        Raises Conflict (QuotaError; data: key, unit, limit, usage) for a limit that is lowered below the usage.
+        Usage is not compared, so that limits and claims of one transaction may come in any order: call check_limits
+        when all of them are written.
         """
         self._add_providers({provider: kind})
         _LOCK.rows(self.connection, [provider])
@@ -106,10 +107,17 @@ class Allocations(Base):
             self.connection,
             [{"of_provider": provider, "of_resource": key} for key in sorted(known) if key not in limits],
         )
-        for row in self._summed({(provider, key) for key in limits}):
-            old = known[row.resource].limit if row.resource in known else None
-            lowered = row.limit is not None and (old is None or row.limit < old)
-            if lowered and row.used + row.foreign > row.limit:
+
+    def check_limits(self, providers: Iterable[str]) -> None:
+        """Compare usage with all limits of these tenants and projects.
+
+        Raises Conflict (QuotaError; data: key, unit, limit, usage) where usage exceeds a limit.
+        """
+        wanted = set(providers)
+        _LOCK.rows(self.connection, wanted)
+        limited = _INVENTORIES.rows(self.connection, wanted)
+        for row in self._summed({(row.provider, row.resource) for row in limited if row.limit is not None}):
+            if row.used + row.foreign > row.limit:
                 raise self._below_usage(row)
 
     # -- helpers -----------------------------------------------------------------------------------------------------

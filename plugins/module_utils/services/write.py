@@ -88,11 +88,12 @@ def _begin(tx: Any, actions: list[Action], uses: dict[str, int], state: CurrentS
     written = tx.insert([d for d in documents.values() if d.id not in state.versions])
     written += tx.update([d for d in documents.values() if d.id in state.versions])
     tx.add_tasks([a.task for a in actions if a.task is not None])
-    limited = {a.id: a for a in actions if a.limits is not None}
-    for action in limited.values():
+    tx.observe({d.id: d.observed for d in documents.values() if d.observed})
+    limited = [a for a in actions if a.limits is not None]
+    for action in limited:
         tx.set_limits(action.id, action.kind, action.limits)
     tx.claim([a.claim for a in actions if a.claim is not None])
-    tx.check_limits(limited)
+    tx.check_limits({i for a in limited for i in (a.id, *(a.claim.amounts if a.claim else ()))})
     return {document.id: document.version for document in written}
 
 
