@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
@@ -118,7 +117,7 @@ def _keeps(tx: Any, action: Action, current: Document) -> PhotonError | None:
         return PhotonError(
             "StaleVersion", f"{action.kind} {action.name} was changed concurrently and is kept; run again"
         )
-    content = [d for kind in entities.KINDS for d in tx.list(kind, current.id)]
+    content = tx.contents(current.id)
     if content:
         names = ", ".join(f"{d.kind} {d.name}" for d in content[:5])
         return PhotonError(

@@ -135,8 +135,6 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
     if drift.resized:
         _recharge(recorded, desired.vm, state)
     vm = seen.record(desired.vm)
-    # The record holds the desired sizes of disks, not what vSphere shows of them before they grow.
-    vm = replace(vm, disks=tuple(replace(d, capacity=w.capacity) for d, w in zip(vm.disks, desired.vm.disks, strict=True)))
     document = state.put(vm.write_to(current))
     common: dict[str, Any] = {"kind": entities.VM, "name": desired.label, "document": document, "path": desired.path}
     if not drift.after:
@@ -203,10 +201,7 @@ def _plan_moved(planning: Planning) -> None:
         except PhotonError:
             continue  # ambiguous or unreachable: the record stays as it is
         if seen is not None and seen.row.readable and not seen.row.template:
-            document = replace(recorded, disks=recorded.disks)
-            vm = seen.record(document)
-            vm = replace(vm, disks=tuple(replace(d, capacity=r.capacity) for d, r in zip(vm.disks, recorded.disks, strict=True)))
-            _note_observed(current, state.put(vm.write_to(current)), planning)
+            _note_observed(current, state.put(seen.record(recorded).write_to(current)), planning)
 
 
 # -- VMs that need a place -----------------------------------------------------------------------------------------
