@@ -43,7 +43,7 @@ def begin(applying: Applying, attempt: int) -> None:
 
 
 def observe(applying: Applying) -> None:
-    """Record where vSphere differs from the records without anything to do; one that fails is a warning, never an error."""
+    """Record the facts that differ from the records, and the capacity; a failure is a warning, never an error."""
     plan, state = applying.plan, applying.state
     capacity = registry.inventories(state)
     if not plan.observed and not capacity:

@@ -160,9 +160,7 @@ class _Runner:
             step, error = progress.failed.get(action.id, (None, None))
             self._seen(action, action.vm, rows.get(action.id), endpoint, True, step, error)
 
-    def _created(
-        self, endpoint: Document, prepared: list[Any], actions: list[CreateVm], progress: _Progress
-    ) -> None:
+    def _created(self, endpoint: Document, prepared: list[Any], actions: list[CreateVm], progress: _Progress) -> None:
         """Run creates or what follows them, and note how far each came."""
         for action, job, outcome in self._outcomes(endpoint, prepared, actions):
             if job.operation == "CREATE_VM" and isinstance(outcome, PhotonError):

@@ -46,4 +46,3 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
 def _name(entity_id: str | None, state: CurrentState) -> str | None:
     document = state.get(entity_id)
     return document.name if document else entity_id
-

@@ -12,6 +12,7 @@ from typing import Any
 from ... import vsphere
 from ...model.errors import PhotonError
 from .. import guest
+from ..images.apply import GUEST_SETTINGS
 from ..state import CurrentState
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
 from .observed import observe
@@ -23,7 +24,7 @@ _POWER = {
     "STOP_VM": vsphere.power_off,
     "SUSPEND_VM": vsphere.suspend,
 }
-GUEST_SETTINGS = {"guestOS": "guest_id", "firmware": "firmware"}  # of an image, by their names in a specification
+
 _TAKEN = {"DuplicateName", "AlreadyExists", "FileAlreadyExists"}
 Folders = dict[tuple[str, str], str]  # moids by (VM folder of the datacenter, path)
 
@@ -117,7 +118,13 @@ def register(action: RegisterVm, inventory: Any, made: Folders, state: CurrentSt
     folder = made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder  # type: ignore[union-attr]
     path = f"[{store.name}] {place.directory}/{place.name}.vmx"  # type: ignore[union-attr]
     return vsphere.register_vm(
-        path, place.name, folder, row.pool, row.moid, key=vm.id, operation="REGISTER_VM"  # type: ignore[union-attr]
+        path,
+        place.name,
+        folder,
+        row.pool,
+        row.moid,
+        key=vm.id,
+        operation="REGISTER_VM",  # type: ignore[union-attr]
     )
 
 

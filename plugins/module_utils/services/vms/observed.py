@@ -161,8 +161,10 @@ def _same_path(disk: Disk, seen: Any) -> bool:
 
 def _same_unit(disk: Disk, seen: Any) -> bool:
     """The unit number decides where neither uuid nor file is known to be another's."""
-    if disk.unit is None or (seen.bus, seen.unit) != (0, disk.unit) or (
-        disk.uuid and seen.uuid and disk.uuid != seen.uuid
+    if (
+        disk.unit is None
+        or (seen.bus, seen.unit) != (0, disk.unit)
+        or (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
     ):
         return False
     return disk.path is None or _file(disk.path) == _file(seen.path)
