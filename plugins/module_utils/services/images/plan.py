@@ -80,9 +80,9 @@ def plan_unused(planning: Planning) -> None:
     """Delete the images in PENDING_DELETE whose last VM is gone, those that the actor may delete."""
     state = planning.state
     for image in state.of(entities.IMAGE):
-        if image.state == states.PENDING_DELETE and not users_of(image, state):
-            if allowed(planning.actor, "delete", entities.IMAGE, *state.chain(image)[:-1]):
-                plan_delete(image, planning, "its last user is gone")
+        unused = image.state == states.PENDING_DELETE and not users_of(image, state)
+        if unused and allowed(planning.actor, "delete", entities.IMAGE, *state.chain(image)[:-1]):
+            plan_delete(image, planning, "its last user is gone")
 
 
 def files_to_read(planning: Planning, stat: Callable[[str], Any]) -> list[str]:
@@ -156,7 +156,8 @@ def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None
     if not targets:
         raise PhotonError(
             "NoConstraintMatchingDatastore",
-            f"image {item['name']} has no datastore to go to: declare hosts with datastores, or photon_image_datastores",
+            f"image {item['name']} has no datastore to go to: declare hosts with datastores, or set "
+            "photon_image_datastores",
         )
     content, stat = _content(item, fresh, planning)
     kept = _kept_copies(fresh, state)
