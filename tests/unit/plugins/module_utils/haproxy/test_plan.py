@@ -159,14 +159,14 @@ def test_configuration_line_is_traced_to_the_declaration(declared):
     assert render.origin(lines, lines.index("    bogus") + 1) == "haproxy_services[1] (db).extra_backend"
 
 
-def test_ready_made_services_follow_their_groups(declared):
+def test_platform_services_follow_their_groups(declared):
     groups = GROUPS | {"lightwave": ["w1"], "kubernetes_masters": ["w2"]}
     declared |= {"ready_made": READY_MADE, "platform_services": list(READY_MADE)}
     built = build(declaration_of(declared, groups), groups)
     assert set(built["services"]) == {"lightwave_ldap", "lightwave_kdc", "kubernetes_api", "web", "db"}
 
 
-def test_every_ready_made_service_is_valid(declared, pems):
+def test_every_platform_service_is_valid(declared, pems):
     groups = GROUPS | {service["group"]: ["w1", "w2"] for service in READY_MADE.values()}
     pem = {"certificate": f"{pems}/good.pem", "key": f"{pems}/good.key"}
     declared |= {"ready_made": READY_MADE, "platform_services": list(READY_MADE), "services": []}
@@ -174,8 +174,8 @@ def test_every_ready_made_service_is_valid(declared, pems):
     assert set(build(declaration_of(declared, groups), groups)["services"]) == set(READY_MADE)
 
 
-def test_an_unknown_ready_made_service_is_named(declared):
+def test_unknown_platform_service_is_refused(declared):
     with pytest.raises(
-        plan.DeclarationError, match=r"haproxy_platform_services: there is no nope; there are management_api"
+        plan.DeclarationError, match=r"haproxy_platform_services: unknown service nope, must be one of management_api"
     ):
         declaration_of(declared | {"ready_made": READY_MADE, "platform_services": ["nope"]}, GROUPS)
