@@ -39,15 +39,20 @@ class Gauge:
 
 def test_results_and_partial_failure():
     gauge, error = Gauge(), PhotonError("NameTaken", "b is there")
-    jobs = [Job("a", "a", gauge.call(result=1)), Job("b", "b", gauge.call(fail=error)),
-            Job("c", "c", gauge.call(result=3))]
+    jobs = [
+        Job("a", "a", gauge.call(result=1)),
+        Job("b", "b", gauge.call(fail=error)),
+        Job("c", "c", gauge.call(result=3)),
+    ]
     assert {job.key: outcome for job, outcome in run_jobs(None, jobs)} == {"a": 1, "b": error, "c": 3}
 
 
 def test_budgets_hold():
     gauge = Gauge()
-    jobs = [Job(n, "j", gauge.call(f"host{n % 3}", f"ds{n % 2}"), host=f"h{n % 3}", host_units=4, datastore=f"d{n % 2}")
-            for n in range(40)]
+    jobs = [
+        Job(n, "j", gauge.call(f"host{n % 3}", f"ds{n % 2}"), host=f"h{n % 3}", host_units=4, datastore=f"d{n % 2}")
+        for n in range(40)
+    ]
     done = list(run_jobs(None, jobs, Budgets(per_host=8, per_datastore=2, threads=16)))
     assert len(done) == 40
     assert max(gauge.most[name] for name in ("host0", "host1", "host2")) <= 2  # 8 units, 4 each
