@@ -163,6 +163,11 @@ def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None
     kept = _kept_copies(fresh, state)
     reachable = [d for d in targets if d.scope not in state.unreachable]
     missing = [d.id for d in reachable if d.id not in kept]
+    if not kept and not missing:
+        raise PhotonError(
+            "DependencyFailed",
+            f"image {item['name']} cannot be copied anywhere: no endpoint with image datastores could be read",
+        )
     body = {**fresh.body, **content, "copies": kept}
     observed = {"stat": stat}
     planned = replace(fresh, state=states.READY, body={**body, "copies": {**kept, **{i: {} for i in missing}}},
