@@ -31,6 +31,7 @@ def spec(datastore_type="SHARED_VMFS", **changes):
         "6d1f",
         "web-01",
         "site1",
+        "store-1",
         host,
         DatastoreRow("ds-1", "ds", "", datastore_type, 1, 1, True),
         "f-1",
@@ -59,7 +60,9 @@ def test_identity_and_size():
         "guestinfo.userdata": "x",
         "photon.id": "6d1f",
         "photon.site": "site1",
+        "photon.store": "store-1",
     }
+    assert (config.cpuHotAddEnabled, config.memoryHotAddEnabled) == (True, True)
 
 
 def test_files():
