@@ -87,7 +87,7 @@ def _begin(tx: Any, actions: list[Action], uses: dict[str, int], state: CurrentS
     written = tx.insert([d for d in documents.values() if d.id not in state.versions])
     written += tx.update([d for d in documents.values() if d.id in state.versions])
     tx.add_tasks([a.task for a in actions if a.task is not None])
-    tx.observe({d.id: d.observed for d in documents.values() if d.observed})
+    tx.observe({d.id: d.observed for d in documents.values() if d.id in state.versions and d.observed})
     limited = [a for a in actions if a.limits is not None]
     for action in limited:
         tx.set_limits(action.id, action.kind, action.limits)
