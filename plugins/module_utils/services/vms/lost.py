@@ -14,7 +14,7 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import guestinfo
+from ...vsphere import find_marked, guestinfo
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -36,6 +36,16 @@ def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
         for endpoint_id, inventory in state.inventories.items()
     }
     return {endpoint_id: moids for endpoint_id, moids in found.items() if moids}
+
+
+def read_marks(state: CurrentState, context: Any) -> Marks:
+    """The marks of the VMs that no record knows, one call per endpoint."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for endpoint_id, moids in unknown_rows(state).items():
+        session = context.session(state.must(endpoint_id))
+        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
+            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
+    return found
 
 
 def needs_marks(planning: Planning) -> bool:
