@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from ..model import units
@@ -34,6 +35,7 @@ _RELEASE = Delete("allocations", "consumer")
 _RESERVE = Insert("exclusives", {"key": TEXT, "consumer": TEXT})
 _HOLDERS = Fetch("exclusives", "key")
 _RELEASE_KEYS = Delete("exclusives", "consumer")
+_RELEASE_KEY = Delete("exclusives", "key")
 _NAMES = Fetch("documents", "id", columns=("id", "kind", "scope", "name"))
 _ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
 _INVENTORY = {"provider": TEXT, "resource": TEXT, "unit": TEXT, "limit": NUMBER, "foreign": NUMBER}
@@ -59,8 +61,11 @@ _sums: dict[str, Any] = {}
 class Allocations(Base):
     """The part of Transaction that keeps allocations, exclusive keys, capacity and limits."""
 
-    def claim(self, claims: Iterable[Claim], *, check: bool = True) -> None:
+    def claim(self, claims: Iterable[Claim], *, check: bool = True, leaving: Iterable[str] = ()) -> None:
         """Replace everything that these consumers hold. Call it late: others wait for the rows of a busy project.
+
+        ``leaving``: consumers that this run is about to delete. They keep their rows until then, so that no other run
+        takes what they hold, but these claims may use it already.
 
         With ``check`` raises Conflict where a consumer's growing amount does not fit: QuotaError for projects and
         tenants, InsufficientCapacity for hosts and datastores (also for those without a recorded capacity), NameTaken
@@ -71,10 +76,11 @@ class Allocations(Base):
         if self.connection.dialect.name != SQLITE:
             _CONSUMERS.rows(self.connection, wanted)  # two claims of one consumer must not both leave rows
         growth = self._replace_rows(wanted)
-        self._reserve(wanted, check=check)
+        gone = set(leaving) - set(wanted)
+        self._reserve(wanted, gone, check=check)
         if check:
             grown = {key: amount for key, amount in growth.items() if amount > 0}
-            self._refuse_overfull(grown)
+            self._refuse_overfull(grown, gone)
 
     def release(self, consumers: Iterable[str]) -> None:
         """Delete everything that these consumers hold."""
@@ -142,13 +148,16 @@ class Allocations(Base):
         _TAKE.execute(self.connection, rows)
         return growth
 
-    def _reserve(self, wanted: Mapping[str, Claim], *, check: bool) -> None:
+    def _reserve(self, wanted: Mapping[str, Claim], leaving: set[str], *, check: bool) -> None:
         _RELEASE_KEYS.execute(self.connection, wanted)
         owners: dict[str, str] = {}
         for consumer, claim in wanted.items():
             for key in claim.exclusive:
                 if owners.setdefault(key, consumer) != consumer and check:
                     raise _reserved(key, consumer, owners[key])
+        if leaving:
+            held = _HOLDERS.rows(self.connection, owners)
+            _RELEASE_KEY.execute(self.connection, [row.key for row in held if row.consumer in leaving])
         rows = [{"key": key, "consumer": owners[key]} for key in sorted(owners)]
         if _RESERVE.execute(self.connection, rows) == len(rows) or not check:
             return
@@ -156,9 +165,14 @@ class Allocations(Base):
             if row.consumer != owners[row.key]:
                 raise _reserved(row.key, owners[row.key], row.consumer)
 
-    def _refuse_overfull(self, growth: Mapping[Key, int]) -> None:
+    def _refuse_overfull(self, growth: Mapping[Key, int], leaving: Iterable[str]) -> None:
         kinds = {row.id: row.kind for row in _LOCK.rows(self.connection, {provider for provider, _resource in growth})}
         rows = {(row.provider, row.resource): row for row in self._summed(growth)}
+        freed: dict[Key, int] = defaultdict(int)
+        for held in _HELD.rows(self.connection, leaving):
+            freed[held.provider, held.resource] += held.amount
+        for key in rows.keys() & freed.keys():
+            rows[key] = SimpleNamespace(**{**rows[key]._mapping, "used": rows[key].used - freed[key]})
         missing = sorted({provider for provider, _resource in growth if provider not in kinds})
         full = []
         for key in sorted(growth):

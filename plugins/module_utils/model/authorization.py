@@ -93,7 +93,7 @@ def check_group(group: object) -> str:
     if len(parts) != 2 or not all(part.strip() for part in parts):
         raise PhotonError(
             "InvalidSecurityGroupFormat",
-            f"{group!r} is no security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
+            f"{group!r} is not a security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
         )
     return str(group)
 
@@ -119,8 +119,8 @@ def authorize(actor: Actor, verb: str, kind: str, *chain: Document) -> None:
     )
 
 
-def allowed(actor: Actor, verb: str, kind: str, *chain: Document) -> bool:
-    """Whether the actor may do it; as authorize, for what a run finds to do by itself."""
+def permits(actor: Actor, verb: str, kind: str, *chain: Document) -> bool:
+    """Whether ``authorize`` allows it: for actions that a run finds by itself and leaves to one that may."""
     try:
         authorize(actor, verb, kind, *chain)
     except PhotonError:
@@ -129,8 +129,8 @@ def allowed(actor: Actor, verb: str, kind: str, *chain: Document) -> bool:
 
 
 def visible(actor: Actor, kind: str, rows: Iterable[Sequence[Document]]) -> list[Sequence[Document]]:
-    """The chains (see authorize; the entity itself last) that the actor may read: what a list shows."""
-    return [chain for chain in rows if allowed(actor, "read", kind, *chain)]
+    """Return the chains (see authorize; the entity itself last) that the actor may read: what a list shows."""
+    return [chain for chain in rows if permits(actor, "read", kind, *chain)]
 
 
 def set_groups(wanted: Iterable[str], inherited: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -81,7 +81,7 @@ def plan(
     for kind in registry.KINDS.values():
         if kind.plan_unused is not None:
             kind.plan_unused(planning)
-    _drop_superseded(planning.plan)
+    drop_superseded(planning.plan)
     _refuse_busy(planning)
     for kind in registry.KINDS.values():
         if kind.plan_after is not None:
@@ -199,7 +199,7 @@ def _stat(path: str) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _drop_superseded(result: Plan) -> None:
+def drop_superseded(result: Plan) -> None:
     """A zone, flavor or image that waits for its last user, which goes in the same plan, is only deleted."""
     gone = {action.id for action in result.actions if action.verb == DELETE}
     result.actions = [a for a in result.actions if a.verb == DELETE or a.id not in gone]

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..model import states
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
 from .context import Applying
-from .planning import CREATE, DELETE, UPDATE, Action, Outcome, Plan
+from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Outcome, Plan
 from .state import CurrentState
 
 
@@ -28,18 +29,20 @@ def begin(applying: Applying, attempt: int) -> None:
     Records that need no external work are done with it.
     """
     plan, state = applying.plan, applying.state
+    _refuse_orphans(plan, state)
     actions = [a for a in plan.actions if a.verb in (CREATE, UPDATE) or a.task is not None or a.claim is not None]
-    if not actions and not any(a.verb == DELETE for a in plan.actions):
+    leaving = [a.id for a in plan.actions if a.verb == DELETE]
+    if not actions and not leaving:
         return
     uses = _uses(plan, actions, state)
     versions = applying.context.store.run(
-        lambda tx: _begin(tx, actions, uses, state), key=f"{applying.run.id}/begin/{attempt}"
+        lambda tx: _begin(tx, actions, leaving, uses, state), key=f"{applying.run.id}/begin/{attempt}"
     )
     for action in actions:
         if action.id in versions:
             action.document = state.put(replace(action.document, version=versions[action.id]))
         if action.verb != DELETE and action.task is None:
-            plan.finish(action, Outcome(changed=True, document=action.document))
+            plan.finish(action, Outcome(changed=action.verb != KEEP, document=action.document))
 
 
 def observe(applying: Applying) -> None:
@@ -71,7 +74,29 @@ def end(applying: Applying) -> None:
     errors = applying.context.store.run(lambda tx: _end(tx, actions))
     for action in actions:
         error = errors.get(action.id)
-        applying.plan.finish(action, Outcome(changed=error is None, error=error))
+        document = action.document if error is not None else None
+        applying.plan.finish(action, Outcome(changed=error is None, error=error, document=document))
+
+
+def _refuse_orphans(plan: Plan, state: CurrentState) -> None:
+    """Fail what needs a document that neither exists nor is created by this plan, and what needs that in turn."""
+    while True:
+        known = state.versions.keys() | {a.id for a in plan.actions if a.verb == CREATE}
+        orphans = [a for a in plan.actions if a.verb != KEEP and not known.issuperset(a.needs)]
+        if not orphans:
+            return
+        plan.actions = [a for a in plan.actions if a.verb == KEEP or known.issuperset(a.needs)]
+        for action in orphans:
+            plan.fail(
+                action.kind,
+                action.name,
+                PhotonError(
+                    "DependencyFailed",
+                    f"{action.kind} {action.name} is left as it was: a resource that it needs could not be created; "
+                    "fix the failure of that resource, then run again",
+                ),
+                action.path,
+            )
 
 
 def _uses(plan: Plan, actions: Iterable[Action], state: CurrentState) -> dict[str, int]:
@@ -81,7 +106,10 @@ def _uses(plan: Plan, actions: Iterable[Action], state: CurrentState) -> dict[st
     return {i: state.versions[i] for i in sorted(wanted - written) if i in state.versions}
 
 
-def _begin(tx: Any, actions: list[Action], uses: dict[str, int], state: CurrentState) -> dict[str, int]:
+def _begin(
+    tx: Any, actions: list[Action], leaving: list[str], uses: dict[str, int], state: CurrentState
+) -> dict[str, int]:
+    """Limits before claims, which are compared with them; usage is compared when all of it is written."""
     tx.check_versions(uses)
     documents = {a.id: a.document for a in actions if a.verb in (CREATE, UPDATE)}
     written = tx.insert([d for d in documents.values() if d.id not in state.versions])
@@ -89,40 +117,47 @@ def _begin(tx: Any, actions: list[Action], uses: dict[str, int], state: CurrentS
     tx.add_tasks([a.task for a in actions if a.task is not None])
     tx.observe({d.id: d.observed for d in documents.values() if d.id in state.versions and d.observed})
     limited = [a for a in actions if a.limits is not None]
-    for action in limited:
+    for action in sorted(limited, key=lambda a: a.id):  # one order of locks everywhere
         tx.set_limits(action.id, action.kind, action.limits)
-    tx.claim([a.claim for a in actions if a.claim is not None])
+    tx.claim([a.claim for a in actions if a.claim is not None], leaving=leaving)
     tx.check_limits({i for a in limited for i in (a.id, *(a.claim.amounts if a.claim else ()))})
     return {document.id: document.version for document in written}
 
 
 def _end(tx: Any, actions: list[Action]) -> dict[str, PhotonError]:
     errors: dict[str, PhotonError] = {}
-    found = tx.get([a.id for a in actions])
+    ids = [a.id for a in actions]
+    users = tx.users(ids)
+    users |= tx.users([a.id for a in actions if a.kind in states.REFERABLE], references=True)
+    found = tx.get(ids)
+    tasks = {key: task for key, task in tx.open_tasks(ids).items() if not tx.is_ours(task)}
+    deleted: dict[str, Document] = {}
     for action in actions:
         current = found.get(action.id)
         if current is None:
             continue
-        error = _keeps(tx, action, current)
+        left = [document for document in users[action.id] if document.id not in deleted]
+        error = _kept(action, current, left, tasks.get(action.id))
         if error is None:
-            tx.delete([current])
+            deleted[action.id] = current
         else:
             errors[action.id] = error
+    tx.delete(deleted.values())
     return errors
 
 
-def _keeps(tx: Any, action: Action, current: Document) -> PhotonError | None:
-    """Why a record has to stay: something is left in it, or it was changed after the plan was made."""
+def _kept(action: Action, current: Document, users: list[Document], task: Any) -> PhotonError | None:
+    """Say why a record has to stay: others use it, work on it, or changed it after the plan was made."""
+    label = f"{action.kind} {action.name}"
+    if task is not None:
+        return PhotonError("ConcurrentTask", f"{label} is kept: {task.operation} of another run works on it; run again")
     if current.version != action.document.version:
-        return PhotonError(
-            "StaleVersion", f"{action.kind} {action.name} was changed concurrently and is kept; run again"
-        )
-    content = tx.contents(current.id)
-    if content:
-        names = ", ".join(f"{d.kind} {d.name}" for d in content[:5])
+        return PhotonError("StaleVersion", f"{label} is kept: it was changed concurrently; run again")
+    if users:
+        names = ", ".join(f"{d.kind} {d.name}" for d in users[:5]) + (" ..." if len(users) > 5 else "")
         return PhotonError(
             "ContainerNotEmpty",
-            f"{action.kind} {action.name} is kept because it still contains {len(content)} resources ({names}); "
-            "fix what kept these from being deleted, then run again",
+            f"{label} is kept: {len(users)} {'resource needs' if len(users) == 1 else 'resources need'} it ({names}); "
+            "fix what kept them from being deleted, then run again",
         )
     return None

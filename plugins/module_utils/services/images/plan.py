@@ -17,7 +17,7 @@ from typing import Any
 
 from ...cloudstore import Step, Task
 from ...model import entities, states
-from ...model.authorization import allowed, authorize
+from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..fleet.record import DatastoreFacts, HostFacts
@@ -81,7 +81,7 @@ def plan_unused(planning: Planning) -> None:
     state = planning.state
     for image in state.of(entities.IMAGE):
         unused = image.state == states.PENDING_DELETE and not users_of(image, state)
-        if unused and allowed(planning.actor, "delete", entities.IMAGE, *state.chain(image)[:-1]):
+        if unused and permits(planning.actor, "delete", entities.IMAGE, *state.chain(image)[:-1]):
             plan_delete(image, planning, "its last user is gone")
 
 

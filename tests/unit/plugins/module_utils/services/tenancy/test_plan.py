@@ -9,12 +9,12 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM, Actor, group_names
-from ansible_collections.photon.platform.plugins.module_utils.model.declaration import check_items
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Declaration
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services import fleet_view, tenancy, tenancy_run
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Plan
+from ansible_collections.photon.platform.plugins.module_utils.services.tenancy import describe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
@@ -37,27 +37,15 @@ def tenant(quota: str = "{}", projects: str = "[]", more: str = "") -> str:
 
 
 def projects_of(platform, items: list[dict], actor: Actor = SYSTEM) -> Plan:
-    """Apply project items as the module of that kind does."""
-    world, plan = platform.world(), Plan()
-    tenancy.plan_projects(check_items("project", items, scope={"tenant": "acme"}), world, plan, actor, "api")
-    platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, plan.actions))
-    return plan
+    return platform.apply_items("project", items, actor, tenant="acme")
 
 
 def tenants_of(platform, items: list[dict], actor: Actor = SYSTEM) -> Plan:
-    world, plan = platform.world(), Plan()
-    tenancy.plan_tenants(check_items("tenant", items), world, plan, actor, "api")
-    platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, plan.actions))
-    return plan
+    return platform.apply_items("tenant", items, actor)
 
 
 def codes(plan: Plan) -> list[str]:
     return [failure.error.code for failure in plan.failures]
-
-
-def use(platform, path: str, key: str, amount: int) -> None:
-    owner = platform.find(entities.PROJECT, path).id
-    platform.store.run(lambda tx: tx.charge(owner, {key: (amount, "COUNT")}))
 
 
 # -- life --------------------------------------------------------------------------------------------------------
@@ -85,7 +73,7 @@ def test_plan_writes_nothing(platform) -> None:
 
 def test_actions_tell_what_differs(platform) -> None:
     platform.apply(ACME)
-    plan, _ = platform.plan(ACME.replace("vm.cpu: 200", "vm.cpu: 300"))
+    plan = platform.plan(ACME.replace("vm.cpu: 200", "vm.cpu: 300")).plan
     [action] = plan.of(entities.TENANT)
     assert (action.verb, action.changes, action.path) == ("update", ["quota"], "photon_tenants[0]")
     assert action.before == {"quota": {"vm.count": "100", "vm.cpu": "200"}}
@@ -107,7 +95,8 @@ def test_tenant_with_projects_is_not_empty(platform) -> None:
         "photon_tenants: [{name: acme, state: absent, projects: [{name: web, state: absent}, "
         "{name: db, state: absent}]}]"
     ) == [("delete", "acme/web"), ("delete", "acme/db"), ("delete", "acme")]
-    assert platform.store.snapshot().counters == {}
+    assert platform.store.snapshot().counters() == {}
+    assert platform.store.allocations() == []
 
 
 @pytest.mark.parametrize("kind", [entities.VM, entities.IMAGE])
@@ -144,23 +133,20 @@ def test_project_of_a_tenant_that_is_not_there(platform) -> None:
 
 
 def test_two_planners_take_one_name(platform) -> None:
-    first, _ = platform.plan(tenant())
-    second, _ = platform.plan(tenant())
-    platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, first.actions))
+    first = platform.plan(tenant())
+    second = platform.plan(tenant())
+    platform.write(first)
     with pytest.raises(PhotonError) as caught:
-        platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, second.actions))
+        platform.write(second)
     assert caught.value.code == "NameTaken"
 
 
 def test_a_project_without_its_tenant_is_not_made(platform) -> None:
     text = "photon_tenants: [{name: acme, projects: [{name: web}]}]"
-    late, _ = platform.plan(text)
-    platform.apply("photon_tenants: [{name: acme}]")  # somebody else makes the tenant first
-    orphan = [action for action in late.actions if action.kind == entities.PROJECT]
-    with pytest.raises(PhotonError) as caught:
-        platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, orphan))
-    assert caught.value.code == "DependencyFailed"
-    assert platform.world().of(entities.PROJECT) == []
+    planning = platform.plan(text)
+    planning.plan.actions = planning.plan.of(entities.PROJECT)  # the tenant's own action was refused
+    assert codes(platform.write(planning)) == ["DependencyFailed"]
+    assert platform.store.snapshot().documents == []
 
 
 def test_equal_project_names_in_two_tenants(platform) -> None:
@@ -174,10 +160,10 @@ def test_equal_project_names_in_two_tenants(platform) -> None:
 
 def test_plan_of_an_outdated_tenant_is_refused(platform) -> None:
     platform.apply(ACME)
-    late, _ = platform.plan(ACME.replace("vm.cpu: 200", "vm.cpu: 300"))
+    late = platform.plan(ACME.replace("vm.cpu: 200", "vm.cpu: 300"))
     platform.apply(ACME.replace("vm.cpu: 200", "vm.cpu: 400"))
     with pytest.raises(PhotonError) as caught:
-        platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, late.actions))
+        platform.write(late)
     assert caught.value.code == "StaleVersion"
     assert platform.quota("acme")["vm.cpu"] == (400, 240)
 
@@ -194,7 +180,7 @@ def test_project_limits_are_the_tenants_usage(platform) -> None:
 
 
 def shown(platform, path: str, actor: Actor = SYSTEM) -> dict:
-    return fleet_view.quota_of(Context(platform.store, actor), path)
+    return describe.quota_of(Context(platform.store, actor), path)
 
 
 def test_a_quota_is_shown(platform) -> None:
@@ -296,7 +282,7 @@ def test_limit_below_what_projects_have(platform) -> None:
 
 def test_limit_below_what_is_used(platform) -> None:
     platform.apply(ACME)
-    use(platform, "acme/db", "vm.count", 5)
+    platform.use("acme/db", "vm.count", 5)
     plan = projects_of(platform, [{"name": "db", "quota": {"vm.count": 4}, "quota_mode": "update"}])
     assert codes(plan) == ["QuotaError"]
     assert platform.quota("acme/db")["vm.count"] == (20, 5)
@@ -305,7 +291,7 @@ def test_limit_below_what_is_used(platform) -> None:
 
 def test_a_part_of_limits_that_cannot_change(platform) -> None:
     platform.apply(ACME)
-    use(platform, "acme/db", "vm.count", 15)
+    platform.use("acme/db", "vm.count", 15)
     refused = platform.refusals(
         "photon_tenants: [{name: acme, quota: {vm.count: 10, vm.cpu: 10}, projects: [{name: web, quota_percent: 60}]}]"
     )
@@ -316,10 +302,10 @@ def test_a_part_of_limits_that_cannot_change(platform) -> None:
 
 def test_usage_in_the_meantime_is_not_passed(platform) -> None:
     platform.apply(ACME)
-    plan, _ = platform.plan(ACME.replace("{vm.count: 20, vm.cpu: 40}", "{vm.count: 4, vm.cpu: 40}"))
-    use(platform, "acme/db", "vm.count", 5)
+    plan = platform.plan(ACME.replace("{vm.count: 20, vm.cpu: 40}", "{vm.count: 4, vm.cpu: 40}"))
+    platform.use("acme/db", "vm.count", 5)
     with pytest.raises(PhotonError) as caught:
-        platform.store.run(lambda tx: tenancy_run.apply_tenancy(tx, plan.actions))
+        platform.write(plan)
     assert caught.value.code == "QuotaError"
     assert platform.quota("acme/db")["vm.count"] == (20, 5)
     assert platform.quota("acme")["vm.count"] == (100, 70)
@@ -352,7 +338,7 @@ def test_a_project_may_limit_what_its_tenant_does_not(platform) -> None:
 def test_units_are_kept(platform) -> None:
     platform.apply(tenant("{vm.memory: 4 GB}", "[{name: web, quota: {vm.memory: 1024 MB}}]"))
     assert platform.quota("acme")["vm.memory"] == (4 << 30, 1 << 30)
-    plan, _ = platform.plan(tenant("{vm.memory: 4096 MB}"))
+    plan = platform.plan(tenant("{vm.memory: 4096 MB}")).plan
     [action] = plan.of(entities.TENANT)
     assert action.after.get("quota", {}) == {}  # the same amount, written otherwise, is no change for people
 
@@ -390,32 +376,32 @@ def _step(platform, what: str, value) -> None:
         tenants_of(platform, [{"name": "acme", "quota": value}])
     elif what == "use":
         name, amount = value
-        if platform.world().find(entities.PROJECT, platform.find(entities.TENANT, "acme").id, name):
+        if platform.state().find(entities.PROJECT, platform.find(entities.TENANT, "acme").id, name):
             limit, used = platform.quota(f"acme/{name}").get("vm.count", (None, 0))
             if limit is None or used + amount <= limit:
-                use(platform, f"acme/{name}", "vm.count", amount)
+                platform.use(f"acme/{name}", "vm.count", amount)
                 return
             with pytest.raises(PhotonError, match="Not enough quota"):
-                use(platform, f"acme/{name}", "vm.count", amount)
+                platform.use(f"acme/{name}", "vm.count", amount)
     else:
         projects_of(platform, [{"name": what, **value}])
 
 
 def _check_books(platform) -> None:
-    world = platform.world()
+    state = platform.state()
     owner = platform.find(entities.TENANT, "acme")
-    projects = world.of(entities.PROJECT, owner.id)
-    has = world.counters.get(owner.id, {})
+    projects = state.of(entities.PROJECT, owner.id)
+    has = state.counters.get(owner.id, {})
     for key in KEYS:
-        given = sum(c.limit or 0 for p in projects if (c := world.counters.get(p.id, {}).get(key)))
+        given = sum(c.limit or 0 for p in projects if (c := state.counters.get(p.id, {}).get(key)))
         counter = has.get(key)
         assert (counter.usage if counter else 0) == given
         for project in projects:
-            own = world.counters.get(project.id, {}).get(key)
+            own = state.counters.get(project.id, {}).get(key)
             if counter and counter.limit is not None:
                 assert own is not None
                 assert own.limit is not None
-    for counters in world.counters.values():
+    for counters in state.counters.values():
         assert all(c.limit is None or c.usage <= c.limit for c in counters.values())
 
 
@@ -470,9 +456,8 @@ def test_an_inherited_group_is_warned_of_and_not_added(platform) -> None:
 
 
 def test_wrong_format_of_the_deployments_groups(platform) -> None:
-    world, plan = platform.world(), Plan()
-    tenancy.plan_security_groups(["nobody"], world, plan, SYSTEM)
-    assert codes(plan) == ["InvalidSecurityGroupFormat"]
+    planning = platform.planned(Declaration(security_groups=["nobody"]), SYSTEM)
+    assert codes(planning.plan) == ["InvalidSecurityGroupFormat"]
 
 
 # -- who may -----------------------------------------------------------------------------------------------------

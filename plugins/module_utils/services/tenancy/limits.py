@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Quota limits of tenants and their projects, planned together: what each may have once all changes are made.
+"""Quota limits of tenants and their projects, planned together: the limits of each after all changes.
 
-A project's limits count as usage of its tenant. Limits are ``{key: (amount in base units, unit)}``.
+A project's limits count as usage of its tenant.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import units
-from ..model.entities import Document
-from ..model.errors import PhotonError
-from ..model.quota import Counter
-from .world import World
-
-Limits = dict[str, tuple[int, str]]
+from ...model import units
+from ...model.entities import Document
+from ...model.errors import PhotonError
+from ...model.quota import Counter
+from ..planning import Limits
+from ..state import CurrentState
 
 
 @dataclass(slots=True)
 class Draft:
-    """A tenant or project as it will be. ``error`` is why that cannot be; it then stays as it was."""
+    """A tenant or project as it will be. ``error``: the reason why it stays as it was."""
 
     document: Document
     current: Document | None
@@ -34,14 +33,14 @@ class Draft:
     reason: str = ""
 
 
-def of(world: World, owner_id: str) -> Limits:
-    """The limits of a tenant or project."""
-    counters = world.counters.get(owner_id, {})
+def of(state: CurrentState, owner_id: str) -> Limits:
+    """Return the limits of a tenant or project."""
+    counters = state.counters.get(owner_id, {})
     return {key: (c.limit, c.unit) for key, c in sorted(counters.items()) if c.limit is not None}
 
 
 def wanted(item: Mapping[str, Any], before: Limits) -> Limits:
-    """The limits after an item's quota (set or update) and quota_exclude."""
+    """Return the limits after an item's quota (set or update) and quota_exclude."""
     limits = dict(before)
     if item.get("quota") is not None:
         limits = dict(item["quota"]) if item.get("quota_mode") != "update" else {**before, **item["quota"]}
@@ -54,48 +53,31 @@ def wanted(item: Mapping[str, Any], before: Limits) -> Limits:
 
 
 def part(limits: Limits, percent: int, tenant: str) -> Limits:
-    """``percent`` of each of the tenant's limits, rounded down."""
+    """Return ``percent`` of each of the tenant's limits, rounded down. Raises InvalidResourceTicketSubdivide."""
     if not limits:
         raise PhotonError(
             "InvalidResourceTicketSubdivide",
-            f"tenant {tenant} has no limits to take {percent} percent of: give the tenant a quota, or the project none",
+            f"tenant {tenant} has no limits, so a project cannot get {percent} percent of them: set the tenant's quota, "
+            "or remove quota_percent",
         )
     return {key: (amount * percent // 100, unit) for key, (amount, unit) in limits.items()}
 
 
-def settle(tenant: Draft, projects: list[Draft], world: World) -> None:
+def settle(tenant: Draft, projects: list[Draft], state: CurrentState) -> None:
     """Set ``error`` on what does not fit: first the tenant's own limits, then the projects in list order.
 
-    ``projects`` are all projects of the tenant, those that do not change too.
+    ``projects`` are all projects of the tenant, also those that do not change.
     """
     for project in projects:
         if project.error is None and project.limits != project.before:
-            project.error = _below_usage(project, world)
-    tenant.error = tenant.error or _too_low(tenant, projects) or _not_subdivided(tenant, projects)
-    limits = tenant.before if tenant.error else tenant.limits
-    given: dict[str, int] = {}
-    for project in projects:  # what is kept or lowered first: only more can be too much
-        for key, amount in _floor(project).items():
-            given[key] = given.get(key, 0) + amount
-    for project in projects:
-        if project.error is not None or (project.current is not None and project.limits == project.before):
-            continue
-        if project.item.get("quota_percent") is not None and tenant.error is not None and tenant.limits != limits:
-            project.error = PhotonError(
-                "DependencyFailed",
-                f"its limits are a part of those of tenant "
-                f"{tenant.document.name}, which cannot change: {tenant.error.message}",
-            )
-        else:
-            project.error = _lacks_keys(project, limits, tenant) or _more_than_left(project, limits, given, tenant)
-        if project.error is None:
-            for key, more in _increase(project).items():
-                given[key] = given.get(key, 0) + more
+            project.error = _below_usage(project, state)
+    while _refuse_next(tenant, projects):
+        pass  # what the refused project would have freed is not free: compare again without it
 
 
-def write(world: World, owner_id: str, limits: Limits) -> None:
-    """Replace the limits in the World's counters; usage stays."""
-    counters = world.counters.setdefault(owner_id, {})
+def write(state: CurrentState, owner_id: str, limits: Limits) -> None:
+    """Replace the limits in the state's counters; usage stays."""
+    counters = state.counters.setdefault(owner_id, {})
     for key, counter in counters.items():
         if key not in limits:
             counter.limit = None
@@ -104,31 +86,48 @@ def write(world: World, owner_id: str, limits: Limits) -> None:
         counter.limit, counter.unit = amount, unit
 
 
-def count(world: World, tenant_id: str, before: Limits, after: Limits) -> None:
+def count(state: CurrentState, tenant_id: str, before: Limits, after: Limits) -> None:
     """Count the change of a project's limits as usage of its tenant."""
-    counters = world.counters.setdefault(tenant_id, {})
-    for key, (delta, unit) in deltas(before, after).items():
-        counters.setdefault(key, Counter(unit=unit)).usage += delta
-
-
-def deltas(before: Limits, after: Limits) -> Limits:
-    """``{key: (after - before, unit)}`` where they differ."""
-    changed = {}
+    counters = state.counters.setdefault(tenant_id, {})
     for key in sorted({*before, *after}):
         unit = (after.get(key) or before[key])[1]
         delta = after.get(key, (0, unit))[0] - before.get(key, (0, unit))[0]
-        if delta:
-            changed[key] = (delta, unit)
-    return changed
+        counters.setdefault(key, Counter(unit=unit)).usage += delta
 
 
-def _below_usage(project: Draft, world: World) -> PhotonError | None:
+def _refuse_next(tenant: Draft, projects: list[Draft]) -> bool:
+    """Refuse the tenant's limits and the first project that does not fit; False when all others fit."""
+    tenant.error = tenant.error or _too_low(tenant, projects) or _not_subdivided(tenant, projects)
+    limits = tenant.before if tenant.error else tenant.limits
+    given: dict[str, int] = {}
+    for project in projects:  # kept and lowered limits first: only growth can be too much
+        for key, amount in _floor(project).items():
+            given[key] = given.get(key, 0) + amount
+    for project in projects:
+        if project.error is not None or (project.current is not None and project.limits == project.before):
+            continue
+        if project.item.get("quota_percent") is not None and tenant.error is not None and tenant.limits != limits:
+            project.error = PhotonError(
+                "DependencyFailed",
+                f"its limits are a percentage of those of tenant {tenant.document.name}, which cannot change: "
+                f"{tenant.error.message}",
+            )
+        else:
+            project.error = _lacks_keys(project, limits, tenant) or _more_than_left(project, limits, given, tenant)
+        if project.error is not None:
+            return True
+        for key, more in _increase(project).items():
+            given[key] = given.get(key, 0) + more
+    return False
+
+
+def _below_usage(project: Draft, state: CurrentState) -> PhotonError | None:
     for key, (amount, unit) in project.limits.items():
-        counter = world.counters.get(project.document.id, {}).get(key)
+        counter = state.counters.get(project.document.id, {}).get(key)
         if counter and counter.usage > amount:
             return _error(
                 f"project {project.document.name} already uses {units.show(counter.usage, unit)} of {key}, "
-                f"more than the new limit {units.show(amount, unit)}: delete VMs first",
+                f"more than the new limit {units.show(amount, unit)}: delete VMs first or set a higher limit",
                 key,
                 unit,
                 amount,
@@ -138,7 +137,7 @@ def _below_usage(project: Draft, world: World) -> PhotonError | None:
 
 
 def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
-    """Too low even if no project got more."""
+    """Refuse limits of a tenant that are too low even if no project got more."""
     for key, (amount, unit) in tenant.limits.items():
         given = sum(_floor(project).get(key, 0) for project in projects)
         if given > amount:
@@ -154,7 +153,7 @@ def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
 
 
 def _not_subdivided(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
-    """A new key of the tenant that an existing project does not limit would not bound that project."""
+    """Refuse a new key of the tenant that an existing project does not limit: it would not bound that project."""
     for key in sorted(set(tenant.limits) - set(tenant.before)):
         lacking = [
             p.document.name
@@ -164,8 +163,8 @@ def _not_subdivided(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
         if lacking:
             return PhotonError(
                 "InvalidResourceTicketSubdivide",
-                f"tenant {tenant.document.name} limits {key}, its "
-                f"projects {', '.join(lacking[:5])} do not: give them a limit of it too",
+                f"tenant {tenant.document.name} limits {key}, its projects {', '.join(lacking[:5])} do not: "
+                f"set a limit of {key} for them too",
                 {"key": key},
             )
     return None
@@ -189,9 +188,9 @@ def _more_than_left(project: Draft, limits: Limits, given: dict[str, int], tenan
             amount, unit = limits[key]
             left = amount - given.get(key, 0)
             return _error(
-                f"project {project.document.name} is to get {units.show(more, unit)} more of {key}, tenant "
+                f"project {project.document.name} needs {units.show(more, unit)} more of {key}, but tenant "
                 f"{tenant.document.name} has {units.show(left, unit)} of {units.show(amount, unit)} left: "
-                "raise the tenant's limit or give less",
+                "raise the tenant's limit or lower the project's",
                 key,
                 unit,
                 amount,
@@ -201,7 +200,7 @@ def _more_than_left(project: Draft, limits: Limits, given: dict[str, int], tenan
 
 
 def _floor(project: Draft) -> dict[str, int]:
-    """What a project has in any case: its limits, lowered where they are to be lowered."""
+    """Return the limits that a project keeps in any case: the current ones, lowered where the draft lowers them."""
     after = project.before if project.error else project.limits
     return {key: min(amount, after[key][0]) if key in after else 0 for key, (amount, _unit) in project.before.items()}
 
