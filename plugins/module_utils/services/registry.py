@@ -19,8 +19,8 @@ from ..model.entities import Document
 from .context import Applying
 from .fleet import apply as fleet_apply
 from .fleet import describe as fleet_describe
+from .fleet import capacity, datastores, zones
 from .fleet import plan as fleet
-from .fleet import zones
 from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
@@ -101,14 +101,14 @@ _ROWS = (
         plan=fleet.plan_hosts,
         plan_delete=fleet.plan_delete_host,
         apply=fleet_apply.apply_hosts,
-        inventories=fleet.host_inventories,
+        inventories=capacity.host_inventories,
         describe=fleet_describe.host,
         needs_endpoints=True,
     ),
     Kind(
         entities.DATASTORE,
-        plan=fleet.plan_datastores,
-        inventories=fleet.datastore_inventories,
+        plan=datastores.plan_datastores,
+        inventories=capacity.datastore_inventories,
         describe=fleet_describe.datastore,
         needs_endpoints=True,
         prunable=False,
