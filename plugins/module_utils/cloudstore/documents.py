@@ -69,6 +69,7 @@ _FORGET = (
     Delete("inventories", "provider"),
     Delete("providers", "id"),
 )
+_IN_SCOPE = Fetch("documents", "scope")
 _BY_ID = Fetch("documents", "id")
 _CHANGE = Fetch("documents", "id", lock=CHANGE)
 _VERSIONS = Fetch("documents", "id", lock=SHARE, columns=("id", "kind", "name", "version"))
@@ -81,6 +82,10 @@ class Documents(Base):
     def get(self, ids: Iterable[str]) -> dict[str, Document]:
         """``{id: document}`` of those that exist."""
         return {row.id: from_row(row) for row in _BY_ID.rows(self.connection, ids)}
+
+    def contents(self, scope: str) -> list[Document]:
+        """The documents that live in the document of this id."""
+        return [from_row(row) for row in _IN_SCOPE.rows(self.connection, [scope])]
 
     def check_versions(self, versions: Mapping[str, int]) -> None:
         """Keep documents unchanged until the transaction ends: ``{id: version}`` as the plan read them.

@@ -17,6 +17,7 @@ from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
 from .context import Applying
+from .findings import Finding
 from .fleet import apply as fleet_apply
 from .fleet import describe as fleet_describe
 from .fleet import capacity, datastores, zones
@@ -48,7 +49,8 @@ class Kind:
     ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
-    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers.
+    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds where
+    its records differ from the endpoints, ``references`` names the documents that a record refers to.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
     """
@@ -64,7 +66,8 @@ class Kind:
     recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
     claim_of: Callable[[Document, CurrentState], Claim] | None = None
     inventories: Callable[[CurrentState], list[Inventory]] | None = None
-    verify: Callable[[CurrentState], list[Any]] | None = None
+    verify: Callable[[CurrentState], Iterable[Finding]] | None = None
+    references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
     needs_endpoints: bool = False
     prunable: bool = True
@@ -136,6 +139,7 @@ _ROWS = (
         apply_deletes=images_apply.delete_images,
         recover=images_recover.recover,
         verify=images_verify.verify,
+        references=images_verify.references,
         describe=images_describe.describe,
         needs_endpoints=True,
     ),
@@ -148,6 +152,7 @@ _ROWS = (
         recover=vms_recover.recover,
         claim_of=vms_claims.claim_of,
         verify=vms_verify.verify,
+        references=vms_verify.references,
         describe=vms_describe.describe,
         needs_endpoints=True,
     ),

@@ -13,7 +13,7 @@ from typing import Any
 from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
-from ..vsphere import find_marked, inspect_image
+from ..vsphere import inspect_image
 from . import prune, registry
 from .context import Context
 from .images import plan as images
@@ -104,7 +104,7 @@ def _read(planning: Planning, context: Context) -> None:
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}])
     _check_identities(planning)
     if marks:
-        planning.marks = _marks(planning, context)
+        planning.marks = lost.read_marks(state, context)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
         if planning.whole:
@@ -166,7 +166,9 @@ def _check_identities(planning: Planning) -> None:
         inventory = state.inventories.get(endpoint.id)
         if inventory is None or inventory.type == "vcenter":
             continue
-        owner = next((managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None)
+        owner = next(
+            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
+        )
         if owner is not None:
             _refuse(
                 planning,
@@ -180,17 +182,6 @@ def _refuse(planning: Planning, endpoint: Any, reason: str) -> None:
     state = planning.state
     del state.inventories[endpoint.id]
     state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
-
-
-def _marks(planning: Planning, context: Context) -> dict[str, list[tuple[str, Any]]]:
-    """The marks of the VMs that no record knows, by photon.id."""
-    state = planning.state
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for endpoint_id, moids in lost.unknown_rows(state).items():
-        session = context.session(state.must(endpoint_id))
-        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
-            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
-    return found
 
 
 def _files(planning: Planning, context: Context) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..cloudstore import Inventory
-from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
@@ -50,7 +49,7 @@ def begin(applying: Applying, attempt: int) -> None:
 
 
 def observe(applying: Applying) -> None:
-    """Record where vSphere differs from the records without anything to do; one that fails is a warning, never an error."""
+    """Record the facts that differ from the records, and the capacity; a failure is a warning, never an error."""
     plan, state = applying.plan, applying.state
     capacity = registry.inventories(state)
     if not plan.observed and not capacity:
@@ -96,7 +95,7 @@ def _begin(
     written = tx.insert([d for d in documents.values() if d.id not in state.versions])
     written += tx.update([d for d in documents.values() if d.id in state.versions])
     tx.add_tasks([a.task for a in actions if a.task is not None])
-    tx.observe({d.id: d.observed for d in documents.values() if d.observed})
+    tx.observe({d.id: d.observed for d in documents.values() if d.id in state.versions and d.observed})
     _set_capacity(tx, capacity)
     limited = [a for a in actions if a.limits is not None]
     for action in limited:
@@ -133,7 +132,7 @@ def _keeps(tx: Any, action: Action, current: Document) -> PhotonError | None:
         return PhotonError(
             "StaleVersion", f"{action.kind} {action.name} was changed concurrently and is kept; run again"
         )
-    content = [d for kind in entities.KINDS for d in tx.list(kind, current.id)]
+    content = tx.contents(current.id)
     if content:
         names = ", ".join(f"{d.kind} {d.name}" for d in content[:5])
         return PhotonError(

@@ -14,7 +14,7 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import guestinfo
+from ...vsphere import find_marked, guestinfo
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -30,10 +30,22 @@ def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
     """``{endpoint id: [moid]}`` of the VMs that neither a record nor an image's copy names."""
     copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
     found = {
-        endpoint_id: [row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies]
+        endpoint_id: [
+            row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies
+        ]
         for endpoint_id, inventory in state.inventories.items()
     }
     return {endpoint_id: moids for endpoint_id, moids in found.items() if moids}
+
+
+def read_marks(state: CurrentState, context: Any) -> Marks:
+    """The marks of the VMs that no record knows, one call per endpoint."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for endpoint_id, moids in unknown_rows(state).items():
+        session = context.session(state.must(endpoint_id))
+        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
+            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
+    return found
 
 
 def needs_marks(planning: Planning) -> bool:
@@ -74,10 +86,8 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     )
 
 
-def bounded(
-    wanted: list[tuple[Desired, Document | None]], planning: Planning
-) -> list[tuple[Desired, Document | None]]:
-    """Refuse what must not be created again: VMs whose host is missing or that were restored, and too many lost ones."""
+def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -> list[tuple[Desired, Document | None]]:
+    """Refuse what must not be created again: VMs whose host is missing, restored VMs, and too many lost ones."""
     plan, state = planning.plan, planning.state
     kept: list[tuple[Desired, Document | None]] = []
     lost = 0
@@ -170,11 +180,11 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
         document = state.get(identity)
         for endpoint_id, row in found:
             if document is None and identity not in deleted:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is in "
-                       "no record: it is left alone")  # fmt: skip
+                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is "
+                       "in no record: it is left alone")  # fmt: skip
             elif document is not None and document.kind == entities.VM:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under another "
-                       "instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
+                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under "
+                       "another instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------

@@ -97,8 +97,10 @@ def test_a_single_member_has_no_rule(cloud: Datacenter) -> None:
 
 
 def test_what_one_member_states_holds_for_all(cloud: Datacenter) -> None:
-    plan = cloud.items("vm", [
-        {"name": "db-1", "anti_affinity": group(), **VM}, {"name": "db-2", "anti_affinity": group(hard=False), **VM}])
+    plan = cloud.items(
+        "vm",
+        [{"name": "db-1", "anti_affinity": group(), **VM}, {"name": "db-2", "anti_affinity": group(hard=False), **VM}],
+    )
     assert rules(plan) == [("create", NAME, ["acme/web/db-1", "acme/web/db-2"])]
 
 
@@ -106,9 +108,13 @@ def test_the_rule_goes_with_its_vms(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:3]", "anti_affinity": group(), **VM}])
     store_rule(cloud, ours(cloud), "db-1", "db-2", "db-3")
     plan = cloud.plan_items([{"name": "db-3", "state": "absent"}])
-    assert [(a.verb, a.before, a.after) for a in plan.of(drs_rules.KIND)] == [(
-        "update", {"vms": ["acme/web/db-1", "acme/web/db-2", "acme/web/db-3"]},
-        {"vms": ["acme/web/db-1", "acme/web/db-2"]})]
+    assert [(a.verb, a.before, a.after) for a in plan.of(drs_rules.KIND)] == [
+        (
+            "update",
+            {"vms": ["acme/web/db-1", "acme/web/db-2", "acme/web/db-3"]},
+            {"vms": ["acme/web/db-1", "acme/web/db-2"]},
+        )
+    ]
     plan = cloud.plan_items([{"name": "db-[2:3]", "state": "absent"}])
     assert rules(plan) == [("delete", NAME, ["acme/web/db-1", "acme/web/db-2", "acme/web/db-3"])]
     plan = cloud.plan_items([{"name": "db-3", "anti_affinity": []}])
@@ -135,7 +141,9 @@ def test_only_a_system_administrator_sees_to_the_rules_of_all_projects(cloud: Da
     member = Actor("ann", frozenset({r"photon\web"}))
     assert [row[:2] for row in rules(cloud.plan_items([{"name": "db-1"}], member))] == [("create", NAME)]
     assert [row[:2] for row in rules(cloud.plan_items([{"name": "db-1"}]))] == [
-        ("delete", "vc1/c1/acme/ops/old anti-affinity"), ("create", NAME)]
+        ("delete", "vc1/c1/acme/ops/old anti-affinity"),
+        ("create", NAME),
+    ]
 
 
 def test_long_names_are_cut_and_stay_different() -> None:

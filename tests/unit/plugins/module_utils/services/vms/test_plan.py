@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VMs and images: what a plan makes of a declaration, of the record and of what the endpoints show."""
+"""VMs as a plan: what it makes of a declaration, of the records and of what the endpoints show."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model import entit
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services import guest
-from ansible_collections.photon.platform.plugins.module_utils.services.world import World
+from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 
 from tests.support import diskimages
 from tests.support.datacenter import changes, failures
@@ -67,7 +66,7 @@ def vm(cloud, name: str = "web-01") -> Document:
 def test_a_new_vm_is_stopped(cloud) -> None:
     plan = declare(cloud, **VM)
     [action] = plan.of(entities.VM)
-    assert (action.verb, action.data["operations"], action.after["state"]) == ("create", ["CREATE_VM"], "STOPPED")
+    assert (action.verb, action.steps, action.after["state"]) == ("create", ("CREATE_VM",), "STOPPED")
     assert changes(declare(cloud, **VM)) == []
     assert cloud.row("acme/web/web-01").power_state == "poweredOff"
 
@@ -77,7 +76,7 @@ def test_a_new_vm_is_stopped(cloud) -> None:
     [("started", ["CREATE_VM", "START_VM"]), ("suspended", ["CREATE_VM", "START_VM", "SUSPEND_VM"])],
 )
 def test_a_new_vm_gets_the_state_that_is_asked(cloud, state: str, operations: list[str]) -> None:
-    assert declare(cloud, state=state, **VM).of(entities.VM)[0].data["operations"] == operations
+    assert list(declare(cloud, state=state, **VM).of(entities.VM)[0].steps) == operations
 
 
 def test_the_document_has_all_that_was_asked(cloud) -> None:
@@ -241,9 +240,9 @@ def test_names_may_repeat_across_projects_and_outside(cloud) -> None:
 
 
 def test_equal_names_in_one_project_are_told_apart_by_id() -> None:
-    world = World([Document(entities.VM, "web-01", "p"), Document(entities.VM, "web-01", "p")])
+    state = CurrentState([Document(entities.VM, "web-01", "p"), Document(entities.VM, "web-01", "p")])
     with pytest.raises(PhotonError, match="say which by id"):
-        world.find(entities.VM, "p", "web-01")
+        state.find(entities.VM, "p", "web-01")
 
 
 def test_a_vm_in_error_keeps_its_quota_until_it_is_deleted(cloud) -> None:
@@ -259,7 +258,7 @@ def test_a_vm_in_error_keeps_its_quota_until_it_is_deleted(cloud) -> None:
 def test_the_environment_is_passed_into_the_vm(cloud) -> None:
     plan = declare(cloud, metadata={"environment": {"COLOUR": "blue"}}, **VM)
     [action] = plan.of(entities.VM)
-    assert guest.keys(action.data["item"], "web-01", action.id)["guestinfo.environment.COLOUR"] == "blue"
+    assert action.desired.guest_keys()["guestinfo.environment.COLOUR"] == "blue"
 
 
 def test_what_cannot_be_made_is_why_a_vm_is_not(datacenter) -> None:
@@ -308,8 +307,8 @@ def test_power(cloud, before: str, state: str, operations: list[str]) -> None:
         "SUSPENDED": "suspended",
     }[before]
     [action] = declare(cloud, state=state).of(entities.VM)
-    assert action.data["operations"] == operations
     assert action.verb == ("update" if operations else "keep")
+    assert not operations or list(action.steps) == operations
 
 
 # -- deletion ----------------------------------------------------------------------------------------------------
@@ -322,7 +321,7 @@ def test_a_running_vm_is_not_deleted(cloud, power: str) -> None:
     assert refused(declare(cloud, state="absent")).code == "InvalidVmState"
     assert cloud.usage("acme/web")["vm.count"] == 1
     [action] = declare(cloud, state="absent", force=True).of(entities.VM)
-    assert (action.verb, action.data["power_off"]) == ("delete", True)
+    assert (action.verb, action.power_off) == ("delete", True)
 
 
 def test_a_stopped_vm_is_deleted(cloud) -> None:
@@ -357,7 +356,8 @@ def test_what_is_set_when_a_vm_is_made(cloud, change: dict) -> None:
 def test_a_larger_flavor_is_charged(cloud) -> None:
     declare(cloud, **VM)
     plan = declare(cloud, **{**VM, "flavor": "core-200"})
-    assert plan.of(entities.VM)[0].data["reconfigure"] == {"vcpus": 2, "memory": 4 * GB}
+    reconfigure = plan.of(entities.VM)[0].reconfigure
+    assert (reconfigure.vcpus, reconfigure.memory) == (2, 4 * GB)
     assert cloud.usage("acme/web")["vm.cpu"] == 2
 
 
@@ -382,85 +382,3 @@ def test_project_users_run_their_vms(cloud) -> None:
 def test_others_do_not(cloud, keys: dict) -> None:
     declare(cloud, **VM)
     assert refused(declare(cloud, Actor("dan@photon", frozenset({r"photon\db"})), **keys)).code == "AccessForbidden"
-
-
-# -- images ------------------------------------------------------------------------------------------------------
-
-
-def image(cloud, actor: Actor | None = None, **keys):
-    return cloud.items("image", [{"name": "own", **keys}], *([actor] if actor else []))
-
-
-@pytest.mark.parametrize("replication", ["EAGER", "ON_DEMAND"])
-@pytest.mark.parametrize("kind", ["OVA", "VMDK"])
-def test_images_of_both_kinds_and_replications(cloud, kind: str, replication: str) -> None:
-    file = cloud.directory / f"own.{kind.lower()}"
-    if kind == "OVA":
-        diskimages.ova(file)
-    else:
-        file.write_bytes(diskimages.stream_optimized(b"boot"))
-    assert failures(image(cloud, file=file.name, replication=replication)) == {}
-    document = cloud.find(entities.IMAGE, "own")
-    assert (document.state, document.body["file_type"], document.body["replication"]) == ("READY", kind, replication)
-
-
-def test_image_needs_its_replication(cloud) -> None:
-    assert refused(image(cloud, file="debian.ova")).code == "InvalidImageReplicationType"
-
-
-def test_image_needs_its_file(cloud) -> None:
-    assert refused(image(cloud, replication="EAGER")).code == "ImageUploadError"
-    assert refused(image(cloud, replication="EAGER", file="missing.ova")).code == "ImageUploadError"
-
-
-def test_file_that_is_no_image(cloud) -> None:
-    (cloud.directory / "own.vmdk").write_bytes(b"no disk" * 1000)
-    assert refused(image(cloud, file="own.vmdk", replication="EAGER")).code == "UnsupportedImageFileType"
-
-
-def test_disk_that_is_not_stream_optimised(cloud) -> None:
-    (cloud.directory / "own.vmdk").write_bytes(
-        diskimages.stream_optimized(b"boot", flags=3, create_type="monolithicSparse")
-    )
-    assert refused(image(cloud, file="own.vmdk", replication="EAGER")).code == "InvalidVmdkFormat"
-
-
-def test_ova_without_a_descriptor(cloud) -> None:
-    diskimages.pack(cloud.directory / "own.ova", {"readme.txt": b"hello"})
-    assert refused(image(cloud, file="own.ova", replication="EAGER")).code == "InvalidOva"
-
-
-def test_ova_with_an_ide_disk(cloud) -> None:
-    diskimages.ova(cloud.directory / "own.ova", controller="PIIX4", controller_type=5)
-    assert refused(image(cloud, file="own.ova", replication="EAGER")).code == "UnsupportedDiskController"
-
-
-def test_settings_of_the_ovf_are_kept(cloud) -> None:
-    assert "scsi0.virtualDev" in cloud.find(entities.IMAGE, "debian").body["settings"]
-
-
-@pytest.mark.parametrize("power", ["poweredOn", "poweredOff", "suspended"])
-def test_image_in_use_is_pending_and_goes_with_its_last_vm(cloud, power: str) -> None:
-    declare(cloud, **VM)
-    cloud.row("acme/web/web-01").power_state = power
-    gone = {"name": "debian", "state": "absent"}
-    assert changes(cloud.items("image", [gone])) == [("update", "debian")]
-    assert cloud.find(entities.IMAGE, "debian").state == "PENDING_DELETE"
-    assert refused(cloud.items("vm", [{"name": "web-02", **VM}])).code == "InvalidImageState"
-    assert failures(declare(cloud, **VM)) == {}  # who has it keeps it
-    assert changes(declare(cloud, state="absent", force=True)) == [("delete", "acme/web/web-01"), ("delete", "debian")]
-
-
-def test_unused_image_is_deleted(cloud) -> None:
-    assert changes(cloud.items("image", [{"name": "debian", "state": "absent"}])) == [("delete", "debian")]
-
-
-def test_images_of_everybody_are_the_administrators(cloud) -> None:
-    assert refused(image(cloud, USER, file="debian.ova", replication="EAGER")).code == "AccessForbidden"
-    assert refused(cloud.items("image", [{"name": "debian", "state": "absent"}], USER)).code == "AccessForbidden"
-
-
-def test_images_of_a_project_are_its_users(cloud) -> None:
-    text = SITE + "        images: [{name: own, file: debian.ova, replication: ON_DEMAND}]\n"
-    assert failures(cloud.apply(text, USER)).get("own") is None
-    assert cloud.find(entities.IMAGE, "acme/web/own").state == "READY"
