@@ -19,9 +19,10 @@ from ..model.entities import Document
 from .context import Applying
 from .findings import Finding
 from .fleet import apply as fleet_apply
-from .fleet import describe as fleet_describe
 from .fleet import capacity, datastores, zones
+from .fleet import describe as fleet_describe
 from .fleet import plan as fleet
+from .fleet import verify as fleet_verify
 from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
@@ -49,8 +50,8 @@ class Kind:
     ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
-    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds where
-    its records differ from the endpoints, ``references`` names the documents that a record refers to.
+    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
+    where its records differ from the endpoints, ``references`` names the documents that a record refers to.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
     """
@@ -82,6 +83,7 @@ _ROWS = (
     Kind(
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,
+        plan_absent=fleet.plan_absent_endpoints,
         plan_delete=fleet.plan_delete_endpoint,
         describe=fleet_describe.endpoint,
     ),
@@ -102,9 +104,12 @@ _ROWS = (
     Kind(
         entities.HOST,
         plan=fleet.plan_hosts,
+        plan_absent=fleet.plan_absent_hosts,
         plan_delete=fleet.plan_delete_host,
         apply=fleet_apply.apply_hosts,
         inventories=capacity.host_inventories,
+        verify=fleet_verify.verify_hosts,
+        references=fleet_verify.references,
         describe=fleet_describe.host,
         needs_endpoints=True,
     ),
@@ -112,6 +117,8 @@ _ROWS = (
         entities.DATASTORE,
         plan=datastores.plan_datastores,
         inventories=capacity.datastore_inventories,
+        verify=fleet_verify.verify_datastores,
+        references=fleet_verify.references,
         describe=fleet_describe.datastore,
         needs_endpoints=True,
         prunable=False,

@@ -155,9 +155,9 @@ def _check_identities(planning: Planning) -> None:
     managed: dict[str, str] = {}
     for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
         inventory = state.inventories.get(endpoint.id)
-        if inventory is None or inventory.type != "vcenter" or not inventory.instance_uuid:
+        if inventory is None or inventory.type != "vcenter":
             continue
-        other = vcenters.setdefault(inventory.instance_uuid, endpoint.name)
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
         if other != endpoint.name:
             _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
             continue

@@ -70,7 +70,9 @@ def observe(applying: Applying) -> None:
 
 def end(applying: Applying) -> None:
     """Delete the records that need no external work, content before its container, those that can be."""
-    chosen = [a for a in applying.plan.actions if a.recorded and a.verb == DELETE and a.task is None and a.outcome is None]
+    chosen = [
+        a for a in applying.plan.actions if a.recorded and a.verb == DELETE and a.task is None and a.outcome is None
+    ]
     actions = sorted(chosen, key=lambda a: -registry.order_of(a.kind))
     if not actions:
         return
@@ -83,7 +85,9 @@ def end(applying: Applying) -> None:
 def _uses(plan: Plan, actions: Iterable[Action], state: CurrentState) -> dict[str, int]:
     """The versions that everything in the plan rests on, the documents apart that the transaction itself updates."""
     written = {a.id for a in actions if a.verb in (CREATE, UPDATE)}
-    wanted = {i for a in (*actions, *(a for a in plan.actions if a.verb == DELETE)) for i in (a.id, *a.needs) if a.recorded}
+    wanted = {
+        i for a in (*actions, *(a for a in plan.actions if a.verb == DELETE)) for i in (a.id, *a.needs) if a.recorded
+    }
     return {i: state.versions[i] for i in sorted(wanted - written) if i in state.versions}
 
 

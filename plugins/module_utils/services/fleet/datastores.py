@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model import entities
-from ...model.authorization import authorize
+from ...model.authorization import allowed, authorize
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..planning import CREATE, UPDATE, Planning, record_action
@@ -101,7 +101,7 @@ def _view_of(endpoint: Document, inventory: Any, planning: Planning) -> _Endpoin
 
 
 def _identify(records: list[Document], rows: list[Any]) -> dict[str, Document]:
-    """``{moid: record}``: by URL and moid, then by the URL alone (a new vCenter), then by the moid (a new signature)."""
+    """``{moid: record}``: by URL and moid, then by URL alone (a new vCenter), then by moid alone (a new signature)."""
     identities: tuple[Callable[[Any], Any], ...] = (
         lambda thing: (thing.url, thing.moid),
         lambda thing: thing.url,
@@ -205,13 +205,10 @@ def _refuse_flag(current: Document, document: Document, planning: Planning) -> N
 
 def _may(planning: Planning, verb: str, document: Document, item: Item | None) -> bool:
     """Raise AccessForbidden for a declared datastore; what the run finds by itself is left to a run that may."""
-    try:
-        authorize(planning.actor, verb, entities.DATASTORE, *planning.state.chain(document))
-    except PhotonError:
-        if item is not None:
-            raise
-        return False
-    return True
+    chain = planning.state.chain(document)
+    if item is not None:
+        authorize(planning.actor, verb, entities.DATASTORE, *chain)
+    return allowed(planning.actor, verb, entities.DATASTORE, *chain)
 
 
 def _refuse_doubled(row: Any, current: Document | None, view: _Endpoint, planning: Planning) -> None:
@@ -221,8 +218,8 @@ def _refuse_doubled(row: Any, current: Document | None, view: _Endpoint, plannin
     moids = sorted(each.moid for each in view.inventory.datastores.values() if each.name == row.name)
     raise PhotonError(
         "InvalidEntity",
-        f"endpoint {view.document.name} has {len(moids)} datastores named {row.name!r} ({', '.join(moids)}), so a path on "
-        "them is ambiguous: rename all but one in vSphere, or limit the endpoint to one datacenter",
+        f"endpoint {view.document.name} has {len(moids)} datastores named {row.name!r} ({', '.join(moids)}), so a path "
+        "on them is ambiguous: rename all but one in vSphere, or limit the endpoint to one datacenter",
         {"moids": moids},
     )
 
@@ -237,8 +234,8 @@ def _replaced(row: Any, view: _Endpoint, planning: Planning) -> Document | None:
     old = DatastoreFacts.of(holder)
     raise PhotonError(
         "InvalidEntity",
-        f"it has the name of a recorded datastore that is no longer there ({old.moid}, {old.url}) and that VMs or images "
-        f"are recorded on, but another identity ({row.moid}, {row.url}): rename it in vSphere to use it as a new one",
+        f"it has the name of a recorded datastore that is no longer there ({old.moid}, {old.url}) and that VMs or "
+        f"images are recorded on, but another identity ({row.moid}, {row.url}): rename it in vSphere to use it as a new one",
         {"moid": row.moid},
     )
 
@@ -300,8 +297,8 @@ def _link_hosts(view: _Endpoint, planning: Planning) -> None:
                 allowed.add(renamed.name)
                 if host.name in declared:
                     planning.plan.warnings.append(
-                        f"host {host.name}: allowed_datastores names {name!r}, which was renamed to {renamed.name!r} in "
-                        "vSphere: use the new name"
+                        f"host {host.name}: allowed_datastores names {name!r}, which was renamed to {renamed.name!r} "
+                        "in vSphere: use the new name"
                     )
         mounted = [view.found[each] for each in row.datastores if each in view.found]
         ids = tuple(sorted(d.id for d in mounted if not allowed or d.name in allowed))

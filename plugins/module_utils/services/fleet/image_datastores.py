@@ -58,7 +58,8 @@ def _plan(names: list[str], planning: Planning) -> None:
     if missing:
         raise PhotonError(
             "InvalidImageDatastoreSet",
-            f"photon_image_datastores lacks {', '.join(missing)}: the new list must contain every datastore of the old one",
+            f"photon_image_datastores lacks {', '.join(missing)}: the new list must contain every datastore "
+            "of the old one",
         )
     if current is not None and sorted(old) == names:
         return

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,16 @@ from .actions import ChangeHost
 from .record import HostFacts, effective_state, host_state
 
 Item = Mapping[str, Any]
-_KEYS = ("usage_tags", "tags", "rack", "metadata", "cpu_overcommit", "memory_overcommit", "allowed_datastores", "address")
+_KEYS = (
+    "usage_tags",
+    "tags",
+    "rack",
+    "metadata",
+    "cpu_overcommit",
+    "memory_overcommit",
+    "allowed_datastores",
+    "address",
+)
 _SHOWN = ("zone", *_KEYS[:-1], "state")
 _WANTED = {"ready": states.READY, "suspended": states.SUSPENDED, "maintenance": states.MAINTENANCE}
 # Operations of vSphere; suspending and resuming a host is the platform's own.
@@ -33,15 +42,31 @@ IN_VSPHERE = frozenset({"ENTER_MAINTENANCE_MODE", "EXIT_MAINTENANCE_MODE"})
 def plan_endpoints(planning: Planning) -> None:
     """Plan vCenters and standalone ESXi hosts."""
     for item in planning.declaration.endpoints:
-        _guard(planning, entities.ENDPOINT, item, _plan_endpoint)
+        if item.get("state") != "absent":
+            _guard(planning, entities.ENDPOINT, item, _plan_endpoint)
 
 
 def plan_hosts(planning: Planning) -> None:
     """Plan the hosts of the endpoints that were read, and note the facts of all recorded ones."""
     facts.observe_fleet(planning)
     for item in planning.declaration.hosts:
-        _guard(planning, entities.HOST, item, _plan_host)
+        if item.get("state") != "absent":
+            _guard(planning, entities.HOST, item, _plan_host)
     planning.plan.warnings += facts.disconnected(planning)
+
+
+def plan_absent_hosts(planning: Planning) -> None:
+    """Plan to delete the hosts that are declared absent. Call it when all kinds are planned: VMs may have left them."""
+    _plan_absent(planning, entities.HOST, lambda current, item: _plan_absent_host(current, item, planning))
+
+
+def plan_absent_endpoints(planning: Planning) -> None:
+    """Plan to delete the endpoints that are declared absent, whose hosts may have moved to another one."""
+    _plan_absent(
+        planning,
+        entities.ENDPOINT,
+        lambda current, item: plan_delete_endpoint(current, planning, "declared absent", item.get("path", "")),
+    )
 
 
 def plan_delete_endpoint(current: Document, planning: Planning, reason: str, path: str = "") -> None:
@@ -54,12 +79,12 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
             "EndpointInUse",
             f"endpoint {current.name} still has {len(hosts)} hosts ({_some(hosts)}): declare them absent first",
         )
-    vms = [state.path_of(v) for v in state.of(entities.VM) if v.observed.get("endpoint") == current.id]
+    vms = [path for vm, path in _vms(planning) if vm.observed.get("endpoint") == current.id]
     if vms:
         raise PhotonError(
             "EndpointInUse",
-            f"endpoint {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): delete them, or move them "
-            "to a declared host, first",
+            f"endpoint {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): delete them, or move "
+            "them to a declared host, first",
         )
     for store in state.of(entities.DATASTORE, current.id):
         _delete(store, planning, "its endpoint is deleted")
@@ -72,7 +97,7 @@ def plan_delete_host(current: Document, planning: Planning, reason: str, path: s
     Raises InvalidHostState unless it is in maintenance or in error, HostHasVms while VMs of the platform are on it.
     """
     authorize(planning.actor, "delete", current.kind, *planning.state.chain(current))
-    vms = vms_on(current, planning.state)
+    vms = _vms_on(current, planning)
     if vms:
         raise PhotonError(
             "HostHasVms",
@@ -87,30 +112,12 @@ def cloud_hosts(state: CurrentState) -> list[Document]:
     return [host for host in state.of(entities.HOST) if "CLOUD" in host.body["usage_tags"]]
 
 
-def vms_on(host: Document, state: CurrentState) -> list[str]:
-    """Return the paths of the platform's VMs on a host: where vSphere shows them, else where they are recorded."""
-    inventory, moid = state.inventories.get(host.body["endpoint"]), host.observed.get("moid")
-    found = []
-    for vm in state.of(entities.VM):
-        row = None
-        if inventory is not None:
-            row = inventory.vm(vm.id, (vm.observed.get("vsphere") or {}).get("moid"))
-        here = row.host == moid if row is not None else vm.observed.get("host") == host.id
-        if here:
-            found.append(state.path_of(vm))
-    return sorted(found)
-
-
 # -- endpoints ---------------------------------------------------------------------------------------------------
 
 
 def _plan_endpoint(item: Item, planning: Planning) -> None:
     state, name = planning.state, item["name"]
     current = state.find(entities.ENDPOINT, "", name)
-    if item.get("state") == "absent":
-        if current is not None:
-            plan_delete_endpoint(current, planning, "declared absent", item.get("path", ""))
-        return
     if not item.get("address") and current is None:
         raise PhotonError("SpecInvalid", f"endpoint {name} does not exist yet: set its address")
     body = {
@@ -134,7 +141,9 @@ def _plan_endpoint(item: Item, planning: Planning) -> None:
     )
     authorize(planning.actor, "update" if current else "create", entities.ENDPOINT, *state.chain(fresh))
     document = replace(fresh, body={**fresh.body, **body})
-    record_action(planning, current, document, lambda d: {key: d.body.get(key) for key in body}, path=item.get("path", ""))
+    record_action(
+        planning, current, document, lambda d: {key: d.body.get(key) for key in body}, path=item.get("path", "")
+    )
 
 
 def _place(body: Mapping[str, Any]) -> tuple[str, int]:
@@ -147,10 +156,6 @@ def _place(body: Mapping[str, Any]) -> tuple[str, int]:
 def _plan_host(item: Item, planning: Planning) -> None:
     state, name = planning.state, item["name"]
     current = state.find(entities.HOST, "", name)
-    if item.get("state") == "absent":
-        if current is not None:
-            _plan_absent_host(current, planning, item)
-        return
     endpoint = _endpoint_of(item, current, state)
     fresh = current or Document(
         entities.HOST, name, managed_by=planning.managed_by, name_key=name_key(entities.HOST, "", name)
@@ -188,14 +193,14 @@ def _plan_host(item: Item, planning: Planning) -> None:
         action.reason = f"{action.before['state']} -> {action.after['state']}"
 
 
-def _plan_absent_host(current: Document, planning: Planning, item: Item) -> None:
+def _plan_absent_host(current: Document, item: Item, planning: Planning) -> None:
     """Plan to delete a host that is declared absent. One that left its endpoint goes even with VMs on record.
 
     That is the administrator's word that the host is gone: nothing else could ever release those VMs.
     """
     state, path = planning.state, item.get("path", "")
     inventory = state.inventories.get(current.body["endpoint"])
-    vms = vms_on(current, state)
+    vms = _vms_on(current, planning)
     if inventory is None or not vms or current.observed.get("moid") in inventory.hosts:
         plan_delete_host(current, planning, "declared absent", path)
         return
@@ -328,13 +333,39 @@ def _view(host: Document, state: CurrentState) -> dict[str, Any]:
 # -- helpers -----------------------------------------------------------------------------------------------------
 
 
+def _vms_on(host: Document, planning: Planning) -> list[str]:
+    """The paths of the platform's VMs on a host: where vSphere shows them, else where they are recorded."""
+    inventory, moid = planning.state.inventories.get(host.body["endpoint"]), host.observed.get("moid")
+    found = []
+    for vm, path in _vms(planning):
+        row = None
+        if inventory is not None:
+            row = inventory.vm(vm.id, (vm.observed.get("vsphere") or {}).get("moid"))
+        if row.host == moid if row is not None else vm.observed.get("host") == host.id:
+            found.append(path)
+    return sorted(found)
+
+
+def _vms(planning: Planning) -> Iterator[tuple[Document, str]]:
+    """All VMs with their paths. Those that this plan deletes count too: their deletion may fail."""
+    for vm in planning.state.of(entities.VM):
+        yield vm, planning.state.path_of(vm)
+    for action in planning.plan.of(entities.VM, DELETE):
+        yield action.document, action.name
+
+
+def _plan_absent(planning: Planning, kind: str, delete: Callable[[Document, Item], None]) -> None:
+    for item in planning.declaration.of(kind):
+        current = planning.state.find(kind, "", item["name"])
+        if item.get("state") == "absent" and current is not None:
+            _guard(planning, kind, item, lambda item, _planning, current=current: delete(current, item))  # type: ignore[misc]
+
+
 def _delete(document: Document, planning: Planning, reason: str, path: str = "") -> None:
     name = planning.state.path_of(document)
     planning.state.drop(document.id)
     planning.plan.observed.pop(document.id, None)
-    planning.plan.add(
-        Action(verb=DELETE, kind=document.kind, name=name, document=document, reason=reason, path=path)
-    )
+    planning.plan.add(Action(verb=DELETE, kind=document.kind, name=name, document=document, reason=reason, path=path))
 
 
 def _guard(planning: Planning, kind: str, item: Item, work: Callable[[Item, Planning], None]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...model import entities, states
-from ...model.authorization import authorize
+from ...model.authorization import allowed, authorize
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..planning import DELETE, KEEP, Action, Planning, record_action
@@ -49,13 +49,9 @@ def plan_unused(planning: Planning) -> None:
     """Plan to delete the zones in PENDING_DELETE without hosts, where the actor may. Call it when hosts are planned."""
     state = planning.state
     for zone in state.of(entities.ZONE):
-        if zone.state != states.PENDING_DELETE or _hosts(zone, state):
-            continue
-        try:
-            authorize(planning.actor, "delete", entities.ZONE, *state.chain(zone))
-        except PhotonError:
-            continue  # left to a run of an actor who may
-        _delete(zone, planning, "its last host is gone")
+        unused = zone.state == states.PENDING_DELETE and not _hosts(zone, state)
+        if unused and allowed(planning.actor, "delete", entities.ZONE, *state.chain(zone)):
+            _delete(zone, planning, "its last host is gone")
 
 
 def _plan_zone(item: Mapping[str, Any], planning: Planning) -> None:
@@ -91,6 +87,4 @@ def _hosts(zone: Document, state: CurrentState) -> list[str]:
 
 def _delete(zone: Document, planning: Planning, reason: str, path: str = "") -> None:
     planning.state.drop(zone.id)
-    planning.plan.add(
-        Action(verb=DELETE, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path)
-    )
+    planning.plan.add(Action(verb=DELETE, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path))

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from ... import vsphere
 from ...model import entities
-from ...model.authorization import Actor, authorize
+from ...model.authorization import Actor, allowed
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
@@ -50,7 +50,7 @@ class Owner:
 
     @classmethod
     def of(cls, digest: Callable[[Any], str], actor: Actor, state: CurrentState, plan: Plan) -> Owner:
-        """Return all rules for a system administrator, else those of the projects in the plan that the actor may change."""
+        """Return all rules for a system administrator, else those of the plan's projects that the actor may change."""
         prefix = f"photon-{digest('DRS rules')[:8]}."
         return cls(prefix, None if actor.system_administrator else _projects(actor, state, plan))
 
@@ -110,9 +110,7 @@ def hard_groups(document: Document) -> list[tuple[str, str]]:
     return [(g["name"], g["kind"]) for g in groups if g["hard"] and g["level"] == "host"]
 
 
-def wanted_rules(
-    documents: Iterable[Document], positions: dict[str, Position], owner: Owner
-) -> dict[str, list[Any]]:
+def wanted_rules(documents: Iterable[Document], positions: dict[str, Position], owner: Owner) -> dict[str, list[Any]]:
     """``{cluster's moid: rules}``; as in the scheduler, what one member states holds for all members of the group.
 
     ``positions``: where each existing VM is, by id.
@@ -258,17 +256,10 @@ def _follow(planned: ChangeRules, done: ChangeRules) -> None:
 def _projects(actor: Actor, state: CurrentState, plan: Plan) -> frozenset[str]:
     """The paths of the projects whose VMs a plan is about and whose VMs the actor may change."""
     named = {action.name.rpartition("/")[0] for action in plan.of(entities.VM)}
-    allowed = set()
-    for project in state.of(entities.PROJECT):
-        path = state.path_of(project)
-        if path not in named:
-            continue
-        try:
-            authorize(actor, "update", entities.VM, *state.chain(project))
-        except PhotonError:
-            continue
-        allowed.add(path)
-    return frozenset(allowed)
+    paths = {state.path_of(project): project for project in state.of(entities.PROJECT)}
+    return frozenset(
+        path for path in named & paths.keys() if allowed(actor, "update", entities.VM, *state.chain(paths[path]))
+    )
 
 
 def _planned_position(document: Document, inventory: Any, state: CurrentState, new: Collection[str]) -> Position | None:
@@ -331,6 +322,4 @@ def _action(change: Any, owner: Owner, endpoint: Document, cluster: Any, labels:
         for rule in (change.before, change.after)
     )
     reason = f"{', '.join(change.fields)} differ"
-    return ChangeRules(
-        verb=UPDATE, reason=reason, before=before, after=after, changes=[*change.fields], **common
-    )
+    return ChangeRules(verb=UPDATE, reason=reason, before=before, after=after, changes=[*change.fields], **common)
