@@ -15,8 +15,8 @@ from ..model.entities import Document
 class Finding:
     """One difference. ``what`` names its sort, ``expected`` and ``found`` are for people, ``step`` is what to do.
 
-    ``observed`` is the document with its facts refreshed, where recording these is the repair; ``repairable`` says
-    that a repair removes the difference.
+    ``repairable`` says that a repair removes the difference: by recording ``observed``, the document with its facts
+    refreshed, and by writing the rows of ``consumers`` again.
     """
 
     kind: str
@@ -27,6 +27,7 @@ class Finding:
     step: str = ""
     repairable: bool = False
     observed: Document | None = None
+    consumers: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as results show it."""

@@ -51,7 +51,7 @@ class Kind:
     ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
     ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
-    where its records differ from the endpoints, ``references`` names the documents that a record refers to.
+    where records differ from the endpoints, ``references`` names the documents that a record refers to.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
     """

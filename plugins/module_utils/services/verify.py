@@ -79,16 +79,18 @@ def _look(context: Context) -> tuple[list[Finding], list[str]]:
 
 
 def _repair(context: Context, findings: list[Finding]) -> None:
-    """Record fresh facts, then derive all rows again from the documents; one transaction."""
+    """Record fresh facts and derive the rows of their consumers again from the documents, in one transaction."""
+    state = CurrentState.of_snapshot(context.store.snapshot())
     fresh = {f.observed.id: f.observed for f in findings if f.observed is not None}
+
+    consumers = sorted({consumer for f in findings for consumer in f.consumers})
 
     def work(tx: Any) -> None:
         tx.observe({i: d.observed for i, d in fresh.items()}, {i: d.state for i, d in fresh.items()})
-        snapshot = tx.snapshot()
-        state = CurrentState.of_snapshot(snapshot)
-        expected = _claims(state)
-        tx.release([i for i in tx.consumers() if i not in expected])
-        tx.claim(expected.values(), check=False)
+        documents = tx.get({*consumers, *fresh})
+        claims = [claim for d in documents.values() if (claim := registry.claim_of(d, state)) is not None]
+        tx.release([consumer for consumer in consumers if consumer not in documents])
+        tx.claim(claims, check=False)
 
     context.store.run(work)
     state = CurrentState.of_snapshot(context.store.snapshot())
@@ -144,6 +146,7 @@ def _allocations(rows: Iterable[Any], state: CurrentState) -> Iterator[Finding]:
                 str(expected.get(key, 0)),
                 str(found.get(key, 0)),
                 repairable=True,
+                consumers=(consumer,),
             )
 
 
@@ -160,7 +163,8 @@ def _exclusives(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
         if holder not in holders:
             names = ", ".join(sorted(_name(each, state) for each in holders)) or "none"
             found = _name(holder, state) if holder else "none"
-            yield Finding("exclusive key", key, "exclusive key", names, found, repairable=True)
+            consumers = (*holders, *([holder] if holder else []))
+            yield Finding("exclusive key", key, "exclusive key", names, found, repairable=True, consumers=consumers)
 
 
 def _limits(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
@@ -169,9 +173,13 @@ def _limits(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
             used = snapshot.usage.get(provider, {}).get(resource, 0)
             if row.limit is not None and row.kind in (entities.TENANT, entities.PROJECT) and used > row.limit:
                 yield Finding(
-                    row.kind, _name(provider, state), f"limit of {resource}", f"at most {units.show(row.limit, row.unit)}",
-                    units.show(used, row.unit), "raise the limit or delete resources",
-                )  # fmt: skip
+                    row.kind,
+                    _name(provider, state),
+                    f"limit of {resource}",
+                    f"at most {units.show(row.limit, row.unit)}",
+                    units.show(used, row.unit),
+                    "raise the limit or delete resources",
+                )
 
 
 def _capacity(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from ..model.errors import PhotonError
 ENCODING = "gzip+base64"
 ID_KEY = "photon.id"  # marks a VM of the platform: the id of its document
 SITE_KEY = "photon.site"  # the site that declares it
+TEMPLATE_KEY = "photon.template"  # marks the copy of an image: its instanceUuid once more
 STORE_KEY = "photon.store"  # the id of the CloudStore that holds the document
 
 

@@ -23,7 +23,6 @@ from .rows import DatastoreRow, DiskRow, HostRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
 
 IMAGE_KEY = "photon.image"
-_TEMPLATE_KEY = "photon.template"  # the uuid once more
 _READY_WITHIN = 120.0
 _PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
 _MEMORY = 256 << 20  # a template is never started
@@ -235,7 +234,7 @@ def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
         firmware=spec.firmware,
         annotation="Parent of boot disks: do not start or change it",
         document_id=spec.image_id,
-        extra_config={_TEMPLATE_KEY: spec.uuid},
+        extra_config={guestinfo.TEMPLATE_KEY: spec.uuid},
     )
 
 
@@ -381,7 +380,7 @@ def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
     """By uuid, or by the mark where a server chose an instanceUuid of its own."""
     keys = row.extra_config or {}
-    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(_TEMPLATE_KEY))
+    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(guestinfo.TEMPLATE_KEY))
 
 
 def _datacenter(session: Session, moid: str) -> Any:

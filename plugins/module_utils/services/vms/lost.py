@@ -204,6 +204,8 @@ def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
             continue
         for _endpoint, row in found:
             marks = row.extra_config or {}
+            if guestinfo.TEMPLATE_KEY in marks:
+                continue
             ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
             if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
                 yield identity, row
