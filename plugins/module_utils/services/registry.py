@@ -19,9 +19,10 @@ from ..model.entities import Document
 from .context import Applying
 from .findings import Finding
 from .fleet import apply as fleet_apply
+from .fleet import capacity, datastores, zones
 from .fleet import describe as fleet_describe
 from .fleet import plan as fleet
-from .fleet import zones
+from .fleet import verify as fleet_verify
 from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
@@ -82,6 +83,7 @@ _ROWS = (
     Kind(
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,
+        plan_absent=fleet.plan_absent_endpoints,
         plan_delete=fleet.plan_delete_endpoint,
         describe=fleet_describe.endpoint,
     ),
@@ -102,16 +104,21 @@ _ROWS = (
     Kind(
         entities.HOST,
         plan=fleet.plan_hosts,
+        plan_absent=fleet.plan_absent_hosts,
         plan_delete=fleet.plan_delete_host,
         apply=fleet_apply.apply_hosts,
-        inventories=fleet.host_inventories,
+        inventories=capacity.host_inventories,
+        verify=fleet_verify.verify_hosts,
+        references=fleet_verify.references,
         describe=fleet_describe.host,
         needs_endpoints=True,
     ),
     Kind(
         entities.DATASTORE,
-        plan=fleet.plan_datastores,
-        inventories=fleet.datastore_inventories,
+        plan=datastores.plan_datastores,
+        inventories=capacity.datastore_inventories,
+        verify=fleet_verify.verify_datastores,
+        references=fleet_verify.references,
         describe=fleet_describe.datastore,
         needs_endpoints=True,
         prunable=False,

@@ -147,13 +147,17 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
 def _check_identities(planning: Planning) -> None:
     """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages."""
     state = planning.state
-    vcenters: dict[str, str] = {}
+    vcenters = {
+        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
+        for e in state.of(entities.ENDPOINT)
+        if e.id not in state.inventories and e.observed.get("instance_uuid")
+    }
     managed: dict[str, str] = {}
     for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
         inventory = state.inventories.get(endpoint.id)
         if inventory is None or inventory.type != "vcenter":
             continue
-        other = vcenters.setdefault(inventory.instance_uuid, endpoint.name)
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
         if other != endpoint.name:
             _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
             continue

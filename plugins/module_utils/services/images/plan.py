@@ -20,7 +20,7 @@ from ...model import entities, states
 from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
-from ..fleet.record import DatastoreFacts, HostFacts
+from ..fleet.image_datastores import image_datastores_of
 from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Planning, compare
 from ..state import CurrentState
 from ..vms.record import Vm
@@ -45,7 +45,7 @@ class DeleteImage(Action):
 
 def plan_images(planning: Planning) -> None:
     """Add an action or a failure for each declared image."""
-    targets = image_datastores(planning.state)
+    targets = image_datastores_of(planning.state)
     for item in planning.declaration.images:
         try:
             _plan_image(item, targets, planning)
@@ -108,24 +108,6 @@ def users_of(image: Document, state: CurrentState) -> list[Document]:
 def template_uuid(image_id: str, datastore_id: str) -> str:
     """The instanceUuid of an image's template on a datastore."""
     return str(uuid.uuid5(_NAMESPACE, f"{image_id}/{datastore_id}"))
-
-
-def image_datastores(state: CurrentState) -> list[Document]:
-    """The datastores that hold images: the declared ones, else the fewest that serve every CLOUD host."""
-    stores = [d for d in state.of(entities.DATASTORE) if DatastoreFacts.of(d).accessible]
-    deployment = state.get(entities.DEPLOYMENT)
-    names = deployment.body.get("image_datastores") if deployment else None
-    if names:
-        return [d for d in stores if d.name in names]
-    hosts = [h for h in state.of(entities.HOST) if "CLOUD" in h.body["usage_tags"]]
-    serves = {d.id: {h.id for h in hosts if d.id in HostFacts.of(h).datastores} for d in stores}
-    chosen: list[Document] = []
-    waiting: set[str] = set().union(*serves.values()) if serves else set()
-    while waiting:
-        best = max(stores, key=lambda d: (len(serves[d.id] & waiting), DatastoreFacts.of(d).capacity, d.name))
-        chosen.append(best)
-        waiting -= serves[best.id]
-    return chosen
 
 
 # -- single items ------------------------------------------------------------------------------------------------
