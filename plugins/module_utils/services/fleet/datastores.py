@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model import entities
-from ...model.authorization import allowed, authorize
+from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..planning import CREATE, UPDATE, Planning, record_action
@@ -208,7 +208,7 @@ def _may(planning: Planning, verb: str, document: Document, item: Item | None) -
     chain = planning.state.chain(document)
     if item is not None:
         authorize(planning.actor, verb, entities.DATASTORE, *chain)
-    return allowed(planning.actor, verb, entities.DATASTORE, *chain)
+    return permits(planning.actor, verb, entities.DATASTORE, *chain)
 
 
 def _refuse_doubled(row: Any, current: Document | None, view: _Endpoint, planning: Planning) -> None:

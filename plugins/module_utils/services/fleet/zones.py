@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...model import entities, states
-from ...model.authorization import allowed, authorize
+from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..planning import DELETE, KEEP, Action, Planning, record_action
@@ -50,7 +50,7 @@ def plan_unused(planning: Planning) -> None:
     state = planning.state
     for zone in state.of(entities.ZONE):
         unused = zone.state == states.PENDING_DELETE and not _hosts(zone, state)
-        if unused and allowed(planning.actor, "delete", entities.ZONE, *state.chain(zone)):
+        if unused and permits(planning.actor, "delete", entities.ZONE, *state.chain(zone)):
             _delete(zone, planning, "its last host is gone")
 
 

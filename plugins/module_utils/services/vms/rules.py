@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from ... import vsphere
 from ...model import entities
-from ...model.authorization import Actor, allowed
+from ...model.authorization import Actor, permits
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
@@ -258,7 +258,7 @@ def _projects(actor: Actor, state: CurrentState, plan: Plan) -> frozenset[str]:
     named = {action.name.rpartition("/")[0] for action in plan.of(entities.VM)}
     paths = {state.path_of(project): project for project in state.of(entities.PROJECT)}
     return frozenset(
-        path for path in named & paths.keys() if allowed(actor, "update", entities.VM, *state.chain(paths[path]))
+        path for path in named & paths.keys() if permits(actor, "update", entities.VM, *state.chain(paths[path]))
     )
 
 
