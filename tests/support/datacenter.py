@@ -103,7 +103,7 @@ class Datacenter:
             "networks": [],
             "vcpus": 1,
             "memory": 2 * GB,
-            "committed": 0,
+            "space": {},
             "guest_address": None,
             "tools": "",
             "template": False,

@@ -70,9 +70,9 @@ class Action:
     def id(self) -> str:
         return self.document.id
 
-    @property
-    def failed(self) -> bool:
-        return self.outcome is not None and self.outcome.error is not None
+    def details(self) -> dict[str, Any]:
+        """The kind's own fields of a plan's step."""
+        return {}
 
 
 @dataclass(slots=True)
@@ -137,11 +137,11 @@ class Plan:
         """The actions of one class, in order."""
         return [a for a in self.actions if isinstance(a, cls)]
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """``{kind: {verb: number}}`` without kinds that have none; actions that failed without effect do not count."""
-        pairs = Counter((a.kind, a.verb) for a in self.actions if not a.failed or (a.outcome and a.outcome.changed))
+    def counts(self, *, check: bool = False) -> dict[str, dict[str, int]]:
+        """``{kind: {verb: number}}`` without kinds that have none: of what is planned (``check``) or of what was done."""
+        chosen = [a for a in self.actions if check or a.verb == KEEP or (a.outcome is not None and a.outcome.changed)]
         table: dict[str, dict[str, int]] = {}
-        for (kind, verb), number in pairs.items():
+        for (kind, verb), number in Counter((a.kind, a.verb) for a in chosen).items():
             table.setdefault(kind, {})[verb] = number
         return table
 
@@ -151,7 +151,7 @@ class Options:
     """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
 
     policy: str = "spread"
-    quality: str = "fast"
+    quality: str = "normal"
     seed: int = 0
     atomic: bool = False
     prune: str = "report"

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..model import entities
 from ..model.names import collapse
 from .planning import DELETE, KEEP, Action, Plan
+from .vms.record import Vm
 
 DIFF_LIMIT = 50  # items in a diff where nobody said how many
 
@@ -23,18 +25,15 @@ def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
     """
     plan: Plan = planned.plan
     limit = DIFF_LIMIT if request.diff_limit is None else request.diff_limit
-    failed = {(failure.kind, failure.name) for failure in plan.failures}
-    done = [action for action in plan.actions if action.verb != KEEP]
-    if not request.check:
-        done = [action for action in done if (action.kind, action.name) not in failed or action.data.get("partly")]
+    done = [action for action in plan.actions if action.verb != KEEP and (request.check or _was_done(action))]
     answer: dict[str, Any] = {
         "changed": bool(done),
-        "counts": plan.counts(),
+        "counts": plan.counts(check=request.check),
         "failures": failures(plan),
         "warnings": list(plan.warnings),
         "diff": diff(done, limit),
         "changes": changes(done, limit),
-        "calls": {world_name(planned, i): session.calls for i, session in context.sessions.items()},
+        "calls": {name_of(planned, i): session.calls for i, session in context.sessions.items()},
     }
     if request.result == "full" and request.check:
         answer["plan"] = [step(action) for action in done]
@@ -55,8 +54,8 @@ def failures(plan: Plan) -> list[dict[str, Any]]:
     return [{**row, "name": ", ".join(collapse(names[key])), "count": len(names[key])} for key, row in rows.items()]
 
 
-def world_name(planned: Any, entity_id: str) -> str:
-    document = planned.world.get(entity_id)
+def name_of(planned: Any, entity_id: str) -> str:
+    document = planned.state.get(entity_id)
     return document.name if document else entity_id
 
 
@@ -82,13 +81,9 @@ def diff(actions: list[Action], limit: int) -> dict[str, str]:
 
 
 def step(action: Action) -> dict[str, Any]:
-    """One action as a plan shows and saves it; a VM's with its size, a new one's with its place's score and parts."""
-    body = action.document.body
-    size = {key: body[key] for key in ("vcpus", "memory")} if action.kind == "vm" else {}
-    score = {key: action.data[key] for key in ("score", "parts") if action.data.get(key) is not None}
+    """One action as a plan shows and saves it, with its kind's own details."""
     return {
-        **size,
-        **score,
+        **action.details(),
         "verb": action.verb,
         "kind": action.kind,
         "name": action.name,
@@ -103,20 +98,27 @@ def step(action: Action) -> dict[str, Any]:
 
 
 def item(action: Action, planned: Any) -> dict[str, Any]:
-    """One entity of a full result."""
-    document = action.data.get("outcome") or action.document
-    row = {
+    """One resource of a full result, as it is after the run."""
+    document = action.outcome.document if action.outcome is not None else action.document
+    row: dict[str, Any] = {
         "kind": action.kind,
         "name": action.name,
         "id": action.id,
         "action": action.verb,
-        "state": "DELETED" if action.verb == DELETE else document.state,
+        "state": document.state if document is not None else "DELETED",
     }
-    if action.kind == "vm":
-        for key in ("host", "datastore"):
-            row[key] = world_name(planned, document.body.get(key) or "")
-        row["address"] = document.body.get("address")
+    if action.kind == entities.VM:
+        vm = Vm.of(document or action.document)
+        place = vm.place
+        row["host"] = name_of(planned, place.host or "") if place else ""
+        row["datastore"] = name_of(planned, vm.boot_disk.datastore or "")
+        row["address"] = vm.address
     return row
+
+
+def _was_done(action: Action) -> bool:
+    """Whether an application changed something for an action, also when a later step of it failed."""
+    return action.outcome is not None and action.outcome.changed
 
 
 def _side(action: Action, before: bool) -> str:

@@ -43,6 +43,10 @@ class CreateVm(Action):
     score: float | None = None
     parts: dict[str, Any] | None = None
 
+    def details(self) -> dict[str, Any]:
+        reasons = {"score": self.score, "parts": self.parts}
+        return {**_size(self.vm), **{key: value for key, value in reasons.items() if value is not None}}
+
 
 @dataclass(slots=True, kw_only=True)
 class RegisterVm(Action):
@@ -62,6 +66,9 @@ class UpdateVm(Action):
     steps: tuple[str, ...] = ()
     reconfigure: Reconfigure = field(default_factory=Reconfigure)
 
+    def details(self) -> dict[str, Any]:
+        return _size(self.vm)
+
 
 @dataclass(slots=True, kw_only=True)
 class DeleteVm(Action):
@@ -72,6 +79,9 @@ class DeleteVm(Action):
     power_off: bool = False
     own_files: frozenset[str] = frozenset()
     foreign_disks: dict[str, int] = field(default_factory=dict)
+
+    def details(self) -> dict[str, Any]:
+        return _size(self.vm)
 
 
 def task_of(operation: str, entity_id: str, steps: tuple[str, ...], data: dict[str, Any]) -> Task:
@@ -84,3 +94,7 @@ def task_of(operation: str, entity_id: str, steps: tuple[str, ...], data: dict[s
         steps=[Step(number, name, "QUEUED") for number, name in enumerate(steps)],
         data=data,
     )
+
+
+def _size(vm: Vm) -> dict[str, Any]:
+    return {"vcpus": vm.vcpus, "memory": vm.memory}
