@@ -68,11 +68,15 @@ def plan_datastores(planning: Planning) -> None:
         if inventory is None:
             continue
         view = _view_of(endpoint, inventory, planning)
+        refused = set()
         for row in _rows(view, planning):
             item = items.take(endpoint.name, row.name)
             try:
                 _plan_row(row, item, view, planning)
             except PhotonError as error:
+                if row.name in refused:
+                    continue  # once for all datastores of the name
+                refused.add(row.name)
                 if item is not None:
                     planning.plan.fail(entities.DATASTORE, f"{endpoint.name}/{row.name}", error, item.get("path", ""))
                 else:

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model import entities, states
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services import fleet, vms
+from ansible_collections.photon.platform.plugins.module_utils.services.fleet.record import effective_state
 
 from tests.support.datacenter import changes, failures
 
@@ -36,7 +36,10 @@ def test_hosts_are_taken_in_with_what_they_have(datacenter) -> None:
     ]
     document = host(datacenter)
     assert document.state == "READY"
-    assert {key: document.body[key] for key in ("vcpus", "memory", "rack", "tags", "usage_tags", "metadata")} == {
+    assert {
+        key: {**document.body, **document.observed}[key]
+        for key in ("vcpus", "memory", "rack", "tags", "usage_tags", "metadata")
+    } == {
         "vcpus": 8,
         "memory": 64 << 30,
         "rack": "r1",
@@ -44,20 +47,20 @@ def test_hosts_are_taken_in_with_what_they_have(datacenter) -> None:
         "usage_tags": ["CLOUD", "MGMT"],
         "metadata": {"owner": "lab"},
     }
-    assert {datacenter.by_id(i).name for i in document.body["datastores"]} == {"local", "shared"}
+    assert {datacenter.by_id(i).name for i in document.observed["datastores"]} == {"local", "shared"}
     assert changes(datacenter.apply(SITE)) == []
 
 
 def test_datastores_have_their_type(datacenter) -> None:
     datacenter.apply(SITE)
-    assert datacenter.find(entities.DATASTORE, "vc1/local").body["type"] == "LOCAL_VMFS"
-    assert datacenter.find(entities.DATASTORE, "vc1/shared").body["type"] == "SHARED_VMFS"
+    assert datacenter.find(entities.DATASTORE, "vc1/local").observed["type"] == "LOCAL_VMFS"
+    assert datacenter.find(entities.DATASTORE, "vc1/shared").observed["type"] == "SHARED_VMFS"
 
 
 def test_only_allowed_datastores_are_used(datacenter) -> None:
     datacenter.apply(SITE)
     datacenter.items("host", [{"name": "esx01", "allowed_datastores": ["shared"]}])
-    assert [datacenter.by_id(i).name for i in host(datacenter).body["datastores"]] == ["shared"]
+    assert [datacenter.by_id(i).name for i in host(datacenter).observed["datastores"]] == ["shared"]
 
 
 def test_usage_tags_are_known_ones(datacenter) -> None:
@@ -110,7 +113,7 @@ def test_host_that_the_endpoint_does_not_have(datacenter) -> None:
 @pytest.mark.parametrize("code", ["InvalidLoginCredentials", "EndpointUnreachable", "EndpointCertificateError"])
 def test_endpoint_that_cannot_be_read(datacenter, code: str) -> None:
     datacenter.endpoints["vc1"] = PhotonError(code, "no")
-    plan = datacenter.apply(SITE)
+    plan = datacenter.apply(SITE, whole=True)
     assert failures(plan) == {"vc1": code, "esx01": "DependencyFailed", "esx02": "DependencyFailed"}
     assert plan.of(entities.ZONE, "create")
 
@@ -118,7 +121,7 @@ def test_endpoint_that_cannot_be_read(datacenter, code: str) -> None:
 def test_suspend_and_resume(datacenter) -> None:
     datacenter.apply(SITE)
     plan = datacenter.items("host", [{"name": "esx01", "state": "suspended"}])
-    assert plan.of(entities.HOST)[0].data["operations"] == ["SUSPEND_HOST"]
+    assert plan.of(entities.HOST)[0].operations == ("SUSPEND_HOST",)
     assert host(datacenter).state == "SUSPENDED"
     assert changes(datacenter.items("host", [{"name": "esx01", "state": "suspended"}])) == []
     datacenter.items("host", [{"name": "esx01", "state": "ready"}])
@@ -128,15 +131,15 @@ def test_suspend_and_resume(datacenter) -> None:
 def test_maintenance_and_back(datacenter) -> None:
     datacenter.apply(SITE)
     plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
-    assert plan.of(entities.HOST)[0].data["operations"] == ["SUSPEND_HOST", "ENTER_MAINTENANCE_MODE"]
+    assert plan.of(entities.HOST)[0].operations == ("SUSPEND_HOST", "ENTER_MAINTENANCE_MODE")
     datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
     plan = datacenter.items("host", [{"name": "esx01", "state": "ready"}])
-    assert plan.of(entities.HOST)[0].data["operations"] == ["EXIT_MAINTENANCE_MODE"]
+    assert plan.of(entities.HOST)[0].operations == ("EXIT_MAINTENANCE_MODE",)
 
 
 def test_host_with_vms_does_not_enter_maintenance(datacenter) -> None:
     datacenter.apply(SITE)
-    datacenter.vm("vc1", "foreign", "someone-elses", "host-esx01")
+    datacenter.vm("vc1", "foreign", "someone-elses", "host-esx01", "STARTED")
     plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
     assert failures(plan) == {"esx01": "HostHasVms"}
     assert failures(datacenter.items("host", [{"name": "esx01", "state": "suspended"}])) == {}
@@ -155,7 +158,6 @@ def test_host_is_deleted_from_maintenance(datacenter, state: str, code: str) -> 
     datacenter.items("host", [{"name": "esx01", "state": state}])
     assert failures(datacenter.items("host", [{"name": "esx01", "state": "absent"}])) == {"esx01": code}
     datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
-    datacenter.items("host", [{"name": "esx02"}])  # a run that sees it
     assert changes(datacenter.items("host", [{"name": "esx01", "state": "absent"}]), entities.HOST) == [
         ("delete", "esx01")
     ]
@@ -165,7 +167,7 @@ def test_maintenance_by_hand_is_seen_and_not_undone(datacenter) -> None:
     datacenter.apply(SITE)
     datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
     assert changes(datacenter.apply(SITE), entities.HOST) == []
-    assert host(datacenter).state == "MAINTENANCE"
+    assert effective_state(host(datacenter)) == "MAINTENANCE"
 
 
 def test_endpoint_with_hosts_stays(datacenter) -> None:
@@ -206,21 +208,14 @@ def test_the_fleet_is_the_administrators(datacenter, kind: str) -> None:
     assert kind in {failure.kind for failure in plan.failures}
 
 
-def test_routes_are_those_of_the_states() -> None:
-    for (state, wanted), operations in fleet.ROUTES.items():
-        assert states.route(entities.HOST, state, wanted) == operations
-    for (state, wanted), operations in vms.OPERATIONS.items():
-        assert states.route(entities.VM, state, wanted) == operations
-
-
 def test_facts_are_refreshed_in_each_run(datacenter) -> None:
     datacenter.apply(SITE)
     row = datacenter.endpoints["vc1"].hosts["host-esx01"]
     row.memory, row.networks, row.datastores = 128 << 30, ["VM Network", "dmz"], ["datastore-shared"]
     assert changes(datacenter.apply(SITE)) == []
-    body = host(datacenter).body
-    assert (body["memory"], body["port_groups"]) == (128 << 30, ["VM Network", "dmz"])
-    assert [datacenter.by_id(i).name for i in body["datastores"]] == ["shared"]
+    seen = host(datacenter).observed
+    assert (seen["memory"], seen["port_groups"]) == (128 << 30, ["VM Network", "dmz"])
+    assert [datacenter.by_id(i).name for i in seen["datastores"]] == ["shared"]
 
 
 def test_states_are_those_of_a_host(datacenter) -> None:
@@ -230,6 +225,128 @@ def test_states_are_those_of_a_host(datacenter) -> None:
     for connection, maintenance in (("connected", False), ("connected", True), ("notResponding", False)):
         row.connection_state, row.in_maintenance = connection, maintenance
         datacenter.apply(SITE)
-        seen.append(host(datacenter).state)
+        seen.append(effective_state(host(datacenter)))
     assert seen == ["READY", "MAINTENANCE", "ERROR"]
     assert set(seen) <= set(states.STATES[entities.HOST])
+
+
+@pytest.mark.parametrize("facts", [{"power": "STOPPED"}, {"power": "SUSPENDED"}, {"power": "STARTED", "agent": True}])
+def test_vms_that_do_not_run_and_agents_do_not_hinder_maintenance(datacenter, facts: dict) -> None:
+    datacenter.apply(SITE)
+    datacenter.vm("vc1", "some-vm", "uuid-1", "host-esx01", **facts)
+    assert failures(datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])) == {}
+
+
+def moved_vm(datacenter, **observed) -> None:
+    """A VM that is recorded on esx01."""
+    vm = entities.Document(
+        entities.VM,
+        "web-1",
+        "project",
+        id="uuid-1",
+        state="STOPPED",
+        body={"flavor": "f", "image": "i", "vcpus": 1, "memory": 1 << 30, "cost": {}, "disks": []},
+        observed={"endpoint": host(datacenter).body["endpoint"], "host": host(datacenter).id, **observed},
+    )
+    datacenter.documents.append(vm)
+
+
+def test_a_vm_that_moved_to_an_undeclared_host_does_not_keep_its_old_one(datacenter) -> None:
+    datacenter.apply(SITE)
+    moved_vm(datacenter)
+    datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
+    datacenter.vm("vc1", "web-1", "uuid-1", "host-esx01")
+    planned = datacenter.plan("photon_hosts: [{name: esx01, state: absent}]")
+    assert failures(planned.plan) == {"esx01": "HostHasVms"}
+    datacenter.endpoints["vc1"].vms["vm-uuid-1"].host = "host-undeclared"
+    planned = datacenter.plan("photon_hosts: [{name: esx01, state: absent}]")
+    assert changes(planned.plan, entities.HOST) == [("delete", "esx01")]
+
+
+def test_a_disconnected_host_gives_a_warning(datacenter) -> None:
+    datacenter.apply(SITE)
+    datacenter.endpoints["vc1"].hosts["host-esx01"].connection_state = "disconnected"
+    plan = datacenter.apply(SITE)
+    assert (failures(plan), changes(plan)) == ({}, [])
+    assert [warning.partition(":")[0] for warning in plan.warnings] == ["host esx01 is disconnected on endpoint vc1"]
+    assert effective_state(host(datacenter)) == "ERROR"
+
+
+def test_a_host_that_left_its_endpoint_keeps_its_record(datacenter) -> None:
+    datacenter.apply(SITE)
+    del datacenter.endpoints["vc1"].hosts["host-esx01"]
+    assert failures(datacenter.apply(SITE)) == {"esx01": "HostNotFound"}
+    assert (host(datacenter).observed["connected"], host(datacenter).observed["memory"]) == (False, 64 << 30)
+
+
+def test_a_host_that_left_with_vms_goes_when_it_is_declared_absent(datacenter) -> None:
+    datacenter.apply(SITE)
+    moved_vm(datacenter)
+    del datacenter.endpoints["vc1"].hosts["host-esx01"]
+    plan = datacenter.plan("photon_hosts: [{name: esx01, state: absent}]").plan
+    assert changes(plan, entities.HOST) == [("delete", "esx01")]
+    assert [warning for warning in plan.warnings if "left endpoint vc1 with 1 VMs" in warning]
+
+
+def test_a_renamed_host_is_found_by_its_moid(datacenter) -> None:
+    datacenter.apply(SITE)
+    row = datacenter.endpoints["vc1"].hosts["host-esx01"]
+    row.name = "esx01.new"
+    assert (failures(datacenter.apply(SITE)), host(datacenter).observed["moid"]) == ({}, "host-esx01")
+    row.hardware_uuid = "one"
+    datacenter.apply(SITE)
+    row.hardware_uuid = "another"
+    assert failures(datacenter.apply(SITE)) == {"esx01": "HostNotFound"}
+
+
+def test_maintenance_that_was_left_by_hand_stays_without_vms(datacenter) -> None:
+    datacenter.apply(SITE)
+    row = datacenter.endpoints["vc1"].hosts["host-esx01"]
+    row.in_maintenance = True
+    assert changes(datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])) == [("update", "esx01")]
+    row.in_maintenance = False
+    datacenter.items("host", [{"name": "esx01"}])
+    assert effective_state(host(datacenter)) == "SUSPENDED"
+    datacenter.items("host", [{"name": "esx01", "state": "ready"}])
+    assert effective_state(host(datacenter)) == "READY"
+
+
+def test_an_endpoint_with_vms_stays(datacenter) -> None:
+    datacenter.apply(SITE)
+    moved_vm(datacenter, host=None)
+    for row in datacenter.endpoints["vc1"].hosts.values():
+        row.in_maintenance = True
+    gone = "photon_hosts: [{name: esx01, state: absent}, {name: esx02, state: absent}]\n"
+    plan = datacenter.plan(gone + "photon_endpoints: [{name: vc1, state: absent}]").plan
+    assert failures(plan) == {"vc1": "EndpointInUse"}
+    datacenter.documents = [d for d in datacenter.documents if d.kind != entities.VM]
+    plan = datacenter.plan(gone + "photon_endpoints: [{name: vc1, state: absent}]").plan
+    assert (failures(plan), len(plan.of(entities.DATASTORE, "delete"))) == ({}, 2)
+
+
+def test_a_host_moves_to_another_endpoint_and_the_old_one_goes(datacenter) -> None:
+    datacenter.endpoint("esx9", "esxi")
+    datacenter.host("esx9", "esx09", [])
+    esxi = "photon_endpoints: [{name: esx9, address: esx9.example.org, kind: esxi}]\n"
+    datacenter.apply(esxi + "photon_hosts: [{name: esx09, endpoint: esx9}]")
+    before = host(datacenter, "esx09")
+    datacenter.host("vc1", "esx09", ["shared"])
+    datacenter.apply(SITE)
+    plan = datacenter.apply(
+        "photon_endpoints: [{name: esx9, state: absent}]\nphoton_hosts: [{name: esx09, endpoint: vc1}]"
+    )
+    assert failures(plan) == {}
+    after = host(datacenter, "esx09")
+    assert (after.id, datacenter.by_id(after.body["endpoint"]).name) == (before.id, "vc1")
+    assert [datacenter.by_id(i).name for i in after.observed["datastores"]] == ["shared"]
+    assert plan.of(entities.ENDPOINT, "delete")
+
+
+def test_a_vcenter_is_not_declared_twice(datacenter) -> None:
+    datacenter.endpoints["vc1"].instance_uuid = "uuid-of-vc1"
+    datacenter.apply(SITE)
+    assert datacenter.find(entities.ENDPOINT, "vc1").observed == {"instance_uuid": "uuid-of-vc1"}
+    datacenter.endpoint("vc2").instance_uuid = "uuid-of-vc1"
+    datacenter.endpoints["vc1"] = PhotonError("EndpointUnreachable", "no answer")
+    plan = datacenter.apply("photon_endpoints: [{name: vc2, address: 127.0.0.1}]", whole=True)
+    assert failures(plan)["vc2"] == "DuplicateHost"
