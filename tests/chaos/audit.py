@@ -101,13 +101,11 @@ def _images(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
 
 def _foreign(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
     """The labs hold nothing but ours, so whatever no record names was left behind."""
-    known = {vm.id for vm in known.of(entities.VM)}
-    known |= {
-        copy.get("template_uuid") for image in known.of(entities.IMAGE) for copy in image.body["copies"].values()
-    }
+    ids = {vm.id for vm in known.of(entities.VM)}
+    ids |= {copy.get("template_uuid") for image in known.of(entities.IMAGE) for copy in image.body["copies"].values()}
     for name, each in state.items():
-        strangers = [row["name"] for row in each["vms"] if row["instance_uuid"] not in known]
-        yield from (f"{stranger} on {name} is in no record" for stranger in strangers)
+        others = [row["name"] for row in each["vms"] if row["instance_uuid"] not in ids]
+        yield from (f"{other} on {name} is in no record" for other in others)
 
 
 def _files(state: dict[str, Any]) -> Iterator[str]:
