@@ -138,7 +138,7 @@ class Plan:
         return [a for a in self.actions if isinstance(a, cls)]
 
     def counts(self, *, check: bool = False) -> dict[str, dict[str, int]]:
-        """``{kind: {verb: number}}`` without kinds that have none: of what is planned (``check``) or of what was done."""
+        """``{kind: {verb: number}}`` without kinds that have none: what is planned (``check``) or what was done."""
         chosen = [a for a in self.actions if check or a.verb == KEEP or (a.outcome is not None and a.outcome.changed)]
         table: dict[str, dict[str, int]] = {}
         for (kind, verb), number in Counter((a.kind, a.verb) for a in chosen).items():

@@ -98,10 +98,11 @@ def _read(planning: Planning, context: Context) -> None:
     first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
     if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
         first = endpoints
-    context.read_endpoints(state, first)
+    leaving = prune.leaving_vms(planning)
+    context.read_endpoints(state, first, leaving)
     marks = lost.needs_marks(planning)
     if marks:
-        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}])
+        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
     _check_identities(planning)
     if marks:
         planning.marks = lost.read_marks(state, context)

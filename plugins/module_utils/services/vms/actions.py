@@ -10,6 +10,7 @@ from typing import Any
 
 from ...cloudstore import Step, Task
 from ...model import entities
+from ...model.entities import Document
 from ..planning import Action
 from .desired import Desired
 from .record import Vm
@@ -34,12 +35,14 @@ class Reconfigure:
 class CreateVm(Action):
     """Create a VM at its place, then bring it into its power state (``steps`` in order, CREATE_VM first).
 
-    ``score`` and ``parts`` are the reasons of the scheduler for the place.
+    ``score`` and ``parts`` are the reasons of the scheduler for the place. ``lost`` is the record of a VM that existed
+    before and is missing in vSphere; it stays as it is when the VM cannot be created again.
     """
 
     desired: Desired
     vm: Vm
     steps: tuple[str, ...]
+    lost: Document | None = None
     score: float | None = None
     parts: dict[str, Any] | None = None
 
