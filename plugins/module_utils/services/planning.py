@@ -71,6 +71,19 @@ class Action:
     def failed(self) -> bool:
         return self.outcome is not None and self.outcome.error is not None
 
+    @property
+    def changed(self) -> bool:
+        """Whether its application changed something, also when a later step of it failed."""
+        return self.outcome is not None and self.outcome.changed
+
+    def details(self) -> dict[str, Any]:
+        """Fields that a plan shows of it in addition to before and after."""
+        return {}
+
+    def signature(self, state: CurrentState) -> dict[str, Any]:
+        """Decisions that before and after do not show; a saved plan holds only while they stay the same."""
+        return {}
+
 
 @dataclass(slots=True)
 class Failure:
@@ -112,7 +125,7 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return any(action.verb != KEEP for action in self.actions)
+        return bool(self.changes())
 
     def add(self, action: A) -> A:
         self.actions.append(action)
@@ -134,9 +147,14 @@ class Plan:
         """The actions of one class, in order."""
         return [a for a in self.actions if isinstance(a, cls)]
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """``{kind: {verb: number}}`` without kinds that have none; actions that failed without effect do not count."""
-        pairs = Counter((a.kind, a.verb) for a in self.actions if not a.failed or (a.outcome and a.outcome.changed))
+    def changes(self, *, applied: bool = False) -> list[Action]:
+        """The actions that change something; once ``applied``, those that did."""
+        return [a for a in self.actions if a.verb != KEEP and (a.changed or not applied)]
+
+    def counts(self, *, applied: bool = False) -> dict[str, dict[str, int]]:
+        """``{kind: {verb: number}}`` of changes and kept resources, without kinds that have none."""
+        kept = [a for a in self.actions if a.verb == KEEP and not a.failed]
+        pairs = Counter((a.kind, a.verb) for a in (*self.changes(applied=applied), *kept))
         table: dict[str, dict[str, int]] = {}
         for (kind, verb), number in pairs.items():
             table.setdefault(kind, {})[verb] = number

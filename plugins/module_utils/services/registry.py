@@ -31,6 +31,7 @@ from .state import CurrentState
 from .tenancy import describe as tenancy_describe
 from .tenancy import flavors
 from .tenancy import plan as tenancy
+from .vms import actions as vms_actions
 from .vms import apply as vms_apply
 from .vms import claims as vms_claims
 from .vms import describe as vms_describe
@@ -48,6 +49,7 @@ class Kind:
     ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
+    ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
     ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
@@ -66,6 +68,7 @@ class Kind:
     inventories: Callable[[CurrentState], list[Inventory]] | None = None
     verify: Callable[[CurrentState], list[Any]] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
+    item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
     needs_endpoints: bool = False
     prunable: bool = True
 
@@ -149,6 +152,7 @@ _ROWS = (
         claim_of=vms_claims.claim_of,
         verify=vms_verify.verify,
         describe=vms_describe.describe,
+        item=vms_actions.item_of,
         needs_endpoints=True,
     ),
 )
