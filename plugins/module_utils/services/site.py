@@ -24,12 +24,16 @@ from .vms import lost
 
 @dataclass(slots=True)
 class Planned:
-    """A plan, the state as it will be after it, and the versions of the documents that it was made from."""
+    """A plan, the state as it will be after it, and the versions of the documents that it was made from.
+
+    ``store_id``: the identity of the CloudStore; None where there was none yet.
+    """
 
     declaration: Declaration
     plan: Plan
     state: CurrentState
     versions: dict[str, int] = field(default_factory=dict)
+    store_id: str | None = None
 
 
 def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
@@ -86,7 +90,7 @@ def plan(
     for kind in registry.KINDS.values():
         if kind.plan_after is not None:
             kind.plan_after(planning)
-    return Planned(declaration, planning.plan, state, dict(state.versions))
+    return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
 
 
 def _read(planning: Planning, context: Context) -> None:
