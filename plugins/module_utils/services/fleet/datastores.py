@@ -222,8 +222,8 @@ def _refuse_doubled(row: Any, current: Document | None, view: _Endpoint, plannin
     moids = sorted(each.moid for each in view.inventory.datastores.values() if each.name == row.name)
     raise PhotonError(
         "InvalidEntity",
-        f"endpoint {view.document.name} has {len(moids)} datastores named {row.name!r} ({', '.join(moids)}), so a path "
-        "on them is ambiguous: rename all but one in vSphere, or limit the endpoint to one datacenter",
+        f"endpoint {view.document.name} has {len(moids)} datastores named {row.name!r} ({', '.join(moids)}), "
+        "so a path on them is ambiguous: rename all but one in vSphere, or limit the endpoint to one datacenter",
         {"moids": moids},
     )
 
@@ -239,7 +239,8 @@ def _replaced(row: Any, view: _Endpoint, planning: Planning) -> Document | None:
     raise PhotonError(
         "InvalidEntity",
         f"it has the name of a recorded datastore that is no longer there ({old.moid}, {old.url}) and that VMs or "
-        f"images are recorded on, but another identity ({row.moid}, {row.url}): rename it in vSphere to use it as a new one",
+        f"images are recorded on, but another identity ({row.moid}, {row.url}): rename it in vSphere to use it as a "
+        "new one",
         {"moid": row.moid},
     )
 

@@ -62,7 +62,6 @@ def test_pending_zone_that_is_declared_again(platform) -> None:
 def test_zones_are_the_administrators(platform) -> None:
     assert platform.refusals(ZONE, NOBODY) == {"a": "AccessForbidden"}
     platform.apply(ZONE)
-    assert platform.refusals(ZONE, NOBODY) == {}
     assert platform.refusals(NO_ZONE, NOBODY) == {"a": "AccessForbidden"}
 
 

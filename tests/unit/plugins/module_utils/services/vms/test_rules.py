@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services.vms import rules as drs_rules
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Plan
+from ansible_collections.photon.platform.plugins.module_utils.services.vms import rules as drs_rules
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import ClusterRow, RuleRow
 
 from tests.support.datacenter import Datacenter
