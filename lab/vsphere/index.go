@@ -173,6 +173,21 @@ func (x *index) hasUUID(uuid string) bool {
 	return uuid != "" && x.uuids[strings.ToLower(uuid)] > 0
 }
 
+// shared says whether other VMs than that one have a disk.
+func (x *index) shared(file string, but types.ManagedObjectReference) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	others := x.attached[file]
+	if vm := x.vms[but]; vm != nil {
+		for _, d := range vm.disks {
+			if d.path == file {
+				others--
+			}
+		}
+	}
+	return others > 0
+}
+
 // onHost are the VMs of a host, vCenter's own among them.
 func (x *index) onHost(host types.ManagedObjectReference) (found []*vmRecord) {
 	for _, r := range x.all() {

@@ -66,12 +66,15 @@ func (e *endpoint) destroy(w http.ResponseWriter, r *http.Request, m *simulator.
 
 // runsOn is another VM that runs on a disk.
 func (e *endpoint) runsOn(file string, but types.ManagedObjectReference) *vmRecord {
+	if !e.index.shared(file, but) {
+		return nil // the usual case, and all VMs need not be looked at
+	}
 	for _, vm := range e.index.all() {
 		if vm.ref == but || vm.powered == types.VirtualMachinePowerStatePoweredOff {
 			continue
 		}
 		for _, d := range vm.disks {
-			if cleanPath(d.path) == cleanPath(file) {
+			if d.path == file {
 				return vm
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -86,7 +87,7 @@ func (g guestReport) seen(adapters []types.GuestNicInfo) (nics []types.GuestNicI
 	return nics, address
 }
 
-// adapters are the entries of guest.net that stand for adapters of the VM.
+// adapters are the entries of guest.net that stand for adapters of the VM, in the order in which it got them.
 func adapters(net []types.GuestNicInfo) []types.GuestNicInfo {
 	kept := []types.GuestNicInfo{}
 	for _, nic := range net {
@@ -94,5 +95,6 @@ func adapters(net []types.GuestNicInfo) []types.GuestNicInfo {
 			kept = append(kept, nic)
 		}
 	}
+	sort.Slice(kept, func(i, j int) bool { return kept[i].DeviceConfigId < kept[j].DeviceConfigId })
 	return kept
 }

@@ -206,9 +206,7 @@ class Administrator:
         folder = path.rpartition("/")[0]
         if folder.rpartition("] ")[2]:
             self.content.fileManager.MakeDirectory(folder, self.datacenter, True)
-        spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
-            diskType="thin", adapterType="lsiLogic", capacityKb=kib
-        )
+        spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(diskType="thin", adapterType="lsiLogic", capacityKb=kib)
         self.wait(self.content.virtualDiskManager.CreateVirtualDisk_Task(path, self.datacenter, spec))
         return path
 
@@ -216,9 +214,7 @@ class Administrator:
         """Attach a VMDK that exists, at the first free unit unless one is named. Answers the disk."""
         before = {disk.backing.fileName for disk in self.disks(vm)}
         controller = next(
-            each
-            for each in self.vm(vm).config.hardware.device
-            if isinstance(each, vim.vm.device.VirtualSCSIController)
+            each for each in self.vm(vm).config.hardware.device if isinstance(each, vim.vm.device.VirtualSCSIController)
         )
         backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=path, diskMode="persistent")
         device = vim.vm.device.VirtualDisk(

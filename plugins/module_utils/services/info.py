@@ -1,8 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the platform holds, for people and programs: any kind, filtered, in names instead of ids, as far as rights
-go."""
+"""Resources for people and programs: any kind, filtered, with names instead of ids, as far as the actor may read."""
 
 from __future__ import annotations
 
@@ -10,21 +9,24 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..model import entities, states
 from ..model.authorization import visible
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
 from .context import Context
-from .fleet_view import View, look
+from .fleet.view import View, look
 
-KINDS = tuple(kind.name for kind in registry.KINDS.values() if kind.describe is not None)
+KINDS = tuple(kind for kind in entities.KINDS if kind != entities.DEPLOYMENT)
+_STATES = sorted({state for kind in KINDS for state in states.STATES[kind]})
 
 
 @dataclass(slots=True)
 class Query:
-    """Which entities: all that are given must hold. ``name`` is a glob, of the name or of the whole path.
+    """Conditions, all of which must hold. ``name`` is a glob of the name or of the whole path.
 
-    ``tenant``, ``project`` and ``zone`` are names. ``history`` adds every change of each entity.
+    ``tenant``, ``project`` and ``zone`` are names. ``history`` adds every change of each resource. ``live`` reads the
+    endpoints too.
     """
 
     kind: str | None = None
@@ -41,10 +43,12 @@ class Query:
 
 
 def resources(context: Context, query: Query) -> dict[str, Any]:
-    """``{resources, count, warnings}``: one mapping per entity that the actor may read (see ``describe``), in the
-    order of KINDS and of names. Raises SpecInvalid for an unknown kind; nothing found is no error."""
-    if query.kind is not None and query.kind not in KINDS:
-        raise PhotonError("SpecInvalid", f"there is no kind {query.kind!r}: use one of {', '.join(KINDS)}")
+    """Return ``{resources, count, warnings}``: one mapping per resource that the actor may read (see describe).
+
+    They are sorted by kind and path. Raises SpecInvalid for an unknown kind or state; finding nothing is no error.
+    """
+    _check("kind", query.kind, KINDS)
+    _check("state", query.state, _STATES)
     view = look(context, query.live)
     found = []
     for kind in [query.kind] if query.kind else KINDS:
@@ -58,11 +62,11 @@ def resources(context: Context, query: Query) -> dict[str, Any]:
 
 
 def describe(document: Document, view: View) -> dict[str, Any]:
-    """One entity: ``{kind, id, name, path, state, managed_by, version, created_at, updated_at, ...}`` and its kind's
-    own.
+    """Return one resource: ``{kind, id, name, path, state, managed_by, version, created_at, updated_at, ...}``.
 
-    Times are seconds since the epoch, amounts vCPUs and bytes.
+    The fields of its kind follow. Times are seconds since the epoch, amounts vCPUs and bytes.
     """
+    own = registry.KINDS[document.kind].describe
     return {
         "kind": document.kind,
         "id": document.id,
@@ -73,8 +77,13 @@ def describe(document: Document, view: View) -> dict[str, Any]:
         "version": document.version,
         "created_at": document.created_at,
         "updated_at": document.updated_at,
-        **_details(document, view),
+        **(own(document, view) if own is not None else {}),
     }
+
+
+def _check(what: str, value: str | None, known: Any) -> None:
+    if value is not None and value not in known:
+        raise PhotonError("SpecInvalid", f"unknown {what} {value!r}: use one of {', '.join(known)}")
 
 
 def _matches(row: dict[str, Any], query: Query) -> bool:
@@ -95,11 +104,6 @@ def _history(context: Context, entity_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _details(document: Document, view: View) -> dict[str, Any]:
-    describe = registry.KINDS[document.kind].describe
-    return describe(document, view) if describe is not None else {}
-
-
 def _plain(before: dict[str, Any]) -> dict[str, Any]:
-    """Without what stands for secrets."""
+    """Omit the digests of secrets."""
     return {key: value for key, value in before.items() if not key.endswith("_digest")}

@@ -70,8 +70,21 @@ class Action:
     def id(self) -> str:
         return self.document.id
 
+    @property
+    def failed(self) -> bool:
+        return self.outcome is not None and self.outcome.error is not None
+
+    @property
+    def changed(self) -> bool:
+        """Whether its application changed something, also when a later step of it failed."""
+        return self.outcome is not None and self.outcome.changed
+
     def details(self) -> dict[str, Any]:
-        """The kind's own fields of a plan's step."""
+        """Fields that a plan shows of it in addition to before and after."""
+        return {}
+
+    def signature(self, state: CurrentState) -> dict[str, Any]:
+        """Decisions that before and after do not show; a saved plan holds only while they stay the same."""
         return {}
 
 
@@ -115,7 +128,7 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return any(action.verb != KEEP for action in self.actions)
+        return bool(self.changes())
 
     def add(self, action: A) -> A:
         self.actions.append(action)
@@ -137,11 +150,16 @@ class Plan:
         """The actions of one class, in order."""
         return [a for a in self.actions if isinstance(a, cls)]
 
-    def counts(self, *, check: bool = False) -> dict[str, dict[str, int]]:
-        """``{kind: {verb: number}}`` without kinds that have none: of what is planned (``check``) or of what was done."""
-        chosen = [a for a in self.actions if check or a.verb == KEEP or (a.outcome is not None and a.outcome.changed)]
+    def changes(self, *, applied: bool = False) -> list[Action]:
+        """The actions that change something; once ``applied``, those that did."""
+        return [a for a in self.actions if a.verb != KEEP and (a.changed or not applied)]
+
+    def counts(self, *, applied: bool = False) -> dict[str, dict[str, int]]:
+        """``{kind: {verb: number}}`` of changes and kept resources, without kinds that have none."""
+        kept = [a for a in self.actions if a.verb == KEEP and not a.failed]
+        pairs = Counter((a.kind, a.verb) for a in (*self.changes(applied=applied), *kept))
         table: dict[str, dict[str, int]] = {}
-        for (kind, verb), number in Counter((a.kind, a.verb) for a in chosen).items():
+        for (kind, verb), number in pairs.items():
             table.setdefault(kind, {})[verb] = number
         return table
 

@@ -33,6 +33,7 @@ from .state import CurrentState
 from .tenancy import describe as tenancy_describe
 from .tenancy import flavors
 from .tenancy import plan as tenancy
+from .vms import actions as vms_actions
 from .vms import apply as vms_apply
 from .vms import claims as vms_claims
 from .vms import describe as vms_describe
@@ -52,6 +53,7 @@ class Kind:
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
     ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
     where records differ from the endpoints, ``references`` names the documents that a record refers to.
+    ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
     """
@@ -70,6 +72,7 @@ class Kind:
     verify: Callable[[CurrentState], Iterable[Finding]] | None = None
     references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
+    item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
     needs_endpoints: bool = False
     prunable: bool = True
 
@@ -161,6 +164,7 @@ _ROWS = (
         verify=vms_verify.verify,
         references=vms_verify.references,
         describe=vms_describe.describe,
+        item=vms_actions.item_of,
         needs_endpoints=True,
     ),
 )

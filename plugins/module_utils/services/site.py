@@ -24,12 +24,16 @@ from .vms import lost
 
 @dataclass(slots=True)
 class Planned:
-    """A plan, the state as it will be after it, and the versions of the documents that it was made from."""
+    """A plan, the state as it will be after it, and the versions of the documents that it was made from.
+
+    ``store_id``: the identity of the CloudStore; None where there was none yet.
+    """
 
     declaration: Declaration
     plan: Plan
     state: CurrentState
     versions: dict[str, int] = field(default_factory=dict)
+    store_id: str | None = None
 
 
 def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
@@ -86,7 +90,7 @@ def plan(
     for kind in registry.KINDS.values():
         if kind.plan_after is not None:
             kind.plan_after(planning)
-    return Planned(declaration, planning.plan, state, dict(state.versions))
+    return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
 
 
 def _read(planning: Planning, context: Context) -> None:
@@ -98,10 +102,11 @@ def _read(planning: Planning, context: Context) -> None:
     first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
     if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
         first = endpoints
-    context.read_endpoints(state, first)
+    leaving = prune.leaving_vms(planning)
+    context.read_endpoints(state, first, leaving)
     marks = lost.needs_marks(planning)
     if marks:
-        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}])
+        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
     _check_identities(planning)
     if marks:
         planning.marks = lost.read_marks(state, context)

@@ -183,14 +183,19 @@ def _limits(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
 
 
 def _capacity(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
+    """Limits alone: what others use changes all the time, and each run records it."""
     for row in registry.inventories(state):
         kept = snapshot.inventories.get(row.provider, {}).get(row.resource)
-        if kept is None or (kept.limit, kept.foreign) != (row.limit, row.foreign):
-            found = "none" if kept is None else f"limit {kept.limit}, others use {kept.foreign}"
+        if kept is None or kept.limit != row.limit:
+            found = "none" if kept is None else str(kept.limit)
             yield Finding(
-                row.kind, _name(row.provider, state), f"capacity {row.resource}",
-                f"limit {row.limit}, others use {row.foreign}", found, repairable=True,
-            )  # fmt: skip
+                row.kind,
+                _name(row.provider, state),
+                f"capacity {row.resource}",
+                str(row.limit),
+                found,
+                repairable=True,
+            )
 
 
 def _tasks(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:

@@ -9,11 +9,10 @@ import ipaddress
 from collections.abc import Iterable
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# Docker and its like take their bridges' networks from here, one after the other.
-_BRIDGES = [ipaddress.IPv4Network(f"172.{number}.0.0/16") for number in range(17, 32)]
+_BRIDGES = range(17, 32)  # of 172.0.0.0/8: Docker and its like take their bridges' networks from here
 
 
-def choose(adapters: Iterable[tuple[int, list[str]]], primary: str = "") -> str | None:
+def choose_address(adapters: Iterable[tuple[int, list[str]]], primary: str = "") -> str | None:
     """Return the routable address of the first adapter, IPv4 before IPv6; None when there is none.
 
     ``adapters``: (device key, addresses) of the guest's interfaces. Those without a virtual adapter (key below 0:
@@ -31,18 +30,18 @@ def choose(adapters: Iterable[tuple[int, list[str]]], primary: str = "") -> str 
     ranked = sorted(found, key=lambda each: (elsewhere and _is_bridge(each[1]), each[0], each[1].version))
     if ranked:
         return str(ranked[0][1])
-    return primary if is_usable(primary) else None
+    return usable_address(primary)
 
 
-def is_usable(text: str) -> bool:
-    """Return whether an address may be a VM's without knowing its interface."""
+def usable_address(text: str) -> str | None:
+    """Return an address whose interface is not known when it may be a VM's, else None."""
     address = _parse(text)
-    return address is not None and _is_routable(address) and not _is_bridge(address)
+    return text if address is not None and _is_routable(address) and not _is_bridge(address) else None
 
 
 def _parse(text: str) -> _Address | None:
     try:
-        return ipaddress.ip_address(text.strip())
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
 
@@ -52,4 +51,4 @@ def _is_routable(address: _Address) -> bool:
 
 
 def _is_bridge(address: _Address) -> bool:
-    return address.version == 4 and any(address in network for network in _BRIDGES)
+    return address.version == 4 and address.packed[0] == 172 and address.packed[1] in _BRIDGES

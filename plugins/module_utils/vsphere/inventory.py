@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from ..model.errors import PhotonError
-from . import addresses, devices, guestinfo, retrieve
+from . import devices, guestinfo, retrieve
+from .addresses import choose_address, usable_address
 from .drs import rules_of
 from .names import escape, folder_path, unescape
 from .rows import (
@@ -48,7 +49,6 @@ VM_PATHS = [
     "datastore",
     "network",
     "guest.ipAddress",
-    "guest.net",
     "guest.toolsRunningStatus",
     "storage.perDatastoreUsage",
 ]
@@ -97,6 +97,7 @@ PATHS: dict[str, list[str]] = {
     "VirtualMachine": VM_PATHS,
 }
 _NETWORK_KINDS = {"Network": "standard", "DistributedVirtualPortgroup": "distributed", "OpaqueNetwork": "opaque"}
+_TOOLS_RUN = "guestToolsRunning"
 _UPLINKS = "SYSTEM/DVS.UPLINKPG"  # tags a switch's port group for its uplinks, which no VM may use
 _AGENT_MANAGER = "com.vmware.vim.eam"
 _AGENT_NAME = re.compile(r"vCLS-[0-9a-f-]{36}$")  # vCLS of vCenter 8.0 U3 and later has no manager
@@ -107,34 +108,32 @@ _Table = dict[str, dict[str, Any]]  # by moid: the values by path
 _Tables = dict[str, _Table]  # by type
 
 
-def read_inventory(session: Session, known: Mapping[str, str | None] | None = None) -> EndpointInventory:
+def read_inventory(
+    session: Session,
+    known: Mapping[str, str | None] | None = None,
+    addresses: Mapping[str, str | None] | None = None,
+) -> EndpointInventory:
     """Read everything the platform needs to know of an endpoint.
 
     ``known``: ``{instanceUuid: the config.changeVersion last seen, or None}`` of recorded VMs: those that changed since
-    are read with ``read_heavy``. With ``spec.datacenter`` only that datacenter's objects are kept, but VMs elsewhere
-    are found by their uuid; a datacenter that does not exist raises NotFound.
+    are read with ``read_heavy``. ``addresses``: their recorded addresses; one more call chooses the address of those
+    whose guest calls itself otherwise now. With ``spec.datacenter`` only that datacenter's objects are kept, but VMs
+    elsewhere are found by their uuid; a datacenter that does not exist raises NotFound.
     """
-    about = session.content.about
+    about, known = session.content.about, known or {}
     inventory = EndpointInventory(
-        session.spec.id,
-        session.spec.type,
-        about.version,
-        (about.instanceUuid or "").lower(),
-        known=frozenset(known or ()),
+        session.spec.id, session.spec.type, about.version, (about.instanceUuid or "").lower(), known=frozenset(known)
     )
     tables: _Tables = {}
     for kind, moid, values in retrieve.from_view(session, PATHS):
         tables.setdefault(kind, {})[moid] = values
     _read_summaries(session, tables.get("VirtualMachine", {}))
     _fill(inventory, tables, session.spec.datacenter, session.spec.where)
-    if known:
-        moved = [
-            row
-            for uuid, version in known.items()
-            for row in inventory.vms_by_uuid.get(uuid, ())
-            if version is None or row.change_version != version
-        ]
-        read_heavy(session, moved, inventory.networks)
+    rows = [(row, version) for uuid, version in known.items() for row in inventory.vms_by_uuid.get(uuid, ())]
+    read_heavy(
+        session, [row for row, version in rows if version is None or row.change_version != version], inventory.networks
+    )
+    _choose_addresses(session, [row for row, _version in rows], addresses)
     return inventory
 
 
@@ -195,6 +194,7 @@ def lookup_vms(
     ]
     if heavy:
         read_heavy(session, found, {})
+    _choose_addresses(session, found, {})
     return found
 
 
@@ -207,10 +207,7 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
     found: dict[str, str] = {}
     deadline, pause = time.monotonic() + timeout, 0.2
     while missing:
-        rows = retrieve.from_objects(session, "VirtualMachine", sorted(missing), ["guest.ipAddress", "guest.net"])
-        for _kind, moid, values in rows:
-            if address := _address(values):
-                found[moid] = address
+        found |= {moid: address for moid, address in _read_addresses(session, missing).items() if address}
         missing -= found.keys()
         left = deadline - time.monotonic()
         if not missing or left <= 0:
@@ -218,6 +215,33 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, 5.0)
     return found
+
+
+def _read_addresses(session: Session, moids: Iterable[str]) -> dict[str, str | None]:
+    """Read the addresses under which VMs are reached, by moid. Guests with containers report long lists of networks."""
+    rows = retrieve.from_objects(session, "VirtualMachine", moids, ["guest.ipAddress", "guest.net"])
+    return {
+        moid: choose_address(map(_adapter, values.get("guest.net", ())), values.get("guest.ipAddress", ""))
+        for _kind, moid, values in rows
+    }
+
+
+def _adapter(element: Any) -> tuple[int, list[str]]:
+    texts = [each.text or "" for each in retrieve.children(element, "ipAddress")]
+    return int(retrieve.text(element, "deviceConfigId", "-1")), texts
+
+
+def _choose_addresses(session: Session, rows: Iterable[VmRow], recorded: Mapping[str, str | None] | None) -> None:
+    """Choose among the addresses of guests whose primary one is not the recorded one."""
+    doubtful = {
+        row.moid: row
+        for row in rows
+        if row.power_state == "poweredOn"
+        and row.tools == _TOOLS_RUN
+        and (row.guest_address is None or (recorded is not None and recorded.get(row.uuid) != row.guest_address))
+    }
+    for moid, address in _read_addresses(session, doubtful).items():
+        doubtful[moid].guest_address = address
 
 
 def _read_summaries(session: Session, vms: _Table) -> None:
@@ -425,7 +449,7 @@ def _vm(moid: str, values: Mapping[str, Any], networks: Mapping[str, NetworkRow]
             retrieve.text(each, "datastore"): int(retrieve.text(each, "committed", "0"))
             for each in get("storage.perDatastoreUsage", ())
         },
-        guest_address=_address(values),
+        guest_address=usable_address(get("guest.ipAddress", "")),
         tools=get("guest.toolsRunningStatus", "guestToolsNotRunning"),
         template=get("config.template") == "true",
         connection_state=get("runtime.connectionState", "connected"),
@@ -439,22 +463,6 @@ def _is_agent(name: str, managed_by: Any) -> bool:
     if retrieve.is_object(managed_by):
         return retrieve.text(managed_by, "extensionKey") == _AGENT_MANAGER
     return _AGENT_NAME.match(name) is not None
-
-
-def _address(values: Mapping[str, Any]) -> str | None:
-    primary, adapters = values.get("guest.ipAddress", ""), values.get("guest.net", ())
-    if not primary and not adapters:
-        return None
-    return addresses.choose(
-        (
-            (
-                int(retrieve.text(each, "deviceConfigId", "-1")),
-                [address.text or "" for address in retrieve.children(each, "ipAddress")],
-            )
-            for each in adapters
-        ),
-        primary,
-    )
 
 
 def _fill_marks(row: VmRow, values: Mapping[str, Any]) -> None:

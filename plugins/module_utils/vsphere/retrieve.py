@@ -9,6 +9,7 @@ pyvmomi builds a typed object for every value, which costs more than the server'
 
 from __future__ import annotations
 
+import functools
 import gzip
 import http.client
 from collections.abc import Iterable, Mapping
@@ -62,10 +63,12 @@ def text(element: Any, path: str, default: str = "") -> str:
 
 
 def child(element: Any, path: str) -> Any:
-    return element.find("/".join(_NS + part for part in path.split("/")))
+    """Return the data object at ``path`` inside another, or None."""
+    return element.find(_qualified(path))
 
 
 def children(element: Any, tag: str) -> list[Any]:
+    """Return the entries of a list inside a data object."""
     return element.findall(_NS + tag)
 
 
@@ -94,6 +97,11 @@ def fault(what: str, element: Any, name: str, message: str = "") -> PhotonError:
             target="" if target is None else f"{target.get('type', '')} {target.text}",
         ),
     )
+
+
+@functools.cache
+def _qualified(path: str) -> str:
+    return "/".join(_NS + part for part in path.split("/"))
 
 
 def _from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:

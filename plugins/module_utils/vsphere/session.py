@@ -20,6 +20,7 @@ from .rows import EndpointSpec
 
 CONVERSATION_ERRORS = (OSError, http.client.HTTPException, ExpatError)
 _BUSY_WAITS = (0.2, 0.5, 1.0, 2.0)
+_LAST_WAIT = 5.0  # seconds for the logout from an endpoint that stopped answering
 
 
 def connect(spec: EndpointSpec) -> Session:
@@ -142,13 +143,14 @@ class Session:
         if not same and thumbprint and self.spec.verify:
             pin = tls.normalize(thumbprint)
             context = tls.unverified()
+        longest = _LAST_WAIT if self._silence else float("inf")
         return tls.Connection(
             host or self.spec.address,
             port or self.spec.port,
             context=context,
             thumbprint=pin,
-            connect_timeout=self.spec.connect_timeout,
-            read_timeout=self.spec.timeout,
+            connect_timeout=min(self.spec.connect_timeout, longest),
+            read_timeout=min(self.spec.timeout, longest),
         )
 
     @property
@@ -165,9 +167,11 @@ class Session:
         self._silence = reason
 
     def close(self) -> None:
-        """Log out. An endpoint that does not answer is not waited for: it ends idle sessions itself."""
-        if self._logged_in and not self._silence:
+        """Log out. An endpoint that stopped answering gets a few seconds for it: it ends idle sessions itself."""
+        if self._logged_in:
             self._logged_in = False
+            if self._silence:
+                self.drop()
             with contextlib.suppress(PhotonError):
                 self._guarded(f"endpoint {self.spec.where}: logout", True, self.content.sessionManager.Logout)
         self.drop()

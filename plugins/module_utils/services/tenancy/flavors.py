@@ -54,7 +54,7 @@ def plan_delete(flavor: Document, planning: Planning, reason: str, path: str = "
 
 def shown(cost: Mapping[str, Any]) -> dict[str, str]:
     """Return a cost table or limits for people: ``{"vm.memory": "4 GB"}``."""
-    return {key: units.show(amount, unit) for key, (amount, unit) in sorted(cost.items())}
+    return {key: units.exact(amount, unit) for key, (amount, unit) in sorted(cost.items())}
 
 
 def _plan_shipped(planning: Planning) -> None:

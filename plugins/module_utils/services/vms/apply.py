@@ -178,7 +178,9 @@ class _Runner:
     def _not_made(self, action: CreateVm, step: str, error: PhotonError, unknown: bool) -> None:
         """A VM that was not created keeps its quota until it is deleted; its place is free unless it may exist."""
         document = replace(action.document, state=states.ERROR)
-        self.record(Result(action, document if unknown else replace(document, observed={}), False, step, error))
+        if not unknown:
+            document = action.lost or replace(document, observed={})
+        self.record(Result(action, document, False, step, error))
 
     def _seen(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model import entities, flavors
+from ...model import entities, flavors, states
 from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
@@ -187,8 +187,8 @@ def _check_complete(item: Item, recorded: Vm | None) -> None:
 
 def _flavor(name: str | None, recorded: str | None, kind: str, has: frozenset[str], planning: Planning) -> Document:
     flavor = planning.state.require(entities.FLAVOR, kind, name) if name else planning.state.must(str(recorded))
-    if flavor.state != "READY" and flavor.id not in has:
-        raise PhotonError("InvalidFlavorState", f"flavor {flavor.name} is {flavor.state}: new VMs need a READY flavor")
+    if flavor.id not in has:
+        states.check_usable(entities.FLAVOR, flavor.state, flavor.name)
     return flavor
 
 
@@ -197,8 +197,8 @@ def _image(name: str | None, recorded: Vm | None, project: Project, planning: Pl
     if name is None and recorded is not None:
         return state.must(recorded.image)
     image = state.find(entities.IMAGE, project.document.id, str(name)) or state.require(entities.IMAGE, "", str(name))
-    if image.state != "READY" and not (recorded and recorded.image == image.id):
-        raise PhotonError("InvalidImageState", f"image {image.name} is {image.state}: new VMs need a READY image")
+    if not (recorded and recorded.image == image.id):
+        states.check_usable(entities.IMAGE, image.state, image.name)
     return image
 
 

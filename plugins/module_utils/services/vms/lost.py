@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ...model import entities
+from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import find_marked, guestinfo
@@ -23,7 +23,11 @@ from .desired import Desired
 from .record import Vm
 
 Marks = Mapping[str, list[tuple[str, Any]]]  # {photon.id: [(endpoint id, row of a VM that no record knows)]}
-_NEVER_MADE = ("CREATING", "ERROR")
+
+
+def is_unfinished(document: Document) -> bool:
+    """Whether the VM was never completely created."""
+    return document.state in (states.CREATING, states.ERROR)
 
 
 def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
@@ -73,7 +77,7 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     state = planning.state
     names = {desired.vm.name.lower() for desired in new}
     twins = [row.name for row in ours.values() if row.name.lower() in names]
-    if not twins and any(document.state not in _NEVER_MADE for document in state.of(entities.VM)):
+    if not twins and any(not is_unfinished(document) for document in state.of(entities.VM)):
         return
     listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
     raise PhotonError(
@@ -93,7 +97,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
     lost = 0
     for desired, current in wanted:
         try:
-            if current is not None and current.state not in _NEVER_MADE:
+            if current is not None and not is_unfinished(current):
                 refuse_missing_host(desired.label, Vm.of(current), state)
                 _refuse_restored(desired, planning)
                 lost += 1
@@ -103,7 +107,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
     if lost <= planning.options.max_recreates:
         return kept
     for desired, current in kept:
-        if current is not None and current.state not in _NEVER_MADE:
+        if current is not None and not is_unfinished(current):
             plan.fail(
                 entities.VM,
                 desired.label,
@@ -115,7 +119,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
                 ),
                 desired.path,
             )
-    return [(d, c) for d, c in kept if c is None or c.state in _NEVER_MADE]
+    return [(d, c) for d, c in kept if c is None or is_unfinished(c)]
 
 
 def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
@@ -133,7 +137,7 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
 
 def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
     """Plan to take over a missing VM where ``register: true`` asks for it; False where it does not."""
-    if not desired.register or current.state in _NEVER_MADE:
+    if not desired.register or not current.observed:
         return False
     state, recorded = planning.state, Vm.of(current)
     found = planning.marks.get(current.id, [])
@@ -168,8 +172,8 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
             if document is None:
                 if uuid in deleted:
                     for row in rows:
-                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and is there again "
-                               "(restored?): remove it, or clear its photon.id")  # fmt: skip
+                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and exists again "
+                               "(restored?): it is left alone; remove it, or clear its photon.id")  # fmt: skip
                 continue
             home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
             if home != endpoint_id and home in state.inventories and state.inventories[home].vms_of(uuid):
@@ -191,7 +195,7 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
 
 
 def _is_missing(vm: Vm, state: CurrentState) -> bool:
-    if vm.place is None or vm.state in _NEVER_MADE:
+    if vm.place is None or vm.state in (states.CREATING, states.ERROR):
         return False
     inventory = state.inventories.get(vm.place.endpoint)
     return inventory is not None and inventory.vm(vm.id, vm.place.moid) is None

@@ -334,6 +334,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
             desired=desired,
             vm=vm,
             steps=steps,
+            lost=current if current is not None and not lost.is_unfinished(current) else None,
             score=candidate.answer.get("score"),
             parts=candidate.answer.get("parts"),
         )
@@ -343,4 +344,4 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
 def _reason(current: Document | None) -> str:
     if current is None:
         return "declared"
-    return "its creation is resumed" if current.state in ("CREATING", "ERROR") else "lost in vSphere"
+    return "its creation is resumed" if lost.is_unfinished(current) else "lost in vSphere"

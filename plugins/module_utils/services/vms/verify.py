@@ -54,8 +54,8 @@ def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Findin
                       "bring its host or datastore back")  # fmt: skip
         return
     now = seen.record(vm).write_to(document)
-    if (now.observed, now.state) != (document.observed, document.state):
-        before, after = _facts(document), _facts(now)
+    before, after = _facts(document), _facts(now)
+    if before != after:
         names = [key for key in after if before.get(key) != after[key]]
         yield Finding("vm", label, f"facts ({', '.join(names)})", str([after[key] for key in names]),
                       str([before.get(key) for key in names]), repairable=True, observed=now)  # fmt: skip
@@ -64,4 +64,5 @@ def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Findin
 
 
 def _facts(document: Document) -> dict[str, object]:
-    return {"state": document.state, **document.observed}
+    """What only the platform or an administrator changes; addresses come and go with the guest."""
+    return {"state": document.state, **{key: fact for key, fact in document.observed.items() if key != "address"}}

@@ -343,6 +343,62 @@ def test_units_are_kept(platform) -> None:
     assert action.after.get("quota", {}) == {}  # the same amount, written otherwise, is no change for people
 
 
+def test_limits_move_between_projects_in_one_plan(platform) -> None:
+    platform.apply(ACME)
+    platform.use("acme/web", "vm.count", 10)
+    text = ACME.replace("quota_percent: 50", "quota: {vm.count: 10, vm.cpu: 10}")
+    assert platform.refusals(text.replace("{vm.count: 20, vm.cpu: 40}", "{vm.count: 90, vm.cpu: 190}")) == {}
+    assert platform.quota("acme") == {"vm.count": (100, 100), "vm.cpu": (200, 200)}
+    assert platform.quota("acme/web")["vm.count"] == (10, 10)
+
+
+def test_limits_fall_together_with_the_projects(platform) -> None:
+    platform.apply(ACME)
+    lower = "{name: acme, quota: {vm.count: 30, vm.cpu: 30}, projects: [{name: web, quota: {vm.count: 10, vm.cpu: 10}}"
+    text = f"photon_tenants: [{lower}, {{name: db, quota: {{vm.count: 20, vm.cpu: 20}}}}]}}]"
+    assert platform.refusals(text) == {}
+    assert platform.quota("acme") == {"vm.count": (30, 30), "vm.cpu": (30, 30)}
+
+
+def test_limits_of_a_refused_project_are_not_given_to_another(platform) -> None:
+    """web would free 40 VMs but asks for too many CPUs: db cannot have them."""
+    platform.apply(ACME)
+    plan = projects_of(
+        platform,
+        [
+            {"name": "db", "quota": {"vm.count": 60, "vm.cpu": 40}},
+            {"name": "web", "quota": {"vm.count": 10, "vm.cpu": 500}},
+        ],
+    )
+    assert {f.name: f.error.code for f in plan.failures} == {"acme/db": "QuotaError", "acme/web": "QuotaError"}
+    assert platform.quota("acme")["vm.count"] == (100, 70)
+
+
+def test_a_tenant_does_not_fall_below_a_project_that_cannot_shrink(platform) -> None:
+    platform.apply(ACME)
+    platform.use("acme/web", "vm.cpu", 90)
+    text = ACME.replace("vm.count: 100", "vm.count: 60").replace("quota_percent: 50", "quota: {vm.count: 5, vm.cpu: 5}")
+    assert platform.refusals(text) == {"acme": "QuotaError", "acme/web": "QuotaError"}
+    assert platform.quota("acme")["vm.count"] == (100, 70)
+
+
+def test_the_history_shows_previous_limits(platform) -> None:
+    platform.apply(tenant("{vm.count: 10}"))
+    platform.apply(tenant("{vm.count: 20}"))
+    [_insert, update] = platform.store.history(platform.find(entities.TENANT, "acme").id)
+    assert update.before == {"body.limits": {"vm.count": [10, "COUNT"]}}
+
+
+def test_a_project_claims_its_limits_of_its_tenant(platform) -> None:
+    planning = platform.plan(ACME)
+    web = next(a for a in planning.plan.actions if a.name == "acme/web")
+    acme = next(a for a in planning.plan.actions if a.name == "acme")
+    assert web.claim.amounts == {acme.id: {"vm.count": 50, "vm.cpu": 100}}
+    assert web.limits == {"vm.count": (50, "COUNT"), "vm.cpu": (100, "COUNT")}
+    assert web.needs == (entities.DEPLOYMENT, acme.id)
+    assert acme.claim is None
+
+
 KEYS = ("vm.count", "vm.cpu")
 QUOTA = some.fixed_dictionaries({}, optional={key: some.integers(0, 6) for key in KEYS})
 PROJECT = some.one_of(
@@ -518,3 +574,32 @@ def test_administrators_set_the_deployments_groups(platform) -> None:
     }
     admin = Actor("ann@photon", frozenset({r"photon\ESXCloudAdmins"}))
     assert platform.changes(r"photon_security_groups: ['photon\ESXCloudAdmins', 'photon\bob']", admin)
+
+
+def test_inherited_groups_wait_for_a_run_of_an_administrator(platform) -> None:
+    """A tenant's administrator passes them on to projects, not to the tenant; a project's user to nothing."""
+    platform.apply(ACME)
+    deployment = platform.find(entities.DEPLOYMENT, entities.DEPLOYMENT)
+    new = deployment.with_body(security_groups=[r"photon\ESXCloudAdmins", r"photon\second"])
+    platform.store.run(lambda tx: tx.update([new]))
+    acme = platform.find(entities.TENANT, "acme")
+    more = acme.with_body(security_groups=[*acme.body["security_groups"], {"name": r"photon\x", "inherited": False}])
+    platform.store.run(lambda tx: tx.update([more]))
+    web = [{"name": "web", "deletion_protection": True}]
+    assert {a.name: a.changes for a in projects_of(platform, web, PROJECT_USER).actions} == {
+        "acme/web": ["deletion_protection"]
+    }
+    assert {a.name: a.changes for a in projects_of(platform, web, TENANT_ADMIN).actions} == {
+        "acme/web": ["security_groups"],
+        "acme/db": ["security_groups"],
+    }
+    assert (r"photon\x", True) in groups(platform, entities.PROJECT, "acme/db")
+    assert (r"photon\second", True) not in groups(platform, entities.TENANT, "acme")
+    assert platform.changes("photon_tenants: []") == [("update", "acme"), ("update", "acme/web"), ("update", "acme/db")]
+    assert (r"photon\second", True) in groups(platform, entities.PROJECT, "acme/db")
+
+
+def test_groups_that_are_declared_as_they_are_need_no_right_to_set_them(platform) -> None:
+    platform.apply(ACME)
+    same = [{"name": "web", "security_groups": [r"photon\web"]}]
+    assert codes(projects_of(platform, same, PROJECT_USER)) == []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all modules share: the common arguments, the call of the service, the report. A module adds its words."""
+"""Shared code of the modules: common arguments, the call of the service, the result. A module adds its documentation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .model.declaration import ITEMS, argument_spec
 from .model.errors import PhotonError
-from .services import site_run
+from .services import run
 from .services.context import Options
 
 Spec = dict[str, dict[str, Any]]
-Work = Callable[[site_run.Request], dict[str, Any]]
+Work = Callable[[run.Request], dict[str, Any]]
 
 
 class Shape(NamedTuple):
-    """A module of one kind: what its items live in, whether that must be said, and which nested items it leaves out."""
+    """A module of one kind: the scope of its items, whether it is required, and the nested items that it omits."""
 
     scope: tuple[str, ...] = ()
     scope_required: bool = True
@@ -60,10 +60,13 @@ CHANGING: Spec = {
 }
 OWNING: Spec = {"site": {"type": "str"}}
 PLACING: Spec = {
-    "policy": {"type": "str", "choices": ["spread", "pack"], "default": "spread"},
+    "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
+    "quality": {"type": "str", "choices": ["fast", "optimal"], "default": "fast"},
     "seed": {"type": "int", "default": 0},
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
+    "max_recreates": {"type": "int", "default": 10},
+    "cloudstore_new": {"type": "bool", "default": False},
 }
 _SECRET = ("metadata", "declaration")  # kept out of the system log as a whole
 
@@ -83,15 +86,15 @@ def run_kind(kind: str) -> None:
     scope = {name: params[name] or "" for name in shape.scope}
     if params[plural] is None:
         items = [{key: params[key] for key in item}]
-        finish(module, lambda request: site_run.run_items(kind, items, request, scope=scope), one=f"{plural}[0].")
+        finish(module, lambda request: run.run_items(kind, items, request, scope=scope), one=f"{plural}[0].")
         return
-    beside = [key for key, spec in item.items() if params[key] is not None and params[key] != spec.get("default")]
-    if beside:
+    misplaced = [key for key, spec in item.items() if params[key] is not None and params[key] != spec.get("default")]
+    if misplaced:
         module.fail_json(
-            msg=f"{', '.join(beside)}: belongs to one item; write it into the items of {plural}",
+            msg=f"{', '.join(misplaced)} belong to a single item: move them into the items of {plural}",
             error_code="SpecInvalid",
         )
-    finish(module, lambda request: site_run.run_items(kind, params[plural], request, root=plural, scope=scope))
+    finish(module, lambda request: run.run_items(kind, params[plural], request, root=plural, scope=scope))
 
 
 def item_spec(kind: str) -> Spec:
@@ -111,9 +114,9 @@ def kind_spec(kind: str) -> Spec:
 
 
 def finish(module: AnsibleModule, work: Work, *, one: str = "", **request: Any) -> None:
-    """Call the service and leave the module with its outcome; nobody sees a traceback for what a user can mend.
+    """Call the service and exit with its outcome; what a user can fix never shows a traceback.
 
-    ``one`` is the key path's beginning that a module of a single item leaves out; ``request`` overrides the fields of
+    ``one`` is the start of key paths that a module of a single item omits; ``request`` overrides the fields of
     the Request that the common arguments make.
     """
     outcome, error, bug = _outcome(module, lambda: work(request_of(module, **request)))
@@ -150,7 +153,7 @@ def leave(module: AnsibleModule, answer: dict[str, Any], failure: dict[str, Any]
         module.fail_json(**failure, **answer)
 
 
-def request_of(module: AnsibleModule, **changes: Any) -> site_run.Request:
+def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
     """The service's request from the common arguments."""
     params = module.params
     fields = {
@@ -165,17 +168,20 @@ def request_of(module: AnsibleModule, **changes: Any) -> site_run.Request:
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         "options": Options(
             policy=params.get("policy") or "spread",
+            quality=params.get("quality") or "fast",
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
+            max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],
             default_port_group=params.get("default_port_group"),
+            cloudstore_new=bool(params.get("cloudstore_new")),
             base_directory=params["base_directory"] or os.getcwd(),
         ),
     }
-    return site_run.Request(**{**fields, **changes})
+    return run.Request(**{**fields, **changes})
 
 
 def read_json(path: str) -> Any:
-    """A saved plan's content. Raises SpecInvalid."""
+    """Read a saved plan. Raises SpecInvalid."""
     try:
         with open(path, encoding="utf-8") as stream:
             return json.load(stream)
@@ -188,11 +194,11 @@ def _outcome(
 ) -> tuple[dict[str, Any], PhotonError | None, dict[str, str]]:
     try:
         outcome = work()
-        return outcome, site_run.failed(outcome, module.check_mode) if "failures" in outcome else None, {}
+        return outcome, run.failed(outcome, module.check_mode) if "failures" in outcome else None, {}
     except PhotonError as fatal:
         return {"changed": False}, fatal, {}
-    except Exception as bug:  # noqa: BLE001 - the last place where a fault of ours can become a sentence
-        error = PhotonError("InternalError", f"a fault of the platform, please report it: {type(bug).__name__}: {bug}")
+    except Exception as bug:  # noqa: BLE001 - the last place that can report a bug of the platform
+        error = PhotonError("InternalError", f"a bug in the platform, please report it: {type(bug).__name__}: {bug}")
         return {"changed": False}, error, {"exception": traceback.format_exc()}
 
 
@@ -206,7 +212,7 @@ def _hidden(spec: Spec) -> Spec:
 
 
 def _secrets(value: Any, key: str = "") -> Iterator[str]:
-    """Passwords and user-data, wherever they are among the arguments."""
+    """Yield passwords and user-data, wherever they are among the arguments."""
     if isinstance(value, Mapping):
         for name, member in value.items():
             yield from _secrets(member, str(name))
@@ -224,7 +230,7 @@ def _brief(value: Any) -> Any:
 
 
 def _without(prefix: str, value: Any) -> Any:
-    """The same value with key paths as the user of a single item knows them."""
+    """Shorten key paths to those that the user of a single item wrote."""
     if not prefix:
         return value
     if isinstance(value, str):
