@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hard groups become rules of the DRS clusters they live in, follow their VMs, and are mended; others' rules stay."""
+"""Hard groups become rules of the DRS clusters they live in, follow their VMs, and are restored; rules of others stay."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_clusters_without_drs_and_hosts_without_a_vcenter_are_left_alone(site: S
         ("edit", {"mandatory": False}, f"update drs rule {RULE} (mandatory differ)"),
     ],
 )
-def test_a_change_by_hand_is_mended_and_told(site: Site, operation: str, fields: dict[str, Any], line: str) -> None:
+def test_a_change_by_hand_is_undone_and_reported(site: Site, operation: str, fields: dict[str, Any], line: str) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     before = site.cluster().configurationEx.rule[0]
@@ -251,7 +251,7 @@ def test_rules_of_others_survive(site: Site) -> None:
     assert sorted(rule.name for rule in site.cluster().configurationEx.rule) == sorted(rule.name for rule in theirs)
 
 
-def test_a_vm_lost_and_made_again_is_in_its_rule_again(site: Site) -> None:
+def test_a_lost_vm_that_is_created_again_is_in_its_rule_again(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     machine = site.machine("db-2")
@@ -276,7 +276,7 @@ def test_one_task_for_all_rules_of_a_cluster(site: Site) -> None:
     assert site.calls()[RECONFIGURE] == 1
 
 
-def test_a_refusal_is_told_and_the_vms_are_made(site: Site) -> None:
+def test_a_refusal_is_reported_and_the_vms_are_created(site: Site) -> None:
     site.lab.control.fault(RECONFIGURE, "NoPermission", endpoint="vc1")
     vms = site.vm("db-[1:2]", **APART)
     outcome = site.run(vms)
@@ -297,7 +297,7 @@ def test_a_rule_planned_for_vms_that_never_came_to_be_is_no_change(site: Site) -
     assert site.rules() == {}
 
 
-def test_the_door_of_one_kind_sees_to_the_rules_of_its_project(site: Site) -> None:
+def test_the_module_of_one_kind_keeps_the_rules_of_its_project(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     site.change("remove", site.cluster().configurationEx.rule[0])

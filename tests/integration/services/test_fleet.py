@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,16 @@ def test_a_host_that_was_removed_and_added_again(site: Site) -> None:
     host = site.find("host", "esx01.lab")
     assert (host.observed["connected"], host.observed["moid"] != moid) == (True, True)
     assert not site.run({"name": "web-[1:2]", **VM})["changed"]
+
+
+def test_two_first_applies_at_once(site: Site) -> None:
+    """Both succeed: the second plans again, and no datastore is left without its endpoint."""
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _number: site.run(), range(2)))
+    assert [failure for outcome in outcomes for failure in outcome["failures"] if failure["kind"] != "image"] == []
+    with open_store(site.url, mode="read", allow_ephemeral=True) as store:
+        documents = store.snapshot().documents
+    ids = {document.id for document in documents}
+    stores = [document for document in documents if document.kind == "datastore"]
+    assert (len(stores), {store.scope for store in stores} <= ids) == (2, True)
+    assert (codes(site.run()), site.run()["changed"]) == ({}, False)
