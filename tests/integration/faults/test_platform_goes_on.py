@@ -221,7 +221,7 @@ def test_a_changed_zone_is_refused_unless_the_vm_is_there(site: Site) -> None:
 
 def test_a_resize_that_was_done_before_its_start_failed(site: Site) -> None:
     site.good(tree(1, state="stopped", **ONE))
-    site.lab.control.fault("vc1", method="PowerOnVM_Task", fault="InsufficientMemoryResourcesFault", count=1)
+    site.lab.control.fault("PowerOnVM_Task", "InsufficientMemoryResourcesFault", where="task", endpoint="vc1", count=1)
     outcome = site.run(tree(1, flavor="core-200", state="started", **ONE))
     assert codes(outcome) == {"acme/web/web-01": "NotEnoughMemoryResource"}
     assert outcome["changed"]
