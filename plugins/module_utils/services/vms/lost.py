@@ -131,7 +131,8 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
     raise PhotonError(
         "DependencyFailed",
         f"VM {label}: its host {host.name} is not in endpoint {state.must(vm.place.endpoint).name} any more, "  # type: ignore[union-attr]
-        "so the VM may run there unseen; add the host again, or declare it absent once its VMs are gone",
+        "so the VM may run there unseen; add the host again, or declare the host absent if it is gone for good: "
+        "its VMs count as lost then",
     )
 
 
