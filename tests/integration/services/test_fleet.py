@@ -156,18 +156,20 @@ def test_a_disconnected_host_is_a_warning(site: Site) -> None:
 
 def test_a_host_that_was_removed_and_added_again(site: Site) -> None:
     """Its VMs are neither lost nor created again, and it is known under its new moid when it returns."""
-    site.run({"name": "web-[1:2]", **VM})
-    moid = site.find("host", "esx01.lab").observed["moid"]
+    vms = {"name": "web-[1:2]", **VM, "anti_affinity": [{"name": "apart", "level": "host", "hard": True}]}
+    site.run(vms)
+    before = site.find("host", "esx01.lab")
+    [there] = [name for name in ("web-1", "web-2") if site.find("vm", name).observed["host"] == before.id]
     cluster = site.admin.remove_host("esx01.lab")
-    outcome = site.run({"name": "web-[1:2]", **VM})
-    failed = codes(outcome)
-    assert (failed["esx01.lab"], failed["acme/web/web-1"]) == ("HostNotFound", "DependencyFailed")
+    failed = codes(site.run(vms))
+    assert (failed["esx01.lab"], failed[f"acme/web/{there}"]) == ("HostNotFound", "DependencyFailed")
     assert site.find("host", "esx01.lab").observed["connected"] is False
     site.admin.add_host("esx01.lab", cluster)
-    assert codes(site.run({"name": "web-[1:2]", **VM})) == {}
-    host = site.find("host", "esx01.lab")
-    assert (host.observed["connected"], host.observed["moid"] != moid) == (True, True)
-    assert not site.run({"name": "web-[1:2]", **VM})["changed"]
+    assert codes(site.run(vms)) == {}
+    after = site.find("host", "esx01.lab")
+    assert (after.id, after.observed["connected"]) == (before.id, True)
+    assert after.observed["moid"] != before.observed["moid"]
+    assert not site.run(vms)["changed"]
 
 
 def test_two_first_applies_at_once(site: Site) -> None:
