@@ -166,7 +166,9 @@ def _check_identities(planning: Planning) -> None:
         inventory = state.inventories.get(endpoint.id)
         if inventory is None or inventory.type == "vcenter":
             continue
-        owner = next((managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None)
+        owner = next(
+            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
+        )
         if owner is not None:
             _refuse(
                 planning,

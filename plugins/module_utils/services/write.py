@@ -46,7 +46,7 @@ def begin(applying: Applying, attempt: int) -> None:
 
 
 def observe(applying: Applying) -> None:
-    """Record where vSphere differs from the records without anything to do; one that fails is a warning, never an error."""
+    """Record where vSphere differs from the records without a wanted change; a failure is only a warning."""
     plan, state = applying.plan, applying.state
     capacity = registry.inventories(state)
     if not plan.observed and not capacity:

@@ -259,9 +259,7 @@ def _groups(item: Item, recorded: Vm | None, project: Project, planning: Plannin
     )
 
 
-def _spread(
-    item: Item, recorded: Vm | None, project: Project, planning: Planning
-) -> tuple[str | None, str | None]:
+def _spread(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> tuple[str | None, str | None]:
     if item.get("spread_over") is None:
         keep = recorded is not None and not planning.whole
         return (recorded.spread_over, recorded.spread_group) if keep and recorded else (None, None)
@@ -272,5 +270,3 @@ def _metadata(item: Item, recorded: Vm | None, planning: Planning) -> tuple[str,
     if item.get("metadata") is None and recorded is not None and not planning.whole:
         return recorded.metadata_digest, recorded.metadata_declared
     return planning.digest(guest.fingerprint(dict(item))), bool(item.get("metadata"))
-
-
