@@ -103,7 +103,7 @@ class Datacenter:
             "networks": [],
             "vcpus": 1,
             "memory": 2 * GB,
-            "committed": 0,
+            "space": {},
             "guest_address": None,
             "tools": "",
             "template": False,
@@ -118,7 +118,7 @@ class Datacenter:
     def row(self, path: str) -> VmRow:
         """The running VM of a document."""
         document = self.find(entities.VM, path)
-        return self.endpoints[self.by_id(document.body["endpoint"]).name].vms_by_uuid[document.id][0]
+        return self.endpoints[self.by_id(document.observed["endpoint"]).name].vms_by_uuid[document.id][0]
 
     # -- what is done ----------------------------------------------------------------------------------------------
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from ..model import units
-from ..model.quota import Counter, quota_error
+from ..model.quota import Counter, quota_error, unit_of
 from .base import Base
 from .bulk import CHANGE, NUMBER, TEXT, Bulk, Delete, Fetch, Insert, array, contained
 from .errors import Conflict
@@ -29,13 +28,14 @@ Key = tuple[str, str]  # provider and resource
 
 _CONSUMERS = Fetch("documents", "id", lock=CHANGE, columns=("id",))
 _LOCK = Fetch("providers", "id", lock=CHANGE)
+_KINDS = Fetch("providers", "id")
 _HELD = Fetch("allocations", "consumer")
-_TAKE = Insert("allocations", {"consumer": TEXT, "provider": TEXT, "resource": TEXT, "amount": NUMBER})
-_RELEASE = Delete("allocations", "consumer")
+_TAKE = Insert("allocations", {"consumer": TEXT, "inventory": NUMBER, "amount": NUMBER})
+_RELEASE = Delete("allocations", lambda t, wanted: wanted(t.allocations.c.consumer))
 _RESERVE = Insert("exclusives", {"key": TEXT, "consumer": TEXT})
 _HOLDERS = Fetch("exclusives", "key")
-_RELEASE_KEYS = Delete("exclusives", "consumer")
-_RELEASE_KEY = Delete("exclusives", "key")
+_RELEASE_KEYS = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.consumer))
+_RELEASE_KEY = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.key))
 _NAMES = Fetch("documents", "id", columns=("id", "kind", "scope", "name"))
 _ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
 _INVENTORY = {"provider": TEXT, "resource": TEXT, "unit": TEXT, "limit": NUMBER, "foreign": NUMBER}
@@ -48,12 +48,6 @@ _SET_INVENTORIES = Bulk(
         .values({"unit": v.new_unit, "limit": v.new_limit, "foreign": v.new_foreign})
     ),
 )
-_REMOVE_INVENTORIES = Bulk(
-    {"of_provider": TEXT, "of_resource": TEXT},
-    lambda t, v: t.inventories.delete().where(
-        t.inventories.c.provider == v.of_provider, t.inventories.c.resource == v.of_resource
-    ),
-)
 _INVENTORIES = Fetch("inventories", "provider")
 _sums: dict[str, Any] = {}
 
@@ -64,23 +58,25 @@ class Allocations(Base):
     def claim(self, claims: Iterable[Claim], *, check: bool = True, leaving: Iterable[str] = ()) -> None:
         """Replace everything that these consumers hold. Call it late: others wait for the rows of a busy project.
 
-        ``leaving``: consumers that this run is about to delete. They keep their rows until then, so that no other run
-        takes what they hold, but these claims may use it already.
-
         With ``check`` raises Conflict where a consumer's growing amount does not fit: QuotaError for projects and
         tenants, InsufficientCapacity for hosts and datastores (also for those without a recorded capacity), NameTaken
         (data: key, consumer, holder) for an exclusive key of another consumer. Without it amounts are recorded as they
-        are, and keys of other consumers stay with them.
+        are, those of providers that no longer exist excepted, and keys of other consumers stay with them.
+
+        ``leaving`` are consumers that the same run deletes: what they hold counts as free, and their exclusive keys are
+        taken over.
         """
         wanted = {claim.consumer: claim for claim in claims}
         if self.connection.dialect.name != SQLITE:
             _CONSUMERS.rows(self.connection, wanted)  # two claims of one consumer must not both leave rows
-        growth = self._replace_rows(wanted)
+        ids = self._inventory_ids(wanted, check=check)
+        growth = self._replace_rows(wanted, ids)
         gone = set(leaving) - set(wanted)
         self._reserve(wanted, gone, check=check)
         if check:
-            grown = {key: amount for key, amount in growth.items() if amount > 0}
-            self._refuse_overfull(grown, gone)
+            grown = {inventory: amount for inventory, amount in growth.items() if amount > 0}
+            providers = sorted({provider for (provider, _resource), inventory in ids.items() if inventory in grown})
+            self._refuse_overfull(providers, grown, gone)
 
     def release(self, consumers: Iterable[str]) -> None:
         """Delete everything that these consumers hold."""
@@ -103,15 +99,12 @@ class Allocations(Base):
         self._add_providers({provider: kind})
         _LOCK.rows(self.connection, [provider])
         known = {row.resource: row for row in _INVENTORIES.rows(self.connection, [provider])}
+        wanted = {key: (None, row.unit) for key, row in known.items()} | dict(limits)
         self._store_inventories(
             [
                 Inventory(provider, kind, key, unit, limit, known[key].foreign if key in known else 0)
-                for key, (limit, unit) in sorted(limits.items())
+                for key, (limit, unit) in sorted(wanted.items())
             ]
-        )
-        _REMOVE_INVENTORIES.execute(
-            self.connection,
-            [{"of_provider": provider, "of_resource": key} for key in sorted(known) if key not in limits],
         )
 
     def check_limits(self, providers: Iterable[str]) -> None:
@@ -119,31 +112,64 @@ class Allocations(Base):
 
         Raises Conflict (QuotaError; data: key, unit, limit, usage) where usage exceeds a limit.
         """
-        wanted = set(providers)
+        wanted = sorted(set(providers))
         _LOCK.rows(self.connection, wanted)
-        limited = _INVENTORIES.rows(self.connection, wanted)
-        for row in self._summed({(row.provider, row.resource) for row in limited if row.limit is not None}):
-            if row.used + row.foreign > row.limit:
+        for row in self._summed(row.id for row in _INVENTORIES.rows(self.connection, wanted)):
+            if row.limit is not None and row.used + row.foreign > row.limit:
                 raise self._below_usage(row)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
-    def _replace_rows(self, wanted: Mapping[str, Claim]) -> dict[Key, int]:
-        """Write the rows; returns how much more is held of each provider and resource."""
-        growth: dict[Key, int] = defaultdict(int)
+    def _inventory_ids(self, wanted: Mapping[str, Claim], *, check: bool) -> dict[Key, int]:
+        """The inventory of each provider and resource; added where only usage is recorded."""
+        needed: dict[Key, str] = {}
+        for consumer, claim in wanted.items():
+            for provider, amounts in claim.amounts.items():
+                needed.update({(provider, resource): consumer for resource, amount in amounts.items() if amount > 0})
+        providers = sorted({provider for provider, _resource in needed})
+        found = {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
+        missing = sorted(key for key in needed if key not in found)
+        if not missing:
+            return found
+        kinds = {
+            row.id: row.kind for row in _KINDS.rows(self.connection, [provider for provider, _resource in missing])
+        }
+        for provider, resource in missing if check else ():
+            if provider not in kinds:
+                raise _deleted(provider)
+            if kinds[provider] not in QUOTA_OWNERS:
+                raise Conflict(
+                    "InsufficientCapacity",
+                    f"no {resource} of {self._path(provider)} is recorded: run again when its endpoint answers",
+                    {"ids": [provider], "resource": resource},
+                )
+        # Of a host or datastore whose capacity is not recorded nothing more may be claimed.
+        self._store_inventories(
+            [
+                Inventory(provider, kinds[provider], key, unit_of(key) or units.COUNT, _limit(kinds[provider]))
+                for provider, key in missing
+                if provider in kinds
+            ],
+            replace=False,
+        )
+        return {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
+
+    def _replace_rows(self, wanted: Mapping[str, Claim], ids: Mapping[Key, int]) -> dict[int, int]:
+        """Write the rows; returns how much more of each inventory is held."""
+        growth: dict[int, int] = defaultdict(int)
         held = _HELD.rows(self.connection, wanted)
         for row in held:
-            growth[row.provider, row.resource] -= row.amount
+            growth[row.inventory] -= row.amount
         _RELEASE.execute(self.connection, {row.consumer for row in held})
         rows = []
         for consumer, claim in wanted.items():
             for provider, amounts in claim.amounts.items():
                 for resource, amount in amounts.items():
-                    if amount > 0:
-                        amount = min(amount, units.MAXIMUM)
-                        growth[provider, resource] += amount
+                    inventory = ids.get((provider, resource))
+                    if amount > 0 and inventory is not None:
+                        growth[inventory] += amount
                         rows.append(
-                            {"consumer": consumer, "provider": provider, "resource": resource, "amount": amount}
+                            {"consumer": consumer, "inventory": inventory, "amount": min(amount, units.MAXIMUM)}
                         )
         _TAKE.execute(self.connection, rows)
         return growth
@@ -165,56 +191,40 @@ class Allocations(Base):
             if row.consumer != owners[row.key]:
                 raise _reserved(row.key, owners[row.key], row.consumer)
 
-    def _refuse_overfull(self, growth: Mapping[Key, int], leaving: Iterable[str]) -> None:
-        kinds = {row.id: row.kind for row in _LOCK.rows(self.connection, {provider for provider, _resource in growth})}
-        rows = {(row.provider, row.resource): row for row in self._summed(growth)}
-        freed: dict[Key, int] = defaultdict(int)
+    def _refuse_overfull(self, providers: list[str], growth: Mapping[int, int], leaving: Iterable[str]) -> None:
+        """``growth``: ``{inventory: amount}`` of these providers, all above 0."""
+        kinds = {row.id: row.kind for row in _LOCK.rows(self.connection, providers)}
+        for provider in providers:
+            if provider not in kinds:
+                raise _deleted(provider)
+        freed: dict[int, int] = defaultdict(int)
         for held in _HELD.rows(self.connection, leaving):
-            freed[held.provider, held.resource] += held.amount
-        for key in rows.keys() & freed.keys():
-            rows[key] = SimpleNamespace(**{**rows[key]._mapping, "used": rows[key].used - freed[key]})
-        missing = sorted({provider for provider, _resource in growth if provider not in kinds})
-        full = []
-        for key in sorted(growth):
-            kind, row = kinds.get(key[0]), rows.get(key)
-            if kind is None or (row is None and kind in QUOTA_OWNERS):
-                continue
-            if row is None or (row.limit is not None and row.used + row.foreign > row.limit):
-                if kind in QUOTA_OWNERS:
-                    raise self._over_quota(row, growth[key])
-                full.append((key, row))
-        if missing:
-            raise Conflict(
-                "StaleVersion", f"the provider {missing[0]} was deleted concurrently: run again", {"ids": missing}
-            )
+            freed[held.inventory] += held.amount
+        limited = [row for row in self._summed(growth) if row.limit is not None]
+        full = [row for row in limited if row.used - freed[row.id] + row.foreign > row.limit]
+        for row in full:
+            if kinds[row.provider] in QUOTA_OWNERS:
+                raise self._over_quota(row, growth[row.id])
         if full:
-            raise self._no_room(full, growth)
+            raise self._no_room(full, growth[full[0].id])
 
-    def _summed(self, keys: Iterable[Key]) -> list[Any]:
-        """Rows (provider, resource, unit, limit, foreign, used) of the inventories of these keys.
-
-        ``used`` is 0 where there is no limit.
-        """
-        wanted = set(keys)
+    def _summed(self, inventories: Iterable[int]) -> list[Any]:
+        """Inventories with ``used``, the sum of their allocations (0 where there is no limit), by provider."""
+        wanted = sorted(inventories)
         if not wanted:
             return []
         dialect = self.connection.dialect.name
         statement = _sums.get(dialect)
         if statement is None:
             statement = _sums[dialect] = _build_sums(dialect)
-        values = {
-            "providers": array(dialect, sorted({provider for provider, _resource in wanted})),
-            "resources": array(dialect, sorted({resource for _provider, resource in wanted})),
-        }
-        rows = self.connection.execute(statement, values).all()
-        return [row for row in rows if (row.provider, row.resource) in wanted]
+        return list(self.connection.execute(statement, {"wanted": array(dialect, wanted)}).all())
 
     def _add_providers(self, kinds: Mapping[str, str]) -> None:
         _ADD_PROVIDERS.execute(self.connection, [{"id": key, "kind": kinds[key]} for key in sorted(kinds)])
 
-    def _store_inventories(self, inventories: list[Inventory]) -> None:
+    def _store_inventories(self, inventories: list[Inventory], *, replace: bool = True) -> None:
         rows = [{name: getattr(row, name) for name in _INVENTORY} for row in inventories]
-        if _ADD_INVENTORIES.execute(self.connection, rows) != len(rows):
+        if _ADD_INVENTORIES.execute(self.connection, rows) != len(rows) and replace:
             _SET_INVENTORIES.execute(
                 self.connection, [{f"new_{name}": value for name, value in row.items()} for row in rows]
             )
@@ -240,18 +250,23 @@ class Allocations(Base):
             {"key": row.resource, "unit": row.unit, "limit": row.limit, "usage": usage, "ids": [row.provider]},
         )
 
-    def _no_room(self, full: list[tuple[Key, Any]], growth: Mapping[Key, int]) -> Conflict:
-        (provider, resource), row = full[0]
-        data = {"ids": sorted({key[0] for key, _row in full}), "resource": resource, "amount": growth[full[0][0]]}
-        if row is None:
-            words = f"no {resource} of {self._path(provider)} is recorded"
-        else:
-            free = max(0, row.limit - row.foreign - int(row.used) + data["amount"])
-            words = (
-                f"{self._path(provider)} has not enough {resource}: {units.show(data['amount'], row.unit)} more "
-                f"needed, {units.show(free, row.unit)} left"
-            )
-        return Conflict("InsufficientCapacity", f"{words}: move VMs away, or choose a smaller flavor", data)
+    def _no_room(self, full: list[Any], amount: int) -> Conflict:
+        row = full[0]
+        free = max(0, row.limit - row.foreign - int(row.used) + amount)
+        return Conflict(
+            "InsufficientCapacity",
+            f"{self._path(row.provider)} has not enough {row.resource}: {units.show(amount, row.unit)} more needed, "
+            f"{units.show(free, row.unit)} left. Move VMs away, or choose a smaller flavor",
+            {"ids": sorted({each.provider for each in full}), "resource": row.resource, "amount": amount},
+        )
+
+
+def _limit(kind: str) -> int | None:
+    return None if kind in QUOTA_OWNERS else 0
+
+
+def _deleted(provider: str) -> Conflict:
+    return Conflict("StaleVersion", f"the provider {provider} was deleted concurrently: run again", {"ids": [provider]})
 
 
 def _reserved(key: str, consumer: str, holder: str) -> Conflict:
@@ -266,15 +281,13 @@ def _build_sums(dialect: str) -> Any:
     sa, inventory, row = load(), tables().inventories, tables().allocations
     used = (
         sa.select(sa.func.coalesce(sa.func.sum(row.c.amount), 0))
-        .where(row.c.provider == inventory.c.provider, row.c.resource == inventory.c.resource)
+        .where(row.c.inventory == inventory.c.id)
         .correlate(inventory)
         .scalar_subquery()
     )
     return (
         inventory.select()
         .add_columns(sa.case((inventory.c.limit.is_(None), 0), else_=used).label("used"))
-        .where(
-            contained(dialect, inventory.c.provider, "providers"),
-            contained(dialect, inventory.c.resource, "resources"),
-        )
+        .where(contained(dialect, inventory.c.id, "wanted"))
+        .order_by(inventory.c.provider, inventory.c.resource)
     )

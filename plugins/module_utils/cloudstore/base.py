@@ -64,7 +64,7 @@ def concurrent(task: Any) -> Conflict:
 
 def dump(value: Any) -> str:
     """A JSON value as it is stored."""
-    return _encode(value)
+    return "{}" if value == {} else _encode(value)  # an encoder costs 20 us, and most steps have no options
 
 
 def dump_or_none(value: Any) -> str | None:

@@ -61,14 +61,19 @@ _TRIM_HISTORY = Bulk(
 )
 _BURY = Insert("tombstones", {"id": TEXT, "kind": TEXT, "deleted_at": TIME, "deleted_by": TEXT, "document": TEXT})
 _ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
-_DELETE = Delete("documents", "id")
+_DELETE = Delete("documents", lambda t, wanted: wanted(t.documents.c.id))
 # Everything that a deleted document held or provided.
 _FORGET = (
-    Delete("allocations", "consumer"),
-    Delete("allocations", "provider"),
-    Delete("exclusives", "consumer"),
-    Delete("inventories", "provider"),
-    Delete("providers", "id"),
+    Delete("allocations", lambda t, wanted: wanted(t.allocations.c.consumer)),
+    Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.consumer)),
+    Delete(
+        "allocations",
+        lambda t, wanted: t.allocations.c.inventory.in_(
+            t.inventories.select().where(wanted(t.inventories.c.provider)).with_only_columns(t.inventories.c.id)
+        ),
+    ),
+    Delete("inventories", lambda t, wanted: wanted(t.inventories.c.provider)),
+    Delete("providers", lambda t, wanted: wanted(t.providers.c.id)),
 )
 _BY_ID = Fetch("documents", "id")
 _CONTENT = Fetch("documents", "scope")

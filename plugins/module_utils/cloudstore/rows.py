@@ -128,8 +128,10 @@ class Snapshot:
         found = {}
         for owner in owners:
             rows, usage = self.inventories.get(owner, {}), self.usage.get(owner, {})
-            if rows or usage:
-                found[owner] = {key: _counter(key, rows.get(key), usage.get(key, 0)) for key in sorted({*rows, *usage})}
+            counters = {key: _counter(key, rows.get(key), usage.get(key, 0)) for key in sorted({*rows, *usage})}
+            counters = {key: c for key, c in counters.items() if c.limit is not None or c.usage}
+            if counters:
+                found[owner] = counters
         return found
 
 

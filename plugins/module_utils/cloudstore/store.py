@@ -191,8 +191,13 @@ class CloudStore:
         """All allocations, by consumer."""
         if self._database is None:
             return []
-        table = tables().allocations
-        statement = table.select().order_by(table.c.consumer, table.c.provider, table.c.resource)
+        held, of = tables().allocations, tables().inventories
+        statement = (
+            held.join(of, of.c.id == held.c.inventory)
+            .select()
+            .with_only_columns(held.c.consumer, of.c.provider, of.c.resource, held.c.amount)
+            .order_by(held.c.consumer, of.c.provider, of.c.resource)
+        )
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return [Allocation(*row) for row in rows]
 
@@ -210,16 +215,15 @@ def _snapshot(database: Database, connection: Any, kinds: Iterable[str] | None) 
     found = Snapshot(taken_at=database.time(connection))
     found.documents = [from_row(row) for row in connection.execute(documents)]
     providers = {row.id: row.kind for row in connection.execute(t.providers.select())}
+    held = t.allocations.c
+    sums = sa.select(held.inventory, sa.func.sum(held.amount)).group_by(held.inventory)
+    used = {inventory: int(amount) for inventory, amount in connection.execute(sums)}
     for row in connection.execute(t.inventories.select()):
         if row.provider in providers:
             inventory = Inventory(row.provider, providers[row.provider], row.resource, row.unit, row.limit, row.foreign)
             found.inventories.setdefault(row.provider, {})[row.resource] = inventory
-    columns = t.allocations.c
-    sums = sa.select(columns.provider, columns.resource, sa.func.sum(columns.amount)).group_by(
-        columns.provider, columns.resource
-    )
-    for provider, resource, used in connection.execute(sums):
-        found.usage.setdefault(provider, {})[resource] = int(used)
+            if row.id in used:
+                found.usage.setdefault(row.provider, {})[row.resource] = used[row.id]
     found.exclusives = {row.key: row.consumer for row in connection.execute(t.exclusives.select())}
     found.open_tasks = tasks_of(connection, t, t.tasks.c.ended_at.is_(None))
     found.live_runs = runs.live(connection, found.taken_at)

@@ -109,13 +109,13 @@ def authorize(actor: Actor, verb: str, kind: str, *chain: Document) -> None:
         who = PROJECT_USERS if any(d.kind == entities.PROJECT for d in chain) else SYSTEM_ADMINISTRATOR
     if actor.system_administrator or who == EVERY_USER or _groups(chain, who) & actor.all_groups:
         return
-    allowed = [SYSTEM_ADMINISTRATOR] if who == SYSTEM_ADMINISTRATOR else [who, SYSTEM_ADMINISTRATOR]
+    who_may = [SYSTEM_ADMINISTRATOR] if who == SYSTEM_ADMINISTRATOR else [who, SYSTEM_ADMINISTRATOR]
     entity = "/".join(d.name for d in chain if d.kind != entities.DEPLOYMENT)
     raise PhotonError(
         "AccessForbidden",
         f"{actor.user or 'this user'} may not {verb.replace('_', ' ')} {kind}"
-        f"{f' {entity}' if entity else ''}: only {' and '.join(allowed)} may",
-        {"user": actor.user, "verb": verb, "kind": kind, "allowed": allowed},
+        f"{f' {entity}' if entity else ''}: only {' and '.join(who_may)} may",
+        {"user": actor.user, "verb": verb, "kind": kind, "allowed": who_may},
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,13 +53,20 @@ class Context:
     def path(self, file: str) -> str:
         return file if os.path.isabs(file) else os.path.join(self.options.base_directory, file)
 
-    def read_endpoints(self, state: CurrentState, endpoints: Iterable[Document]) -> None:
-        """Read each endpoint once, in parallel; one that cannot be read goes to ``state.unreachable``."""
+    def read_endpoints(
+        self, state: CurrentState, endpoints: Iterable[Document], detailed: Collection[str] = ()
+    ) -> None:
+        """Read each endpoint once, in parallel; one that cannot be read goes to ``state.unreachable``.
+
+        Disks, adapters and guest keys are read of VMs that changed since they were last seen, and of those in
+        ``detailed`` (ids).
+        """
         wanted = list(endpoints)
         known: dict[str, dict[str, str | None]] = {endpoint.id: {} for endpoint in wanted}
         for vm in state.of(entities.VM):
             if vm.observed.get("endpoint") in known:
-                known[vm.observed["endpoint"]][vm.id] = vm.observed.get("vsphere", {}).get("change_version")
+                version = vm.observed.get("vsphere", {}).get("change_version")
+                known[vm.observed["endpoint"]][vm.id] = None if vm.id in detailed else version
         with ThreadPoolExecutor(min(_PARALLEL_ENDPOINTS, len(wanted) or 1)) as pool:
             for endpoint, answer in zip(wanted, pool.map(lambda e: self._read(e, known[e.id]), wanted), strict=True):
                 if isinstance(answer, PhotonError):

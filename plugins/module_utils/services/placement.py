@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import entities
 from ..model.errors import PhotonError
-from .fleet.record import HostFacts, effective_state
+from .fleet.record import DatastoreFacts, HostFacts, effective_state
 from .state import CurrentState
 from .vms.claims import name_slot
 from .vms.record import Place, Vm
@@ -42,8 +42,12 @@ class Candidate:
     error: PhotonError | None = None
 
 
-def foreign_usage(state: CurrentState) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` as the inventories show it, without our own VMs, which hold allocations."""
+def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, Usage]:
+    """``{host or datastore id: Usage}`` as the inventories show it, without our own VMs, which hold allocations.
+
+    ``ours``: ids that count as our own although the plan deletes them; without them what a VM leaves free stays used
+    until it is deleted.
+    """
     usage: dict[str, Usage] = defaultdict(Usage)
     hosts = {(h.body["endpoint"], h.observed.get("moid")): h.id for h in state.of(entities.HOST)}
     # An ESXi host has no templates: there an image's copy looks like any VM that is off.
@@ -52,7 +56,7 @@ def foreign_usage(state: CurrentState) -> dict[str, Usage]:
         committed: dict[str, int] = defaultdict(int)
         for row in inventory.vms.values():
             document = state.get(row.uuid)
-            if document is not None and document.kind == entities.VM:
+            if (document is not None and document.kind == entities.VM) or row.uuid in ours:
                 for moid, space in row.space.items():
                     committed[moid] += space
             elif not row.template and row.uuid not in copies and (host_id := hosts.get((endpoint_id, row.host))):
@@ -121,13 +125,14 @@ def scheduler_fleet(state: CurrentState, recorded: Mapping[str, Usage] | None = 
             {
                 "id": d.id,
                 "name": d.name,
-                "type": d.observed["type"],
-                "tags": sorted({d.observed["type"], _family(d.observed["type"]), *d.body["tags"]}),
-                "capacity": d.observed["capacity"],
+                "type": facts.type,
+                "tags": sorted({facts.type, _family(facts.type), *d.body["tags"]}),
+                "capacity": facts.capacity,
                 "used": foreign[d.id].space + own[d.id].space,
-                "usable_for_vms": bool(d.observed.get("accessible")) and d.body["usable_for_vms"],
+                "usable_for_vms": facts.accessible and d.body["usable_for_vms"],
             }
             for d in state.of(entities.DATASTORE)
+            for facts in (DatastoreFacts.of(d),)
         ],
         "zones": [
             {"name": z.name, "state": z.state, "dedicated_tenants": z.body.get("dedicated_tenants") or []}
@@ -197,7 +202,7 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
 
 def _file(state: CurrentState, store_id: str, directory: str, disk: str) -> str | None:
     store = state.must(store_id)
-    return None if store.observed.get("type") == "VSAN" else f"[{store.name}] {directory}/{disk}.vmdk"
+    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{disk}.vmdk"
 
 
 def _family(kind: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..cloudstore import Claim, Task
 from ..model.authorization import Actor
@@ -46,7 +46,10 @@ class Action:
     names them. ``path`` is the key path in the declaration. ``needs`` are the ids of the other documents that the
     decision was made from: the write transaction checks their versions. ``task`` journals external work, ``claim``
     is everything that the resource holds from then on, ``limits`` the new quota limits of a tenant or project.
+    Actions on what has no record in the CloudStore have ``recorded`` False.
     """
+
+    recorded: ClassVar[bool] = True
 
     verb: str
     kind: str
@@ -166,7 +169,7 @@ class Options:
     """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
 
     policy: str = "spread"
-    quality: str = "fast"
+    quality: str = "normal"
     seed: int = 0
     atomic: bool = False
     prune: str = "report"

@@ -80,6 +80,16 @@ def undeclared(planning: Planning) -> list[Document]:
     ]
 
 
+def leaving_vms(planning: Planning) -> set[str]:
+    """The ids of the VMs that the plan may delete: what is attached to them must be known in detail."""
+    state = planning.state
+    absent = {_path(entities.VM, item) for item in planning.declaration.vms if item.get("state") == "absent"}
+    leaving = {d.id for d in state.of(entities.VM) if state.path_of(d) in absent} if absent else set()
+    if planning.whole and planning.options.prune == "delete":
+        leaving |= {document.id for document in undeclared(planning) if document.kind == entities.VM}
+    return leaving
+
+
 def _path(kind: str, item: dict[str, Any]) -> str:
     parts = [item.get("tenant"), item.get("project"), item["name"]]
     if kind == entities.FLAVOR:

@@ -4,8 +4,8 @@
 """Recovery: tasks that a run left unfinished are finished where vSphere shows that they were done, else rolled back.
 
 Only tasks of runs that are over are taken (their process has ended, or their lease ran out); from then on the old run's
-lease is lost. Each task is settled in a transaction of its own: one that cannot be settled is reported and locks its own
-resource only.
+lease is lost. Each task is settled in a transaction of its own: one that cannot be settled is reported and
+locks its own resource only.
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
 from .context import Applying
+from .findings import Finding
 from .fleet import apply as fleet_apply
+from .fleet import capacity, datastores, zones
 from .fleet import describe as fleet_describe
 from .fleet import plan as fleet
-from .fleet import zones
+from .fleet import verify as fleet_verify
 from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
@@ -49,8 +51,9 @@ class Kind:
     ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
     deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
+    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
+    where records differ from the endpoints, ``references`` names the documents that a record refers to.
     ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
-    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
     """
@@ -66,7 +69,8 @@ class Kind:
     recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
     claim_of: Callable[[Document, CurrentState], Claim] | None = None
     inventories: Callable[[CurrentState], list[Inventory]] | None = None
-    verify: Callable[[CurrentState], list[Any]] | None = None
+    verify: Callable[[CurrentState], Iterable[Finding]] | None = None
+    references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
     item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
     needs_endpoints: bool = False
@@ -82,6 +86,7 @@ _ROWS = (
     Kind(
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,
+        plan_absent=fleet.plan_absent_endpoints,
         plan_delete=fleet.plan_delete_endpoint,
         describe=fleet_describe.endpoint,
     ),
@@ -102,16 +107,21 @@ _ROWS = (
     Kind(
         entities.HOST,
         plan=fleet.plan_hosts,
+        plan_absent=fleet.plan_absent_hosts,
         plan_delete=fleet.plan_delete_host,
         apply=fleet_apply.apply_hosts,
-        inventories=fleet.host_inventories,
+        inventories=capacity.host_inventories,
+        verify=fleet_verify.verify_hosts,
+        references=fleet_verify.references,
         describe=fleet_describe.host,
         needs_endpoints=True,
     ),
     Kind(
         entities.DATASTORE,
-        plan=fleet.plan_datastores,
-        inventories=fleet.datastore_inventories,
+        plan=datastores.plan_datastores,
+        inventories=capacity.datastore_inventories,
+        verify=fleet_verify.verify_datastores,
+        references=fleet_verify.references,
         describe=fleet_describe.datastore,
         needs_endpoints=True,
         prunable=False,
@@ -139,6 +149,7 @@ _ROWS = (
         apply_deletes=images_apply.delete_images,
         recover=images_recover.recover,
         verify=images_verify.verify,
+        references=images_verify.references,
         describe=images_describe.describe,
         needs_endpoints=True,
     ),
@@ -151,6 +162,7 @@ _ROWS = (
         recover=vms_recover.recover,
         claim_of=vms_claims.claim_of,
         verify=vms_verify.verify,
+        references=vms_verify.references,
         describe=vms_describe.describe,
         item=vms_actions.item_of,
         needs_endpoints=True,

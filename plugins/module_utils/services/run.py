@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..cloudstore import Conflict
-
 from ..model.authorization import SYSTEM, Actor, check_group
 from ..model.declaration import Declaration, check_items
 from ..model.errors import PhotonError

@@ -13,7 +13,7 @@ from typing import Any
 from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
-from ..vsphere import find_marked, inspect_image
+from ..vsphere import inspect_image
 from . import prune, registry
 from .context import Context
 from .images import plan as images
@@ -102,13 +102,14 @@ def _read(planning: Planning, context: Context) -> None:
     first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
     if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
         first = endpoints
-    context.read_endpoints(state, first)
+    leaving = prune.leaving_vms(planning)
+    context.read_endpoints(state, first, leaving)
     marks = lost.needs_marks(planning)
     if marks:
-        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}])
+        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
     _check_identities(planning)
     if marks:
-        planning.marks = _marks(planning, context)
+        planning.marks = lost.read_marks(state, context)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
         if planning.whole:
@@ -151,13 +152,17 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
 def _check_identities(planning: Planning) -> None:
     """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages."""
     state = planning.state
-    vcenters: dict[str, str] = {}
+    vcenters = {
+        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
+        for e in state.of(entities.ENDPOINT)
+        if e.id not in state.inventories and e.observed.get("instance_uuid")
+    }
     managed: dict[str, str] = {}
     for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
         inventory = state.inventories.get(endpoint.id)
         if inventory is None or inventory.type != "vcenter":
             continue
-        other = vcenters.setdefault(inventory.instance_uuid, endpoint.name)
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
         if other != endpoint.name:
             _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
             continue
@@ -182,17 +187,6 @@ def _refuse(planning: Planning, endpoint: Any, reason: str) -> None:
     state = planning.state
     del state.inventories[endpoint.id]
     state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
-
-
-def _marks(planning: Planning, context: Context) -> dict[str, list[tuple[str, Any]]]:
-    """The marks of the VMs that no record knows, by photon.id."""
-    state = planning.state
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for endpoint_id, moids in lost.unknown_rows(state).items():
-        session = context.session(state.must(endpoint_id))
-        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
-            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
-    return found
 
 
 def _files(planning: Planning, context: Context) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class CurrentState:
     ``counters``: ``{owner id: {quota key: Counter}}``, a copy that plans charge and refund. ``inventories``:
     ``{endpoint id: EndpointInventory}`` (see vsphere/inventory.py); an endpoint that could not be read is in
     ``unreachable`` with its error instead. ``versions``: each document's version when it was read. ``busy``: the open
-    tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key.
+    tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key. ``capacity``: the
+    recorded inventories by provider and resource.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class CurrentState:
         *,
         busy: Mapping[str, Any] | None = None,
         exclusives: Mapping[str, str] | None = None,
+        capacity: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._by_id: dict[str, Document] = {}
         self._by_name: dict[tuple[str, str, str], dict[str, Document]] = {}
@@ -43,6 +45,7 @@ class CurrentState:
         self.failed: dict[tuple[str, str, str], PhotonError] = {}  # what cannot be created, by kind, scope and name
         self.busy: dict[str, Any] = dict(busy or {})
         self.exclusives: dict[str, str] = dict(exclusives or {})
+        self.capacity: dict[str, dict[str, Any]] = {key: dict(rows) for key, rows in (capacity or {}).items()}
         self._names: dict[tuple[str, str], set[str]] = {}
         self._hosts: dict[str, dict[str, Document]] | None = None
         for document in documents:
@@ -53,7 +56,13 @@ class CurrentState:
     def of_snapshot(cls, snapshot: Any, run_id: str = "") -> CurrentState:
         """The state that a CloudStore snapshot shows; ``run_id`` is the run that asks, whose own tasks lock nothing."""
         busy = {t.entity_id: t for t in snapshot.open_tasks if t.run_id != run_id and t.run_id in snapshot.live_runs}
-        return cls(snapshot.documents, snapshot.counters(), busy=busy, exclusives=snapshot.exclusives)
+        return cls(
+            snapshot.documents,
+            snapshot.counters(),
+            busy=busy,
+            exclusives=snapshot.exclusives,
+            capacity=snapshot.inventories,
+        )
 
     def get(self, entity_id: str | None) -> Document | None:
         return self._by_id.get(entity_id) if entity_id else None

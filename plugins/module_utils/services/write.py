@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..cloudstore import Inventory
 from ..model import states
 from ..model.entities import Document
 from ..model.errors import PhotonError
@@ -30,14 +31,19 @@ def begin(applying: Applying, attempt: int) -> None:
     """
     plan, state = applying.plan, applying.state
     _refuse_orphans(plan, state)
-    actions = [a for a in plan.actions if a.verb in (CREATE, UPDATE) or a.task is not None or a.claim is not None]
-    leaving = [a.id for a in plan.actions if a.verb == DELETE]
+    recorded = [a for a in plan.actions if a.recorded]
+    actions = [a for a in recorded if a.verb in (CREATE, UPDATE) or a.task is not None or a.claim is not None]
+    leaving = [a.id for a in recorded if a.verb == DELETE]
     if not actions and not leaving:
         return
+    # Claims are checked against what the endpoints show now; without claims it is recorded after this.
+    capacity = registry.inventories(state) if any(a.claim is not None for a in actions) else []
     uses = _uses(plan, actions, state)
     versions = applying.context.store.run(
-        lambda tx: _begin(tx, actions, leaving, uses, state), key=f"{applying.run.id}/begin/{attempt}"
+        lambda tx: _begin(tx, actions, leaving, uses, state, capacity), key=f"{applying.run.id}/begin/{attempt}"
     )
+    for row in capacity:
+        state.capacity.setdefault(row.provider, {})[row.resource] = row
     for action in actions:
         if action.id in versions:
             action.document = state.put(replace(action.document, version=versions[action.id]))
@@ -46,7 +52,7 @@ def begin(applying: Applying, attempt: int) -> None:
 
 
 def observe(applying: Applying) -> None:
-    """Record where vSphere differs from the records without a wanted change; a failure is only a warning."""
+    """Record the facts that differ from the records, and the capacity; a failure is a warning, never an error."""
     plan, state = applying.plan, applying.state
     capacity = registry.inventories(state)
     if not plan.observed and not capacity:
@@ -55,7 +61,7 @@ def observe(applying: Applying) -> None:
     def work(tx: Any) -> None:
         documents = tx.observe(plan.observed, plan.observed_states)
         tx.claim([claim for d in documents if (claim := registry.claim_of(d, state)) is not None], check=False)
-        tx.set_inventories(capacity)
+        _set_capacity(tx, capacity)
 
     try:
         applying.context.store.run(work)
@@ -67,7 +73,9 @@ def observe(applying: Applying) -> None:
 
 def end(applying: Applying) -> None:
     """Delete the records that need no external work, content before its container, those that can be."""
-    chosen = [a for a in applying.plan.actions if a.verb == DELETE and a.task is None and a.outcome is None]
+    chosen = [
+        a for a in applying.plan.actions if a.recorded and a.verb == DELETE and a.task is None and a.outcome is None
+    ]
     actions = sorted(chosen, key=lambda a: -registry.order_of(a.kind))
     if not actions:
         return
@@ -102,12 +110,19 @@ def _refuse_orphans(plan: Plan, state: CurrentState) -> None:
 def _uses(plan: Plan, actions: Iterable[Action], state: CurrentState) -> dict[str, int]:
     """The versions that everything in the plan rests on, the documents apart that the transaction itself updates."""
     written = {a.id for a in actions if a.verb in (CREATE, UPDATE)}
-    wanted = {i for a in (*actions, *(a for a in plan.actions if a.verb == DELETE)) for i in (a.id, *a.needs)}
+    wanted = {
+        i for a in (*actions, *(a for a in plan.actions if a.verb == DELETE)) for i in (a.id, *a.needs) if a.recorded
+    }
     return {i: state.versions[i] for i in sorted(wanted - written) if i in state.versions}
 
 
 def _begin(
-    tx: Any, actions: list[Action], leaving: list[str], uses: dict[str, int], state: CurrentState
+    tx: Any,
+    actions: list[Action],
+    leaving: list[str],
+    uses: dict[str, int],
+    state: CurrentState,
+    capacity: list[Inventory],
 ) -> dict[str, int]:
     """Limits before claims, which are compared with them; usage is compared when all of it is written."""
     tx.check_versions(uses)
@@ -115,13 +130,20 @@ def _begin(
     written = tx.insert([d for d in documents.values() if d.id not in state.versions])
     written += tx.update([d for d in documents.values() if d.id in state.versions])
     tx.add_tasks([a.task for a in actions if a.task is not None])
-    tx.observe({d.id: d.observed for d in documents.values() if d.observed})
+    tx.observe({d.id: d.observed for d in documents.values() if d.id in state.versions and d.observed})
+    _set_capacity(tx, capacity)
     limited = [a for a in actions if a.limits is not None]
     for action in sorted(limited, key=lambda a: a.id):  # one order of locks everywhere
         tx.set_limits(action.id, action.kind, action.limits)
     tx.claim([a.claim for a in actions if a.claim is not None], leaving=leaving)
     tx.check_limits({i for a in limited for i in (a.id, *(a.claim.amounts if a.claim else ()))})
     return {document.id: document.version for document in written}
+
+
+def _set_capacity(tx: Any, capacity: list[Inventory]) -> None:
+    """Record the capacity of the hosts and datastores that still exist."""
+    known = tx.get({row.provider for row in capacity}) if capacity else {}
+    tx.set_inventories([row for row in capacity if row.provider in known])
 
 
 def _end(tx: Any, actions: list[Action]) -> dict[str, PhotonError]:

@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
 from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items, run_site
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 

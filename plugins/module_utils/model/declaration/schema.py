@@ -214,7 +214,7 @@ SITE: Schema = {
         choices=("spread", "pack", "photon"),
     ),
     "photon_placement_quality": Field(
-        "text", "place fast, or search for the optimum", default="fast", choices=("fast", "optimal")
+        "text", "place normal, or search for the optimum", default="normal", choices=("normal", "optimal")
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
     "photon_prune": Field(

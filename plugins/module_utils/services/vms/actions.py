@@ -51,11 +51,13 @@ class VmAction(Action):
 class CreateVm(VmAction):
     """Create a VM at its place, then bring it into its power state (``steps`` in order, CREATE_VM first).
 
-    ``score`` and ``parts`` are the reasons of the scheduler for the place.
+    ``score`` and ``parts`` are the reasons of the scheduler for the place. ``lost`` is the record of a VM that existed
+    before and is missing in vSphere; it stays as it is when the VM cannot be created again.
     """
 
     desired: Desired
     steps: tuple[str, ...]
+    lost: Document | None = None
     score: float | None = None
     parts: dict[str, Any] | None = None
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ...model import entities
+from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import guestinfo
+from ...vsphere import find_marked, guestinfo
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -23,17 +23,33 @@ from .desired import Desired
 from .record import Vm
 
 Marks = Mapping[str, list[tuple[str, Any]]]  # {photon.id: [(endpoint id, row of a VM that no record knows)]}
-_NEVER_MADE = ("CREATING", "ERROR")
+
+
+def is_unfinished(document: Document) -> bool:
+    """Whether the VM was never completely created."""
+    return document.state in (states.CREATING, states.ERROR)
 
 
 def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
     """``{endpoint id: [moid]}`` of the VMs that neither a record nor an image's copy names."""
     copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
     found = {
-        endpoint_id: [row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies]
+        endpoint_id: [
+            row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies
+        ]
         for endpoint_id, inventory in state.inventories.items()
     }
     return {endpoint_id: moids for endpoint_id, moids in found.items() if moids}
+
+
+def read_marks(state: CurrentState, context: Any) -> Marks:
+    """The marks of the VMs that no record knows, one call per endpoint."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for endpoint_id, moids in unknown_rows(state).items():
+        session = context.session(state.must(endpoint_id))
+        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
+            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
+    return found
 
 
 def needs_marks(planning: Planning) -> bool:
@@ -61,7 +77,7 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     state = planning.state
     names = {desired.vm.name.lower() for desired in new}
     twins = [row.name for row in ours.values() if row.name.lower() in names]
-    if not twins and any(document.state not in _NEVER_MADE for document in state.of(entities.VM)):
+    if not twins and any(not is_unfinished(document) for document in state.of(entities.VM)):
         return
     listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
     raise PhotonError(
@@ -74,16 +90,14 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     )
 
 
-def bounded(
-    wanted: list[tuple[Desired, Document | None]], planning: Planning
-) -> list[tuple[Desired, Document | None]]:
-    """Refuse what must not be created again: VMs whose host is missing or that were restored, and too many lost ones."""
+def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -> list[tuple[Desired, Document | None]]:
+    """Refuse what must not be created again: VMs whose host is missing, restored VMs, and too many lost ones."""
     plan, state = planning.plan, planning.state
     kept: list[tuple[Desired, Document | None]] = []
     lost = 0
     for desired, current in wanted:
         try:
-            if current is not None and current.state not in _NEVER_MADE:
+            if current is not None and not is_unfinished(current):
                 refuse_missing_host(desired.label, Vm.of(current), state)
                 _refuse_restored(desired, planning)
                 lost += 1
@@ -93,7 +107,7 @@ def bounded(
     if lost <= planning.options.max_recreates:
         return kept
     for desired, current in kept:
-        if current is not None and current.state not in _NEVER_MADE:
+        if current is not None and not is_unfinished(current):
             plan.fail(
                 entities.VM,
                 desired.label,
@@ -105,7 +119,7 @@ def bounded(
                 ),
                 desired.path,
             )
-    return [(d, c) for d, c in kept if c is None or c.state in _NEVER_MADE]
+    return [(d, c) for d, c in kept if c is None or is_unfinished(c)]
 
 
 def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
@@ -123,7 +137,7 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
 
 def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
     """Plan to take over a missing VM where ``register: true`` asks for it; False where it does not."""
-    if not desired.register or current.state in _NEVER_MADE:
+    if not desired.register or not current.observed:
         return False
     state, recorded = planning.state, Vm.of(current)
     found = planning.marks.get(current.id, [])
@@ -158,8 +172,8 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
             if document is None:
                 if uuid in deleted:
                     for row in rows:
-                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and is there again "
-                               "(restored?): remove it, or clear its photon.id")  # fmt: skip
+                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and exists again "
+                               "(restored?): it is left alone; remove it, or clear its photon.id")  # fmt: skip
                 continue
             home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
             if home != endpoint_id and home in state.inventories and state.inventories[home].vms_of(uuid):
@@ -170,18 +184,18 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
         document = state.get(identity)
         for endpoint_id, row in found:
             if document is None and identity not in deleted:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is in "
-                       "no record: it is left alone")  # fmt: skip
+                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is "
+                       "in no record: it is left alone")  # fmt: skip
             elif document is not None and document.kind == entities.VM:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under another "
-                       "instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
+                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under "
+                       "another instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
 
 
 def _is_missing(vm: Vm, state: CurrentState) -> bool:
-    if vm.place is None or vm.state in _NEVER_MADE:
+    if vm.place is None or vm.state in (states.CREATING, states.ERROR):
         return False
     inventory = state.inventories.get(vm.place.endpoint)
     return inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
@@ -194,6 +208,8 @@ def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
             continue
         for _endpoint, row in found:
             marks = row.extra_config or {}
+            if guestinfo.TEMPLATE_KEY in marks:
+                continue
             ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
             if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
                 yield identity, row

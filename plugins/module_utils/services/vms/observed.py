@@ -83,13 +83,14 @@ def find(vm: Vm, state: CurrentState) -> Observed | None:
     """The VM in the last read: at its recorded endpoint, else where it alone is seen.
 
     Raises InvalidVmState when several VMs carry its instanceUuid and the record does not say which is ours, and the
-    endpoint's own error when it cannot be read.
+    endpoint's own error when it cannot be read. An endpoint that another one replaced (DuplicateHost) is passed over.
     """
     place = vm.place
     if place is None:
         return None
-    if place.endpoint in state.unreachable:
-        raise state.unreachable[place.endpoint]
+    refused = state.unreachable.get(place.endpoint)
+    if refused is not None and (refused.code != "DuplicateHost" or not state.elsewhere(vm.id, place.endpoint)):
+        raise refused
     inventory = state.inventories.get(place.endpoint)
     here = inventory.vms_of(vm.id) if inventory is not None else []
     if len(here) > 1:
@@ -156,12 +157,16 @@ def _same_uuid(disk: Disk, seen: Any) -> bool:
 
 
 def _same_path(disk: Disk, seen: Any) -> bool:
-    return bool(disk.path) and seen.path == disk.path and not (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
+    return bool(disk.path) and disk.path in seen.files and not (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
 
 
 def _same_unit(disk: Disk, seen: Any) -> bool:
     """The unit number decides where neither uuid nor file is known to be another's."""
-    if disk.unit is None or seen.unit != disk.unit or (disk.uuid and seen.uuid and disk.uuid != seen.uuid):
+    if (
+        disk.unit is None
+        or (seen.bus, seen.unit) != (0, disk.unit)
+        or (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
+    ):
         return False
     return disk.path is None or _file(disk.path) == _file(seen.path)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VMs as a plan: declared items against the records and against vSphere. Pure: it reads and writes CurrentState only."""
+"""VMs as a plan: declared items against the records and against vSphere. Pure: only CurrentState is changed."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def plan_vms(planning: Planning) -> None:
     planning.plan.warnings += lost.orphans(planning.state, planning.marks, planning.deleted)
 
 
-def plan_delete(
-    current: Document, planning: Planning, reason: str, force: bool = False, path: str = ""
-) -> DeleteVm:
+def plan_delete(current: Document, planning: Planning, reason: str, force: bool = False, path: str = "") -> DeleteVm:
     """Plan a deletion. It needs a VM that is off (InvalidVmState) unless ``force``, and never a protected one."""
     state, vm = planning.state, Vm.of(current)
     label = state.path_of(current)
@@ -135,8 +133,6 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
     if drift.resized:
         _recharge(recorded, desired.vm, state)
     vm = seen.record(desired.vm)
-    # The record holds the desired sizes of disks, not what vSphere shows of them before they grow.
-    vm = replace(vm, disks=tuple(replace(d, capacity=w.capacity) for d, w in zip(vm.disks, desired.vm.disks, strict=True)))
     document = state.put(vm.write_to(current))
     common: dict[str, Any] = {"kind": entities.VM, "name": desired.label, "document": document, "path": desired.path}
     if not drift.after:
@@ -203,10 +199,7 @@ def _plan_moved(planning: Planning) -> None:
         except PhotonError:
             continue  # ambiguous or unreachable: the record stays as it is
         if seen is not None and seen.row.readable and not seen.row.template:
-            document = replace(recorded, disks=recorded.disks)
-            vm = seen.record(document)
-            vm = replace(vm, disks=tuple(replace(d, capacity=r.capacity) for d, r in zip(vm.disks, recorded.disks, strict=True)))
-            _note_observed(current, state.put(vm.write_to(current)), planning)
+            _note_observed(current, state.put(seen.record(recorded).write_to(current)), planning)
 
 
 # -- VMs that need a place -----------------------------------------------------------------------------------------
@@ -287,7 +280,8 @@ def _candidate(desired: Desired, current: Document | None, planning: Planning) -
 def _refuse_all(accepted: list[tuple[Desired, Document | None, Candidate]], planning: Planning) -> bool:
     """``atomic``: when one VM cannot be created, none is."""
     plan = planning.plan
-    if not any(failure.kind == entities.VM for failure in plan.failures) and all(c.error is None for *_r, c in accepted):
+    failed = any(failure.kind == entities.VM for failure in plan.failures)
+    if not failed and all(candidate.error is None for *_rest, candidate in accepted):
         return False
     for desired, current, candidate in accepted:
         _give_quota_back(desired, current, planning)
@@ -340,6 +334,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
             desired=desired,
             vm=vm,
             steps=steps,
+            lost=current if current is not None and not lost.is_unfinished(current) else None,
             score=candidate.answer.get("score"),
             parts=candidate.answer.get("parts"),
         )
@@ -349,4 +344,4 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
 def _reason(current: Document | None) -> str:
     if current is None:
         return "declared"
-    return "its creation is resumed" if current.state in ("CREATING", "ERROR") else "lost in vSphere"
+    return "its creation is resumed" if lost.is_unfinished(current) else "lost in vSphere"

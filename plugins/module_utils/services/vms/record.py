@@ -111,9 +111,16 @@ class Vm:
         vsphere = seen.get("vsphere") or {}
         place = None
         if seen.get("endpoint"):
-            place = Place(seen["endpoint"], seen.get("host"), vsphere.get("name", document.name),
-                          vsphere.get("folder", ""), vsphere.get("directory", ""), seen.get("cluster"),
-                          vsphere.get("moid"), vsphere.get("change_version"))
+            place = Place(
+                seen["endpoint"],
+                seen.get("host"),
+                vsphere.get("name", document.name),
+                vsphere.get("folder", ""),
+                vsphere.get("directory", ""),
+                seen.get("cluster"),
+                vsphere.get("moid"),
+                vsphere.get("change_version"),
+            )
         return cls(
             document.id,
             document.name,
