@@ -152,7 +152,7 @@ class Plan:
 
     def changes(self, *, applied: bool = False) -> list[Action]:
         """The actions that change something; once ``applied``, those that did."""
-        return [a for a in self.actions if a.verb != KEEP and (a.changed or not applied)]
+        return [a for a in self.actions if a.verb != KEEP and (a.changed or (a.outcome is None and not applied))]
 
     def counts(self, *, applied: bool = False) -> dict[str, dict[str, int]]:
         """``{kind: {verb: number}}`` of changes and kept resources, without kinds that have none."""

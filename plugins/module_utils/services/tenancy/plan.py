@@ -193,7 +193,7 @@ def _draft(kind: str, scope: str, item: Item, planning: Planning, tenant_limits:
 
 
 def _reading(item: Item) -> list[str]:
-    """An item that declares something of its resource reads it; a tenant that is only named for its content does not."""
+    """Name the verb of an item that changes nothing: a tenant that is only named for its content needs none."""
     keys = ("quota", "quota_exclude", "security_groups", "deletion_protection")
     return ["read"] if "tenant" in item or any(item[key] is not None for key in keys) else []
 

@@ -399,6 +399,13 @@ def test_a_project_claims_its_limits_of_its_tenant(platform) -> None:
     assert acme.claim is None
 
 
+def test_a_change_too_small_to_be_shown_is_made(platform) -> None:
+    platform.apply(tenant("{vm.memory: 400 GB}"))
+    [action] = platform.apply(tenant("{vm.memory: 409601 MB}")).actions
+    assert (action.verb, action.after) == ("update", {"quota": {"vm.memory": "409601 MB"}})
+    assert platform.quota("acme")["vm.memory"] == (409601 << 20, 0)
+
+
 KEYS = ("vm.count", "vm.cpu")
 QUOTA = some.fixed_dictionaries({}, optional={key: some.integers(0, 6) for key in KEYS})
 PROJECT = some.one_of(
