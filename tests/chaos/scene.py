@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot, open_store
-from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
 from ansible_collections.photon.platform.plugins.module_utils.services import verify
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
 from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, reading, run_site
 
 from lab import Lab
