@@ -191,18 +191,19 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     holder = state.exclusives.get(name_slot(endpoint.id, folder, vm.name), vm.id)
     name = suffix if vm.name.lower() in taken or holder != vm.id else vm.name
     taken.add(name.lower())
-    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"))
+    vmx = _file(state, row["datastores"][0], suffix, f"{name}.vmx")
+    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"), vmx=vmx)
     disks = tuple(
-        replace(disk, datastore=store, path=_file(state, store, suffix, disk.name), uuid=None,
+        replace(disk, datastore=store, path=_file(state, store, suffix, f"{disk.name}.vmdk"), uuid=None,
                 unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
         for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=True))
     )  # fmt: skip
     return replace(vm, state="CREATING", place=place, disks=disks, address=None)
 
 
-def _file(state: CurrentState, store_id: str, directory: str, disk: str) -> str | None:
+def _file(state: CurrentState, store_id: str, directory: str, name: str) -> str | None:
     store = state.must(store_id)
-    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{disk}.vmdk"
+    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{name}"
 
 
 def _family(kind: str) -> str:

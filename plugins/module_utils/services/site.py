@@ -110,6 +110,7 @@ def _read(planning: Planning, context: Context) -> None:
     _check_identities(planning)
     if marks:
         planning.marks = lost.read_marks(state, context)
+        planning.left_files = lost.read_files(planning, context)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
         if planning.whole:

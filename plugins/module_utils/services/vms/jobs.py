@@ -114,11 +114,9 @@ def register(action: RegisterVm, inventory: Any, made: Folders, state: CurrentSt
         return vsphere.set_uuid(action.marked[1].moid, vm.id, vm.name, key=vm.id, operation="REGISTER_VM")
     host = state.must(place.host)  # type: ignore[union-attr, arg-type]
     row = inventory.hosts[host.observed["moid"]]
-    store = state.must(vm.boot_disk.datastore)  # type: ignore[arg-type]
     folder = made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder  # type: ignore[union-attr]
-    path = f"[{store.name}] {place.directory}/{place.name}.vmx"  # type: ignore[union-attr]
     return vsphere.register_vm(
-        path,
+        str(place.vmx),  # type: ignore[union-attr]
         place.name,
         folder,
         row.pool,

@@ -59,6 +59,7 @@ class Observed:
             cluster=self.host.observed.get("cluster") if self.host else None,
             moid=row.moid,
             change_version=row.change_version,
+            vmx=row.vmx or _follow(old.vmx if old else None, vm.disks, self.disks),
         )
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
         return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
@@ -73,7 +74,9 @@ def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed
         here = [stores[moid] for moid in row.datastores if moid in stores]
         # A whole storage move is seen without the heavy properties: the VM has left every recorded datastore.
         moved = len(here) == 1 and all(disk.datastore not in here for disk in vm.disks)
-        seen.disks = {d.name: replace(d, datastore=here[0], path=None) if moved else d for d in vm.disks}
+        seen.disks = {
+            d.name: replace(d, datastore=here[0], path=None) if moved else _renamed(d, state) for d in vm.disks
+        }
         return seen
     _match(vm, seen, state)
     return seen
@@ -169,6 +172,31 @@ def _same_unit(disk: Disk, seen: Any) -> bool:
     ):
         return False
     return disk.path is None or _file(disk.path) == _file(seen.path)
+
+
+def _renamed(disk: Disk, state: CurrentState) -> Disk:
+    """The disk with its path under the present name of its datastore."""
+    store = state.get(disk.datastore)
+    if disk.path is None or store is None:
+        return disk
+    return replace(disk, path=f"[{store.name}] {disk.path.partition('] ')[2]}")
+
+
+def _follow(vmx: str | None, recorded: tuple[Disk, ...], seen: dict[str, Disk]) -> str | None:
+    """The configuration file's path under its datastore's present name, as the disks beside it show it."""
+    for disk in recorded:
+        now = seen.get(disk.name)
+        if vmx and disk.path and now is not None and now.path and _store(disk.path) == _store(vmx):
+            return f"[{_store(now.path)}] {vmx.partition('] ')[2]}" if _same_rest(disk.path, now.path) else vmx
+    return vmx
+
+
+def _store(path: str) -> str:
+    return path.partition("]")[0].lstrip("[")
+
+
+def _same_rest(one: str, other: str) -> bool:
+    return one.partition("] ")[2] == other.partition("] ")[2]
 
 
 def _file(path: str) -> str:
