@@ -31,6 +31,7 @@ class Observed:
     endpoint: str
     host: Document | None
     detailed: bool
+    folder: str | None = None  # its path below the VM folder, where it is known
     disks: dict[str, Disk] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Observed:
             endpoint=self.endpoint,
             host=self.host.id if self.host else None,
             name=row.name,
-            folder=old.folder if old else "",
+            folder=self.folder if self.folder is not None else old.folder if old else "",
             directory=old.directory if old else "",
             cluster=self.host.observed.get("cluster") if self.host else None,
             moid=row.moid,
@@ -68,7 +69,9 @@ class Observed:
 def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed:
     """The typed observation of a row that belongs to ``vm``."""
     host = state.hosts_of(endpoint_id).get(row.host)
-    seen = Observed(row, endpoint_id, host, row.disks is not None)
+    inventory = state.inventories.get(endpoint_id)
+    folder = inventory.folders.get(row.folder) if inventory is not None else None
+    seen = Observed(row, endpoint_id, host, row.disks is not None, folder.path if folder is not None else None)
     if row.disks is None:
         stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, endpoint_id)}
         here = [stores[moid] for moid in row.datastores if moid in stores]
