@@ -61,7 +61,7 @@ CHANGING: Spec = {
 OWNING: Spec = {"site": {"type": "str"}}
 PLACING: Spec = {
     "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
-    "quality": {"type": "str", "choices": ["fast", "optimal"], "default": "fast"},
+    "quality": {"type": "str", "choices": ["normal", "optimal"], "default": "normal"},
     "seed": {"type": "int", "default": 0},
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
@@ -168,7 +168,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         "options": Options(
             policy=params.get("policy") or "spread",
-            quality=params.get("quality") or "fast",
+            quality=params.get("quality") or "normal",
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
             max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],

@@ -209,7 +209,7 @@ SITE: Schema = {
     "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
     "photon_placement_policy": Field(
         "text",
-        "spread VMs over the hosts, pack them, or sample hosts as the original did",
+        "spread VMs over the hosts, pack them, or sample hosts as Photon Controller did",
         default="spread",
         choices=("spread", "pack", "photon"),
     ),
