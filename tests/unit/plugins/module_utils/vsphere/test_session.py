@@ -48,10 +48,15 @@ def test_busy_for_too_long(unconnected):
     assert (caught.value.code, calls.made) == ("ConcurrentTask", 3)
 
 
-@pytest.mark.parametrize("error", [
-    ConnectionResetError("reset"), http.client.RemoteDisconnected("gone"), TimeoutError("late"),
-    http.client.HTTPException("502 Bad Gateway"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("reset"),
+        http.client.RemoteDisconnected("gone"),
+        TimeoutError("late"),
+        http.client.HTTPException("502 Bad Gateway"),
+    ],
+)
 def test_a_dropped_write_is_unknown(unconnected, error):
     calls = Calls(error)
     with pytest.raises(PhotonError) as caught:
