@@ -148,9 +148,7 @@ func (e *endpoint) moveFiles(ref types.ManagedObjectReference, spec *types.Virtu
 	}
 	keep := spec.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsMoveChildMostDiskBacking)
 	devices := []types.BaseVirtualDevice{}
-	vm := e.model.Map().Get(ref).(*simulator.VirtualMachine)
-	ctx := e.context()
-	ctx.WithLock(vm, func() { devices = append(devices, vm.Config.Hardware.Device...) })
+	devices = append(devices, e.devicesOf(ref)...)
 	stores := map[string]bool{datastoreOf(vmx): true}
 	for n, device := range devices {
 		disk, ok := device.(*types.VirtualDisk)
@@ -240,7 +238,7 @@ func (e *endpoint) moveDisk(from, folder, name string) string {
 	return to
 }
 
-// moveHome moves what lies in a VM's folder and is no disk; other VMs' files stay.
+// moveHome moves the files in a VM's folder that are not disks or folders.
 func (e *endpoint) moveHome(home, vmx string) {
 	from, to := path.Dir(e.disks.real(home)), path.Dir(e.disks.real(vmx))
 	entries, _ := os.ReadDir(from)
@@ -316,6 +314,13 @@ func (e *endpoint) admitRelocate(vm *vmRecord, spec *types.VirtualMachineRelocat
 		for _, d := range vm.disks {
 			if e.model.Map().FindByName(datastoreOf(d.path), host.Datastore) == nil {
 				return refuse(&types.InvalidDatastorePath{DatastorePath: d.path}, "%s is not reachable from host %s", d.path, host.Name)
+			}
+		}
+	}
+	if spec.Datastore != nil || len(spec.Disk) > 0 {
+		for _, d := range vm.disks {
+			if no := e.parentInUse(vm, d.path); no.fault != nil {
+				return no
 			}
 		}
 	}

@@ -79,6 +79,43 @@ def test_a_running_vm_moves_between_hosts_and_keeps_running(admin):
     assert vm in vm.resourcePool.vm
 
 
+def test_a_vm_that_moved_and_was_powered_off_reserves_nothing(admin):
+    most = vim.ResourceAllocationInfo(reservation=12 << 10)
+    vm = new_vm(admin, memoryMB=12 << 10, memoryAllocation=most)
+    admin.power(vm, "poweredOn")
+    admin.move_to_host(vm, "h2")
+    admin.power(vm, "poweredOff")
+    other = new_vm(admin, name="web-2", host="h2", memoryMB=12 << 10, memoryAllocation=most)
+    admin.power(other, "poweredOn")
+    with pytest.raises(vim.fault.InsufficientMemoryResourcesFault):
+        admin.power(vm, "poweredOn")
+
+
+def test_the_parent_of_other_disks_does_not_move(admin):
+    parent = new_vm(admin)
+    child = new_vm(admin, name="web-2")
+    admin.detach(child, 1)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
+    disk = vim.vm.device.VirtualDisk(
+        key=-1,
+        controllerKey=admin.disks(child)[0].controllerKey,
+        unitNumber=1,
+        capacityInKB=1024,
+        backing=backing(
+            fileName="[shared] web-2/child.vmdk",
+            diskMode="persistent",
+            parent=backing(fileName=paths(admin, parent)[0], diskMode="persistent"),
+        ),
+    )
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
+    admin.reconfigure(child, deviceChange=[change])
+    with pytest.raises(vim.fault.FileLocked):
+        admin.move_to_datastore(parent, "second")
+    admin.move_to_datastore(child, "second")
+    assert [disk.backing.parent for disk in admin.disks(child)] == [None, None]
+    admin.move_to_datastore(parent, "second")
+
+
 def test_a_vm_moves_to_another_vcenter_with_all_it_is(lab, admin):
     vm = new_vm(admin)
     admin.power(vm, "poweredOn")
