@@ -33,6 +33,7 @@ def test_every_fault_exists_in_the_api(name):
         ("NotEnoughCpus", "VCenterRequestError"),
         ("TaskInProgress", "ConcurrentTask"),
         ("SomethingNew", "VCenterRequestError"),
+        ("CpuHotPlugNotSupported", "InvalidVmState"),
     ],
 )
 def test_codes(name, code):
