@@ -205,6 +205,22 @@ def test_the_right_disk_grows_after_disks_changed_places(site, open_session):
     assert {disk.path: disk.capacity for disk in again(session, row).disks} == {data.path: 2 << 20, boot.path: 1 << 20}
 
 
+def test_a_disk_is_known_by_its_uuid_after_a_storage_move(site, open_session):
+    session, admin = open_session("vc"), site["vc"]
+    row = created(session)
+    before = row.disks
+    assert len({disk.uuid for disk in before} - {""}) == 2
+    admin.move_to_datastore(row.moid, "second")
+    row = again(session, row)
+    for old in before:
+        found = row.find_disk(uuid=old.uuid, path=old.path, unit=old.unit)
+        assert (found.uuid, found.unit, found.path != old.path) == (old.uuid, old.unit, True)
+    error = only(run_jobs(session, [destroy(row.moid, row.name, row.uuid, own_disks=[disk.path for disk in before])]))
+    assert error.code == "StateError"
+    own = [disk.uuid for disk in before]
+    assert only(run_jobs(session, [destroy(row.moid, row.name, row.uuid, own_disks=own)])) is None
+
+
 def test_a_snapshot_is_seen(site, open_session):
     session = open_session("vc")
     row = created(session)

@@ -257,6 +257,25 @@ def test_an_import_whose_process_died_is_made_anew(bench, template_spec, ova):
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 
 
+def test_a_lost_lease_ends_an_upload(bench, template_spec, ova):
+    spec, calls = template_spec("vc", ova), []
+
+    def lost():
+        calls.append(bench.calls("vc")["ImportVApp"])
+        if len(calls) >= 3:
+            raise PhotonError("LeaseLost", "another controller took over")
+
+    with connect(bench.spec("vc")) as session:
+        session.guard = lost
+        with pytest.raises(PhotonError, match="took over"):
+            import_image(session, ova, spec)
+        assert calls[:3] == [0, 1, 1]  # the import, two pieces of the upload
+        assert bench.calls("vc")["HttpNfcLeaseAbort"] == 0
+    with connect(bench.spec("vc")) as session:
+        template = import_image(session, ova, spec)
+        assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
+
+
 def test_full_datastore(bench, template_spec, tmp_path):
     path = str(diskimages.ova(tmp_path / "large.ova", os.urandom(24 << 20)))
     spec = template_spec("vc", path, "tiny")
