@@ -91,7 +91,7 @@ class Datacenter:
             "networks": [],
             "vcpus": 1,
             "memory": 2 * GB,
-            "committed": 0,
+            "space": {},
             "guest_address": None,
             "tools": "",
             "template": False,
