@@ -51,12 +51,39 @@ func (e *endpoint) startMove(w http.ResponseWriter, m *simulator.Method, vm *vmR
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
+	release, full := e.disks.claim(e.spaceToMove(vm, &spec))
+	if full != "" {
+		e.releasePower(vm.ref)
+		no := noSpace(full)
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
+		return true
+	}
 	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+		defer release()
 		defer e.releasePower(vm.ref)
 		no := e.move(vm.ref, &spec)
 		return nil, no.fault, no.message
 	}))
 	return true
+}
+
+// spaceToMove is what the disks that a relocate moves take on their new datastores.
+func (e *endpoint) spaceToMove(vm *vmRecord, spec *types.VirtualMachineRelocateSpec) map[string]int64 {
+	need := map[string]int64{}
+	for _, d := range vm.disks {
+		target := spec.Datastore
+		for i := range spec.Disk {
+			if spec.Disk[i].DiskId == d.key {
+				target = &spec.Disk[i].Datastore
+			}
+		}
+		if target == nil || e.entityName(*target) == datastoreOf(d.path) {
+			continue
+		}
+		record, _ := e.disks.get(d.path)
+		need[e.entityName(*target)] += record.taken
+	}
+	return need
 }
 
 // move does what a relocate asks for: files first, then what the inventory says.
