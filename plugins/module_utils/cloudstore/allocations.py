@@ -63,10 +63,15 @@ class Allocations(Base):
         are, those of providers that no longer exist excepted, and keys of other consumers stay with them.
         """
         wanted = {claim.consumer: claim for claim in claims}
+        older = [consumer for consumer in wanted if consumer not in self.inserted]
         if self.connection.dialect.name != SQLITE:
-            _CONSUMERS.rows(self.connection, wanted)  # two claims of one consumer must not both leave rows
+            _CONSUMERS.rows(self.connection, older)  # two claims of one consumer must not both leave rows
         ids = self._inventory_ids(wanted, check=check)
-        growth = self._replace_rows(wanted, ids)
+        held = _HELD.rows(self.connection, older)
+        self.release(older)
+        growth = self._add_rows(wanted, ids)
+        for row in held:
+            growth[row.inventory] -= row.amount
         self._reserve(wanted, check=check)
         if check:
             grown = {inventory: amount for inventory, amount in growth.items() if amount > 0}
@@ -142,13 +147,9 @@ class Allocations(Base):
         )
         return {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
 
-    def _replace_rows(self, wanted: Mapping[str, Claim], ids: Mapping[Key, int]) -> dict[int, int]:
-        """Write the rows; returns how much more of each inventory is held."""
+    def _add_rows(self, wanted: Mapping[str, Claim], ids: Mapping[Key, int]) -> dict[int, int]:
+        """Write the rows; returns the amount taken of each inventory."""
         growth: dict[int, int] = defaultdict(int)
-        held = _HELD.rows(self.connection, wanted)
-        for row in held:
-            growth[row.inventory] -= row.amount
-        _RELEASE.execute(self.connection, {row.consumer for row in held})
         rows = []
         for consumer, claim in wanted.items():
             for provider, amounts in claim.amounts.items():
@@ -163,7 +164,6 @@ class Allocations(Base):
         return growth
 
     def _reserve(self, wanted: Mapping[str, Claim], *, check: bool) -> None:
-        _RELEASE_KEYS.execute(self.connection, wanted)
         owners: dict[str, str] = {}
         for consumer, claim in wanted.items():
             for key in claim.exclusive:
