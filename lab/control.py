@@ -34,12 +34,15 @@ class Control:
         skip: int = 0,
         code: int = 0,
         message: str = "",
+        fields: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Makes requests go wrong until reset().
 
         method and name are globs (CreateVM_Task, "web-*"); where is call, task, drop_before, drop_after or status;
         fault is a vSphere fault's name for call and task, code an HTTP status for status; rate is the share of matching
         requests (0: all; seed makes it repeatable), count how often at most (0: always), skip how many pass first.
+        fields sets fields of the fault by their API names ({"privilegeId": "VirtualMachine.Interact.PowerOn"}); a
+        reference is written "VirtualMachine:vm-12". NoPermission's object is the one that was called.
         """
         return self._ask(
             "POST",
@@ -56,6 +59,7 @@ class Control:
                 "skip": skip,
                 "code": code,
                 "message": message,
+                "fields": fields or {},
             },
         )
 
@@ -74,6 +78,57 @@ class Control:
         """How long after power-on a guest reports its address, or that it never does."""
         self._ask("PUT", "/guests", {"endpoint": endpoint, "delay_ms": delay_ms, "off": off})
 
+    def nics(self, endpoint: str, vm: str, nics: list[dict[str, Any]], *, address: str = "") -> None:
+        """What a guest reports in guest.net while it runs.
+
+        vm is a moid, an instanceUuid or a name. A nic has addresses (["10.0.0.5/24", "fe80::1/64"]) and either adapter
+        (0 is the VM's first) or, for an interface of the guest's own such as docker0, network and mac. address becomes
+        guest.ipAddress; the default is the first address.
+        """
+        self._ask("PUT", "/guests/nics", {"endpoint": endpoint, "vm": vm, "nics": nics, "address": address})
+
+    def misbehave(self, endpoint: str, mode: str, *, code: int = 0) -> None:
+        """Make a whole endpoint hang, answer a status (with code) or be unreachable; "" ends that."""
+        self._ask("PUT", "/endpoints", {"endpoint": endpoint, "mode": mode, "code": code})
+
+    def password(self, endpoint: str, password: str) -> None:
+        """Change an endpoint's password; open sessions stay. It also ends what misbehave() did."""
+        self._ask("PUT", "/endpoints", {"endpoint": endpoint, "mode": "", "password": password})
+
+    def connection(self, endpoint: str, host: str, state: str) -> None:
+        """What a vCenter knows of a host: connected, disconnected or notResponding."""
+        self._ask("PUT", "/hosts", {"endpoint": endpoint, "host": host, "connection": state})
+
+    def drs(self, endpoint: str, cluster: str, *, moves: bool) -> None:
+        """Whether DRS of a cluster, if it is on, moves VMs: at power-on, and off a host that enters maintenance."""
+        self._ask("PUT", "/drs", {"endpoint": endpoint, "cluster": cluster, "moves": moves})
+
+    def identity(self, endpoint: str, vm: str, instance_uuid: str) -> None:
+        """Give a VM an instanceUuid, also one that another VM has."""
+        self._ask("PUT", "/identity", {"endpoint": endpoint, "vm": vm, "instance_uuid": instance_uuid})
+
+    def join(self, esxi: str, vcenter: str, *, cluster: str = "") -> str:
+        """Make an ESXi endpoint a host of a vCenter, in a cluster or of its own; answers the host's moid there."""
+        return str(self._ask("POST", "/joins", {"esxi": esxi, "vcenter": vcenter, "cluster": cluster})["host"])
+
+    def backup(self, endpoint: str, vm: str) -> str:
+        """Copy a VM's files out of its datastores; answers a name for restore()."""
+        return str(self._ask("POST", "/backups", {"endpoint": endpoint, "vm": vm})["backup"])
+
+    def restore(
+        self, endpoint: str, backup: str, *, host: str, datastore: str, name: str = "", same_uuid: bool = False
+    ) -> dict[str, str]:
+        """Put a backup's files into a new folder and register them: {"vm": moid, "instance_uuid": ...}.
+
+        extraConfig is the old one; the instanceUuid is new unless same_uuid. name is the old one by default.
+        """
+        wanted = {"endpoint": endpoint, "backup": backup, "host": host, "datastore": datastore, "name": name}
+        return self._ask("POST", "/restores", {**wanted, "same_uuid": same_uuid})
+
+    def files(self, endpoint: str) -> dict[str, int]:
+        """Every file of an endpoint's datastores by datastore path, with its size."""
+        return self._ask("GET", f"/files?{urlencode({'endpoint': endpoint})}")[endpoint]
+
     def calls(self, endpoint: str | None = None, *, reset: bool = False) -> dict[str, Any]:
         """How often each method was called: {method: n} of one endpoint, {endpoint: {method: n}} without one."""
         query = urlencode({"endpoint": endpoint or ""})
@@ -86,7 +141,8 @@ class Control:
         return answer[endpoint] if endpoint else answer
 
     def reset(self) -> None:
-        """No faults, no delays, counters at zero, guests as at the start."""
+        """No faults, no delays, counters at zero, guests and endpoints as at the start; what joined stays joined."""
+        self._ask("DELETE", "/endpoints")
         self._ask("DELETE", "/rules")
         self._ask("PUT", "/delays", {"endpoint": "", "call": {}, "task": {}})
         self._ask("PUT", "/guests", {"endpoint": "", "delay_ms": 100, "off": False})

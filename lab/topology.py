@@ -131,9 +131,14 @@ class _Reader:
         return result
 
     def cluster(self, item: Any, at: str, endpoint: str) -> dict[str, Any]:
-        if not self.keys(item, at, {"name", "hosts"}, {"drs"}):
+        if not self.keys(item, at, {"name", "hosts"}, {"drs", "vcls"}):
             return {}
-        return {"name": str(item["name"]), "drs": bool(item.get("drs", False)), "hosts": self.hosts(item, at, endpoint)}
+        return {
+            "name": str(item["name"]),
+            "drs": bool(item.get("drs", False)),
+            "vcls": self.number(item.get("vcls", 0), f"{at}.vcls", 0, 3),
+            "hosts": self.hosts(item, at, endpoint),
+        }
 
     def hosts(self, item: dict[str, Any], at: str, endpoint: str) -> list[dict[str, Any]]:
         result = []
@@ -193,7 +198,8 @@ class _Reader:
                 {"name": name, "kind": form, "vlan": vlan, "hosts": mounts}
                 for name in self.expand(group["name"], f"{where}.name")
             ]
-        self.unique([group["name"] for group in result], f"{at}.port_groups")
+        for form in ("standard", "distributed"):  # a vCenter may have one of each with the same name
+            self.unique([group["name"] for group in result if group["kind"] == form], f"{at}.port_groups")
         return result
 
     def chosen(self, item: dict[str, Any], at: str, hosts: list[str]) -> list[str]:

@@ -35,6 +35,9 @@ func buildModel(spec *endpointSpec, directory string) (*simulator.Model, error) 
 	model.Datacenter, model.Cluster, model.Host, model.Machine, model.Datastore, model.Portgroup = 0, 0, 0, 0, 0, 0
 	about := &model.ServiceContent.About
 	about.ApiVersion, about.Version, about.InstanceUuid = apiVersion, "8.0.3", nameUUID("about", spec.Name)
+	if spec.Kind == "esxi" {
+		about.InstanceUuid = "" // vCenters alone have one
+	}
 	about.FullName = about.Name + " 8.0.3 (simulated)"
 	if err := model.Create(); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func (b *builder) vcenterHosts() error {
 				return err
 			}
 		}
-		b.total(cluster.Reference())
+		total(b.model.Map(), cluster.Reference())
 	}
 	for _, h := range b.spec.Hosts {
 		task, err := folders.HostFolder.AddStandaloneHost(b.ctx, types.HostConnectSpec{HostName: h.Name}, true, nil, nil)
@@ -89,7 +92,7 @@ func (b *builder) vcenterHosts() error {
 			return err
 		}
 		b.hosts[h.Name].Runtime.ConnectionState = types.HostSystemConnectionStateConnected
-		b.total(*b.hosts[h.Name].Parent)
+		total(b.model.Map(), *b.hosts[h.Name].Parent)
 	}
 	return b.racks()
 }
@@ -124,7 +127,7 @@ func (b *builder) esxiHost() error {
 	resource.Name = spec.Name
 	resource.Network = host.Network
 	setHardware(host, spec)
-	b.total(resource.Self)
+	total(b.model.Map(), resource.Self)
 	return nil
 }
 
@@ -161,27 +164,6 @@ func setHardware(host *simulator.HostSystem, spec hostSpec) {
 	host.Summary.QuickStats.OverallCpuUsage, host.Summary.QuickStats.OverallMemoryUsage = 0, 0
 }
 
-// total recomputes a compute resource's summary: the simulator added the template's size for each host.
-func (b *builder) total(ref types.ManagedObjectReference) {
-	var resource *mo.ComputeResource
-	switch r := b.model.Map().Get(ref).(type) {
-	case *simulator.ClusterComputeResource:
-		resource = &r.ComputeResource
-	case *mo.ComputeResource:
-		resource = r
-	}
-	s := resource.Summary.GetComputeResourceSummary()
-	s.TotalCpu, s.TotalMemory, s.NumCpuCores, s.NumCpuThreads, s.EffectiveCpu, s.EffectiveMemory = 0, 0, 0, 0, 0, 0
-	for _, h := range resource.Host {
-		hw := b.model.Map().Get(h).(*simulator.HostSystem).Summary.Hardware
-		s.TotalCpu += hw.CpuMhz * int32(hw.NumCpuCores)
-		s.TotalMemory += hw.MemorySize
-		s.NumCpuCores += hw.NumCpuCores
-		s.NumCpuThreads += hw.NumCpuThreads
-	}
-	s.EffectiveCpu, s.EffectiveMemory = s.TotalCpu, s.TotalMemory>>20
-}
-
 func (b *builder) datastores() error {
 	for _, spec := range b.spec.Datastores {
 		dir := filepath.Join(b.root, spec.Name)
@@ -215,118 +197,32 @@ func (b *builder) datastores() error {
 	return nil
 }
 
-func (b *builder) portGroups() error {
-	var distributed []portGroupSpec
-	for _, spec := range b.spec.PortGroups {
-		if spec.Kind == "distributed" {
-			distributed = append(distributed, spec)
-		} else if err := b.standardPortGroup(spec); err != nil {
-			return fmt.Errorf("port group %s: %w", spec.Name, err)
-		}
-	}
-	if len(distributed) == 0 {
-		return nil
-	}
-	return b.distributedSwitch(distributed)
-}
-
-// standardPortGroup makes the network once and then shows it on every host: the simulator refuses the same name twice.
-func (b *builder) standardPortGroup(spec portGroupSpec) error {
-	var network *types.ManagedObjectReference
-	for _, e := range b.model.Map().All("Network") {
-		if n, ok := e.(*mo.Network); ok && n.Name == spec.Name {
-			network = &n.Self
-		}
-	}
-	for _, name := range spec.Hosts {
-		host, ok := b.hosts[name]
-		if !ok {
-			return fmt.Errorf("no host %s", name)
-		}
-		if network == nil {
-			system, err := object.NewHostSystem(b.client, host.Self).ConfigManager().NetworkSystem(b.ctx)
-			if err == nil {
-				err = system.AddPortGroup(b.ctx, types.HostPortGroupSpec{
-					Name: spec.Name, VlanId: spec.VLAN, VswitchName: "vSwitch0"})
-			}
-			if err != nil {
-				return err
-			}
-			for _, e := range b.model.Map().All("Network") {
-				if n := e.(*mo.Network); n.Name == spec.Name {
-					n.Summary = &types.NetworkSummary{Network: &n.Self, Name: n.Name, Accessible: true}
-					network = &n.Self
-				}
-			}
-		}
-		b.attach(host, *network)
-	}
-	return nil
-}
-
-// attach lists a network at the host and at the compute resource around it, each with a slice of its own.
-func (b *builder) attach(host *simulator.HostSystem, network types.ManagedObjectReference) {
-	add := func(list []types.ManagedObjectReference) []types.ManagedObjectReference {
-		if simulator.FindReference(list, network) != nil {
-			return list
-		}
-		return append(append([]types.ManagedObjectReference(nil), list...), network)
-	}
-	host.Network = add(host.Network)
-	switch r := b.model.Map().Get(*host.Parent).(type) {
-	case *simulator.ClusterComputeResource:
-		r.Network = add(r.Network)
-	case *mo.ComputeResource:
-		r.Network = add(r.Network)
-	}
-	if n, ok := b.model.Map().Get(network).(*mo.Network); ok && simulator.FindReference(n.Host, host.Self) == nil {
-		n.Host = append(n.Host, host.Self)
-	}
-}
-
-func (b *builder) distributedSwitch(groups []portGroupSpec) error {
-	dc := object.NewDatacenter(b.client, b.model.Map().Any("Datacenter").Reference())
-	folders, err := dc.Folders(b.ctx)
-	if err != nil {
-		return err
-	}
-	task, err := folders.NetworkFolder.CreateDVS(b.ctx, types.DVSCreateSpec{
-		ConfigSpec: &types.VMwareDVSConfigSpec{DVSConfigSpec: types.DVSConfigSpec{Name: "dvs-" + b.spec.Datacenter}}})
-	if err != nil {
-		return err
-	}
-	info, err := task.WaitForResult(b.ctx, nil)
-	if err != nil {
-		return err
-	}
-	dvs := object.NewDistributedVirtualSwitch(b.client, info.Result.(types.ManagedObjectReference))
-	config := &types.DVSConfigSpec{}
-	for _, h := range b.spec.allHosts() {
-		config.Host = append(config.Host, types.DistributedVirtualSwitchHostMemberConfigSpec{
-			Operation: string(types.ConfigSpecOperationAdd), Host: b.hosts[h.Name].Self})
-	}
-	if task, err = dvs.Reconfigure(b.ctx, config); err == nil {
-		_, err = task.WaitForResult(b.ctx, nil)
-	}
-	for _, spec := range groups {
-		if err != nil {
-			return err
-		}
-		task, err = dvs.AddPortgroup(b.ctx, []types.DVPortgroupConfigSpec{{
-			Name: spec.Name, NumPorts: 128, Type: string(types.DistributedVirtualPortgroupPortgroupTypeEarlyBinding),
-			DefaultPortConfig: &types.VMwareDVSPortSetting{
-				Vlan: &types.VmwareDistributedVirtualSwitchVlanIdSpec{VlanId: spec.VLAN}}}})
-		if err == nil {
-			_, err = task.WaitForResult(b.ctx, nil)
-		}
-	}
-	return err
-}
-
 func (s *endpointSpec) allHosts() []hostSpec {
 	var hosts []hostSpec
 	for _, c := range s.Clusters {
 		hosts = append(hosts, c.Hosts...)
 	}
 	return append(hosts, s.Hosts...)
+}
+
+// total recomputes a compute resource's summary: the simulator added the template's size for each host.
+func total(registry *simulator.Registry, ref types.ManagedObjectReference) {
+	var resource *mo.ComputeResource
+	switch r := registry.Get(ref).(type) {
+	case *simulator.ClusterComputeResource:
+		resource = &r.ComputeResource
+	case *mo.ComputeResource:
+		resource = r
+	}
+	s := resource.Summary.GetComputeResourceSummary()
+	s.TotalCpu, s.TotalMemory, s.NumCpuCores, s.NumCpuThreads, s.EffectiveCpu, s.EffectiveMemory = 0, 0, 0, 0, 0, 0
+	for _, h := range resource.Host {
+		hw := registry.Get(h).(*simulator.HostSystem).Summary.Hardware
+		s.TotalCpu += hw.CpuMhz * int32(hw.NumCpuCores)
+		s.TotalMemory += hw.MemorySize
+		s.NumCpuCores += hw.NumCpuCores
+		s.NumCpuThreads += hw.NumCpuThreads
+	}
+	s.EffectiveCpu, s.EffectiveMemory = s.TotalCpu, s.TotalMemory>>20
+	s.NumHosts, s.NumEffectiveHosts = int32(len(resource.Host)), int32(len(resource.Host))
 }

@@ -38,12 +38,20 @@ func (e *endpoint) createDisk(w http.ResponseWriter, r *http.Request, m *simulat
 
 func (e *endpoint) extendDisk(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.ExtendVirtualDisk_Task)
+	if other := e.runsOn(call.Name, types.ManagedObjectReference{}); other != nil {
+		fault := &types.FileLocked{FileFault: types.FileFault{File: call.Name}}
+		writeResult(w, m.Name, e.failedTask(m, fault, "Failed to lock the file "+call.Name+": virtual machine "+other.name+" runs on it"))
+		return true
+	}
 	record, known := e.disks.get(call.Name)
 	need := int64(0)
 	if known && !record.thin {
 		need = max(0, call.NewCapacityKb*1024-record.taken)
 	}
-	return e.spacedTask(w, r, m, call.Name, need, func() { e.disks.set(call.Name, record.taken+need, record.thin) })
+	return e.spacedTask(w, r, m, call.Name, need, func() {
+		e.disks.set(call.Name, record.taken+need, record.thin)
+		e.growFile(call.Name, call.NewCapacityKb*1024)
+	})
 }
 
 // spacedTask lets the simulator do work that takes space on one datastore.
@@ -120,6 +128,7 @@ func (e *endpoint) copyFile(w http.ResponseWriter, _ *http.Request, m *simulator
 	call := m.Body.(*types.CopyDatastoreFile_Task)
 	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
 		from, to := e.disks.real(call.SourceName), e.disks.real(call.DestinationName)
+		e.flushVMX(call.SourceName)
 		info, err := os.Stat(from)
 		if err != nil {
 			return fileFault(err, call.SourceName)

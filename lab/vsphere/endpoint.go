@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -49,6 +50,18 @@ type endpoint struct {
 	pending  map[types.ManagedObjectReference]func(failed bool)
 	leases   map[string]*HttpNfcLease
 	networks map[string]types.ManagedObjectReference // found by name before
+	mode     mode
+	secret   string // the password in force
+	drsMoves map[string]bool
+	absent   map[string]*absentHost // hosts that were taken out of the inventory, by name
+	backups  map[string]*backup
+	managed  map[types.ManagedObjectReference]*endpoint // ESXi endpoints that are hosts of this vCenter
+
+	enteringHosts map[types.ManagedObjectReference]int // tasks that bring a host into maintenance
+
+	directory string // with one folder per datastore
+	manager   atomic.Pointer[endpoint]
+	mirroring sync.Mutex
 }
 
 func startLab(t *topology) (*lab, error) {
@@ -72,19 +85,26 @@ func startEndpoint(l *lab, spec *endpointSpec, directory string, number int) (*e
 		lab: l, name: spec.Name, kind: spec.Kind, spec: spec, model: model,
 		sessions: map[string]bool{}, calls: map[string]int{}, delays: map[string]int{},
 		pending: map[types.ManagedObjectReference]func(bool){}, leases: map[string]*HttpNfcLease{},
-		networks: map[string]types.ManagedObjectReference{},
+		networks: map[string]types.ManagedObjectReference{}, secret: spec.Password, drsMoves: map[string]bool{},
+		absent: map[string]*absentHost{}, backups: map[string]*backup{}, managed: map[types.ManagedObjectReference]*endpoint{},
+		enteringHosts: map[types.ManagedObjectReference]int{}, directory: filepath.Join(directory, "datastores"),
 	}
 	e.index, e.disks, e.guest = newIndex(), newStorage(e), newGuests(e, number)
 	e.disks.sync(e.context())
 	model.Map().AddHandler(observer{e})
 
+	model.Map().SessionManager().ValidLogin = e.validLogin
+	if err := e.startAgents(); err != nil {
+		return nil, fmt.Errorf("endpoint %s: %w", spec.Name, err)
+	}
 	user := &url.URL{Host: spec.Listen, User: url.UserPassword(spec.Username, spec.Password)}
 	model.Service.Listen, model.Service.RegisterEndpoints = user, true
 	certificate, err := tls.LoadX509KeyPair(spec.Certificate, spec.Key)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", spec.Name, err)
 	}
-	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
+		GetConfigForClient: e.beforeHandshake}
 	// The simulator binds the port itself and panics when it is taken: say it plainly before that.
 	if probe, err := net.Listen("tcp", spec.Listen); err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", spec.Name, err)
@@ -101,6 +121,9 @@ func startEndpoint(l *lab, spec *endpointSpec, directory string, number int) (*e
 
 // ServeHTTP is every request to the endpoint.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.misbehaves(w, r) {
+		return
+	}
 	switch {
 	case r.URL.Path == "/sdk" && r.Method == http.MethodPost:
 		e.serveSOAP(w, r)
@@ -161,9 +184,9 @@ func (e *endpoint) serveSOAP(w http.ResponseWriter, r *http.Request) {
 	case "status":
 		w.WriteHeader(rule.Code)
 	case "task":
-		writeResult(w, method.Name, e.failedTask(method, rule.fault(), rule.Message))
+		writeResult(w, method.Name, e.failedTask(method, rule.fault(method.This), rule.Message))
 	default:
-		writeFault(w, rule.fault(), rule.Message)
+		writeFault(w, rule.fault(method.This), rule.Message)
 	}
 }
 
@@ -178,8 +201,17 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, method *simula
 		e.next.ServeHTTP(w, r)
 		return
 	}
-	if fault, message := e.guard(method); fault != nil {
-		writeFault(w, fault, message)
+	if normalise(method) {
+		encodeAgain(r, method)
+	}
+	for _, refuses := range []func(*simulator.Method) (types.BaseMethodFault, string){e.guard, e.ofAgent, e.leftToManager} {
+		if fault, message := refuses(method); fault != nil {
+			writeFault(w, fault, message)
+			return
+		}
+	}
+	if no := e.hostAway(method); no.fault != nil {
+		writeResult(w, method.Name, e.failedTask(method, no.fault, no.message))
 		return
 	}
 	if strict, ok := strictMethods[method.Name]; ok && strict(e, w, r, method) {

@@ -20,6 +20,9 @@ func (s *storage) serveFolder(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if path.Ext(r.URL.Path) == ".vmx" {
+			s.e.flushVMX("[" + r.URL.Query().Get("dsName") + "] " + strings.Trim(strings.TrimPrefix(r.URL.Path, "/folder"), "/"))
+		}
 		s.e.next.ServeHTTP(w, r)
 		return
 	}
@@ -100,7 +103,7 @@ func (s *storage) deleteFile(w http.ResponseWriter, name string) {
 func (e *endpoint) basicLogin(r *http.Request) bool {
 	user, password, ok := r.BasicAuth()
 	return ok && subtle.ConstantTimeCompare([]byte(user), []byte(e.spec.Username)) == 1 &&
-		subtle.ConstantTimeCompare([]byte(password), []byte(e.spec.Password)) == 1
+		subtle.ConstantTimeCompare([]byte(password), []byte(e.password())) == 1
 }
 
 // metered writes a file as long as the datastore has room for it.

@@ -34,7 +34,11 @@ func (e *endpoint) guard(m *simulator.Method) (types.BaseMethodFault, string) {
 		return nil, ""
 	}
 	g := &guardWalk{e: e}
-	g.walk(reflect.ValueOf(m.Body))
+	if call, ok := m.Body.(*types.RelocateVM_Task); ok && call.Spec.Service != nil {
+		g.walk(reflect.ValueOf(m.This)) // the rest is of another vCenter
+	} else {
+		g.walk(reflect.ValueOf(m.Body))
+	}
 	if g.fault != nil {
 		return g.fault, g.message
 	}

@@ -21,13 +21,15 @@ type guests struct {
 	last      int
 	addresses map[types.ManagedObjectReference]string
 	used      map[string]bool
+	reports   map[types.ManagedObjectReference]guestReport // by VM, where a test wants a certain one
 }
 
 const guestBlock = 8192
 
 func newGuests(e *endpoint, number int) *guests {
 	return &guests{e: e, prefix: number % 16 * guestBlock, addresses: map[types.ManagedObjectReference]string{}, used: map[string]bool{},
-		delay: time.Duration(e.spec.GuestDelayMS) * time.Millisecond}
+		reports: map[types.ManagedObjectReference]guestReport{},
+		delay:   time.Duration(e.spec.GuestDelayMS) * time.Millisecond}
 }
 
 func (g *guests) set(delay time.Duration, off bool) {
@@ -41,6 +43,7 @@ func (g *guests) forget(vm types.ManagedObjectReference) {
 	defer g.mu.Unlock()
 	delete(g.used, g.addresses[vm])
 	delete(g.addresses, vm)
+	delete(g.reports, vm)
 }
 
 // powered follows a change of power; it is called under the VM's lock and so works later.
@@ -68,7 +71,10 @@ func (g *guests) report(ref types.ManagedObjectReference) {
 		if on && len(vm.Guest.Net) == 0 {
 			return // without a network card there is no address to report
 		}
-		net := append([]types.GuestNicInfo(nil), vm.Guest.Net...)
+		g.mu.Lock()
+		wanted, reported := g.reports[ref]
+		g.mu.Unlock()
+		net := adapters(vm.Guest.Net)
 		address := ""
 		status, running, state := types.VirtualMachineToolsStatusToolsNotRunning,
 			types.VirtualMachineToolsRunningStatusGuestToolsNotRunning, types.VirtualMachineGuestStateNotRunning
@@ -78,9 +84,11 @@ func (g *guests) report(ref types.ManagedObjectReference) {
 				types.VirtualMachineToolsRunningStatusGuestToolsRunning, types.VirtualMachineGuestStateRunning
 		}
 		for i := range net {
-			net[i].IpAddress, net[i].Connected = nil, on
+			net[i].IpAddress, net[i].IpConfig, net[i].Connected = nil, nil, on
 		}
-		if on {
+		if on && reported {
+			net, address = wanted.seen(net)
+		} else if on {
 			net[0].IpAddress = []string{address}
 		}
 		changes := []types.PropertyChange{
@@ -89,7 +97,7 @@ func (g *guests) report(ref types.ManagedObjectReference) {
 			{Name: "guest.toolsRunningStatus", Val: string(running)}, {Name: "summary.guest.toolsRunningStatus", Val: string(running)},
 			{Name: "guest.guestState", Val: string(state)},
 		}
-		if len(net) > 0 {
+		if len(net) > 0 || len(vm.Guest.Net) > 0 {
 			changes = append(changes, types.PropertyChange{Name: "guest.net", Val: net})
 		}
 		ctx.Update(vm, changes)

@@ -34,6 +34,9 @@ type vmRecord struct {
 	reservedMHz   int64
 	disks         []diskRecord
 	changeVersion string
+	vmx           string // datastore path of its configuration file
+	agent         bool   // one of vCenter's own, such as vCLS
+	template      bool
 }
 
 type diskRecord struct {
@@ -71,11 +74,11 @@ func (x *index) all() []*vmRecord {
 	return records
 }
 
-// runningOn counts the VMs that are powered on at a host.
+// runningOn counts the VMs that are powered on at a host, vCenter's own left out.
 func (x *index) runningOn(host types.ManagedObjectReference) int {
 	n := 0
 	for _, r := range x.all() {
-		if r.host == host && r.powered == types.VirtualMachinePowerStatePoweredOn {
+		if r.host == host && r.powered == types.VirtualMachinePowerStatePoweredOn && !r.agent {
 			n++
 		}
 	}
@@ -151,6 +154,50 @@ func (x *index) claimName(folder types.ManagedObjectReference, name, uuid string
 	}, false, false
 }
 
+// withVMX is the VM whose configuration file that is.
+func (x *index) withVMX(name string) *vmRecord {
+	name = cleanPath(name)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.vms {
+		if r.vmx == name {
+			return r
+		}
+	}
+	return nil
+}
+
+func (x *index) hasUUID(uuid string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return uuid != "" && x.uuids[strings.ToLower(uuid)] > 0
+}
+
+// shared says whether other VMs than that one have a disk.
+func (x *index) shared(file string, but types.ManagedObjectReference) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	others := x.attached[file]
+	if vm := x.vms[but]; vm != nil {
+		for _, d := range vm.disks {
+			if d.path == file {
+				others--
+			}
+		}
+	}
+	return others > 0
+}
+
+// onHost are the VMs of a host, vCenter's own among them.
+func (x *index) onHost(host types.ManagedObjectReference) (found []*vmRecord) {
+	for _, r := range x.all() {
+		if r.host == host {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
 func (x *index) named(folder types.ManagedObjectReference, name string) (types.ManagedObjectReference, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -175,7 +222,9 @@ func record(vm *mo.VirtualMachine) *vmRecord {
 	if c == nil {
 		return r
 	}
-	r.uuid, r.changeVersion = c.InstanceUuid, c.ChangeVersion
+	r.uuid, r.changeVersion, r.template = c.InstanceUuid, c.ChangeVersion, c.Template
+	r.vmx = cleanPath(c.Files.VmPathName)
+	r.agent = c.ManagedBy != nil && c.ManagedBy.ExtensionKey == agentManager
 	r.cpus, r.memoryMB = c.Hardware.NumCPU, int64(c.Hardware.MemoryMB)
 	if a := c.MemoryAllocation; a != nil && a.Reservation != nil {
 		r.reservedMB = *a.Reservation

@@ -119,7 +119,7 @@ func faultOf(err error) types.BaseMethodFault {
 			return fault
 		}
 	}
-	return &types.SystemErrorFault{Reason: err.Error()}
+	return &types.SystemError{Reason: err.Error()}
 }
 
 func (l *HttpNfcLease) ready() {

@@ -11,27 +11,6 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-func (e *endpoint) rename(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
-	vm := e.index.vm(m.This)
-	if vm == nil {
-		return false
-	}
-	name := m.Body.(*types.Rename_Task).NewName
-	release, duplicate, _ := e.index.claimName(vm.folder, name, "")
-	if duplicate {
-		no := e.duplicateName(vm.folder, name)
-		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
-		return true
-	}
-	e.passTask(w, r, func(failed bool) {
-		release()
-		if !failed {
-			e.bumpVersion(m.This)
-		}
-	})
-	return true
-}
-
 func (e *endpoint) newVersion(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	e.next.ServeHTTP(w, r)
 	e.bumpVersion(m.This)
@@ -64,17 +43,43 @@ func (e *endpoint) destroy(w http.ResponseWriter, r *http.Request, m *simulator.
 	if folder, ok := e.model.Map().Get(m.This).(*simulator.Folder); ok {
 		return e.destroyFolder(w, r, m, folder)
 	}
+	if m.This.Type == "HostSystem" || m.This.Type == "ComputeResource" {
+		return e.removeHost(w, m)
+	}
 	vm := e.index.vm(m.This)
 	if vm == nil {
 		return false
 	}
 	for _, d := range vm.disks {
-		if no := e.parentInUse(vm, d.path); no.fault != nil {
+		no := e.parentInUse(vm, d.path)
+		if other := e.runsOn(d.path, vm.ref); no.fault == nil && other != nil {
+			no = refuse(&types.FileLocked{FileFault: types.FileFault{File: d.path}},
+				"Failed to lock the file %s: virtual machine %s runs on it", d.path, other.name)
+		}
+		if no.fault != nil {
 			writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 			return true
 		}
 	}
 	return false
+}
+
+// runsOn is another VM that runs on a disk.
+func (e *endpoint) runsOn(file string, but types.ManagedObjectReference) *vmRecord {
+	if !e.index.shared(file, but) {
+		return nil // the usual case, and all VMs need not be looked at
+	}
+	for _, vm := range e.index.all() {
+		if vm.ref == but || vm.powered == types.VirtualMachinePowerStatePoweredOff {
+			continue
+		}
+		for _, d := range vm.disks {
+			if d.path == file {
+				return vm
+			}
+		}
+	}
+	return nil
 }
 
 // destroyFolder takes the VMs in a folder down with it, as vCenter does; the simulator would leave them behind.
@@ -97,7 +102,7 @@ func (e *endpoint) destroyFolder(w http.ResponseWriter, _ *http.Request, m *simu
 		}
 		for _, vm := range vms {
 			if err := e.destroyAndWait(vm.ref); err != nil {
-				return nil, &types.SystemErrorFault{Reason: err.Error()}, err.Error()
+				return nil, &types.SystemError{Reason: err.Error()}, err.Error()
 			}
 		}
 		client, ctx := e.client()
@@ -106,7 +111,7 @@ func (e *endpoint) destroyFolder(w http.ResponseWriter, _ *http.Request, m *simu
 			err = task.Wait(ctx)
 		}
 		if err != nil {
-			return nil, &types.SystemErrorFault{Reason: err.Error()}, err.Error()
+			return nil, &types.SystemError{Reason: err.Error()}, err.Error()
 		}
 		return nil, nil, ""
 	}))

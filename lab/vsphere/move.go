@@ -1,14 +1,21 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vmdk"
 )
 
-func (e *endpoint) cloneVM(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
-	call := m.Body.(*types.CloneVM_Task)
+// relocateVM moves a VM to another host, datastore, folder or vCenter, with its files.
+func (e *endpoint) relocateVM(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
+	call := m.Body.(*types.RelocateVM_Task)
 	if e.kind == "esxi" {
 		writeFault(w, &types.NotSupported{}, "The operation is not supported on the object.")
 		return true
@@ -17,87 +24,262 @@ func (e *endpoint) cloneVM(w http.ResponseWriter, r *http.Request, m *simulator.
 	if vm == nil {
 		return false
 	}
-	config := types.VirtualMachineConfigSpec{Name: call.Name}
-	if call.Spec.Config != nil {
-		config.InstanceUuid = call.Spec.Config.InstanceUuid
+	if other := e.lab.service(call.Spec.Service); call.Spec.Service != nil && other != e {
+		return e.moveAway(w, m, vm, &call.Spec, other)
 	}
-	host := call.Spec.Location.Host
-	if host == nil {
-		host = &vm.host
+	return e.startMove(w, m, vm, call.Spec)
+}
+
+// migrateVM is RelocateVM_Task for host and pool only; the simulator has none.
+func (e *endpoint) migrateVM(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
+	call := m.Body.(*types.MigrateVM_Task)
+	vm := e.index.vm(m.This)
+	if e.kind == "esxi" || vm == nil {
+		writeFault(w, &types.NotSupported{}, "The operation is not supported on the object.")
+		return true
 	}
-	release, no := e.admitCreate(call.Folder, &config, host)
-	if no.fault == nil {
-		need := map[string]int64{}
-		for _, d := range vm.disks {
-			datastore := datastoreOf(d.path)
-			if ds, ok := e.model.Map().Get(derefer(call.Spec.Location.Datastore)).(*simulator.Datastore); ok {
-				datastore = ds.Name
-			}
-			if !d.thin {
-				need[datastore] += d.capacity
-			}
-		}
-		releaseSpace, full := e.disks.claim(need)
-		if full != "" {
-			release()
-			no = noSpace(full)
-		} else {
-			releaseName := release
-			release = func() { releaseSpace(); releaseName() }
-		}
-	}
-	if no.fault == nil && e.hasSeSparse(m.This) { // the simulator's clone of such a disk ends the process
-		release()
-		no = refuse(&types.NotSupported{}, "A clone of a SE sparse disk is not modelled")
-	}
-	if no.fault != nil {
+	if call.State != "" && call.State != vm.powered {
+		no := refuse(&types.InvalidPowerState{RequestedState: call.State, ExistingState: vm.powered}, "%s is %s", vm.name, vm.powered)
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
-	e.passTask(w, r, func(bool) { release() })
+	return e.startMove(w, m, vm, types.VirtualMachineRelocateSpec{Host: call.Host, Pool: call.Pool})
+}
+
+func (e *endpoint) startMove(w http.ResponseWriter, m *simulator.Method, vm *vmRecord, spec types.VirtualMachineRelocateSpec) bool {
+	if no := e.admitRelocate(vm, &spec); no.fault != nil {
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
+		return true
+	}
+	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+		defer e.releasePower(vm.ref)
+		no := e.move(vm.ref, &spec)
+		return nil, no.fault, no.message
+	}))
 	return true
 }
 
-func (e *endpoint) hasSeSparse(ref types.ManagedObjectReference) (found bool) {
+// move does what a relocate asks for: files first, then what the inventory says.
+func (e *endpoint) move(ref types.ManagedObjectReference, spec *types.VirtualMachineRelocateSpec) refusal {
 	vm, ok := e.model.Map().Get(ref).(*simulator.VirtualMachine)
 	if !ok {
-		return false
+		return refuse(&types.ManagedObjectNotFound{Obj: ref}, "The virtual machine was deleted")
+	}
+	client, background := e.client()
+	changes := []types.PropertyChange{}
+	if spec.Datastore != nil || len(spec.Disk) > 0 {
+		moved, no := e.moveFiles(ref, spec)
+		if no.fault != nil {
+			return no
+		}
+		changes = append(changes, moved...)
+	}
+	if spec.Host != nil {
+		changes = append(changes, types.PropertyChange{Name: "runtime.host", Val: spec.Host},
+			types.PropertyChange{Name: "summary.runtime.host", Val: spec.Host})
 	}
 	ctx := e.context()
-	ctx.WithLock(vm, func() {
-		for _, device := range vm.Config.Hardware.Device {
-			if disk, ok := device.(*types.VirtualDisk); ok {
-				_, flat := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
-				found = found || !flat
+	if spec.Pool != nil {
+		e.changePool(ctx, vm, *spec.Pool)
+		changes = append(changes, types.PropertyChange{Name: "resourcePool", Val: spec.Pool})
+	}
+	now := time.Now()
+	changes = append(changes, types.PropertyChange{Name: "config.changeVersion", Val: fmt.Sprint(now.UnixNano())},
+		types.PropertyChange{Name: "config.modified", Val: now})
+	ctx.Map.AtomicUpdate(ctx, vm, changes)
+	if spec.Datastore != nil || len(spec.Disk) > 0 {
+		_, _ = methods.RefreshStorageInfo(background, client, &types.RefreshStorageInfo{This: ref})
+		e.relist(vm)
+	}
+	if spec.Folder != nil {
+		res, err := methods.MoveIntoFolder_Task(background, client, &types.MoveIntoFolder_Task{This: *spec.Folder,
+			List: []types.ManagedObjectReference{ref}})
+		if err != nil {
+			return refusal{faultOf(err), err.Error()}
+		}
+		e.waitFor(res.Returnval)
+	}
+	if len(spec.DeviceChange) > 0 {
+		res, err := methods.ReconfigVM_Task(background, client, &types.ReconfigVM_Task{This: ref,
+			Spec: types.VirtualMachineConfigSpec{DeviceChange: spec.DeviceChange}})
+		if err != nil {
+			return refusal{faultOf(err), err.Error()}
+		}
+		e.waitFor(res.Returnval)
+	}
+	return refusal{}
+}
+
+func (e *endpoint) changePool(ctx *simulator.Context, vm *simulator.VirtualMachine, to types.ManagedObjectReference) {
+	for _, entity := range e.model.Map().All("ResourcePool") {
+		pool, ok := entity.(*simulator.ResourcePool)
+		if !ok {
+			continue
+		}
+		ctx.WithLock(pool, func() {
+			if pool.Self != to {
+				pool.Vm = without(pool.Vm, vm.Self)
+			} else if simulator.FindReference(pool.Vm, vm.Self) == nil {
+				pool.Vm = append(without(pool.Vm, vm.Self), vm.Self)
+			}
+		})
+	}
+}
+
+// moveFiles gives home and disks of a VM their new places and answers with the properties that follow from it.
+// As with vCenter the files are then named after the VM, and a linked clone becomes a full disk.
+func (e *endpoint) moveFiles(ref types.ManagedObjectReference, spec *types.VirtualMachineRelocateSpec) ([]types.PropertyChange, refusal) {
+	i := e.image(ref)
+	if i == nil {
+		return nil, refuse(&types.ManagedObjectNotFound{Obj: ref}, "The virtual machine was deleted")
+	}
+	home, target := cleanPath(i.spec.Files.VmPathName), ""
+	if spec.Datastore != nil {
+		target = e.entityName(*spec.Datastore)
+	}
+	to := path.Dir(home)
+	vmx := home
+	if target != "" && target != datastoreOf(home) {
+		to = e.freeFolder(target, i.spec.Name)
+		vmx = to + "/" + i.spec.Name + ".vmx"
+		if err := os.Mkdir(e.disks.real(to), 0o700); err != nil {
+			return nil, refuse(&types.FileFault{File: to}, "%s", hidePath(err))
+		}
+	}
+	keep := spec.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsMoveChildMostDiskBacking)
+	devices := []types.BaseVirtualDevice{}
+	vm := e.model.Map().Get(ref).(*simulator.VirtualMachine)
+	ctx := e.context()
+	ctx.WithLock(vm, func() { devices = append(devices, vm.Config.Hardware.Device...) })
+	stores := map[string]bool{datastoreOf(vmx): true}
+	for n, device := range devices {
+		disk, ok := device.(*types.VirtualDisk)
+		if !ok {
+			continue
+		}
+		backing, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+		if !ok {
+			continue
+		}
+		wanted := target
+		for _, locator := range spec.Disk {
+			if locator.DiskId == disk.Key {
+				wanted = e.entityName(locator.Datastore)
 			}
 		}
-	})
-	return found
-}
-
-func derefer(ref *types.ManagedObjectReference) types.ManagedObjectReference {
-	if ref == nil {
-		return types.ManagedObjectReference{}
-	}
-	return *ref
-}
-
-func (e *endpoint) relocateVM(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
-	call := m.Body.(*types.RelocateVM_Task)
-	vm := e.index.vm(m.This)
-	if vm == nil {
-		return false
-	}
-	if no := e.admitRelocate(vm, &call.Spec); no.fault != nil {
-		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
-		return true
-	}
-	e.passTask(w, r, func(failed bool) {
-		if !failed {
-			e.bumpVersion(m.This)
+		changed, b := *disk, *backing
+		if wanted != "" && wanted != datastoreOf(b.FileName) {
+			folder := to
+			if wanted != datastoreOf(to) {
+				folder = e.freeFolder(wanted, i.spec.Name)
+				_ = os.Mkdir(e.disks.real(folder), 0o700)
+			}
+			b.FileName = e.moveDisk(b.FileName, folder, i.spec.Name)
+			if b.Parent != nil && !keep {
+				thin := true
+				b.Parent, b.ThinProvisioned = nil, &thin
+			}
+			store := e.disks.datastore(wanted).Self
+			b.Datastore = &store
 		}
-	})
-	return true
+		stores[datastoreOf(b.FileName)] = true
+		changed.Backing = &b
+		devices[n] = &changed
+	}
+	if vmx != home {
+		e.moveHome(home, vmx)
+	}
+	references := []types.ManagedObjectReference{}
+	for name := range stores {
+		if ds := e.disks.datastore(name); ds != nil {
+			references = append(references, ds.Self)
+		}
+	}
+	dir := path.Dir(vmx)
+	return []types.PropertyChange{{Name: "config.hardware.device", Val: devices}, {Name: "datastore", Val: references},
+		{Name: "config.files", Val: types.VirtualMachineFileInfo{VmPathName: vmx, SnapshotDirectory: dir, SuspendDirectory: dir, LogDirectory: dir}},
+		{Name: "summary.config.vmPathName", Val: vmx}}, refusal{}
+}
+
+// freeFolder is a folder's datastore path that is not taken: the VM's name, or that with a number.
+func (e *endpoint) freeFolder(datastore, name string) string {
+	for n := 0; ; n++ {
+		folder := "[" + datastore + "] " + name
+		if n > 0 {
+			folder = fmt.Sprintf("%s_%d", folder, n)
+		}
+		if _, err := os.Stat(e.disks.real(folder)); err != nil {
+			return folder
+		}
+	}
+}
+
+// moveDisk moves a disk with its extent and answers with its new path.
+func (e *endpoint) moveDisk(from, folder, name string) string {
+	to := folder + "/" + name + ".vmdk"
+	for n := 1; ; n++ {
+		if _, err := os.Stat(e.disks.real(to)); err != nil {
+			break
+		}
+		to = fmt.Sprintf("%s/%s_%d.vmdk", folder, name, n)
+	}
+	source, target := e.disks.real(from), e.disks.real(to)
+	capacity := int64(0)
+	if descriptor, err := os.Open(source); err == nil {
+		if parsed, err := vmdk.ParseDescriptor(descriptor); err == nil {
+			capacity = parsed.Capacity()
+		}
+		_ = descriptor.Close()
+	}
+	_ = os.Rename(flatName(source), flatName(target))
+	_ = os.Remove(source)
+	if err := writeDescriptor(target, capacity); err != nil {
+		quietLog.Print(err)
+	}
+	e.disks.move(from, to)
+	return to
+}
+
+// moveHome moves what lies in a VM's folder and is no disk; other VMs' files stay.
+func (e *endpoint) moveHome(home, vmx string) {
+	from, to := path.Dir(e.disks.real(home)), path.Dir(e.disks.real(vmx))
+	entries, _ := os.ReadDir(from)
+	for _, entry := range entries {
+		name := entry.Name()
+		if path.Ext(name) == ".vmdk" || entry.IsDir() {
+			continue
+		}
+		if name == path.Base(home) {
+			name = path.Base(vmx)
+		}
+		_ = os.Rename(path.Join(from, entry.Name()), path.Join(to, name))
+	}
+	_ = os.Remove(from) // only when nothing is left in it
+}
+
+// relist puts a VM into the lists of its datastores and out of those of all others.
+func (e *endpoint) relist(vm *simulator.VirtualMachine) {
+	ctx := e.context()
+	var mine []types.ManagedObjectReference
+	ctx.WithLock(vm, func() { mine = append(mine, vm.Datastore...) })
+	for _, ds := range e.disks.all() {
+		ctx.WithLock(ds, func() {
+			ds.Vm = without(ds.Vm, vm.Self)
+			if simulator.FindReference(mine, ds.Self) != nil {
+				ds.Vm = append(ds.Vm, vm.Self)
+			}
+		})
+	}
+}
+
+// waitFor waits until a task of the simulator has ended.
+func (e *endpoint) waitFor(task types.ManagedObjectReference) types.TaskInfoState {
+	for {
+		if state := e.taskState(task); state == types.TaskInfoStateSuccess || state == types.TaskInfoStateError {
+			return state
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 func (e *endpoint) admitRelocate(vm *vmRecord, spec *types.VirtualMachineRelocateSpec) refusal {

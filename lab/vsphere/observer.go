@@ -23,6 +23,7 @@ func (o observer) Reference() types.ManagedObjectReference {
 func (o observer) PutObject(_ *simulator.Context, object mo.Reference) {
 	switch x := object.(type) {
 	case *simulator.Task:
+		x.Info.Name = taskMethod(x.Info.Name)
 		if x.Execute != nil {
 			x.Execute = guarded(x)
 		}
@@ -38,7 +39,9 @@ func (o observer) PutObject(_ *simulator.Context, object mo.Reference) {
 			r.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
 			r.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
 		}
-		o.e.index.put(record(&x.VirtualMachine))
+		now := record(&x.VirtualMachine)
+		o.e.index.put(now)
+		o.e.mirrorSoon(now.host)
 	}
 }
 
@@ -62,12 +65,22 @@ func (o observer) RemoveObject(ctx *simulator.Context, ref types.ManagedObjectRe
 			o.e.disks.suspect(old.disks)
 			o.e.guest.forget(ref)
 			o.e.leaveRules(ctx, ref, types.ManagedObjectReference{})
+			o.e.mirrorSoon(old.host)
 		}
 	case "Datastore":
 		o.e.disks.mounted(ref, nil)
 	case "HostSystem": // a destroyed host stays in cluster.host, and the next create without a host dies on it
 		for _, e := range o.e.model.Map().All("ClusterComputeResource") {
 			simulator.RemoveReference(&e.(*simulator.ClusterComputeResource).Host, ref)
+		}
+		for _, e := range o.e.model.Map().AllReference("EnvironmentBrowser") { // and so does the next host that is added
+			browser := e.(*simulator.EnvironmentBrowser)
+			ctx.WithLock(browser, func() {
+				for i := range browser.QueryConfigOptionDescriptorResponse.Returnval {
+					option := &browser.QueryConfigOptionDescriptorResponse.Returnval[i]
+					option.Host = without(option.Host, ref)
+				}
+			})
 		}
 	}
 }
@@ -88,8 +101,12 @@ func (o observer) vmChanged(ctx *simulator.Context, vm *mo.VirtualMachine, chang
 			host = true
 		}
 	}
+	if devices {
+		sortDisks(vm)
+	}
 	now := record(vm)
 	o.e.index.put(now)
+	o.e.mirrorSoon(now.host)
 	if devices {
 		o.e.disks.attached(old.disks, now.disks)
 		o.e.disks.sync(ctx)
@@ -99,6 +116,7 @@ func (o observer) vmChanged(ctx *simulator.Context, vm *mo.VirtualMachine, chang
 	}
 	if host && now.host != old.host { // RelocateVM_Task leaves host.vm of both as it was
 		o.moved(ctx, vm.Self, now.host)
+		o.e.mirrorSoon(old.host)
 	}
 }
 
@@ -123,7 +141,7 @@ func guarded(task *simulator.Task) func(*simulator.Task) (types.AnyType, types.B
 		defer func() {
 			if cause := recover(); cause != nil {
 				log.Printf("task %s: %v\n%s", name, cause, debug.Stack())
-				result, fault = nil, &types.SystemErrorFault{Reason: fmt.Sprintf("the simulator failed in %s: %v", name, cause)}
+				result, fault = nil, &types.SystemError{Reason: fmt.Sprintf("the simulator failed in %s: %v", name, cause)}
 			}
 		}()
 		return execute(t)

@@ -2,13 +2,13 @@ package main
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
 func (e *endpoint) powerOn(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
+	e.drsPlaces(m.This)
 	no := e.claimPower(m.This)
 	if no.fault != nil {
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
@@ -21,6 +21,7 @@ func (e *endpoint) powerOn(w http.ResponseWriter, r *http.Request, m *simulator.
 func (e *endpoint) powerOnMany(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	vms := m.Body.(*types.PowerOnMultiVM_Task).Vm
 	for i, vm := range vms {
+		e.drsPlaces(vm)
 		if no := e.claimPower(vm); no.fault != nil {
 			for _, claimed := range vms[:i] {
 				e.releasePower(claimed)
@@ -49,6 +50,12 @@ func (e *endpoint) claimPower(ref types.ManagedObjectReference) refusal {
 	}
 	if state := host.Runtime.ConnectionState; state != types.HostSystemConnectionStateConnected {
 		return refuse(&types.HostNotConnected{}, "Host %s is %s", host.Name, state)
+	}
+	for _, d := range vm.disks {
+		if other := e.runsOn(d.path, ref); other != nil {
+			return refuse(&types.GenericVmConfigFault{Reason: "Failed to lock the file " + d.path},
+				"Failed to lock the file %s: virtual machine %s runs on it", d.path, other.name)
+		}
 	}
 	return e.admitPower(vm, host)
 }
@@ -87,33 +94,4 @@ func (e *endpoint) admitPower(vm *vmRecord, host *simulator.HostSystem) refusal 
 	}
 	x.starting[vm.ref] = true
 	return refusal{}
-}
-
-// enterMaintenance waits for running VMs to leave, for as long as the caller's timeout says; 0 is for ever.
-func (e *endpoint) enterMaintenance(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
-	if e.index.runningOn(m.This) == 0 {
-		return false
-	}
-	call := m.Body.(*types.EnterMaintenanceMode_Task)
-	task := e.newTask(m.This, m.Name)
-	writeResult(w, m.Name, task.Self)
-	go func() {
-		started := time.Now()
-		for e.taskState(task.Self) == types.TaskInfoStateRunning {
-			if e.index.runningOn(m.This) == 0 {
-				if host, ok := e.model.Map().Get(m.This).(*simulator.HostSystem); ok {
-					ctx := e.context()
-					ctx.Map.AtomicUpdate(ctx, host, []types.PropertyChange{{Name: "runtime.inMaintenanceMode", Val: true}})
-				}
-				e.endTask(task, nil, nil, "")
-				return
-			}
-			if limit := time.Duration(call.Timeout) * time.Second; limit > 0 && time.Since(started) > limit {
-				e.endTask(task, nil, &types.Timedout{}, "Operation timed out: virtual machines still run on the host")
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}()
-	return true
 }

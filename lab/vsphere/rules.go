@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"math/rand"
+	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +30,9 @@ type rule struct {
 	Code     int     `json:"code"`  // for status
 	Hits     int     `json:"hits"`
 
+	// Fields of the fault, by their names in the API; a reference is written as "VirtualMachine:vm-12".
+	Fields map[string]string `json:"fields"`
+
 	random *rand.Rand
 }
 
@@ -40,8 +46,14 @@ func (r *rule) check() error {
 		return fmt.Errorf("where %q is none of %v", r.Where, wheres)
 	}
 	if r.Where == "call" || r.Where == "task" {
-		if _, ok := newFault(r.Fault); !ok {
+		fault, ok := newFault(r.Fault)
+		if !ok {
 			return fmt.Errorf("fault %q is not a fault of the vSphere API", r.Fault)
+		}
+		for name, value := range r.Fields {
+			if !setField(reflect.ValueOf(fault).Elem(), name, value) {
+				return fmt.Errorf("fault %s has no field %s that takes %q", r.Fault, name, value)
+			}
 		}
 	}
 	if r.Where == "status" && (r.Code < 100 || r.Code > 599) {
@@ -51,9 +63,58 @@ func (r *rule) check() error {
 	return nil
 }
 
-func (r *rule) fault() types.BaseMethodFault {
+// fault is the rule's fault about the object that was called. NoPermission says on which, and which privilege it lacks.
+func (r *rule) fault(called types.ManagedObjectReference) types.BaseMethodFault {
 	fault, _ := newFault(r.Fault)
+	if no, ok := fault.(*types.NoPermission); ok {
+		no.Object = &called
+	}
+	for name, value := range r.Fields {
+		setField(reflect.ValueOf(fault).Elem(), name, value)
+	}
+	if no, ok := fault.(*types.NoPermission); ok && no.PrivilegeId != "" {
+		no.MissingPrivileges = []types.NoPermissionEntityPrivileges{{Entity: *no.Object, PrivilegeIds: []string{no.PrivilegeId}}}
+	}
 	return fault
+}
+
+// setField sets a field by its name on the wire: text, numbers, truth values and references.
+func setField(v reflect.Value, name, value string) bool {
+	for i := 0; i < v.NumField(); i++ {
+		field, info := v.Field(i), v.Type().Field(i)
+		if info.Anonymous && field.Kind() == reflect.Struct {
+			if setField(field, name, value) {
+				return true
+			}
+			continue
+		}
+		if wire, _, _ := strings.Cut(info.Tag.Get("xml"), ","); wire != name {
+			continue
+		}
+		if field.Kind() == reflect.Pointer {
+			field.Set(reflect.New(field.Type().Elem()))
+			field = field.Elem()
+		}
+		if ref, ok := field.Addr().Interface().(*types.ManagedObjectReference); ok {
+			kind, id, both := strings.Cut(value, ":")
+			*ref = types.ManagedObjectReference{Type: kind, Value: id}
+			return both
+		}
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString(value)
+			return true
+		case reflect.Bool:
+			field.SetBool(value == "true")
+			return value == "true" || value == "false"
+		case reflect.Int32, reflect.Int64:
+			n, err := strconv.ParseInt(value, 10, 64)
+			field.SetInt(n)
+			return err == nil
+		}
+		return false
+	}
+	return false
 }
 
 type ruleBook struct {
@@ -142,6 +203,9 @@ func setTaskDelays(delays map[string]int) {
 	replaced := map[string]int{}
 	for name, ms := range delays {
 		replaced[name] = ms
+		if name != "*" {
+			replaced[taskMethod(name)] = ms
+		}
 	}
 	replaced["LockHandoff"] = 0
 	simulator.TaskDelay.Delay = replaced["*"]

@@ -217,7 +217,7 @@ func (e *endpoint) failedTask(m *simulator.Method, fault types.BaseMethodFault, 
 func (e *endpoint) startTask(m *simulator.Method, work func() (types.AnyType, types.BaseMethodFault, string)) types.ManagedObjectReference {
 	task := e.newTask(m.This, m.Name)
 	go func() {
-		taskDelay(strings.TrimSuffix(m.Name, "_Task"))
+		taskDelay(m.Name)
 		result, fault, message := work()
 		e.endTask(task, result, fault, message)
 	}()

@@ -46,6 +46,13 @@ func newStorage(e *endpoint) *storage {
 	return s
 }
 
+// add makes a datastore known that came with a host.
+func (s *storage) add(name string, capacity int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.capacity[name] = capacity
+}
+
 // free is what is left on a datastore; work that has not ended counts as done.
 func (s *storage) free(datastore string) int64 {
 	s.mu.Lock()
@@ -125,6 +132,24 @@ func (s *storage) move(from, to string) {
 			s.used[datastoreOf(known)] -= record.taken
 			delete(s.files, known)
 			s.put(to+strings.TrimPrefix(known, from), record)
+		}
+	}
+}
+
+// rename follows a datastore's new name.
+func (s *storage) rename(from, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, amounts := range []map[string]int64{s.capacity, s.used, s.claimed} {
+		if amount, ok := amounts[from]; ok {
+			delete(amounts, from)
+			amounts[to] = amount
+		}
+	}
+	for name, record := range s.files {
+		if rest, ok := strings.CutPrefix(name, "["+from+"]"); ok {
+			delete(s.files, name)
+			s.files["["+to+"]"+rest] = record
 		}
 	}
 }

@@ -21,14 +21,25 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"ReconfigVM_Task":           (*endpoint).reconfigVM,
 		"CloneVM_Task":              (*endpoint).cloneVM,
 		"RelocateVM_Task":           (*endpoint).relocateVM,
+		"MigrateVM_Task":            (*endpoint).migrateVM,
+		"UnregisterVM":              (*endpoint).unregister,
 		"PowerOnVM_Task":            (*endpoint).powerOn,
 		"PowerOnMultiVM_Task":       (*endpoint).powerOnMany,
 		"Rename_Task":               (*endpoint).rename,
-		"MarkAsTemplate":            (*endpoint).newVersion,
-		"MarkAsVirtualMachine":      (*endpoint).newVersion,
+		"MarkAsTemplate":            (*endpoint).onlyVCenter,
+		"MarkAsVirtualMachine":      (*endpoint).onlyVCenter,
 		"CreateSnapshot_Task":       (*endpoint).newVersionByTask,
 		"Destroy_Task":              (*endpoint).destroy,
 		"EnterMaintenanceMode_Task": (*endpoint).enterMaintenance,
+		"ExitMaintenanceMode_Task":  (*endpoint).exitMaintenance,
+		"DisconnectHost_Task":       (*endpoint).disconnectHost,
+		"ReconnectHost_Task":        (*endpoint).reconnectHost,
+		"AddHost_Task":              (*endpoint).addHost,
+		"AddStandaloneHost_Task":    (*endpoint).addHost,
+		"RemoveSnapshot_Task":       (*endpoint).removeSnapshot,
+		"ShutdownGuest":             (*endpoint).needsTools,
+		"RebootGuest":               (*endpoint).needsTools,
+		"StandbyGuest":              (*endpoint).needsTools,
 
 		"ReconfigureComputeResource_Task": (*endpoint).reconfigureCluster,
 
@@ -74,25 +85,18 @@ func (e *endpoint) refreshDatastore(w http.ResponseWriter, r *http.Request, _ *s
 
 func (e *endpoint) createVM(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.CreateVM_Task)
-	release, no := e.admitCreate(m.This, &call.Config, call.Host)
+	changed, no := numberDisks(call.Config.DeviceChange, nil)
+	changed = e.sizeExisting(call.Config.DeviceChange) || changed
+	var release func()
+	if no.fault == nil {
+		release, no = e.admitCreate(m.This, &call.Config, call.Host)
+	}
 	if no.fault != nil {
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
-	e.passTask(w, r, func(bool) { release() })
-	return true
-}
-
-func (e *endpoint) registerVM(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
-	name := m.Body.(*types.RegisterVM_Task).Name
-	if name == "" {
-		return false
-	}
-	release, duplicate, _ := e.index.claimName(m.This, name, "")
-	if duplicate {
-		no := e.duplicateName(m.This, name)
-		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
-		return true
+	if changed {
+		encodeAgain(r, m)
 	}
 	e.passTask(w, r, func(bool) { release() })
 	return true
@@ -106,16 +110,22 @@ func (e *endpoint) admitCreate(folder types.ManagedObjectReference, config *type
 		}
 	}
 	home := ""
+	if no := wholeMemory(config); no.fault != nil {
+		return nil, no
+	}
 	if config.Files != nil {
 		home = datastoreOf(config.Files.VmPathName)
+		if no := e.vmxTaken(config.Files.VmPathName); no.fault != nil {
+			return nil, no
+		}
 	}
 	need, no := e.checkDisks(config.DeviceChange, home, nil)
 	if no.fault != nil {
 		return nil, no
 	}
-	releaseName, duplicateName, duplicateUUID := e.index.claimName(folder, config.Name, config.InstanceUuid)
+	releaseName, duplicateName, duplicateUUID := e.index.claimName(folder, apiName(config.Name), config.InstanceUuid)
 	if duplicateName {
-		return nil, e.duplicateName(folder, config.Name)
+		return nil, e.duplicateName(folder, apiName(config.Name))
 	}
 	if duplicateUUID {
 		return nil, refuse(&types.AlreadyExists{Name: config.InstanceUuid},
@@ -216,7 +226,11 @@ func (e *endpoint) reconfigVM(w http.ResponseWriter, r *http.Request, m *simulat
 		return false
 	}
 	releases := []func(){}
-	no := e.admitReconfig(vm, &call.Spec, &releases)
+	changed, no := numberDisks(call.Spec.DeviceChange, e.devicesOf(m.This))
+	changed = e.sizeExisting(call.Spec.DeviceChange) || changed
+	if no.fault == nil {
+		no = e.admitReconfig(vm, &call.Spec, &releases)
+	}
 	done := func(bool) {
 		for _, release := range releases {
 			release()
@@ -227,7 +241,18 @@ func (e *endpoint) reconfigVM(w http.ResponseWriter, r *http.Request, m *simulat
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
-	e.passTask(w, r, done)
+	if changed {
+		encodeAgain(r, m)
+	}
+	grown := growths(vm, call.Spec.DeviceChange)
+	e.passTask(w, r, func(failed bool) {
+		done(failed)
+		for name, size := range grown {
+			if !failed {
+				e.growFile(name, size)
+			}
+		}
+	})
 	return true
 }
 
@@ -239,17 +264,11 @@ func (e *endpoint) admitReconfig(vm *vmRecord, spec *types.VirtualMachineConfigS
 	if len(vm.disks) > 0 {
 		home = datastoreOf(vm.disks[0].path)
 	}
-	for _, change := range spec.DeviceChange { // vCenter leaves everything as it was when one device is refused
-		s := change.GetVirtualDeviceConfigSpec()
-		disk, ok := s.Device.(*types.VirtualDisk)
-		if !ok || s.Operation != types.VirtualDeviceConfigSpecOperationEdit {
-			continue
-		}
-		for _, old := range vm.disks {
-			if old.key == disk.Key && readDisk(disk).capacity < old.capacity {
-				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s cannot shrink", vm.name)
-			}
-		}
+	if no := e.admitHardware(vm, spec); no.fault != nil {
+		return no
+	}
+	if no := e.admitDiskGrowth(vm, spec); no.fault != nil {
+		return no
 	}
 	for _, change := range spec.DeviceChange {
 		s := change.GetVirtualDeviceConfigSpec()
@@ -258,6 +277,13 @@ func (e *endpoint) admitReconfig(vm *vmRecord, spec *types.VirtualMachineConfigS
 			s.FileOperation == types.VirtualDeviceConfigSpecFileOperationDestroy {
 			if no := e.parentInUse(vm, readDisk(disk).path); no.fault != nil {
 				return no
+			}
+		}
+		if ok && s.Operation == types.VirtualDeviceConfigSpecOperationAdd && s.FileOperation == "" &&
+			vm.powered == types.VirtualMachinePowerStatePoweredOn {
+			if other := e.runsOn(readDisk(disk).path, vm.ref); other != nil {
+				return refuse(&types.GenericVmConfigFault{Reason: "Failed to lock the file " + readDisk(disk).path},
+					"Failed to lock the file %s: virtual machine %s runs on it", readDisk(disk).path, other.name)
 			}
 		}
 	}

@@ -31,6 +31,7 @@ type endpointSpec struct {
 type clusterSpec struct {
 	Name  string     `json:"name"`
 	DRS   bool       `json:"drs"`
+	VCLS  int        `json:"vcls"` // VMs of vCenter's own
 	Hosts []hostSpec `json:"hosts"`
 }
 

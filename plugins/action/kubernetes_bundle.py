@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What module kubernetes_bundle cannot do on a host: read the bundle on the controller, and send what is lacking."""
+"""Controller side of module kubernetes_bundle: read the bundle and send the files that the host lacks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..module_utils.kubernetes.plans.bundle import parts
 from ..module_utils.model.errors import PhotonError
 
 _MODULE = "photon.platform.kubernetes_bundle"
-_BATCH = 256_000_000  # bytes that lie on a host beside what is made of them
+_BATCH = 256_000_000  # bytes that a host stores temporarily while it unpacks them
 
 
 class ActionModule(ActionBase):
-    """The module, once where nothing is to be sent, else again with each batch of files."""
+    """Run the module once, and again for each batch of files that must be sent."""
 
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The module's answer."""
+        """Run the module and return its result."""
         result = super().run(tmp, task_vars)
         given = dict(self._task.args)
-        if given.get("path"):  # of the folder that Ansible was started in, wherever the module runs
+        if given.get("path"):  # relative to the folder in which Ansible was started
             given["path"] = os.path.abspath(os.path.expanduser(str(given["path"])))
         if given.get("state") != "present":
             if given.get("state") == "written":
@@ -49,8 +49,8 @@ class ActionModule(ActionBase):
         if version not in manifest["versions"]:
             raise PhotonError(
                 "PackageNotFound",
-                f"{given['path']} has no version {version}, but {', '.join(manifest['versions'])}: "
-                "make it with this version, with playbook cluster_bundle",
+                f"{given['path']} does not contain version {version}, only {', '.join(manifest['versions'])}. "
+                "Add the version with playbook cluster_bundle.",
             )
         given["parts"] = parts(manifest, version, role)
         answer = self._execute_module(_MODULE, given, task_vars=task_vars)
@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
         return {**answer, **first, "sent_bytes": sum(sizes.values())}
 
     def _send(self, path: str, names: list[str], remote: str) -> None:
-        """Send files out of the bundle, one after the other, to a folder on the host."""
+        """Send files of the bundle to a folder on the host, one by one."""
         targets = []
         with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as folder:
             for name in names:
@@ -81,7 +81,7 @@ class ActionModule(ActionBase):
 
 
 def _batches(sizes: dict[str, int]) -> list[list[str]]:
-    """The names in their order, in groups that are no larger than a batch unless of one name."""
+    """Group the names in order; a group exceeds the batch size only when it has a single name."""
     groups: list[list[str]] = []
     for name in sizes:
         if groups and sum(sizes[one] for one in [*groups[-1], name]) <= _BATCH:

@@ -14,7 +14,7 @@ options:
   cloudstore_url:
     description:
       - "URL of the CloudStore: C(sqlite:////absolute/path.db) or C(postgresql+psycopg://user@host/database)."
-      - Without it the environment variable E(PHOTON_CLOUDSTORE) counts.
+      - Without it the environment variable E(PHOTON_CLOUDSTORE) is used.
     type: str
   cloudstore_allow_ephemeral:
     description: Accept a database file that may be lost with a container or a job.
@@ -61,8 +61,7 @@ options:
     choices: [summary, full]
     default: summary
   diff_limit:
-    description: The largest number of items in a diff and of lines in RV(ignore:changes); 50 where nothing else is
-      said.
+    description: The largest number of items in a diff and of lines in RV(ignore:changes); 50 by default.
     type: int
 attributes:
   check_mode:
@@ -86,21 +85,34 @@ options:
     PLACING = r"""
 options:
   policy:
-    description: Spread new VMs over the hosts, or pack them onto few.
+    description: Spread new VMs over the hosts, pack them onto few, or sample hosts as the original did.
     type: str
-    choices: [spread, pack]
+    choices: [spread, pack, photon]
     default: spread
+  quality:
+    description: Place new VMs fast, or search for the optimum.
+    type: str
+    choices: [fast, optimal]
+    default: fast
   seed:
     description: Chooses among equally good hosts; the same input and seed give the same placement.
     type: int
     default: 0
   atomic:
-    description: Make no VM unless every one can be made.
+    description: Create no VM unless all can be created.
     type: bool
     default: false
   default_port_group:
     description: Port group of new VMs that name none.
     type: str
+  max_recreates:
+    description: The largest number of VMs missing in vSphere that one run creates again.
+    type: int
+    default: 10
+  cloudstore_new:
+    description: Start with an empty CloudStore although vSphere has VMs of this platform.
+    type: bool
+    default: false
 """
 
     READING = r"""

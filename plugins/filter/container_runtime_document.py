@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter container_runtime_document: a door to the tool kubernetes (documented in container_runtime_document.yml)."""
+"""Filter container_runtime_document: entry point to the tool kubernetes (documented in a YAML file)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..module_utils.model.errors import PhotonError
 
 
 def container_runtime_document(settings: Mapping[str, Any], engine: str, manager: str = "apt") -> dict[str, Any]:
-    """The document of module linux_host for a plain container host; AnsibleFilterError with every mistake."""
+    """Return the linux_host document of a standalone container host; AnsibleFilterError with every mistake."""
     try:
         return runtime.document(engine, settings, _read_file, manager)
     except PhotonError as error:
@@ -28,8 +28,8 @@ def _read_file(name: str) -> str:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"container_runtime_document": container_runtime_document}

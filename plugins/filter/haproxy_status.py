@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter haproxy_status: a door to the tool haproxy (documented in haproxy_status.yml)."""
+"""Filter haproxy_status: entry point to the tool haproxy (documented in haproxy_status.yml)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..module_utils.haproxy import report
 
 
 def haproxy_status(statuses: Mapping[str, Any], vips: Mapping[str, str]) -> list[str]:
-    """The lines of the table."""
+    """Return the lines of the table."""
     return report.lines(statuses, vips)
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"haproxy_status": haproxy_status}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters kubernetes_backup and kubernetes_restore: doors to the tool kubernetes (documented beside this file)."""
+"""Filters kubernetes_backup and kubernetes_restore: entry points to the tool kubernetes (documented in YAML files)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..module_utils.model.errors import PhotonError
 
 
 def kubernetes_backup(path: str) -> dict[str, Any]:
-    """The manifest of a backup on the controller, verified; AnsibleFilterError when it is none."""
+    """Verify a backup on the controller and return its manifest; AnsibleFilterError."""
     try:
         return archive.verify(os.path.expanduser(str(path)))
     except PhotonError as error:
@@ -27,7 +27,7 @@ def kubernetes_backup(path: str) -> dict[str, Any]:
 def kubernetes_restore(
     cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is to do for a cluster to be what a backup holds; AnsibleFilterError with all that forbids to begin."""
+    """Plan the restore of a cluster from a backup; AnsibleFilterError lists every obstacle."""
     reached = {
         str(host): answer if isinstance(answer, Mapping) and "host" in answer else None
         for host, answer in observed.items()
@@ -39,8 +39,8 @@ def kubernetes_restore(
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_backup": kubernetes_backup, "kubernetes_restore": kubernetes_restore}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_bundle: a door to the tool kubernetes (documented in kubernetes_bundle.yml)."""
+"""Filter kubernetes_bundle: entry point to the tool kubernetes (documented in kubernetes_bundle.yml)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..module_utils.model.errors import PhotonError
 
 
 def kubernetes_bundle(path: str) -> dict[str, Any]:
-    """The manifest of a bundle on the controller, verified; AnsibleFilterError when it is not what it says."""
+    """Verify a bundle on the controller and return its manifest; AnsibleFilterError."""
     try:
         return bundle.verify(os.path.expanduser(str(path)))
     except PhotonError as error:
@@ -23,8 +23,8 @@ def kubernetes_bundle(path: str) -> dict[str, Any]:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_bundle": kubernetes_bundle}

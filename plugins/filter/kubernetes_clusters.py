@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_clusters: a door to the tool kubernetes (documented in kubernetes_clusters.yml)."""
+"""Filter kubernetes_clusters: entry point to the tool kubernetes (documented in kubernetes_clusters.yml)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..module_utils.model.errors import PhotonError
 def kubernetes_clusters(
     declared: Any, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Any], name: str | None = None
 ) -> list[dict[str, Any]]:
-    """The clusters in normal form, or only the one called ``name``; AnsibleFilterError with every mistake."""
+    """Return the normalized clusters, or only the one called ``name``; AnsibleFilterError with every mistake."""
     try:
         clusters = declaration.read_clusters(declared, groups, hostvars, _read_file, _read_bundle)
         return clusters if name is None else [declaration.select(clusters, name)]
@@ -35,8 +35,8 @@ def _read_bundle(name: str) -> dict[str, Any]:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_clusters": kubernetes_clusters}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_credentials: a door to the tool kubernetes (documented in kubernetes_credentials.yml)."""
+"""Filter kubernetes_credentials: entry point to the tool kubernetes (documented in kubernetes_credentials.yml)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..module_utils.model.errors import PhotonError
 def kubernetes_credentials(
     cluster: Mapping[str, Any], authority: str, issuer: str = "", client: str = "", namespace: str = ""
 ) -> str:
-    """The kubeconfig by which people log in at an issuer."""
+    """Return the kubeconfig with which users log in at an issuer."""
     try:
         return credentials.oidc(cluster, authority, issuer, client, namespace)
     except PhotonError as error:
@@ -25,8 +25,8 @@ def kubernetes_credentials(
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_credentials": kubernetes_credentials}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_documents: a door to the tool kubernetes (documented in kubernetes_documents.yml)."""
+"""Filter kubernetes_documents: entry point to the tool kubernetes (documented in kubernetes_documents.yml)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def kubernetes_documents(
     installed: Mapping[str, Mapping[str, str]] | None = None,
     joined: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """Host -> document of module linux_host, with the secrets of ``declared`` where it is given."""
+    """Return host -> document of module linux_host, with the secrets of ``declared`` if given."""
     return host.documents(cluster, declaration.secrets_of(declared, cluster["name"]), installed, joined)
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_documents": kubernetes_documents}

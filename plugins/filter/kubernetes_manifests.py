@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_manifests: a door to the tool kubernetes (documented in kubernetes_manifests.yml)."""
+"""Filter kubernetes_manifests: entry point to the tool kubernetes (documented in kubernetes_manifests.yml)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PARTS = ("network", "addons", "namespaces")
 
 
 def kubernetes_manifests(cluster: Mapping[str, Any], part: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """The objects that a cluster has and those that it must not have, of one part or of all."""
+    """Return a cluster's objects and the objects to remove, of one part or of all."""
     if part is not None and part not in _PARTS:
-        raise AnsibleFilterError(f"{part!r} is none of {', '.join(_PARTS)}")
+        raise AnsibleFilterError(f"must be one of {', '.join(_PARTS)}, got {part!r}")
     present: list[dict[str, Any]] = []
     absent: list[dict[str, Any]] = []
     if part in (None, "network"):
@@ -42,7 +42,7 @@ def kubernetes_manifests(cluster: Mapping[str, Any], part: str | None = None) ->
 
 
 def _read(name: str, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The objects in a file, lists taken apart."""
+    """Return the objects in a file, with lists expanded."""
     try:
         text = bundle.manifest_text(
             name, cluster["packages"]["bundle"] or "", lambda one: pathlib.Path(one).expanduser().read_text("utf-8")
@@ -53,7 +53,7 @@ def _read(name: str, cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
     items = [item for entry in found if entry for item in (entry["items"] if _is_list(entry) else [entry])]
     for index, item in enumerate(items):
         if not isinstance(item, dict) or not {"apiVersion", "kind", "metadata"} <= set(item):
-            raise AnsibleFilterError(f"the manifest {name}: document {index + 1} is no object of Kubernetes")
+            raise AnsibleFilterError(f"the manifest {name}: document {index + 1} is not a Kubernetes object")
     return items
 
 
@@ -64,8 +64,8 @@ def _is_list(entry: Any) -> bool:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_manifests": kubernetes_manifests}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_plan: a door to the tool kubernetes (documented in kubernetes_plan.yml)."""
+"""Filter kubernetes_plan: entry point to the tool kubernetes (documented in kubernetes_plan.yml)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kubernetes_plan(
     verb: str = "create",
     **settings: Any,
 ) -> dict[str, Any]:
-    """What is to do for the cluster to be as declared; AnsibleFilterError with all that forbids to begin."""
+    """Plan the steps to the declared cluster; AnsibleFilterError lists every obstacle."""
     reached = {str(host): None if _silent(answer) else _plain(answer) for host, answer in observed.items()}
     names = None if only is None else [str(name) for name in only]
     try:
@@ -31,7 +31,7 @@ def kubernetes_plan(
             source = state.source_of(cluster, reached)
             if source is None:
                 raise PhotonError(
-                    "ClusterNotFound", f"no control-plane member of {cluster['name']} answers: run cluster_repair"
+                    "ClusterNotFound", f"no control-plane member of {cluster['name']} answers. Run cluster_repair."
                 )
             return resize.plan(cluster, source, reached[source] or {}, names or ())
         if verb == "upgrade":
@@ -44,18 +44,18 @@ def kubernetes_plan(
             return state.state(cluster, reached)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
-    raise AnsibleFilterError(f"{verb!r} is none of create, delete, resize, upgrade, repair, state")
+    raise AnsibleFilterError(f"must be one of create, delete, resize, upgrade, repair, state, got {verb!r}")
 
 
 def kubernetes_key_step(files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int) -> dict[str, Any]:
-    """The next step on the way to other keys of encryption at rest."""
+    """Return the next step of a rotation of encryption keys."""
     return rotate.step([str(name) for name in wanted], _plain(files), int(stale))
 
 
-def kubernetes_keys_wanted(
+def kubernetes_desired_keys(
     files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int
 ) -> dict[str, Any]:
-    """The keys of encryption at rest that there should be."""
+    """Return the desired encryption keys."""
     return rotate.wanted(_plain(files), [str(name) for name in declared], bool(due), int(stale))
 
 
@@ -64,7 +64,7 @@ def _silent(answer: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Templated containers are slow to walk: copy them once."""
+    """Copy templated containers, which are slow to traverse."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -73,12 +73,12 @@ def _plain(value: Any) -> Any:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {
             "kubernetes_plan": kubernetes_plan,
             "kubernetes_key_step": kubernetes_key_step,
-            "kubernetes_keys_wanted": kubernetes_keys_wanted,
+            "kubernetes_desired_keys": kubernetes_desired_keys,
         }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filter kubernetes_status: a door to the tool kubernetes (documented in kubernetes_status.yml)."""
+"""Filter kubernetes_status: entry point to the tool kubernetes (documented in kubernetes_status.yml)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..module_utils.kubernetes.plans import status
 
 
 def kubernetes_status(cluster: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
-    """The status, and its lines for a terminal under ``table``."""
+    """Return the status, with its lines for a terminal under ``table``."""
     reached = {str(host): answer if _spoke(answer) else None for host, answer in observed.items()}
     found = status.status(cluster, reached)
     return {**found, "table": status.table(found)}
@@ -23,8 +23,8 @@ def _spoke(answer: Any) -> bool:
 
 
 class FilterModule:
-    """The filters of this file."""
+    """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        """Name -> function."""
+        """Return filter name -> function."""
         return {"kubernetes_status": kubernetes_status}

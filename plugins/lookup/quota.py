@@ -46,7 +46,7 @@ _raw:
 
 from ansible.plugins.lookup import LookupBase
 
-from ..module_utils.services import fleet_view
+from ..module_utils.services.tenancy import describe
 from ..plugin_utils.controller import ask, plain, templated
 
 VARIABLES = ["photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_act_as"]
@@ -58,4 +58,4 @@ class LookupModule(LookupBase):
     def run(self, terms: list, variables: dict | None = None, **kwargs: object) -> list[dict]:
         self.set_options(var_options=templated(VARIABLES, variables, self._templar), direct=kwargs)
         paths = plain(terms)
-        return ask(self.get_options(), lambda context: [fleet_view.quota_of(context, path) for path in paths])
+        return ask(self.get_options(), lambda context: [describe.quota_of(context, path) for path in paths])

@@ -1,43 +1,43 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan or an outcome as text for people: what is done to what, grouped; the counts; what cannot be done."""
+"""A plan or an outcome as text for people: changes by kind, counts, failures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .model.entities import KINDS
 from .model.names import collapse
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
-ORDER = ("deployment", "endpoint", "zone", "host", "datastore", "flavor", "tenant", "project", "image", "vm")
 WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
 DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
 _WIDEST = 100
 
 
 def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
-    """A module's result in check mode with ``result: full`` (see services/report.py), as lines."""
+    """Return a module's result in check mode with ``result: full`` (see services/report.py) as lines."""
     steps: dict[str, list[Mapping[str, Any]]] = {}
     for step in outcome.get("plan", []):
         steps.setdefault(step["kind"], []).append(step)
     lines: list[str] = []
-    for kind in sorted(steps, key=lambda kind: ORDER.index(kind) if kind in ORDER else len(ORDER)):
+    for kind in sorted(steps, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS)):
         lines += [f"{kind}", *_kind(steps[kind]), ""]
     lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")]
     return _without_end(lines)
 
 
 def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
-    """A module's result after an application, as lines."""
+    """Return a module's result after an application as lines."""
     changes = list(outcome.get("changes", []))
     lines = [*changes, ""] if changes else []
     return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, DONE, "failed")])
 
 
 def failure_lines(outcome: Mapping[str, Any]) -> list[str]:
-    """What cannot be done: kind, name, key path, code and message."""
+    """Return one line per failure: kind, name, key path, code and message."""
     rows = outcome.get("failures", [])
     if not rows and outcome.get("error_code"):
         return [f"{outcome['error_code']}: {outcome.get('msg', '')}", ""]
@@ -55,7 +55,7 @@ def warning_lines(outcome: Mapping[str, Any]) -> list[str]:
 
 
 def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
-    """``12 to create, 3 unchanged, 1 cannot be done``; nothing where it never came to a plan."""
+    """``12 to create, 3 unchanged, 1 cannot be done``; empty where nothing was planned."""
     if "counts" not in outcome:
         return []
     numbers = dict.fromkeys(words, 0)
@@ -73,7 +73,7 @@ def _without_end(lines: list[str]) -> list[str]:
 
 
 def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The lines of one kind: like steps are one line, with their names as ranges."""
+    """Yield the lines of one kind: like steps are one line, with their names as ranges."""
     groups: dict[Any, list[Mapping[str, Any]]] = {}
     for step in steps:
         fields = tuple(_fields(step)) if step["verb"] == "update" else ()
@@ -96,7 +96,7 @@ def _fields(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _places(members: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Where new VMs go: one line per host and datastore."""
+    """Yield the places of new VMs: one line per host and datastore."""
     places: dict[tuple[str, str], list[str]] = {}
     for step in members:
         place = str(step["after"].get("host")), str(step["after"].get("datastore"))
@@ -107,7 +107,7 @@ def _places(members: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names as ranges; of very many that form none, the first ones and the number of the others."""
+    """Names as ranges; of very many ranges the first ones and the number of the others."""
     ranges = list(collapse(names))
     text = ", ".join(ranges[:_WIDEST])
     return text if len(ranges) <= _WIDEST else f"{text} and {len(ranges) - _WIDEST} more"

@@ -56,7 +56,7 @@ error_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.door import READING, answer_with
+from ..module_utils.entry_point import READING, answer_with
 from ..module_utils.services import upkeep
 
 

@@ -1,24 +1,24 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module haproxy_config: a balancer's files and services (a door to module_utils/haproxy/host.py)."""
+"""Module haproxy_config: manage a balancer's files and services (entry point to module_utils/haproxy/host.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_config
-short_description: Bring a balancer's configuration to what is wanted, without losing a connection
+short_description: Configure a load balancer without dropping connections
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the balancer. One visit installs what is missing, compares and changes.
-  - Everything new is written aside and checked by HAProxy and keepalived before it replaces a file.
-  - Certificates are replaced at run time; other changes are loaded by a reload, never by a restart.
-  - When the new configuration does not come up the old one is put back.
+  - Runs on the balancer. One visit installs missing packages, compares the state and applies changes.
+  - New files are staged and checked by HAProxy and keepalived before they replace the current files.
+  - Certificates are replaced at run time; other changes are loaded with a reload, never with a restart.
+  - When the new configuration does not start, the old one is restored.
 attributes:
   check_mode:
     support: full
-    description: The check by HAProxy is made in check mode too.
+    description: HAProxy checks the new configuration in check mode too.
   diff_mode:
     support: full
     description: Secrets are masked.
@@ -29,7 +29,7 @@ options:
     choices: [present, absent]
     default: present
   packages:
-    description: The packages' names by the host's package manager, C(apt) or C(dnf); those missing are installed first.
+    description: Package names per package manager, C(apt) or C(dnf). Missing packages are installed first.
     type: dict
     default: {}
   haproxy:
@@ -37,19 +37,19 @@ options:
     type: str
     default: ""
   keepalived:
-    description: The text of keepalived.conf; empty without virtual addresses.
+    description: The text of keepalived.conf. Empty without virtual addresses.
     type: str
     default: ""
   address:
-    description: The host's own address; its interface carries the virtual addresses.
+    description: The host's own address. Its interface carries the virtual addresses.
     type: str
     default: ""
   files:
-    description: File name and PEM text of certificates and authorities.
+    description: File names and PEM texts of certificates and authorities.
     type: dict
     default: {}
   password:
-    description: The password of the statistics.
+    description: The password of the statistics page.
     type: str
     default: ""
   only_certificates:
@@ -66,12 +66,12 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions:
-  description: What was done, such as C(package haproxy) and C(haproxy reloaded), or in check mode what differs.
+  description: The actions taken, such as C(package haproxy) and C(haproxy reloaded), or in check mode the differences.
   returned: success
   type: list
   elements: str
 error_code:
-  description: Why it failed, such as C(BalancerChangeFailed); the old configuration serves on.
+  description: The reason of the failure, such as C(BalancerChangeFailed). The old configuration stays active.
   returned: failure
   type: str
 """
@@ -109,8 +109,10 @@ def _present(module: AnsibleModule) -> dict:
     missing = programs.missing(given["packages"])
     installed = [f"package {name}" for name in missing]
     if missing and given["only_certificates"]:
-        raise host.HostError(f"Not only certificates would change ({', '.join(installed)}): deploy instead")
-    if missing and module.check_mode:  # without its programs a host cannot be asked what else differs
+        raise host.HostError(
+            f"More than certificates would change ({', '.join(installed)}). Deploy the load balancer instead."
+        )
+    if missing and module.check_mode:  # comparing needs the installed programs
         return {"changed": True, "actions": installed}
     programs.install(missing)
     wanted = host.Balancer(given["haproxy"], given["keepalived"], given["files"], given["password"], given["address"])
@@ -119,7 +121,9 @@ def _present(module: AnsibleModule) -> dict:
         return {"changed": bool(installed), "actions": installed}
     other = [change for change in changes if not change.startswith("certificate ") or change.endswith(" removed")]
     if given["only_certificates"] and other:
-        raise host.HostError(f"Not only certificates would change ({', '.join(other)}): deploy instead")
+        raise host.HostError(
+            f"More than certificates would change ({', '.join(other)}). Deploy the load balancer instead."
+        )
     diff = [
         {"before_header": path, "after_header": path, "before": before, "after": after}
         for path, (before, after) in wanted.texts().items()

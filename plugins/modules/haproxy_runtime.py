@@ -1,37 +1,37 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module haproxy_runtime: a balancer's servers at run time (a door to module_utils/haproxy/runtime.py)."""
+"""Module haproxy_runtime: manage a balancer's servers at run time (entry point to module_utils/haproxy/runtime.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_runtime
-short_description: Drain a server, bring it back, or read a balancer's state
+short_description: Drain a server, return it to rotation, or read a balancer's status
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
-description: Runs on the balancer and speaks to HAProxy's runtime socket. A drained server stays so over reloads.
+description: Runs on the balancer and uses HAProxy's runtime API. A drained server stays drained across reloads.
 attributes:
   check_mode:
     support: full
-    description: Tells whether it would change something.
+    description: Reports whether the server would be changed.
   diff_mode:
     support: none
-    description: The state is one word.
+    description: The state is a single word.
 options:
   action:
-    description: What to do.
+    description: The action to perform.
     type: str
     choices: [drain, ready, status]
     required: true
   service:
-    description: The service's name, for drain and ready.
+    description: The service's name, required for C(drain) and C(ready).
     type: str
   server:
-    description: The server's name, for drain and ready.
+    description: The server's name, required for C(drain) and C(ready).
     type: str
   timeout:
-    description: Seconds to wait for its sessions to end, or for its check to succeed.
+    description: Seconds to wait for the server's sessions to end, or for its health check to succeed.
     type: int
     default: 60
 """
@@ -48,7 +48,7 @@ status:
   returned: success
   type: raw
 error_code:
-  description: Why it failed, such as C(BalancerRefused).
+  description: The reason of the failure, such as C(BalancerRefused).
   returned: failure
   type: str
 """
@@ -89,11 +89,13 @@ def _move(module: AnsibleModule) -> dict:
     if action == "drain":
         changed, left = runtime.drain(service, name, module.params["timeout"])
         if left and module.params["timeout"]:
-            raise runtime.RuntimeApiError(f"{service}/{name} is drained but still has {left} sessions; wait longer")
+            raise runtime.RuntimeApiError(
+                f"{service}/{name} is drained but still has {left} sessions. Raise the timeout and run again."
+            )
     else:
         changed, status = runtime.ready(service, name, module.params["timeout"])
         if not status.startswith(("UP", "no check")):
-            raise runtime.RuntimeApiError(f"{service}/{name} is enabled, but its health check says {status}")
+            raise runtime.RuntimeApiError(f"{service}/{name} is enabled, but its health check reports {status}")
     return {"changed": changed, "status": runtime.server(service, name)["status"]}
 
 

@@ -52,12 +52,12 @@ options:
     type: dict
   cpu_overcommit:
     description:
-      - Virtual CPUs per core thread.
+      - Virtual CPUs per physical core.
       - A new one gets V(16.0).
     type: float
   memory_overcommit:
     description:
-      - Memory promised per memory there is.
+      - Memory of VMs per physical memory.
       - A new one gets V(1.0).
     type: float
   allowed_datastores:
@@ -115,12 +115,12 @@ options:
         type: dict
       cpu_overcommit:
         description:
-          - Virtual CPUs per core thread.
+          - Virtual CPUs per physical core.
           - A new one gets V(16.0).
         type: float
       memory_overcommit:
         description:
-          - Memory promised per memory there is.
+          - Memory of VMs per physical memory.
           - A new one gets V(1.0).
         type: float
       allowed_datastores:
@@ -262,7 +262,7 @@ error_data:
   type: dict
 """
 
-from ..module_utils.door import run_kind
+from ..module_utils.entry_point import run_kind
 
 
 def main() -> None:

@@ -200,7 +200,7 @@ error_data:
   type: dict
 """
 
-from ..module_utils.door import run_kind
+from ..module_utils.entry_point import run_kind
 
 
 def main() -> None:

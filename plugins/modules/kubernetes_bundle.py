@@ -1,36 +1,36 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_bundle: what clusters need without internet, in one file (a door to module_utils/kubernetes)."""
+"""Module kubernetes_bundle: write and install offline bundles (entry point to module_utils/kubernetes)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_bundle
-short_description: Packages, images and manifests for clusters without internet in one file, and a host's part of it
+short_description: Write a bundle for clusters without internet access, and install a host's part of it
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - With I(state=written) it runs on the controller and makes one tar out of folders. Every file in it has a SHA-256 in
-    its manifest. Equal content makes an equal file, and leaves the one that is there.
-  - With I(state=present) it runs on a host. The bundle stays on the controller. The host is asked what it lacks, gets
-    that alone, and compares each file's SHA-256 before it is used. Packages become a local apt repository in
+  - With I(state=written) it runs on the controller and writes one tar file from folders. Its manifest has the SHA-256
+    of every file. The bundle is reproducible, and an up-to-date one is not written again.
+  - With I(state=present) it runs on a host. The bundle stays on the controller. The host receives only the files that
+    it lacks, and verifies each file's SHA-256 before it is used. Packages become a local apt repository in
     C(/var/lib/photon/bundle), images go into containerd's namespace of Kubernetes.
-  - Images are pinned, so that kubelet does not take away what cannot be pulled again. Those of a version that the
-    cluster has left are let go of.
+  - Images are pinned, so that kubelet does not remove images that cannot be pulled again. Images of versions that the
+    cluster no longer runs are unpinned.
 attributes:
   check_mode:
     support: full
-    description: Gives the same list of changes.
+    description: Returns the same list of changes.
   diff_mode:
     support: full
-    description: Shows files with their digests, on a host what it has and gets.
+    description: Shows files with their digests.
 options:
   state:
     description:
-      - C(written) makes the bundle at I(path), on the controller.
-      - C(present) gives a host what the bundle has for it.
-      - C(absent) takes the packages away from a host, and lets go of the images.
+      - C(written) writes the bundle to I(path) on the controller.
+      - C(present) installs a host's part of the bundle.
+      - C(absent) removes the packages from a host and unpins the images.
     type: str
     choices: [written, present, absent]
     required: true
@@ -39,51 +39,51 @@ options:
     type: path
   versions:
     description:
-      - For C(written), versions of Kubernetes that the bundle has to be complete for; all of which there is kubeadm
-        when left out.
+      - For C(written), versions of Kubernetes that the bundle must be complete for. By default, all versions of which
+        there is kubeadm.
     type: list
     elements: str
     default: []
   packages:
-    description: For C(written), Debian packages, and folders with some.
+    description: For C(written), Debian packages, and folders with packages.
     type: list
     elements: path
     default: []
   images:
-    description: For C(written), image archives, and folders with some.
+    description: For C(written), image archives, and folders with archives.
     type: list
     elements: path
     default: []
   manifests:
-    description: For C(written), files with objects of the user's own, and folders with some.
+    description: For C(written), files with additional Kubernetes objects, and folders with such files.
     type: list
     elements: path
     default: []
   image_repository:
-    description: For C(written), where the archives' images of the control plane come from, when not from upstream.
+    description: For C(written), the repository of the control plane's images in the archives, if not upstream.
     type: str
     default: ""
   version:
-    description: For C(present), the version of Kubernetes that the host runs, or is going to.
+    description: For C(present), the version of Kubernetes that the host runs or will run.
     type: str
   role:
-    description: For C(present), what the host is in its cluster; workers get no images of the control plane.
+    description: For C(present), the role of the host in its cluster. Workers get no images of the control plane.
     type: str
     choices: [control_plane, worker]
     default: control_plane
   runtime_required:
-    description: For C(present), fail where containerd does not answer. Otherwise images wait for another visit.
+    description: For C(present), fail when containerd does not answer. Otherwise images are deferred to the next run.
     type: bool
     default: false
   parts:
-    description: Set by the action plugin, from the bundle's manifest.
+    description: Set by the action plugin from the bundle's manifest.
     type: dict
   incoming:
-    description: Set by the action plugin, the folder on the host with the files that it sent.
+    description: Set by the action plugin to the folder on the host with the files that it sent.
     type: path
 """
 EXAMPLES = r"""
-- name: Make a bundle
+- name: Write a bundle
   photon.platform.kubernetes_bundle:
     state: written
     path: /srv/bundles/kubernetes-1.37.2.tar
@@ -92,7 +92,7 @@ EXAMPLES = r"""
     images: [/srv/collected/images]
   delegate_to: localhost
 
-- name: Give a worker its part
+- name: Install a worker's part of the bundle
   photon.platform.kubernetes_bundle:
     state: present
     path: /srv/bundles/kubernetes-1.37.2.tar
@@ -101,26 +101,26 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changes:
-  description: What differed on the host, and without check mode was changed.
+  description: The changes that were applied, or in check mode would be applied.
   returned: for present and absent
   type: list
   elements: dict
   contains:
     kind: {description: "C(package) or C(image).", type: str}
-    name: {description: "Of the file within the bundle, or of the image.", type: str}
-    before: {description: What it was., type: str}
-    after: {description: What it is., type: str}
+    name: {description: "The name of the file in the bundle, or of the image.", type: str}
+    before: {description: The value before the change., type: str}
+    after: {description: The value after the change., type: str}
 missing:
-  description: Files of the bundle that the host had not, and in check mode has not.
+  description: Files of the bundle that the host lacked, or in check mode lacks.
   returned: for present
   type: list
   elements: str
 waiting:
-  description: Images were left for another visit, as containerd did not answer.
+  description: Whether images were deferred because containerd did not answer.
   returned: for present
   type: bool
 sent_bytes:
-  description: How much was sent to the host.
+  description: The number of bytes sent to the host.
   returned: for present
   type: int
 manifest:
@@ -129,8 +129,8 @@ manifest:
   type: dict
 error_code:
   description:
-    - Why it failed, such as C(ManifestNotFound) (no bundle, or a damaged one), C(PackageNotFound) or C(ImageNotFound)
-      (a version would not be complete), C(DiskFull) or C(UnitFailed).
+    - The reason of the failure, such as C(ManifestNotFound) (no valid bundle), C(PackageNotFound) or C(ImageNotFound)
+      (a version is incomplete), C(DiskFull) or C(UnitFailed).
   returned: failure
   type: str
 error_data:

@@ -1,31 +1,31 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_encryption: keys of encryption at rest (a door to module_utils/kubernetes/hosts/encryption.py)."""
+"""Module kubernetes_encryption: manage encryption keys (entry point to module_utils/kubernetes/hosts/encryption.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_encryption
-short_description: Keys of encryption at rest of a control-plane member, and what is written with them
+short_description: Manage a control-plane member's keys of encryption at rest
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on a control-plane member. The order in which keys change on all members is playbook cluster_rotate's business.
+  - Runs on a control-plane member. Playbook cluster_rotate changes the keys on all members in a safe order.
 attributes:
   check_mode:
     support: full
-    description: Tells what would be done.
+    description: Reports the actions.
   diff_mode:
     support: none
     description: Keys are secrets.
 options:
   state:
     description:
-      - C(read) tells the names of the keys and how many objects are not written with I(writer).
-      - C(secrets) returns the keys with their secrets, and a new one when I(new); register it with C(no_log).
-      - C(present) makes I(keys) this member's, in their order, and restarts its API server.
-      - C(rewritten) writes every object that is not of I(writer) again.
+      - C(read) returns the names of the keys and the number of objects that are not encrypted with I(writer).
+      - C(secrets) returns the keys with their secrets, and a new key with I(new). Register it with C(no_log).
+      - C(present) sets the member's I(keys) in order and restarts its API server.
+      - C(rewritten) rewrites every object that is not encrypted with I(writer).
     type: str
     choices: [read, secrets, present, rewritten]
     required: true
@@ -34,21 +34,21 @@ options:
     type: dict
     required: true
   keys:
-    description: Keys, each with C(name) and C(secret), the writing one first.
+    description: Keys, each with C(name) and C(secret). The first one is used for writing.
     type: list
     elements: dict
     default: []
   writer:
-    description: The name of the key that everything should be written with.
+    description: The name of the key that all objects must be encrypted with.
     type: str
     default: ""
   new:
-    description: Make a key as well.
+    description: Generate an additional key.
     type: bool
     default: false
 """
 EXAMPLES = r"""
-- name: Write all objects again
+- name: Rewrite all objects
   photon.platform.kubernetes_encryption:
     state: rewritten
     encryption: "{{ cluster.encryption }}"
@@ -56,25 +56,25 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 names:
-  description: Names of the keys, the writing one first.
+  description: Names of the keys. The first one is used for writing.
   returned: for read
   type: list
   elements: str
 stale:
-  description: How many objects are not written with I(writer), or the first key.
+  description: The number of objects that are not encrypted with I(writer), by default the first key.
   returned: for read
   type: int
 secrets:
-  description: C(keys) as they are, and C(new).
+  description: The current C(keys), and C(new).
   returned: for secrets
   type: dict
 actions:
-  description: What was done, or in check mode would be.
+  description: The actions taken, or in check mode planned.
   returned: success
   type: list
   elements: str
 error_code:
-  description: Why it failed.
+  description: The reason of the failure.
   returned: failure
   type: str
 error_data:
@@ -133,9 +133,9 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         return {"changed": changed, "actions": [f"keys are {names}"] if changed else []}
     if check:
         late = encryption.stale(settings["resources"], settings["provider"], given["writer"])
-        return {"changed": bool(late), "actions": [f"{len(late)} objects would be written again"] if late else []}
+        return {"changed": bool(late), "actions": [f"{len(late)} objects would be rewritten"] if late else []}
     written = encryption.rewrite(settings["resources"], settings["provider"], given["writer"])
-    return {"changed": bool(written), "actions": [f"{written} objects written again"] if written else []}
+    return {"changed": bool(written), "actions": [f"{written} objects rewritten"] if written else []}
 
 
 if __name__ == "__main__":

@@ -1,32 +1,32 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_etcd: etcd of a cluster (a door to module_utils/kubernetes/hosts/etcd.py)."""
+"""Module kubernetes_etcd: manage a cluster's etcd (entry point to module_utils/kubernetes/hosts/etcd.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_etcd
-short_description: The health of a cluster's etcd, members that leave, backups, restoring, defragmentation
+short_description: Check, back up, restore and defragment a cluster's etcd, and remove its members
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on a control-plane member. It never takes etcd below its quorum.
-  - A backup is one file with mode 0600, a snapshot of etcd and the keys of the cluster's authorities, service accounts
-    and encryption at rest, with digests of all. Who has it has the cluster.
+  - Runs on a control-plane member. It never breaks etcd's quorum.
+  - A backup is one file with mode 0600 that contains a snapshot of etcd, the keys of the cluster's authorities, service
+    accounts and encryption at rest, and digests. Protect it like the cluster itself.
 attributes:
   check_mode:
     support: full
-    description: Tells what would be done.
+    description: Reports the actions.
   diff_mode:
     support: none
-    description: The list of actions says it.
+    description: The list of actions shows the changes.
 options:
   state:
     description:
-      - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) takes a
-        member out. C(restored) makes a backup's data and keys those of a clean host, whose C(kubeadm init) goes on from
-        there. C(defragmented) gives space back, one member after the other.
+      - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) removes
+        a member. C(restored) restores a backup's data and keys on a clean host, before C(kubeadm init).
+        C(defragmented) reclaims disk space on one member after the other.
     type: str
     choices: [healthy, snapshot, member_absent, restored, defragmented]
     required: true
@@ -34,19 +34,19 @@ options:
     description: The backup's file on this host.
     type: path
   name:
-    description: The member that leaves, or this host's name among the members when it is restored.
+    description: The member to remove, or this host's member name for C(restored).
     type: str
     default: ""
   address:
-    description: Its address among the members.
+    description: The member's address.
     type: str
     default: ""
   configuration:
-    description: For C(restored), the text for C(kubeadm init); it says which image etcd's programs are in.
+    description: For C(restored), the text for C(kubeadm init), which determines the image with etcd's programs.
     type: str
     default: ""
   members:
-    description: For C(healthy), how many voters there have to be at least.
+    description: For C(healthy), the minimum number of voters.
     type: int
     default: 0
   wait:
@@ -60,7 +60,7 @@ EXAMPLES = r"""
     state: snapshot
     path: /var/lib/photon/backup/prod.tar
 
-- name: Take a member out
+- name: Remove a member
   photon.platform.kubernetes_etcd:
     state: member_absent
     name: cp3
@@ -68,7 +68,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions:
-  description: What was done, or in check mode would be.
+  description: The actions taken, or in check mode planned.
   returned: success
   type: list
   elements: str
@@ -79,11 +79,11 @@ members:
   elements: dict
 manifest:
   description: >-
-    Of the backup: C(cluster), C(cluster_id), C(version), C(members), C(nodes), C(made), C(snapshot_bytes), C(sha256).
+    The backup's C(cluster), C(cluster_id), C(version), C(members), C(nodes), C(made), C(snapshot_bytes), C(sha256).
   returned: for snapshot
   type: dict
 error_code:
-  description: Why it failed, such as C(QuorumAtRisk), C(EtcdUnhealthy), C(EtcdUnreachable) or C(BackupInvalid).
+  description: The reason of the failure, such as C(QuorumAtRisk), C(EtcdUnhealthy) or C(BackupInvalid).
   returned: failure
   type: str
 error_data:
@@ -142,7 +142,7 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         return {"changed": False, "actions": [], "members": known["members"]}
     if state == "member_absent":
         left = etcd.leave(given["name"], given["address"], check)
-        return {"changed": left, "actions": [f"{given['name'] or given['address']} taken out of etcd"] if left else []}
+        return {"changed": left, "actions": [f"{given['name'] or given['address']} removed from etcd"] if left else []}
     if check:
         return {"changed": True, "actions": [state]}
     if state == "snapshot":

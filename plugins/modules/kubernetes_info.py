@@ -1,29 +1,29 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_info: a host of a cluster as it is (a door to module_utils/services/cluster_hosts.py)."""
+"""Module kubernetes_info: observe a host of a cluster (entry point to module_utils/services/cluster_hosts.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_info
-short_description: Look at a host of a Kubernetes cluster, and at the cluster from it
+short_description: Gather the state of a Kubernetes host and of its cluster
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the host, reads its real state and compares it with what is declared, all in one visit. Nothing is changed.
-  - What kubeadm writes is compared with what kubeadm itself would write, by its dry run.
+  - Runs on the host, reads its current state and compares it with the declaration in one visit. Nothing is changed.
+  - Files of kubeadm are compared with the output of kubeadm's dry run.
 attributes:
   check_mode:
     support: full
-    description: Changes nothing anyway.
+    description: Never changes anything.
   diff_mode:
     support: none
-    description: Differences are in the answer.
+    description: The result lists the differences.
 options:
   what:
     description:
-      - What to look at. C(cluster), C(etcd) and C(objects) are read on control-plane members alone.
+      - What to observe. C(cluster), C(etcd) and C(objects) are read on control-plane members only.
     type: list
     elements: str
     choices: [host, cluster, etcd, certificates, objects]
@@ -33,7 +33,7 @@ options:
     type: str
     default: ""
   role:
-    description: What the host is declared to be.
+    description: The declared role of the host.
     type: str
     choices: ["", control_plane, worker]
     default: ""
@@ -43,48 +43,48 @@ options:
     elements: dict
     default: []
   objects:
-    description: Objects that the API has to have.
+    description: Objects that must exist in the API.
     type: list
     elements: dict
     default: []
   absent:
-    description: Objects that the API must not have.
+    description: Objects that must not exist in the API.
     type: list
     elements: dict
     default: []
   nodes:
-    description: Nodes as module M(photon.platform.kubernetes_node) takes them, compared with C(objects).
+    description: Nodes in the format of module M(photon.platform.kubernetes_node), compared together with C(objects).
     type: list
     elements: dict
     default: []
 """
 EXAMPLES = r"""
-- name: Look at the host and the cluster
+- name: Gather the state of the host and the cluster
   photon.platform.kubernetes_info:
     what: [host, cluster, etcd, certificates]
   register: found
 """
 RETURN = r"""
 host:
-  description: The host as a member.
-  returned: when asked for
+  description: The membership of the host.
+  returned: when requested
   type: dict
   contains:
-    state: {description: "C(clean), C(partial) (an init or join that did not end) or C(member).", type: str}
-    role: {description: "C(control_plane) or C(worker) by what is there; empty when clean.", type: str}
+    state: {description: "C(clean), C(partial) (an incomplete init or join) or C(member).", type: str}
+    role: {description: "C(control_plane) or C(worker), empty when clean.", type: str}
     cluster_id: {description: Hash of the public key of the authority that the host trusts., type: str}
     cluster_name: {description: "The cluster's name, on control-plane members.", type: str}
-    server: {description: URL of the API that its kubelet talks to., type: str}
+    server: {description: URL of the API that its kubelet uses., type: str}
     kubeadm_version: {description: Installed version., type: str}
     kubelet_version: {description: Installed version., type: str}
     kubelet_active: {description: Whether kubelet runs., type: bool}
     serving_certificate: {description: Whether kubelet has a valid serving certificate., type: bool}
-    encryption_keys: {description: Whether the file with the keys of encryption at rest is there., type: bool}
-    etcd_data: {description: Whether etcd has data here., type: bool}
-    missing: {description: Files that a member of its role should have., type: list, elements: str}
+    encryption_keys: {description: Whether the file with the encryption keys exists., type: bool}
+    etcd_data: {description: Whether etcd has data on this host., type: bool}
+    missing: {description: Files that a member of its role lacks., type: list, elements: str}
     stale:
       description: >-
-        Settings and certificates that a running static pod has not read since they changed, each with C(pod) and
+        Settings and certificates that changed after the static pod that reads them started, each with C(pod) and
         C(path).
       type: list
       elements: dict
@@ -92,59 +92,59 @@ host:
       description: "Files that differ from what kubeadm would write, each with C(path), C(missing) and C(lines)."
       type: list
       elements: dict
-    error: {description: Why drift could not be found., type: str}
+    error: {description: Why drift could not be determined., type: str}
 linux:
-  description: What module M(photon.platform.linux_host) would change, with C(changes), C(packages) and C(error).
-  returned: when documents were given
+  description: C(changes) that module M(photon.platform.linux_host) would make, C(packages) and C(error).
+  returned: when documents are given
   type: dict
 cluster:
-  description: The cluster by its API.
-  returned: when asked for, on control-plane members
+  description: The cluster as reported by its API.
+  returned: when requested on control-plane members
   type: dict
   contains:
     reachable: {description: Whether the API answered., type: bool}
-    error: {description: Why it did not., type: str}
+    error: {description: Why it did not answer., type: str}
     version: {description: Version of the API server., type: str}
     declared_version: {description: Version in kubeadm's configuration., type: str}
     cluster_name: {description: Name in kubeadm's configuration., type: str}
-    cluster_id: {description: As of the host., type: str}
+    cluster_id: {description: The same hash as for the host., type: str}
     nodes:
       description: >-
         Nodes, each with C(name), C(version), C(ready), C(reason), C(addresses), C(labels), C(taints),
         C(unschedulable), C(settled) (labels and taints were set since it joined), C(roles) and C(pod_network).
       type: list
       elements: dict
-    missing: {description: Objects of kubeadm's own that are gone., type: list, elements: str}
+    missing: {description: Missing objects of kubeadm., type: list, elements: str}
     pending_certificates:
-      description: Requests of kubelets, each with C(name) and C(node).
+      description: Pending requests of kubelets, each with C(name) and C(node).
       type: list
       elements: dict
     addons:
       description: >-
-        Workloads of the system, each with C(kind), C(namespace), C(name), C(wanted), C(available) and C(current).
+        System workloads, each with C(kind), C(namespace), C(name), C(wanted), C(available) and C(current).
       type: list
       elements: dict
 etcd:
   description: >-
     C(members), each with C(id), C(name), C(peer_urls), C(client_urls), C(learner), C(started), C(healthy); C(quorum),
     C(healthy_voters) and C(error).
-  returned: when asked for, on control-plane members
+  returned: when requested on control-plane members
   type: dict
 certificates:
-  description: Certificates, soonest end first, each with C(path), C(subject), C(not_after) and C(days_left).
-  returned: when asked for
+  description: Certificates by expiry, each with C(path), C(subject), C(not_after) and C(days_left).
+  returned: when requested
   type: list
   elements: dict
 objects:
   description: C(changes) that module M(photon.platform.kubernetes_objects) would make, and C(error).
-  returned: when asked for, on control-plane members
+  returned: when requested on control-plane members
   type: dict
 nodes:
   description: C(changes) that module M(photon.platform.kubernetes_node) would make, C(not_ready) and C(error).
-  returned: when objects were asked for, on control-plane members
+  returned: when objects are requested on control-plane members
   type: dict
 error_code:
-  description: Why it failed.
+  description: The reason of the failure.
   returned: failure
   type: str
 """
@@ -168,7 +168,7 @@ def main() -> None:
             },
             "configuration": {"type": "str", "default": ""},
             "role": {"type": "str", "choices": ["", "control_plane", "worker"], "default": ""},
-            # Kept out of the system log as a whole: they may hold secret files.
+            # Documents may contain secret files, so they are kept out of the system log.
             "documents": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "objects": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "absent": {"type": "list", "elements": "dict", "default": []},

@@ -1,40 +1,40 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_member: a host's membership of a cluster (a door to module_utils/kubernetes/hosts/)."""
+"""Module kubernetes_member: manage a host's cluster membership (entry point to module_utils/kubernetes/hosts/)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_member
-short_description: Make a host a member of a Kubernetes cluster, keep it one, or end it
+short_description: Manage a host's membership of a Kubernetes cluster
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the host and lets kubeadm do the work. What to do follows from what is found, no note is kept on the host,
-    so a run that was killed is finished by the next one.
-  - An C(init) that did not end is run again and keeps what is there. A C(join) that did not end is thrown away first.
+  - Runs on the host and uses kubeadm. The actions are derived from the current state and no state is kept on the host,
+    so an interrupted run is completed by the next one.
+  - An incomplete C(init) is run again and keeps its results. An incomplete C(join) is discarded first.
 attributes:
   check_mode:
     support: full
-    description: Says what would be done.
+    description: Reports the actions.
   diff_mode:
     support: partial
-    description: For C(settled), files that kubeadm wrote.
+    description: For C(settled), files of kubeadm.
 options:
   state:
     description:
-      - C(initialized) makes the first member.
-      - C(joined) makes a further member; I(material) comes from C(join_material).
-      - C(settled) mends what differs from what kubeadm would have written, lost files and lost objects of kubeadm's
-        own.
-      - C(absent) resets the host. Drain its node and take it out of etcd and the cluster before.
-      - C(upgraded) brings the member to I(version); its packages have to be of it but kubelet's.
-      - C(renewed) renews certificates with fewer than I(days) left, and restarts what uses them.
-      - C(credentials) makes on a control-plane member a kubeconfig of an administrator that ends after I(hours).
-      - C(join_material) makes on a control-plane member what I(joiners) need, after stale traces of theirs were
-        removed.
-      - C(tokens_absent) ends on a control-plane member all that hosts may join by.
+      - C(initialized) creates the first member.
+      - C(joined) joins a further member with I(material) from C(join_material).
+      - C(settled) restores files that differ from what kubeadm would write, and re-creates lost files and objects of
+        kubeadm.
+      - C(absent) resets the host. Drain its node and remove it from etcd and the cluster first.
+      - C(upgraded) upgrades the member to I(version). Its packages except kubelet must have that version.
+      - C(renewed) renews certificates with fewer than I(days) left, and restarts their users.
+      - C(credentials) creates an administrator kubeconfig that expires after I(hours), on a control-plane member.
+      - C(join_material) creates the secrets that I(joiners) need, after removing their stale traces, on a control-plane
+        member.
+      - C(tokens_absent) revokes all join tokens, on a control-plane member.
     type: str
     choices: [initialized, joined, settled, absent, upgraded, renewed, join_material, tokens_absent, credentials]
     required: true
@@ -46,21 +46,21 @@ options:
     default: ""
   settings:
     description: >-
-      For C(upgraded) with I(first), the text of C(init); what it says of kubelets is in the cluster before the first
-      member is upgraded.
+      For C(upgraded) with I(first), the text of C(init). Its kubelet settings are written to the cluster before the
+      first member is upgraded.
     type: str
     default: ""
   role:
-    description: What the host is declared to be.
+    description: The declared role of the host.
     type: str
     choices: [control_plane, worker]
   encryption:
     description: >-
-      For C(initialized) where no keys are declared, C(provider) and C(resources): a key is made and stays on
+      For C(initialized) without declared keys, C(provider) and C(resources). A key is generated and stays on
       control-plane members.
     type: dict
   material:
-    description: What C(join_material) returned. For C(settled) only its files are used, where they are missing.
+    description: The result of C(join_material). For C(settled), only its files are used, if they are missing.
     type: dict
   joiners:
     description: Hosts that are about to join, each with C(name), C(address) and C(role).
@@ -69,48 +69,48 @@ options:
     default: []
   lost:
     description: >-
-      For C(settled), kubeadm's own objects that the API lacks (C(cluster.missing) of
-      M(photon.platform.kubernetes_info)), and C(node) where its Node is gone.
+      For C(settled), missing objects of kubeadm (C(cluster.missing) of M(photon.platform.kubernetes_info)), and
+      C(node) when the host's Node is missing.
     type: list
     elements: str
     default: []
   restart:
     description: >-
-      For C(joined), throw away what a former join left even where etcd has data on this host. Only where its etcd
-      member has been removed.
+      For C(joined), discard the remains of an earlier join even if etcd has data on this host. Use it only after its
+      etcd member has been removed.
     type: bool
     default: false
   version:
-    description: For C(upgraded), such as C(1.37.2).
+    description: For C(upgraded), the target version, such as C(1.37.2).
     type: str
   first:
     description: For C(upgraded), whether this is the first control-plane member to be upgraded.
     type: bool
     default: false
   days:
-    description: For C(renewed).
+    description: For C(renewed), the minimum remaining validity in days.
     type: int
     default: 30
   user:
-    description: For C(credentials), the name that the audit log has.
+    description: For C(credentials), the user name in the audit log.
     type: str
     default: break-glass
   hours:
-    description: For C(credentials).
+    description: For C(credentials), the validity in hours.
     type: int
     default: 8
   timeout:
-    description: Seconds for one call of kubeadm.
+    description: Timeout of one call of kubeadm in seconds.
     type: int
     default: 600
 """
 EXAMPLES = r"""
-- name: Make the first member
+- name: Initialize the first member
   photon.platform.kubernetes_member:
     state: initialized
     configuration: "{{ cluster | photon.platform.kubernetes_configuration(inventory_hostname, 'init') }}"
 
-- name: Make what the others need
+- name: Create the secrets for joining members
   photon.platform.kubernetes_member:
     state: join_material
     joiners: [{name: w1, address: 10.0.0.21, role: worker}]
@@ -119,23 +119,23 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions:
-  description: What was done, or in check mode would be.
+  description: The actions taken, or in check mode planned.
   returned: success
   type: list
   elements: str
 material:
-  description: Secrets for M(photon.platform.kubernetes_member) on the joiners; register it with C(no_log).
+  description: Secrets for M(photon.platform.kubernetes_member) on the joiners. Register it with C(no_log).
   returned: for join_material and credentials
   type: dict
   contains:
     endpoint: {description: Host and port of the API., type: str}
     certificate_authority: {description: The cluster's authority in PEM., type: str}
-    token: {description: "By which a node's certificate is asked for, for half an hour.", type: str}
-    certificate_key: {description: Opens the control plane's certificates., type: str}
+    token: {description: "Token to request a node's certificate, valid for half an hour.", type: str}
+    certificate_key: {description: Key that decrypts the control plane's certificates., type: str}
     files: {description: Secret files of control-plane members., type: dict}
-    kubeconfig: {description: "For C(credentials), all that there is.", type: str}
+    kubeconfig: {description: "For C(credentials), the only key.", type: str}
 error_code:
-  description: Why it failed, such as C(MemberChangeFailed), C(InvalidHostState), C(QuorumAtRisk) or C(ApiUnreachable).
+  description: The reason of the failure, such as C(MemberChangeFailed), C(InvalidHostState) or C(QuorumAtRisk).
   returned: failure
   type: str
 error_data:
@@ -199,7 +199,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    made = given["material"] or {}  # the endpoint and the authority are no secrets, and belong into errors
+    made = given["material"] or {}  # the endpoint and the authority are not secret and appear in error messages
     secret = [made.get("token"), made.get("certificate_key"), *(made.get("files") or {}).values()]
     module.no_log_values = {text for text in secret if text}
     invocation = {"module_args": {"state": given["state"], "role": given["role"]}}
@@ -208,7 +208,7 @@ def main() -> None:
             answer = _answer(given, module.check_mode)
     except (PhotonError, observe.RenderError) as error:
         code, data = getattr(error, "code", "SpecInvalid"), getattr(error, "data", {})
-        text = getattr(error, "message", f"kubeadm does not take the configuration: {error}")
+        text = getattr(error, "message", f"kubeadm rejected the configuration: {error}")
         module.fail_json(msg=text, error_code=code, error_data=data, changed=False, invocation=invocation)
     module.exit_json(**answer, invocation=invocation)
 
@@ -229,10 +229,10 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         actions = [] if state == "absent" and there == "clean" else [state]
         return {"changed": bool(actions) and state not in ("join_material", "credentials"), "actions": actions}
     if state == "join_material":
-        return {"changed": True, "actions": ["token made"], "material": material.make(given["joiners"])}
+        return {"changed": True, "actions": ["token created"], "material": material.make(given["joiners"])}
     if state == "credentials":
         text = material.administrator(configuration, given["user"], given["hours"])
-        return {"changed": False, "actions": ["certificate made"], "material": {"kubeconfig": text}}
+        return {"changed": False, "actions": ["certificate created"], "material": {"kubeconfig": text}}
     if state == "initialized":
         actions = member.initialize(configuration, given["encryption"], timeout)
     elif state == "joined":

@@ -1,36 +1,36 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_node: nodes of a cluster (a door to module_utils/kubernetes/hosts/nodes.py)."""
+"""Module kubernetes_node: manage nodes of a cluster (entry point to module_utils/kubernetes/hosts/nodes.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_node
-short_description: Labels, taints and serving certificates of nodes; drain and remove them
+short_description: Manage labels, taints and serving certificates of nodes, drain and remove nodes
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on a control-plane member, for one node or for many.
-  - Taints and labels that this module gave and that are no longer declared are taken away, others stay.
-  - A kubelet's request for its serving certificate is approved when the node itself sent it and it names the node's
-    name and addresses and nothing else.
+  - Runs on a control-plane member, for one or many nodes.
+  - Taints and labels that this module set and that are no longer declared are removed. Others are kept.
+  - A kubelet's request for its serving certificate is approved when the node itself sent it and it contains only the
+    node's name and addresses.
 attributes:
   check_mode:
     support: full
-    description: Gives the same list of changes.
+    description: Returns the same list of changes.
   diff_mode:
     support: none
-    description: The list of changes says it.
+    description: The list of changes shows the differences.
 options:
   nodes:
     description:
-      - Nodes, each with C(name), C(labels), C(taints) (C(key), C(value), C(effect)), C(addresses), and C(serving) where
-        its serving certificate is waited for.
+      - Nodes, each with C(name), C(labels), C(taints) (C(key), C(value), C(effect)), C(addresses), and C(serving) to
+        wait for its serving certificate.
     type: list
     elements: dict
   name:
-    description: One node instead.
+    description: The name of a single node.
     type: str
   labels:
     description: Of I(name).
@@ -48,9 +48,9 @@ options:
     default: []
   state:
     description:
-      - C(present) settles labels, taints and certificates.
-      - C(drained) moves all pods away, as PodDisruptionBudgets allow, and lets none in; C(uncordoned) undoes that.
-      - C(absent) deletes the node's object.
+      - C(present) reconciles labels, taints and certificates.
+      - C(drained) cordons the node and evicts all pods within PodDisruptionBudgets. C(uncordoned) reverts that.
+      - C(absent) deletes the Node object.
     type: str
     choices: [present, drained, uncordoned, absent]
     default: present
@@ -59,29 +59,29 @@ options:
     type: bool
     default: true
   wait:
-    description: Seconds until the nodes are Ready; 0 does not wait.
+    description: Seconds to wait until the nodes are Ready. 0 does not wait.
     type: int
     default: 0
   version:
-    description: The version that their kubelets are waited for to report as well, such as C(1.37.2).
+    description: Wait also until the kubelets report this version, such as C(1.37.2).
     type: str
     default: ""
   drain:
     description: >-
-      C(timeout) (300) and C(grace_period) (the pods' own) in seconds, C(force) (also pods that nobody makes anew),
+      C(timeout) (300) and C(grace_period) (the pods' own) in seconds, C(force) (also pods without a controller),
       C(delete_emptydir_data) (true).
     type: dict
     default: {}
 """
 EXAMPLES = r"""
-- name: Settle a node
+- name: Set a node's labels and addresses
   photon.platform.kubernetes_node:
     name: w1
     labels: {zone: a}
     addresses: [10.0.0.21]
     wait: 120
 
-- name: Move its pods away
+- name: Drain the node
   photon.platform.kubernetes_node:
     name: w1
     state: drained
@@ -89,12 +89,12 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changes:
-  description: "What differed, and without check mode was changed: C(kind), C(name), C(before), C(after)."
+  description: "The changes applied, or in check mode planned, each with C(kind), C(name), C(before), C(after)."
   returned: success
   type: list
   elements: dict
 error_code:
-  description: Why it failed, such as C(CertificateRefused), C(DrainFailed), C(ClusterNotReady) or C(ApiUnreachable).
+  description: The reason of the failure, such as C(CertificateRefused), C(DrainFailed) or C(ClusterNotReady).
   returned: failure
   type: str
 error_data:

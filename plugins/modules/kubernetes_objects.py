@@ -1,43 +1,43 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module kubernetes_objects: objects of a cluster's API (a door to module_utils/kubernetes/hosts/objects.py)."""
+"""Module kubernetes_objects: apply objects to a cluster (entry point to module_utils/kubernetes/hosts/objects.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_objects
-short_description: Bring objects of a Kubernetes cluster to what is declared
+short_description: Apply and remove objects of a Kubernetes cluster
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on a control-plane member, with its own administrator's certificate, which stays there.
-  - Server-side apply as C(photon.platform). Whether an object differs is said by the API server itself, by a dry run.
-    Fields that are not declared are left alone.
+  - Runs on a control-plane member and uses its administrator certificate, which stays there.
+  - Uses server-side apply as field manager C(photon.platform). A dry run of the API server decides whether an
+    object differs. Fields that are not declared are not changed.
 attributes:
   check_mode:
     support: full
-    description: Gives the same list of changes.
+    description: Returns the same list of changes.
   diff_mode:
     support: full
     description: Secrets are masked.
 options:
   objects:
-    description: Objects to apply. Namespaces and definitions come first, the rest in the given order.
+    description: Objects to apply. Namespaces and definitions are applied first, the rest in the given order.
     type: list
     elements: dict
     default: []
   absent:
-    description: Objects that must not be there, each with C(apiVersion), C(kind) and C(metadata).
+    description: Objects to remove, each with C(apiVersion), C(kind) and C(metadata).
     type: list
     elements: dict
     default: []
   wait:
-    description: Seconds until Deployments and DaemonSets of I(objects) and I(wait_for) have all pods; 0 does not wait.
+    description: Seconds to wait for all pods of Deployments and DaemonSets in I(objects) and I(wait_for).
     type: int
     default: 0
   wait_for:
-    description: More of them, each with C(kind), C(namespace) and C(name).
+    description: Further workloads to wait for, each with C(kind), C(namespace) and C(name).
     type: list
     elements: dict
     default: []
@@ -50,12 +50,12 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changes:
-  description: "What differed, and without check mode was changed: C(kind), C(name), C(before), C(after)."
+  description: "The changes applied, or in check mode planned, each with C(kind), C(name), C(before), C(after)."
   returned: success
   type: list
   elements: dict
 error_code:
-  description: Why it failed, such as C(ApiUnreachable), C(ApiRefused) or C(ClusterNotReady).
+  description: The reason of the failure, such as C(ApiUnreachable), C(ApiRefused) or C(ClusterNotReady).
   returned: failure
   type: str
 error_data:
@@ -83,7 +83,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    module.no_log_values = set()  # kept out of the system log; Secrets are masked where they are shown
+    module.no_log_values = set()  # arguments are kept out of the system log, Secrets are masked in results
     invocation = {"module_args": {"objects": f"{len(given['objects'])} objects"}}
     try:
         api = Api.of_member()

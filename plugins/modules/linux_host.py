@@ -1,52 +1,52 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module linux_host: packages, files, units and kernel settings of a host (a door to module_utils/linux/host.py)."""
+"""Module linux_host: manage a host's packages, files and units (entry point to module_utils/linux/host.py)."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: linux_host
-short_description: Bring a Linux host's packages, files, units and kernel settings to what a document says
+short_description: Manage a Linux host's packages, files, units and kernel settings from a document
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on the host. One visit reads the host's real state, compares it with the document and does what is missing, in
+  - Runs on the host. One visit reads the host's current state, compares it with the document and applies changes in
     a safe order - repositories, packages, files, kernel modules, sysctls, swap, units.
-  - What must hold (disk, memory, ports) is checked before the first change.
-  - A unit is restarted when a file that names it is newer than the unit's start, so a run that was killed in between is
-    finished by the next one. Nothing is noted on the host.
+  - Preconditions (disk, memory, ports) are checked before the first change.
+  - A unit is restarted when a file that lists it in C(restarts) is newer than the unit's start, so an interrupted run
+    is completed by the next one. No state is kept on the host.
 attributes:
   check_mode:
     support: full
-    description: Gives the same list of changes.
+    description: Returns the same list of changes.
   diff_mode:
     support: full
     description: Secret files are masked.
 options:
   document:
     description:
-      - What the host is asked to be.
+      - The desired state of the host.
       - C(name) names the host's own files for kernel modules and sysctls.
       - C(repositories) is a list of C(name), C(url), C(suite) (default C(./), a flat repository), C(components), and
         C(key) (an armored public key) or C(trusted).
-      - C(only_repositories) looks for packages in these repositories alone.
+      - C(only_repositories) installs packages from these repositories only.
       - C(packages) maps names to C(present), C(absent), a version or a pattern such as C(1.37.2-*).
-      - C(hold) is a list of packages that an upgrade of the whole host leaves alone.
+      - C(hold) is a list of packages that an upgrade of the whole host must not change.
       - C(directories) is a list of C(path), C(mode), C(owner), C(group).
-      - C(files) is a list of C(path), C(content), C(mode), C(owner), C(group), C(restarts) (units that read it at their
+      - C(files) is a list of C(path), C(content), C(mode), C(owner), C(group), C(restarts) (units that read it at
         start) and C(secret).
       - C(absent_files) is a list of paths.
       - C(kernel_modules) is a list of names, or of C(name) and C(optional).
       - C(sysctls) maps names to values.
       - C(units) maps names to C(enabled), C(state) (C(started) or C(stopped)) and C(restart_after) (paths whose
-        replacement calls for a restart).
+        replacement requires a restart).
       - C(swap) is C(off) or C(ignore).
-      - C(preflight) holds C(disk) (path to bytes), C(memory) (bytes), C(ports) (port to the processes that may have it)
+      - C(preflight) holds C(disk) (path to bytes), C(memory) (bytes), C(ports) (port to the processes that may use it)
         and C(when) (C(changes), the default, or C(always)).
     type: dict
   documents:
-    description: Several documents for one visit; what they say of the same thing must agree.
+    description: Several documents for one visit. They must not contradict each other.
     type: list
     elements: dict
 """
@@ -67,7 +67,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 changes:
-  description: What differed, and without check mode was changed.
+  description: The changes that were applied, or in check mode would be applied.
   returned: success
   type: list
   elements: dict
@@ -77,16 +77,16 @@ changes:
         - One of C(repository), C(package), C(hold), C(directory), C(file), C(kernel_module), C(sysctl), C(swap),
           C(unit) or C(restart).
       type: str
-    name: {description: "Of the package, the file, the unit ...", type: str}
-    before: {description: What it was., type: raw}
-    after: {description: What it is., type: raw}
+    name: {description: "The name of the package, file, unit ...", type: str}
+    before: {description: The value before the change., type: raw}
+    after: {description: The value after the change., type: raw}
 packages:
   description: The document's packages and their installed versions.
   returned: success
   type: dict
 error_code:
   description:
-    - Why it failed, such as C(PreflightFailed), C(PackageNotFound), C(PackageInstallFailed), C(DiskFull) or
+    - The reason of the failure, such as C(PreflightFailed), C(PackageNotFound), C(PackageInstallFailed), C(DiskFull) or
       C(UnitFailed).
   returned: failure
   type: str
@@ -107,7 +107,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            # Kept out of the system log as a whole; of the answer only secret files are masked.
+            # The whole document is kept out of the system log; in the result only secret files are masked.
             "document": {"type": "dict", "no_log": True},
             "documents": {"type": "list", "elements": "dict", "no_log": True},
         },

@@ -10,28 +10,29 @@ module: platform
 short_description: Plan and apply a whole site
 version_added: 0.1.0
 description:
-  - Makes a site as its declaration says, endpoints, zones, hosts, datastores, flavors, images, tenants, projects,
+  - Applies the declaration of a site, endpoints, zones, hosts, datastores, flavors, images, tenants, projects,
     quotas and VMs together, with one plan, one placement of all new VMs and one read of each endpoint.
-  - Everything is validated before anything is touched; each mistake is told with its key path.
-  - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
+  - Everything is validated before anything is touched; each mistake is reported with its key path.
+  - One item's failure does not stop the others; the task then fails with every failed item, and the next run continues
     from there.
-  - What the site made and no longer declares is reported, and removed only where C(photon_prune) is V(delete).
+  - Resources that the site created and no longer declares are reported, and deleted only where C(photon_prune) is
+    V(delete).
 notes:
   - In clusters with DRS on, hard groups of VMs of level host are kept as DRS rules too; their changes are counted and
-    shown with the kind C(drs rule). Rules of others are not touched.
+    shown with the kind C(drs rule). Other rules are not touched.
 options:
   declaration:
     description:
       - The variables of the site, by their names (C(photon_tenants), C(photon_hosts) ...), each documented in the
-        collection's page on the declaration. It is the whole intent of the site.
+        collection's page on the declaration. It is the whole intent of the site; omitted keys get their defaults.
       - C(photon_cloudstore_url), C(photon_cloudstore_allow_ephemeral) and C(photon_credentials) may be among them;
         the options of the same names come first.
     type: dict
     required: true
   saved_plan:
     description:
-      - A plan that O(save_plan) wrote. The site is planned again; when an action, the validity of a placement or the
-        version of a touched item differs, the task fails with C(PlanChanged) and does nothing.
+      - A plan that O(save_plan) wrote. The site is planned again; when an action, a placement or the version of a
+        touched item differs, the task fails with C(PlanChanged) and does nothing.
     type: path
   save_plan:
     description: Write the plan into this file, unless it has failures. Needs check mode.
@@ -171,8 +172,8 @@ error_data:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.door import CHANGING, finish, read_json
-from ..module_utils.services import site_run
+from ..module_utils.entry_point import CHANGING, finish, read_json
+from ..module_utils.services import run
 
 
 def main() -> None:
@@ -187,11 +188,11 @@ def main() -> None:
     )
     params = module.params
     if params["save_plan"] and not module.check_mode:
-        module.fail_json(msg="save_plan keeps a plan, which only check mode makes: add check_mode: true")
+        module.fail_json(msg="save_plan needs check mode: add check_mode: true")
 
-    def work(request: site_run.Request) -> dict:
+    def work(request: run.Request) -> dict:
         request.saved = read_json(params["saved_plan"]) if params["saved_plan"] else None
-        return site_run.run_site(params["declaration"], request)
+        return run.run_site(params["declaration"], request)
 
     finish(module, work, whole=True, save_to=params["save_plan"])
 

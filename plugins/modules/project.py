@@ -24,7 +24,7 @@ options:
       - Give this or O(projects).
     type: str
   quota:
-    description: 'Limits by key; left out: as they are.'
+    description: 'Limits by key; omitted: unchanged.'
     type: dict
   quota_mode:
     description: Replace the whole set of limits by quota, or merge quota into it.
@@ -41,11 +41,11 @@ options:
     description: Limits as a part of the tenant's, instead of quota.
     type: int
   security_groups:
-    description: 'Security groups (domain\group) whose members may use it; left out: as they are.'
+    description: 'Security groups (domain\group) whose members may use it; omitted: unchanged.'
     type: list
     elements: str
   deletion_protection:
-    description: 'Refuse to delete it until this is set to false; left out: as it is.'
+    description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
     type: bool
   state:
     description: Whether it exists.
@@ -64,7 +64,7 @@ options:
         type: str
         required: true
       quota:
-        description: 'Limits by key; left out: as they are.'
+        description: 'Limits by key; omitted: unchanged.'
         type: dict
       quota_mode:
         description: Replace the whole set of limits by quota, or merge quota into it.
@@ -81,11 +81,11 @@ options:
         description: Limits as a part of the tenant's, instead of quota.
         type: int
       security_groups:
-        description: 'Security groups (domain\group) whose members may use it; left out: as they are.'
+        description: 'Security groups (domain\group) whose members may use it; omitted: unchanged.'
         type: list
         elements: str
       deletion_protection:
-        description: 'Refuse to delete it until this is set to false; left out: as it is.'
+        description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
         type: bool
       state:
         description: Whether it exists.
@@ -220,7 +220,7 @@ error_data:
   type: dict
 """
 
-from ..module_utils.door import run_kind
+from ..module_utils.entry_point import run_kind
 
 
 def main() -> None:

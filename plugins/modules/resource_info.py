@@ -113,8 +113,8 @@ from dataclasses import fields
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.door import READING, answer_with, request_of
-from ..module_utils.services import info, site_run
+from ..module_utils.entry_point import READING, answer_with, request_of
+from ..module_utils.services import info, run
 
 TEXTS = ("name", "id", "tenant", "project", "zone", "state", "managed_by", "tag")
 
@@ -133,7 +133,7 @@ def main() -> None:
     query = info.Query(**{field.name: module.params[field.name] for field in fields(info.Query)})
 
     def work() -> dict:
-        with site_run.reading(request_of(module)) as context:
+        with run.reading(request_of(module)) as context:
             return info.resources(context, query)
 
     answer_with(module, work)

@@ -20,7 +20,7 @@ options:
       - Give this or O(tenants).
     type: str
   quota:
-    description: 'Limits by key; left out: as they are.'
+    description: 'Limits by key; omitted: unchanged.'
     type: dict
   quota_mode:
     description: Replace the whole set of limits by quota, or merge quota into it.
@@ -34,11 +34,11 @@ options:
     type: list
     elements: str
   security_groups:
-    description: 'Security groups (domain\group) whose members may use it; left out: as they are.'
+    description: 'Security groups (domain\group) whose members may use it; omitted: unchanged.'
     type: list
     elements: str
   deletion_protection:
-    description: 'Refuse to delete it until this is set to false; left out: as it is.'
+    description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
     type: bool
   state:
     description: Whether it exists.
@@ -57,7 +57,7 @@ options:
         type: str
         required: true
       quota:
-        description: 'Limits by key; left out: as they are.'
+        description: 'Limits by key; omitted: unchanged.'
         type: dict
       quota_mode:
         description: Replace the whole set of limits by quota, or merge quota into it.
@@ -71,11 +71,11 @@ options:
         type: list
         elements: str
       security_groups:
-        description: 'Security groups (domain\group) whose members may use it; left out: as they are.'
+        description: 'Security groups (domain\group) whose members may use it; omitted: unchanged.'
         type: list
         elements: str
       deletion_protection:
-        description: 'Refuse to delete it until this is set to false; left out: as it is.'
+        description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
         type: bool
       state:
         description: Whether it exists.
@@ -218,7 +218,7 @@ error_data:
   type: dict
 """
 
-from ..module_utils.door import run_kind
+from ..module_utils.entry_point import run_kind
 
 
 def main() -> None:

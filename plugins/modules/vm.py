@@ -66,14 +66,14 @@ options:
         type: str
         required: true
   zone:
-    description: 'Availability zone to be in; left out: any.'
+    description: 'Availability zone to be in; omitted: any.'
     type: str
   host_tags:
     description: Own tags that the host must have.
     type: list
     elements: str
   port_groups:
-    description: Port groups to connect to, one adapter each; a new VM without them gets the platform's choice.
+    description: Port groups to connect to, one adapter each; a new VM without them gets the default port group.
     type: list
     elements: str
   tags:
@@ -81,7 +81,7 @@ options:
     type: list
     elements: str
   metadata:
-    description: What the guest is told.
+    description: Cloud-init data of the guest.
     type: dict
     suboptions:
       user_data:
@@ -95,7 +95,7 @@ options:
         type: list
         elements: str
       environment:
-        description: Names and values handed to the guest.
+        description: Names and values for the guest.
         type: dict
   spread_over:
     description: Keep the VMs of this item evenly over these.
@@ -105,7 +105,7 @@ options:
       - rack
       - zone
   max_skew:
-    description: 'Difference in number that spread_over never exceeds; left out: as even as possible.'
+    description: 'Difference in number that spread_over never exceeds; omitted: as even as possible.'
     type: int
   affinity:
     description: Groups whose members stay together.
@@ -153,11 +153,15 @@ options:
     description: Stop it where deleting or changing needs that.
     type: bool
     default: false
+  register:
+    description: If vSphere lost it, register its files again, or take over its restored copy.
+    type: bool
+    default: false
   deletion_protection:
-    description: 'Refuse to delete it until this is set to false; left out: as it is.'
+    description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
     type: bool
   state:
-    description: 'Present: a new VM is stopped, another stays as it is.'
+    description: 'Present: a new VM is stopped, an existing one stays as it is.'
     type: str
     choices:
       - present
@@ -208,14 +212,14 @@ options:
             type: str
             required: true
       zone:
-        description: 'Availability zone to be in; left out: any.'
+        description: 'Availability zone to be in; omitted: any.'
         type: str
       host_tags:
         description: Own tags that the host must have.
         type: list
         elements: str
       port_groups:
-        description: Port groups to connect to, one adapter each; a new VM without them gets the platform's choice.
+        description: Port groups to connect to, one adapter each; a new VM without them gets the default port group.
         type: list
         elements: str
       tags:
@@ -223,7 +227,7 @@ options:
         type: list
         elements: str
       metadata:
-        description: What the guest is told.
+        description: Cloud-init data of the guest.
         type: dict
         suboptions:
           user_data:
@@ -237,7 +241,7 @@ options:
             type: list
             elements: str
           environment:
-            description: Names and values handed to the guest.
+            description: Names and values for the guest.
             type: dict
       spread_over:
         description: Keep the VMs of this item evenly over these.
@@ -247,7 +251,7 @@ options:
           - rack
           - zone
       max_skew:
-        description: 'Difference in number that spread_over never exceeds; left out: as even as possible.'
+        description: 'Difference in number that spread_over never exceeds; omitted: as even as possible.'
         type: int
       affinity:
         description: Groups whose members stay together.
@@ -295,11 +299,15 @@ options:
         description: Stop it where deleting or changing needs that.
         type: bool
         default: false
+      register:
+        description: If vSphere lost it, register its files again, or take over its restored copy.
+        type: bool
+        default: false
       deletion_protection:
-        description: 'Refuse to delete it until this is set to false; left out: as it is.'
+        description: 'Refuse to delete it until this is set to false; omitted: unchanged.'
         type: bool
       state:
-        description: 'Present: a new VM is stopped, another stays as it is.'
+        description: 'Present: a new VM is stopped, an existing one stays as it is.'
         type: str
         choices:
           - present
@@ -450,7 +458,7 @@ error_data:
   type: dict
 """
 
-from ..module_utils.door import run_kind
+from ..module_utils.entry_point import run_kind
 
 
 def main() -> None:

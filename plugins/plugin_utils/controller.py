@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the doors inside Ansible's own process share: plain values, options, the call of a service."""
+"""Shared code of plugins in Ansible's own process: plain values, options, the call of a service."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from ansible.errors import AnsibleError
 
 from ..module_utils.model.errors import PhotonError
-from ..module_utils.services import site_run
+from ..module_utils.services import run
 from ..module_utils.services.context import Context, Options
 
 Answer = TypeVar("Answer")
 
 
 def plain(value: Any) -> Any:
-    """The same value of Python's own types: tagged, lazy and vaulted values are read, once."""
+    """Convert tagged, lazy and vaulted values to Python's own types."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Mapping):
@@ -34,14 +34,14 @@ def plain(value: Any) -> Any:
 
 
 def templated(names: list[str], variables: Mapping[str, Any] | None, templar: Any) -> dict[str, Any]:
-    """Those variables, resolved: what ``set_options`` takes as ``var_options``."""
+    """Resolve these variables for ``set_options(var_options=...)``."""
     return {name: templar.template(variables[name]) for name in names if variables and name in variables}
 
 
 def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer:
     """Call a service that only reads, with a plugin's options (see the fragment ``store``). Raises AnsibleError."""
     values = plain(dict(options))
-    request = site_run.Request(
+    request = run.Request(
         cloudstore_url=values.get("cloudstore_url"),
         allow_ephemeral=bool(values.get("cloudstore_allow_ephemeral")),
         act_as=values.get("act_as"),
@@ -49,7 +49,7 @@ def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer
         options=Options(base_directory=values.get("base_directory") or os.getcwd()),
     )
     try:
-        with site_run.reading(request) as context:
+        with run.reading(request) as context:
             return work(context)
     except PhotonError as error:
         raise AnsibleError(str(error)) from error

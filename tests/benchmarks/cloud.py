@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Options
-from ansible_collections.photon.platform.plugins.module_utils.services.site_run import Request, run_site
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_site
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim, vmodl
 

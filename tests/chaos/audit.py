@@ -1,18 +1,21 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether CloudStore, vSphere and counters agree, object by object. What the lab says is read from its control port."""
+"""Whether CloudStore and vSphere agree, object by object, by the lab's own view of vSphere (its control port).
+
+Allocations, exclusive keys, capacity and tasks are the product's own ``verify``; see Scene.disagreements.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
-from ansible_collections.photon.platform.plugins.module_utils.services import claims
-from ansible_collections.photon.platform.plugins.module_utils.services.world import World
+from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
+from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
 
 POWER = {"STARTED": "poweredOn", "STOPPED": "poweredOff", "SUSPENDED": "suspended"}
 OPEN_LEASES = ("initializing", "ready")
@@ -20,17 +23,14 @@ OPEN_LEASES = ("initializing", "ready")
 
 def disagreements(snapshot: Snapshot, state: dict[str, Any]) -> list[str]:
     """Everything that does not agree, in words; none is what every test wants."""
-    world = World(snapshot.documents, snapshot.counters)
+    known = CurrentState(snapshot.documents)
     return [
-        *_vms(world, state),
-        *_images(world, state),
-        *_foreign(world, state),
+        *_vms(known, state),
+        *_images(known, state),
+        *_foreign(known, state),
         *_files(state),
         *open_leases(state),
-        *_quotas(world),
-        *_capacity(snapshot, world),
-        *_groups(snapshot, world),
-        *_drs_rules(world, state),
+        *_drs_rules(known, state),
         *(f"task {task.operation} of {task.entity_id} is open" for task in snapshot.open_tasks),
     ]
 
@@ -45,9 +45,9 @@ def open_leases(state: dict[str, Any]) -> list[str]:
     ]
 
 
-def _vms(world: World, state: dict[str, Any]) -> Iterator[str]:
-    for vm in world.of(entities.VM):
-        endpoint = world.get(vm.body.get("endpoint"))
+def _vms(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
+    for vm in known.of(entities.VM):
+        endpoint = known.get(vm.observed.get("endpoint"))
         if endpoint is None:
             yield f"{vm.name} ({vm.state}) has no place"
             continue
@@ -55,43 +55,43 @@ def _vms(world: World, state: dict[str, Any]) -> Iterator[str]:
         if len(rows) != 1:
             yield f"{vm.name} is {len(rows)} times in vSphere"
         for row in rows:
-            yield from _vm(vm, row, endpoint, world)
+            yield from _vm(vm, row, endpoint, known)
             if row not in state[endpoint.name]["vms"]:
                 yield f"{vm.name} is on another endpoint than {endpoint.name}"
 
 
-def _vm(vm: Any, row: dict[str, Any], endpoint: Any, world: World) -> Iterator[str]:
-    body = vm.body
+def _vm(document: Any, row: dict[str, Any], endpoint: Any, known: CurrentState) -> Iterator[str]:
+    vm = Vm.of(document)
+    assert vm.place is not None
+    host = known.get(vm.place.host)
+    stores = {known.must(disk.datastore).name for disk in vm.disks}
     expected = {
-        "moid": body["vsphere"]["moid"],
-        "name": body["vsphere"]["name"],
-        "folder": f"vm/{body['vsphere']['folder']}".rstrip("/"),
+        "moid": vm.place.moid,
+        "name": vm.place.name,
+        "folder": f"vm/{vm.place.folder}".rstrip("/"),
         "power_state": POWER.get(vm.state),
-        "host": world.must(body["host"]).name,
-        "datastores": [world.must(body["datastore"]).name],
-        "cpus": body["vcpus"],
-        "memory_mb": body["memory"] >> 20,
-        "change_version": body["vsphere"]["change_version"],
+        "host": host.name if host else row["host"],
+        "datastores": sorted(stores),
+        "cpus": vm.vcpus,
+        "memory_mb": vm.memory >> 20,
+        "change_version": vm.place.change_version,
     }
     yield from (
         f"{vm.name}: {key} is {value!r} in the CloudStore, {row[key]!r} in vSphere"
         for key, value in expected.items()
-        if row[key] != value
+        if (sorted(row[key]) if key == "datastores" else row[key]) != value
     )
-    if [disk["capacity"] for disk in row["disks"]] != [disk["capacity"] for disk in body["disks"]]:
-        yield f"{vm.name}: disks {row['disks']} are not {body['disks']}"
-    parent = world.must(body["image"]).body["copies"][body["datastore"]]["path"]
-    if row["disks"] and row["disks"][0]["parent"] != parent:
-        yield f"{vm.name}: its boot disk's parent is {row['disks'][0]['parent']!r}, not the image's {parent!r}"
+    if sorted(disk["capacity"] for disk in row["disks"]) != sorted(disk.capacity for disk in vm.disks):
+        yield f"{vm.name}: disks {row['disks']} are not {vm.disks}"
     if row["extra_config"].get("photon.id") != vm.id:
         yield f"{vm.name} does not carry its id"
 
 
-def _images(world: World, state: dict[str, Any]) -> Iterator[str]:
-    for image in world.of(entities.IMAGE):
+def _images(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
+    for image in known.of(entities.IMAGE):
         for store_id, copy in image.body["copies"].items():
-            store = world.must(store_id)
-            rows = state[world.must(store.scope).name]["vms"]
+            store = known.must(store_id)
+            rows = state[known.must(store.scope).name]["vms"]
             found = [row for row in rows if row["instance_uuid"] == copy.get("template_uuid")]
             if len(found) != 1:
                 yield f"image {image.name} on {store.name} is {len(found)} times in vSphere"
@@ -99,15 +99,13 @@ def _images(world: World, state: dict[str, Any]) -> Iterator[str]:
                 yield f"image {image.name} on {store.name}: {copy} is not {found[0]}"
 
 
-def _foreign(world: World, state: dict[str, Any]) -> Iterator[str]:
+def _foreign(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
     """The labs hold nothing but ours, so whatever no record names was left behind."""
-    known = {vm.id for vm in world.of(entities.VM)}
-    known |= {
-        copy.get("template_uuid") for image in world.of(entities.IMAGE) for copy in image.body["copies"].values()
-    }
+    ids = {vm.id for vm in known.of(entities.VM)}
+    ids |= {copy.get("template_uuid") for image in known.of(entities.IMAGE) for copy in image.body["copies"].values()}
     for name, each in state.items():
-        strangers = [row["name"] for row in each["vms"] if row["instance_uuid"] not in known]
-        yield from (f"{stranger} on {name} is in no record" for stranger in strangers)
+        others = [row["name"] for row in each["vms"] if row["instance_uuid"] not in ids]
+        yield from (f"{other} on {name} is in no record" for other in others)
 
 
 def _files(state: dict[str, Any]) -> Iterator[str]:
@@ -128,52 +126,14 @@ def _files(state: dict[str, Any]) -> Iterator[str]:
                     yield f"{file} on {name}/{store['name']} is no VM's disk"
 
 
-def _quotas(world: World) -> Iterator[str]:
-    for project in world.of(entities.PROJECT):
-        costs: Counter[str] = Counter()
-        for vm in world.of(entities.VM, project.id):
-            costs.update({key: amount for key, (amount, _unit) in vm.body["cost"].items()})
-        used = {key: counter.usage for key, counter in world.counters.get(project.id, {}).items() if counter.usage}
-        if used != {key: amount for key, amount in costs.items() if amount}:
-            yield f"project {project.name} is charged {used}, its VMs cost {dict(costs)}"
-    for tenant in world.of(entities.TENANT):
-        given: Counter[str] = Counter()
-        for project in world.of(entities.PROJECT, tenant.id):
-            given.update({k: c.limit for k, c in world.counters.get(project.id, {}).items() if c.limit is not None})
-        used = {key: counter.usage for key, counter in world.counters.get(tenant.id, {}).items() if counter.usage}
-        if used != {key: amount for key, amount in given.items() if amount}:
-            yield f"tenant {tenant.name} is charged {used}, its projects were given {dict(given)}"
-
-
-def _capacity(snapshot: Snapshot, world: World) -> Iterator[str]:
-    claimed: dict[str, Counter[str]] = defaultdict(Counter)
-    for claim in claims.capacity_claims(world.of(entities.VM), world):
-        claimed[claim.id].update({"vcpu": claim.vcpus, "memory": claim.memory, "space": claim.space})
-    for key, row in snapshot.capacity.items():
-        here = {"vcpu": row.vcpu_claimed, "memory": row.memory_claimed, "space": row.space_claimed}
-        expected = {name: claimed[key][name] for name in here}
-        if here != expected:
-            yield f"capacity of {world.must(key).name}: {here} is claimed, its VMs need {expected}"
-    yield from (f"{key} is claimed and has no capacity" for key in claimed if key not in snapshot.capacity)
-
-
-def _groups(snapshot: Snapshot, world: World) -> Iterator[str]:
-    placed = [vm for vm in world.of(entities.VM) if vm.body.get("host")]
-    expected = {(m.group, m.topology_key, m.entity_id) for m in claims.group_members(placed, world)}
-    here = {(m.group, m.topology_key, m.entity_id) for m in snapshot.groups}
-    yield from (f"group row {row} stands for nothing that lives" for row in here - expected)
-    yield from (f"group row {row} is missing" for row in expected - here)
-
-
-def _drs_rules(world: World, state: dict[str, Any]) -> Iterator[str]:
+def _drs_rules(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
     """Hard groups of level host, and the rules of the clusters that have DRS on; the labs hold no rules but ours."""
-    for endpoint in world.of(entities.ENDPOINT):
+    for endpoint in known.of(entities.ENDPOINT):
         expected: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-        for vm in world.of(entities.VM):
-            body = vm.body
-            for group in body["groups"] if body.get("endpoint") == endpoint.id else ():
-                if group["hard"] and group["level"] == "host":
-                    expected[body["cluster"], group["name"], group["kind"]].append(body["vsphere"]["moid"])
+        for vm in map(Vm.of, known.of(entities.VM)):
+            for group in vm.groups if vm.place and vm.place.endpoint == endpoint.id else ():
+                if group.hard and group.level == "host":
+                    expected[vm.place.cluster, group.name, group.kind].append(vm.place.moid)
         for cluster in state[endpoint.name]["clusters"]:
             wanted = [
                 (kind, sorted(vms), True, True)

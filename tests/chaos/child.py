@@ -15,8 +15,8 @@ import sys
 from typing import Any
 
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Options
-from ansible_collections.photon.platform.plugins.module_utils.services.site_run import Request, run_site
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_site
 
 from tests.chaos.interposer import Interposer
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot, open_store
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Options
-from ansible_collections.photon.platform.plugins.module_utils.services.site_run import Request, run_site
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services import verify
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, reading, run_site
 
 from lab import Lab
 from tests.chaos import audit
@@ -122,11 +123,14 @@ class Scene:
             return store.snapshot()
 
     def disagreements(self) -> list[str]:
-        """See audit.py. A lease that lost its importer is nobody's to end: it goes by itself, and must harm nothing."""
+        """What the product's verify and audit.py find. An import lease that lost its importer ends by itself."""
         until = time.monotonic() + 10 * LEASE_SECONDS
         while audit.open_leases(state := self.lab.control.state()) and time.monotonic() < until:
             time.sleep(0.2)
-        return audit.disagreements(self.snapshot(), state)
+        with reading(Request(**self._request(), options=Options(base_directory=str(self.directory)))) as context:
+            answer = verify.verify(context)
+        found = [f"verify: {finding}" for finding in answer["findings"]] + answer["warnings"]
+        return found + audit.disagreements(self.snapshot(), state)
 
     def sessions(self) -> int:
         """Sessions that are open on all endpoints."""

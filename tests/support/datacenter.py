@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from ansible_collections.photon.platform.plugins.module_utils.model.declaration 
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import site
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Context, Options
-from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Plan
-from ansible_collections.photon.platform.plugins.module_utils.services.world import World
+from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Options, Plan
+from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
+from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
     DatastoreRow,
     EndpointInventory,
@@ -36,10 +39,19 @@ class GivenContext(Context):
 
     given: dict[str, EndpointInventory | PhotonError]
 
-    def read_endpoints(self, world: World, endpoints: Iterable[Document]) -> None:
+    def read_endpoints(self, state: CurrentState, endpoints: Iterable[Document]) -> None:
         for endpoint in endpoints:
             answer = self.given[endpoint.name]
-            (world.unreachable if isinstance(answer, PhotonError) else world.inventories)[endpoint.id] = answer
+            (state.unreachable if isinstance(answer, PhotonError) else state.inventories)[endpoint.id] = answer
+
+
+class GivenSnapshot(Snapshot):
+    """A snapshot whose quota counters are those that the last plan left."""
+
+    given: dict[str, Any]
+
+    def counters(self) -> dict[str, Any]:
+        return copy.deepcopy(self.given)
 
 
 class Datacenter:
@@ -91,7 +103,7 @@ class Datacenter:
             "networks": [],
             "vcpus": 1,
             "memory": 2 * GB,
-            "committed": 0,
+            "space": {},
             "guest_address": None,
             "tools": "",
             "template": False,
@@ -106,7 +118,7 @@ class Datacenter:
     def row(self, path: str) -> VmRow:
         """The running VM of a document."""
         document = self.find(entities.VM, path)
-        return self.endpoints[self.by_id(document.body["endpoint"]).name].vms_by_uuid[document.id][0]
+        return self.endpoints[self.by_id(document.observed["endpoint"]).name].vms_by_uuid[document.id][0]
 
     # -- what is done ----------------------------------------------------------------------------------------------
 
@@ -127,11 +139,11 @@ class Datacenter:
         return self._plan_items(entities.VM, items, actor).plan
 
     def find(self, kind: str, path: str) -> Document:
-        world = World(self.documents)
-        return next(d for d in world.of(kind) if world.path_of(d) == path)
+        state = CurrentState(self.documents)
+        return next(d for d in state.of(kind) if state.path_of(d) == path)
 
     def by_id(self, entity_id: str) -> Document:
-        return World(self.documents).must(entity_id)
+        return CurrentState(self.documents).must(entity_id)
 
     def usage(self, path: str) -> dict[str, int]:
         """What a project is charged."""
@@ -144,7 +156,9 @@ class Datacenter:
         return site.plan(declaration, self._context(actor, {}), self._snapshot())
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(list(self.documents), self.counters)
+        snapshot = GivenSnapshot(list(self.documents))
+        snapshot.given = self.counters
+        return snapshot
 
     def _context(self, actor: Actor, options: dict[str, Any]) -> GivenContext:
         context = GivenContext(
@@ -157,27 +171,32 @@ class Datacenter:
         return context
 
     def _take(self, planned: site.Planned) -> Plan:
-        for action in planned.plan.of(entities.VM):
+        state, plan = planned.state, planned.plan
+        for action in plan.of(entities.VM):
             if action.verb != KEEP:
-                self._make(action, planned.world)
-        self.documents = [d for kind in entities.KINDS for d in planned.world.of(kind)]
-        self.counters = planned.world.counters
-        return planned.plan
+                self._make(action, state)
+        for entity_id, observed in plan.observed.items():
+            document = state.get(entity_id)
+            if document is not None:
+                state.put(replace(document, observed=observed))
+        self.documents = [replace(d, version=d.version or 1) for kind in entities.KINDS for d in state.of(kind)]
+        self.counters = state.counters
+        return plan
 
-    def _make(self, action: Any, world: World) -> None:
+    def _make(self, action: Any, state: CurrentState) -> None:
         """Do to the rows what the plan would have vSphere do."""
-        body, name = action.document.body, world.must(action.document.body["endpoint"]).name
-        inventory = self.endpoints[name]
+        vm = action.vm
+        name = state.must(vm.place.endpoint).name if action.verb != DELETE else ""
         if action.verb == DELETE:
-            for row in inventory.vms_by_uuid.pop(action.id, []):
-                del inventory.vms[row.moid]
+            for inventory in self.endpoints.values():
+                for row in inventory.vms_by_uuid.pop(action.id, []):
+                    del inventory.vms[row.moid]
             return
-        host = world.must(body["host"]).body["moid"]
-        state = action.data.get("power") or action.document.state
-        self.vm(name, body["vsphere"]["name"], action.id, host, state, vcpus=body["vcpus"], memory=body["memory"])
-        world.put(
-            World([action.document]).must(action.id).with_body(vsphere={**body["vsphere"], "change_version": "1"})
-        )
+        host = state.must(vm.place.host).observed["moid"]
+        power = action.after.get("state") or vm.state
+        row = self.vm(name, vm.place.name, action.id, host, power, vcpus=vm.vcpus, memory=vm.memory)
+        place = replace(vm.place, moid=row.moid, change_version="1")
+        state.put(replace(Vm.of(action.document), place=place, state=power).write_to(action.document))
 
 
 def failures(plan: Plan) -> dict[str, str]:

@@ -37,6 +37,7 @@ TYPES = {
     "security_group": "security group",
     "strings": "mapping of text",
     "free": "mapping",
+    "credentials": "mapping",
     "int": "number",
 }
 

@@ -1,4 +1,4 @@
-"""The floors of the house: doors -> services -> tools -> model, imports only down, no tool imports another."""
+"""The layers: entry points -> services -> tools -> model; imports point down, and no tool imports another."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 
-DOORS = ("modules", "filter", "lookup", "inventory", "callback", "action")
+ENTRY_POINTS = ("modules", "filter", "lookup", "inventory", "callback", "action")
 TOOLS = ("cloudstore", "haproxy", "kubernetes", "linux", "nsx", "scheduler", "vsphere")
-# What doors of one kind share stands beside them: door.py for modules, plugin_utils for what runs inside Ansible.
-SHARED = ("door", "plugin_utils", "doc_fragments")
-FLOORS = {"model": 0, **dict.fromkeys(TOOLS, 1), "services": 2, **dict.fromkeys(DOORS + SHARED, 3)}
+# Code shared by entry points of one kind: entry_point.py for modules, plugin_utils for plugins on the controller.
+SHARED = ("entry_point", "plugin_utils", "doc_fragments")
+FLOORS = {"model": 0, **dict.fromkeys(TOOLS, 1), "services": 2, **dict.fromkeys(ENTRY_POINTS + SHARED, 3)}
 PACKAGE = "ansible_collections.photon.platform.plugins"
 
 # A file is read top to bottom; one that outgrows this is two.
 MAX_LINES = 600
-# A door translates: beyond its documentation there is little to say.
-MAX_DOOR_STATEMENTS = 120
+# An entry point only translates: beyond its documentation it is short.
+MAX_ENTRY_POINT_STATEMENTS = 120
 
 SOURCES = sorted(PLUGINS.rglob("*.py"))
 
@@ -66,8 +66,8 @@ def breaches(path: pathlib.Path) -> list[str]:
             found.append(f"{path.name}:{line}: {here} imports {there}, which is above it")
         elif here in TOOLS and there in TOOLS:
             found.append(f"{path.name}:{line}: the tool {here} imports the tool {there}: let a service compose them")
-        elif here in DOORS and there in DOORS:
-            found.append(f"{path.name}:{line}: the door {here} imports the door {there}: move what they share down")
+        elif here in ENTRY_POINTS and there in ENTRY_POINTS:
+            found.append(f"{path.name}:{line}: the entry point {here} imports {there}: move shared code to module_utils")
     return found
 
 
@@ -84,13 +84,13 @@ def test_every_file_can_be_read_in_one_sitting(path):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in SOURCES if path.relative_to(PLUGINS).parts[0] in DOORS],
+    [path for path in SOURCES if path.relative_to(PLUGINS).parts[0] in ENTRY_POINTS],
     ids=lambda path: str(path.relative_to(PLUGINS)),
 )
-def test_doors_hold_no_logic(path):
+def test_entry_points_hold_no_logic(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     statements = sum(isinstance(node, ast.stmt) for node in ast.walk(tree))
-    assert statements <= MAX_DOOR_STATEMENTS, f"{path} has {statements} statements: logic belongs in a service"
+    assert statements <= MAX_ENTRY_POINT_STATEMENTS, f"{path} has {statements} statements: logic belongs in a service"
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_doors_hold_no_logic(path):
         ("module_utils/model/a.py", "from ..services import site", "model imports services, which is above it"),
         ("module_utils/vsphere/a.py", "from ..cloudstore.api import x", "the tool vsphere imports the tool cloudstore"),
         ("module_utils/vsphere/a.py", "def f():\n    from ..services import vms", "vsphere imports services"),
-        ("filter/a.py", "from ..modules.vm import main", "the door filter imports the door modules"),
+        ("filter/a.py", "from ..modules.vm import main", "the entry point filter imports modules"),
         ("modules/a.py", f"from {PACKAGE}.module_utils.services import vms", "make it relative"),
         ("modules/a.py", f"import {PACKAGE}.module_utils.services.vms", "make it relative"),
         ("module_utils/services/a.py", "from ...modules import vm", "services imports modules, which is above it"),
-        ("module_utils/services/a.py", "from ..door import finish", "services imports door, which is above it"),
-        ("modules/a.py", "from ..module_utils.door import run_kind", None),
+        ("module_utils/services/a.py", "from ..entry_point import finish", "services imports entry_point, which is above it"),
+        ("modules/a.py", "from ..module_utils.entry_point import run_kind", None),
         ("modules/a.py", "from ..module_utils.services import vms", None),
         ("module_utils/services/a.py", "from ..model import units\nfrom .planning import x\nimport json", None),
     ],

@@ -1,4 +1,4 @@
-"""The repository around the product: link tree, metadata, headers, documentation of the doors, links in the docs."""
+"""The repository around the product: link tree, metadata, headers, documentation of the entry points, links in the docs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_version_is_said_once():
 def test_the_action_group_names_every_module_with_the_shared_options():
     """Defaults of a group reach every module in it, so one without a CloudStore would refuse them."""
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
-    sharing = [path.stem for path in MODULES if "module_utils.door import" in path.read_text()]
+    sharing = [path.stem for path in MODULES if "module_utils.entry_point import" in path.read_text()]
     assert len(sharing) >= 10
     assert sorted(runtime["action_groups"]["all"]) == sharing
 

@@ -35,6 +35,7 @@ _RELEASE = Delete("allocations", lambda t, wanted: wanted(t.allocations.c.consum
 _RESERVE = Insert("exclusives", {"key": TEXT, "consumer": TEXT})
 _HOLDERS = Fetch("exclusives", "key")
 _RELEASE_KEYS = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.consumer))
+_RELEASE_KEY = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.key))
 _NAMES = Fetch("documents", "id", columns=("id", "kind", "scope", "name"))
 _ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
 _INVENTORY = {"provider": TEXT, "resource": TEXT, "unit": TEXT, "limit": NUMBER, "foreign": NUMBER}
@@ -54,13 +55,16 @@ _sums: dict[str, Any] = {}
 class Allocations(Base):
     """The part of Transaction that keeps allocations, exclusive keys, capacity and limits."""
 
-    def claim(self, claims: Iterable[Claim], *, check: bool = True) -> None:
+    def claim(self, claims: Iterable[Claim], *, check: bool = True, leaving: Iterable[str] = ()) -> None:
         """Replace everything that these consumers hold. Call it late: others wait for the rows of a busy project.
 
         With ``check`` raises Conflict where a consumer's growing amount does not fit: QuotaError for projects and
         tenants, InsufficientCapacity for hosts and datastores (also for those without a recorded capacity), NameTaken
         (data: key, consumer, holder) for an exclusive key of another consumer. Without it amounts are recorded as they
         are, those of providers that no longer exist excepted, and keys of other consumers stay with them.
+
+        ``leaving`` are consumers that the same run deletes: what they hold counts as free, and their exclusive keys are
+        taken over.
         """
         wanted = {claim.consumer: claim for claim in claims}
         older = [consumer for consumer in wanted if consumer not in self.inserted]
@@ -72,11 +76,12 @@ class Allocations(Base):
         growth = self._add_rows(wanted, ids)
         for row in held:
             growth[row.inventory] -= row.amount
-        self._reserve(wanted, check=check)
+        gone = set(leaving) - set(wanted)
+        self._reserve(wanted, gone, check=check)
         if check:
             grown = {inventory: amount for inventory, amount in growth.items() if amount > 0}
             providers = sorted({provider for (provider, _resource), inventory in ids.items() if inventory in grown})
-            self._refuse_overfull(providers, grown)
+            self._refuse_overfull(providers, grown, gone)
 
     def release(self, consumers: Iterable[str]) -> None:
         """Delete everything that these consumers hold."""
@@ -93,7 +98,8 @@ class Allocations(Base):
     def set_limits(self, provider: str, kind: str, limits: Mapping[str, tuple[int | None, str]]) -> None:
         """Replace all limits of a tenant or project by ``{key: (limit or None, unit)}``.
 
-        Raises Conflict (QuotaError; data: key, unit, limit, usage) for a limit that is lowered below the usage.
+        Usage is not compared, so that limits and claims of one transaction may come in any order: call check_limits
+        when all of them are written.
         """
         self._add_providers({provider: kind})
         _LOCK.rows(self.connection, [provider])
@@ -105,10 +111,16 @@ class Allocations(Base):
                 for key, (limit, unit) in sorted(wanted.items())
             ]
         )
-        for row in self._summed(row.id for row in _INVENTORIES.rows(self.connection, [provider])):
-            old = known[row.resource].limit if row.resource in known else None
-            lowered = row.limit is not None and (old is None or row.limit < old)
-            if lowered and row.used + row.foreign > row.limit:
+
+    def check_limits(self, providers: Iterable[str]) -> None:
+        """Compare usage with all limits of these tenants and projects.
+
+        Raises Conflict (QuotaError; data: key, unit, limit, usage) where usage exceeds a limit.
+        """
+        wanted = sorted(set(providers))
+        _LOCK.rows(self.connection, wanted)
+        for row in self._summed(row.id for row in _INVENTORIES.rows(self.connection, wanted)):
+            if row.limit is not None and row.used + row.foreign > row.limit:
                 raise self._below_usage(row)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
@@ -163,12 +175,15 @@ class Allocations(Base):
         _TAKE.execute(self.connection, rows)
         return growth
 
-    def _reserve(self, wanted: Mapping[str, Claim], *, check: bool) -> None:
+    def _reserve(self, wanted: Mapping[str, Claim], leaving: set[str], *, check: bool) -> None:
         owners: dict[str, str] = {}
         for consumer, claim in wanted.items():
             for key in claim.exclusive:
                 if owners.setdefault(key, consumer) != consumer and check:
                     raise _reserved(key, consumer, owners[key])
+        if leaving:
+            held = _HOLDERS.rows(self.connection, owners)
+            _RELEASE_KEY.execute(self.connection, [row.key for row in held if row.consumer in leaving])
         rows = [{"key": key, "consumer": owners[key]} for key in sorted(owners)]
         if _RESERVE.execute(self.connection, rows) == len(rows) or not check:
             return
@@ -176,13 +191,17 @@ class Allocations(Base):
             if row.consumer != owners[row.key]:
                 raise _reserved(row.key, owners[row.key], row.consumer)
 
-    def _refuse_overfull(self, providers: list[str], growth: Mapping[int, int]) -> None:
+    def _refuse_overfull(self, providers: list[str], growth: Mapping[int, int], leaving: Iterable[str]) -> None:
         """``growth``: ``{inventory: amount}`` of these providers, all above 0."""
         kinds = {row.id: row.kind for row in _LOCK.rows(self.connection, providers)}
         for provider in providers:
             if provider not in kinds:
                 raise _deleted(provider)
-        full = [row for row in self._summed(growth) if row.limit is not None and row.used + row.foreign > row.limit]
+        freed: dict[int, int] = defaultdict(int)
+        for held in _HELD.rows(self.connection, leaving):
+            freed[held.inventory] += held.amount
+        limited = [row for row in self._summed(growth) if row.limit is not None]
+        full = [row for row in limited if row.used - freed[row.id] + row.foreign > row.limit]
         for row in full:
             if kinds[row.provider] in QUOTA_OWNERS:
                 raise self._over_quota(row, growth[row.id])

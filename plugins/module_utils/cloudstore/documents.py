@@ -16,6 +16,7 @@ from .base import Base, concurrent, dump
 from .bulk import CHANGE, NUMBER, SHARE, TEXT, TIME, Bulk, Delete, Fetch, Insert
 from .errors import Conflict, TryAgain
 from .rows import PROVIDERS
+from .tables import tables
 
 HISTORY_KEPT = 50  # versions of a living document
 
@@ -75,6 +76,7 @@ _FORGET = (
     Delete("providers", lambda t, wanted: wanted(t.providers.c.id)),
 )
 _BY_ID = Fetch("documents", "id")
+_CONTENT = Fetch("documents", "scope")
 _CHANGE = Fetch("documents", "id", lock=CHANGE)
 _VERSIONS = Fetch("documents", "id", lock=SHARE, columns=("id", "kind", "name", "version"))
 _BY_NAME_KEY = Fetch("documents", "name_key", columns=("id", "kind", "name"))
@@ -86,6 +88,23 @@ class Documents(Base):
     def get(self, ids: Iterable[str]) -> dict[str, Document]:
         """``{id: document}`` of those that exist."""
         return {row.id: from_row(row) for row in _BY_ID.rows(self.connection, ids)}
+
+    def users(self, ids: Iterable[str], *, references: bool = False) -> dict[str, list[Document]]:
+        """``{id: documents}`` that live in these documents; with ``references`` those whose body names them too.
+
+        The documents themselves stay locked until the transaction ends, so that no user can be added.
+        """
+        wanted = list(ids)
+        _CHANGE.rows(self.connection, wanted)
+        found: dict[str, list[Document]] = {key: [] for key in wanted}
+        for row in _CONTENT.rows(self.connection, wanted):
+            found[row.scope].append(from_row(row))
+        if references:
+            table = tables().documents
+            for key in wanted:
+                statement = table.select().where(table.c.body.contains(key, autoescape=True), table.c.id != key)
+                found[key] += [from_row(row) for row in self.connection.execute(statement)]
+        return found
 
     def check_versions(self, versions: Mapping[str, int]) -> None:
         """Keep documents unchanged until the transaction ends: ``{id: version}`` as the plan read them.

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HAProxy and keepalived: from a declaration to configuration files, and the files to a running service."""
+"""HAProxy and keepalived: render a declaration into configuration files and load them into the running services."""

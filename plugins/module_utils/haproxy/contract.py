@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check data against a role's contract (a part of its argument_specs.yml), naming the key path of every mistake."""
+"""Validate data against a part of a role's argument_specs.yml, reporting the key path of every mistake."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 def check(options: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """``value`` with types converted and defaults filled in, as ``options`` (name -> type, elements, required ...) say.
+    """Return ``value`` with types converted and defaults filled in as ``options`` (name -> type, elements ...) specify.
 
-    Mistakes go into ``problems``, one line each, beginning with their key path below ``path``.
+    Append each mistake to ``problems`` as one line that begins with its key path below ``path``.
     """
     if not isinstance(value, Mapping):
-        problems.append(f"{path}: wants a mapping, got {value!r}")
+        problems.append(f"{path}: must be a mapping, got {value!r}")
         return {}
     known = ", ".join(sorted(options))
-    problems.extend(f"{path}.{key}: unknown key; known are {known}" for key in value if key not in options)
+    problems.extend(f"{path}.{key}: unknown key, must be one of {known}" for key in value if key not in options)
     result: dict[str, Any] = {}
     for key, option in options.items():
         if value.get(key) is not None:
@@ -36,7 +36,7 @@ def _convert(option: Mapping[str, Any], value: Any, path: str, problems: list[st
     kind = option.get("type", "str")
     if kind == "list":
         if not isinstance(value, (list, tuple)):
-            problems.append(f"{path}: wants a list, got {value!r}")
+            problems.append(f"{path}: must be a list, got {value!r}")
             return []
         element = {**option, "type": option.get("elements", "str")}
         return [_convert(element, item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
@@ -44,24 +44,24 @@ def _convert(option: Mapping[str, Any], value: Any, path: str, problems: list[st
         if "options" in option:
             return check(option["options"], value, path, problems)
         if not isinstance(value, Mapping):
-            problems.append(f"{path}: wants a mapping, got {value!r}")
+            problems.append(f"{path}: must be a mapping, got {value!r}")
         return value
     converted = _scalar(kind, value)
     if converted is None:
-        problems.append(f"{path}: wants {_NAMES[kind]}, got {value!r}")
+        problems.append(f"{path}: must be {_NAMES[kind]}, got {value!r}")
     elif option.get("choices") and converted not in option["choices"]:
-        problems.append(f"{path}: {converted!r} is none of {', '.join(map(str, option['choices']))}")
+        problems.append(f"{path}: must be one of {', '.join(map(str, option['choices']))}, got {converted!r}")
     elif kind == "str" and "extra" not in path and any(c in converted for c in "\n\r"):
-        problems.append(f"{path}: a line break is not allowed here")
+        problems.append(f"{path}: must not contain a line break")
     return converted
 
 
-_NAMES = {"int": "a whole number", "bool": "true or false", "float": "a number", "str": "a string", "raw": "a value"}
+_NAMES = {"int": "an integer", "bool": "true or false", "float": "a number", "str": "a string", "raw": "a value"}
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 def _scalar(kind: str, value: Any) -> Any:
-    """The value as its kind, or None where it is none."""
+    """Return the value converted to its kind, or None when it cannot be converted."""
     if kind == "raw":
         return value
     if kind == "bool":

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring a balancer's files and services to what is wanted, on the host itself, without losing a connection.
+"""Reconcile a balancer's files and services on the host itself, without dropping a connection.
 
-The order makes a run that is killed anywhere harmless: everything new is written aside and checked first, files change
-by rename, what is no longer used goes last, and a note of what was loaded tells the next run what is left to do.
+An interrupted run is safe at every step: new files are staged and checked first, files are replaced by rename, unused
+files are removed last, and a record of the loaded configuration lets the next run resume.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HAPROXY_UNIT = "/etc/systemd/system/haproxy.service.d/photon.conf"
 _KEEPALIVED_UNIT = "/etc/systemd/system/keepalived.service.d/photon.conf"
 _FILES = 1048576
 _RUN_DIRECTORY = f"/bin/mkdir -p {os.path.dirname(_DOWN)} {os.path.dirname(render.SOCKET)}"
-# Restarted at once and for ever: also when whoever killed it killed the note that it ended.
+# Restart without a limit; ExecStopPost may not have run when the process was killed.
 _HAPROXY_UNIT_TEXT = f"""[Unit]
 StartLimitIntervalSec=0
 [Service]
@@ -46,14 +46,14 @@ LimitNOFILE={_FILES}
 
 
 class HostError(PhotonError):
-    """Why the host was left as it was; the message names the place in the declaration where there is one."""
+    """The change failed and was rolled back; the message names the place in the declaration where one is known."""
 
     def __init__(self, message: str) -> None:
         super().__init__("BalancerChangeFailed", message)
 
 
 class Balancer:
-    """What is wanted on this host: haproxy.cfg, keepalived.conf ("" without VIPs), certificate files, the password."""
+    """The desired state of this host: haproxy.cfg, keepalived.conf ("" without VIPs), certificate files, password."""
 
     def __init__(self, haproxy: str, keepalived: str, files: dict[str, str], password: str, address: str) -> None:
         self.haproxy = haproxy.replace(render.PASSWORD, _quoted(password))
@@ -64,24 +64,24 @@ class Balancer:
         self.keepalived = keepalived.replace(vrrp.INTERFACE, self._interface)
 
     def changes(self) -> list[str]:
-        """What differs from the host, in words; empty when there is nothing to do."""
+        """Describe the differences from the host; empty when it is up to date."""
         found = [f"file {path}" for path, text in self._texts().items() if _read(path) != text]
         found += [f"certificate {name}" for name, text in self.files.items() if _read(_certificate(name)) != text]
         found += [f"certificate {name} removed" for name in self._stale()]
         if not found and _loaded() != self._digests():
-            found.append("what is loaded")
+            found.append("loaded configuration")
         found += [f"{unit} not running" for unit in self._units() if not _active(unit)]
         if not self.keepalived and _read(KEEPALIVED):
             found.append("keepalived removed")
         return found
 
     def texts(self) -> dict[str, tuple[str, str]]:
-        """Path -> (before, after) of what changed, without secrets: for a diff."""
+        """Return path -> (before, after) of the changed files for a diff, with secrets masked."""
         hidden = {path: (self._mask(_read(path)), self._mask(text)) for path, text in self._texts().items()}
         return {path: pair for path, pair in hidden.items() if pair[0] != pair[1]}
 
     def check(self) -> None:
-        """HostError when HAProxy or keepalived refuse the files; nothing that runs is changed."""
+        """Raise HostError when HAProxy or keepalived rejects the files; running services are not touched."""
         try:
             self._stage()
             self._check_haproxy()
@@ -89,13 +89,13 @@ class Balancer:
                 self._check_keepalived()
         except OSError as error:
             raise HostError(
-                f"The new configuration could not be written aside ({error}); the old one serves on"
+                f"The new configuration could not be staged ({error}). The old configuration stays active."
             ) from error
         finally:
             shutil.rmtree(STAGED, ignore_errors=True)
 
     def apply(self) -> list[str]:
-        """Check, install and load; returns what was done: started, reloaded, or certificates replaced at run time."""
+        """Check, install and load; return the actions taken, such as a reload or certificates replaced at run time."""
         self.check()
         before = {path: _read(path) for path in self._all()}
         running = _active("haproxy")
@@ -106,7 +106,9 @@ class Balancer:
             units_changed = self._install()
         except (OSError, runtime.RuntimeApiError) as error:
             _restore(before)
-            raise HostError(f"The files could not be replaced ({error}); the old configuration serves on") from error
+            raise HostError(
+                f"The files could not be replaced ({error}). The old configuration stays active."
+            ) from error
         if units_changed:
             _systemctl("daemon-reload")
         try:
@@ -116,7 +118,7 @@ class Balancer:
             if running:
                 _systemctl("reload", "haproxy")
             # pylint: disable-next=bad-exception-cause
-            raise HostError(f"{error.message}; the old configuration was put back and serves on") from error
+            raise HostError(f"{error.message}. The old configuration was restored and stays active.") from error
         for name in self._stale():
             os.unlink(_certificate(name))
         _write(LOADED, json.dumps(self._digests()))
@@ -137,7 +139,7 @@ class Balancer:
 
     def _keepalived_unit(self) -> str:
         addresses = re.findall(r"^ {8}([0-9a-fA-F.:]+/\d+)$", self.keepalived, re.MULTILINE)
-        # Killed hard, keepalived leaves its addresses behind: two hosts would hold them.
+        # A killed keepalived leaves its addresses configured; two hosts would hold them.
         removal = "".join(f"ExecStopPost=-/usr/sbin/ip address del {a} dev {self._interface}\n" for a in addresses)
         state = f"/bin/sh -c 'systemctl -q is-active haproxy; test $? -eq 0; echo $? > {_DOWN}'"
         before = f"ExecStartPre={_RUN_DIRECTORY}\nExecStartPre={state}\n"
@@ -180,21 +182,23 @@ class Balancer:
             where = render.origin(lines, int(number.group(1))) if number else None
             text = self._mask(line.split(" : ", 1)[-1].replace(STAGED, render.DIRECTORY))
             said.append(f"{where}: {text}" if where else text)
-        raise HostError("HAProxy refuses the new configuration; the old one serves on:\n  " + "\n  ".join(said))
+        raise HostError(
+            "HAProxy rejected the new configuration. The old configuration stays active:\n  " + "\n  ".join(said)
+        )
 
     def _check_keepalived(self) -> None:
-        # keepalived looks for both while it reads its file.
+        # keepalived checks that both files exist while it reads its configuration.
         _write(vrrp.SCRIPT, vrrp.SCRIPT_TEXT, 0o755)
         if not os.path.exists(_DOWN):
             _write(_DOWN, "0\n", 0o644)
         result = _run("keepalived", "--config-test", "--use-file", f"{STAGED}/keepalived.conf")
         if result.returncode != 0:
             raise HostError(
-                f"keepalived refuses haproxy_vips; the old configuration serves on: {result.stderr.strip()}"
+                f"keepalived rejected haproxy_vips. The old configuration stays active: {result.stderr.strip()}"
             )
 
     def _replaced_at_run_time(self) -> list[str] | None:
-        """The certificates to replace in the running process, or None when the change needs a reload."""
+        """Return the certificates to replace in the running process, or None when the change needs a reload."""
         loaded, wanted = _loaded(), self._digests()
         if set(loaded) != set(wanted) or _read(CONFIG) != self.haproxy:
             return None
@@ -217,7 +221,7 @@ class Balancer:
     def _load(self, running: bool, replaced: list[str] | None) -> list[str]:
         if not running:
             _systemctl("enable", "haproxy")
-            _systemctl("restart", "haproxy")  # also one that systemd gave up on
+            _systemctl("restart", "haproxy")  # also starts a unit that reached its start limit
             return ["haproxy started"]
         if replaced is not None:
             try:
@@ -225,7 +229,7 @@ class Balancer:
                     runtime.replace_certificate(name, self.files[name])
                 return [f"certificate {name} replaced at run time" for name in replaced]
             except runtime.RuntimeApiError:
-                pass  # a reload reads them from the files
+                pass  # the reload below reads them from the files
         _reload()
         return ["haproxy reloaded"]
 
@@ -248,7 +252,7 @@ class Balancer:
 
 
 def remove() -> list[str]:
-    """Stop both services, the VIP first, and remove what `Balancer` wrote; returns what was there."""
+    """Stop both services, the VIP first, and remove the files that `Balancer` wrote; return what was removed."""
     done = []
     for unit in ("keepalived", "haproxy"):
         if _active(unit):
@@ -267,12 +271,12 @@ def remove() -> list[str]:
 
 
 def present() -> bool:
-    """Is there something that `remove` would remove?"""
+    """Return whether `remove` would remove anything."""
     return os.path.exists(CONFIG) or os.path.exists(KEEPALIVED) or os.path.isdir(render.DIRECTORY)
 
 
 def _reload() -> None:
-    """Reload and make sure that a new worker took over; HostError with what HAProxy logged when none did."""
+    """Reload and verify that a new worker took over; raise HostError with HAProxy's log when none did."""
     before = runtime.information()["Pid"]
     _raise_file_limit()
     since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -286,15 +290,15 @@ def _reload() -> None:
     log = _run("journalctl", "-u", "haproxy", "--since", since, "-o", "cat", "--no-pager").stdout
     said = [line for line in log.splitlines() if "ALERT" in line or "cannot bind" in line.lower()]
     raise HostError(
-        "HAProxy did not take the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy")
+        "HAProxy did not load the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy")
     )
 
 
 def _raise_file_limit() -> None:
-    """Give a master that was started before our unit settings their limit: a reload does not apply it."""
+    """Raise the file limit of a master that was started before our unit settings; a reload does not apply them."""
     master = int(_run("systemctl", "show", "--property=MainPID", "--value", "haproxy").stdout or 0)
     if master:
-        with contextlib.suppress(OSError):  # where it may not be raised, the reload tells
+        with contextlib.suppress(OSError):  # when it cannot be raised, the reload reports it
             resource.prlimit(master, resource.RLIMIT_NOFILE, (_FILES, _FILES))
 
 
@@ -312,7 +316,9 @@ def _interface(address: str) -> str:
     for link in listing:
         if any(entry.get("local") == address for entry in link.get("addr_info", ())):
             return link["ifname"]
-    raise HostError(f"haproxy_address: this host has no interface with {address}, which its VIPs need")
+    raise HostError(
+        f"haproxy_address: no interface of this host has {address}, which its VIPs need. Correct the address."
+    )
 
 
 def _loaded() -> dict[str, str]:
@@ -339,7 +345,7 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file whole, or not at all."""
+    """Replace a file atomically."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = f"{path}.new"
     try:

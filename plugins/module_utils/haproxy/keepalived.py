@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of keepalived.conf for each balancer: unicast VRRP version 3, tracking HAProxy's own health."""
+"""Render keepalived.conf for each balancer: unicast VRRP version 3, tracking HAProxy's health."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INTERFACE = "@INTERFACE@"
 DOWN_FILE = "/run/photon-haproxy/down"
 SCRIPT = "/usr/local/libexec/photon-haproxy-healthy"
 
-# Built-ins of bash alone: it runs every second.
+# Runs every second, so it uses bash built-ins only.
 SCRIPT_TEXT = f"""#!/bin/bash
-# Asked by keepalived: does HAProxy answer?
+# Health check run by keepalived: does HAProxy answer?
 exec 3<>/dev/tcp/127.0.0.1/{HEALTH_PORT} || exit 1
 printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3
 IFS= read -r -t 1 answer <&3 && [[ $answer == *' 200 '* ]]
@@ -25,7 +25,7 @@ IFS= read -r -t 1 answer <&3 && [[ $answer == *' 200 '* ]]
 
 
 def configurations(vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str]) -> dict[str, str]:
-    """Balancer -> keepalived.conf; the interface is a placeholder, as only the host knows its name."""
+    """Return balancer -> keepalived.conf, with a placeholder for the interface, whose name only the host knows."""
     if not vips:
         return {}
     order = list(balancers)
@@ -42,7 +42,7 @@ def _lines(
         "    vrrp_version 3",
         "    enable_script_security",
         "    script_user root",
-        # When a host that was cut off returns both held the address: who keeps it says so at once and each second.
+        # After a network partition both hosts held the address, so the master repeats its gratuitous ARP every second.
         "    vrrp_garp_master_refresh 1",
         "    vrrp_garp_lower_prio_delay 1",
         "}",
@@ -53,8 +53,7 @@ def _lines(
         "    fall 2",
         "    rise 2",
         "}",
-        # Written by haproxy.service itself when HAProxy ends, however it ends: noticed at once, also where keepalived
-        # is not told of processes (it is not within containers).
+        # haproxy.service writes this file whenever HAProxy ends; keepalived cannot track processes in containers.
         "track_file haproxy_down {",
         f'    file "{DOWN_FILE}"',
         "    weight 0",

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of haproxy.cfg from a checked declaration.
+"""Render haproxy.cfg from a validated declaration.
 
-Each section begins with a comment that names where it comes from, so that what HAProxy says about a line can be told
-in the declaration's terms. The password is a placeholder that the host's module fills in.
+Each section begins with a comment that names its origin, so that HAProxy's messages about a line can be reported with
+the key path in the declaration. The password is a placeholder that the module fills in on the host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PASSWORD = "@STATISTICS_PASSWORD@"
 
 
 def configuration(items: Mapping[str, Any], vips: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """haproxy.cfg for the services, statistics and settings (the role's variables without their prefix)."""
+    """Return haproxy.cfg for the services, statistics and settings (the role's variables without their prefix)."""
     lines = list(_global(settings))
     if items["statistics"]:
         lines += _statistics(items["statistics"])
@@ -33,7 +33,7 @@ def configuration(items: Mapping[str, Any], vips: Mapping[str, str], settings: M
 
 
 def bind_address(bind: Mapping[str, Any], vips: Mapping[str, str]) -> str:
-    """The address of a bind entry, a VIP's name resolved."""
+    """Return the address of a bind entry, with a VIP's name resolved."""
     return vips[bind["vip"]] if bind["vip"] and bind["vip"] in vips else bind["address"]
 
 
@@ -73,7 +73,7 @@ def _global(settings: Mapping[str, Any]) -> Iterator[str]:
         "    timeout server 1m",
         "    default-server init-addr libc,last,none",
         "",
-        "# asked by keepalived",
+        "# health endpoint for keepalived",
         "frontend health",
         f"    bind 127.0.0.1:{HEALTH_PORT}",
         "    mode http",
@@ -111,13 +111,13 @@ def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) ->
     yield f"    option {'httplog' if http else 'tcplog'}"
     yield f"    timeout client {service['timeouts']['client']}"
     if http:
-        # On a reload an idle connection closes with its next answer; closing it at once would race with a request.
+        # On a reload, close idle connections with their next response; closing them at once would race with a request.
         yield "    option idle-close-on-response"
         yield f"    timeout http-request {service['timeouts']['http_request']}"
         yield f"    timeout http-keep-alive {service['timeouts']['http_keep_alive']}"
     if service["max_connections"]:
         yield f"    maxconn {service['max_connections']}"
-    # With the PROXY protocol the client's address is known only once its header was read.
+    # With the PROXY protocol, the client's address is known only after its header has been read.
     stage = "session" if any(bind["accept_proxy"] for bind in service["bind"]) else "connection"
     if service["allowed_networks"]:
         yield f"    tcp-request {stage} reject unless {{ src {' '.join(service['allowed_networks'])} }}"
@@ -143,7 +143,7 @@ def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) ->
 
 def _listen(bind: Mapping[str, Any], port: int, vips: Mapping[str, str]) -> str:
     address = bind_address(bind, vips)
-    # A VIP is bound on every balancer, also on those that do not hold it.
+    # Every balancer binds the VIP, including those that do not hold it.
     return f"{address}:{port}" + ("" if address == "*" else " transparent")
 
 
@@ -229,10 +229,10 @@ def _server_options(service: Mapping[str, Any]) -> str:
     if health["port"]:
         words.append(f"port {health['port']}")
     if health["type"] == "kubernetes":
-        # An API server whose etcd restarts keeps its connections and answers none: kubelets have to go elsewhere.
+        # While its etcd restarts an API server keeps connections open without answering; kubelets must reconnect.
         words.append("on-marked-down shutdown-sessions")
     if health["observe"]:
-        # Two failed connections of real traffic count as a failed check, before the next check would tell.
+        # Two failed connections of real traffic mark the server down before its next check is due.
         words.append("observe layer4 error-limit 2 on-error sudden-death")
     trust = "verify none"
     if upstream and upstream["verify"]:
@@ -260,7 +260,7 @@ def _quoted(text: str) -> str:
 
 
 def origin(config: Sequence[str], number: int) -> str | None:
-    """Where in the declaration line ``number`` (from 1) of the configuration comes from."""
+    """Return the key path in the declaration that produced line ``number`` (from 1) of the configuration."""
     for line in reversed(config[: max(number, 0)]):
         if line.strip().startswith("# haproxy_"):
             return line.strip()[2:]

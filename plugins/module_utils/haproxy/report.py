@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the balancers tell about themselves, as a table for people."""
+"""Format the balancers' status as tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def lines(statuses: Mapping[str, Any], vips: Mapping[str, str]) -> list[str]:
-    """Lines about balancers (name -> status of haproxy_runtime), virtual addresses, services and certificates."""
+    """Return tables of balancers (name -> status of haproxy_runtime), virtual addresses, services and certificates."""
     return [
         *_table(_balancers(statuses)),
         *_table(_vips(statuses, vips)),
@@ -30,7 +30,7 @@ def _vips(statuses: Mapping[str, Any], vips: Mapping[str, str]) -> Iterator[tupl
     yield ("VIP", "ADDRESS", "HELD BY")
     for name, address in vips.items():
         holders = [host for host, status in statuses.items() if address in status["addresses"]]
-        yield (name, address, ", ".join(holders) + (" (more than one!)" if len(holders) > 1 else "") or "nobody")
+        yield (name, address, ", ".join(holders) + (" (more than one!)" if len(holders) > 1 else "") or "none")
 
 
 def _servers(statuses: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HAProxy's runtime socket, on the balancer itself. Runs with the host's own Python and nothing else."""
+"""Use HAProxy's runtime API on the balancer; needs only the host's Python and its standard library."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import time
 from ..model.errors import PhotonError
 from .render import DIRECTORY, SOCKET, STATE_FILE
 
-_KEPT_EMPTY = 0x01 | 0x08  # of srv_admin_state: forced maintenance, forced drain
+_KEPT_EMPTY = 0x01 | 0x08  # bits of srv_admin_state: forced maintenance, forced drain
 
 
 class RuntimeApiError(PhotonError):
-    """The socket does not answer, or HAProxy refused a command; the message says which."""
+    """The socket does not answer, or HAProxy rejected a command."""
 
     def __init__(self, message: str) -> None:
         super().__init__("BalancerRefused", message)
 
 
 def ask(command: str, path: str = SOCKET) -> str:
-    """HAProxy's answer to one command."""
+    """Send one command and return HAProxy's answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(10)
@@ -37,42 +37,42 @@ def ask(command: str, path: str = SOCKET) -> str:
                 parts.append(part)
     except OSError as error:
         raise RuntimeApiError(
-            f"HAProxy's socket {path} does not answer ({error}); is haproxy.service running?"
+            f"HAProxy's socket {path} does not answer ({error}). Check that haproxy.service is running."
         ) from error
     return b"".join(parts).decode(errors="replace").strip("\n")
 
 
 def information() -> dict[str, str]:
-    """What `show info` tells: Pid, Uptime_sec, Version, CurrConns ..."""
+    """Return the fields of `show info`: Pid, Uptime_sec, Version, CurrConns ..."""
     return dict(line.split(": ", 1) for line in ask("show info").splitlines() if ": " in line)
 
 
 def statistics() -> list[dict[str, str]]:
-    """What `show stat` tells, a mapping per line: pxname, svname, status, scur, weight, addr ..."""
+    """Return the lines of `show stat`, a mapping each: pxname, svname, status, scur, weight, addr ..."""
     return list(csv.DictReader(io.StringIO(ask("show stat").lstrip("# "))))
 
 
 def server(service: str, name: str) -> dict[str, str]:
-    """One server's line of the statistics; RuntimeApiError names what there is when there is no such server."""
+    """Return one server's line of the statistics; RuntimeApiError lists the known servers when it is unknown."""
     rows = [row for row in statistics() if row["pxname"] == service and row["svname"] not in ("FRONTEND", "BACKEND")]
     for row in rows:
         if row["svname"] == name:
             return row
-    there = ", ".join(row["svname"] for row in rows) or "none; is that the service's name?"
-    raise RuntimeApiError(f"service {service} has no server {name}; it has {there}")
+    known = ", ".join(row["svname"] for row in rows) or "none. Check the name of the service"
+    raise RuntimeApiError(f"service {service} has no server {name}. Its servers: {known}.")
 
 
 def drained(service: str, name: str) -> bool:
-    """Does somebody keep new sessions from a server (drain or maintenance)? Its status tells only while it is up."""
+    """Return whether a server is in drain or maintenance; its status shows this only while it is up."""
     for row in _states(ask("show servers state")):
         if (row["be_name"], row["srv_name"]) == (service, name):
             return bool(int(row["srv_admin_state"]) & _KEPT_EMPTY)
-    server(service, name)  # raises with the names that there are
+    server(service, name)  # raises with the known names
     return False
 
 
 def drain(service: str, name: str, timeout: float) -> tuple[bool, int]:
-    """No new sessions for a server; wait until it has none. Returns (changed, sessions left after ``timeout`` s)."""
+    """Stop new sessions to a server and wait for its sessions to end; return (changed, sessions left)."""
     changed = not drained(service, name)
     if changed:
         _order(f"set server {service}/{name} state drain")
@@ -84,7 +84,7 @@ def drain(service: str, name: str, timeout: float) -> tuple[bool, int]:
 
 
 def ready(service: str, name: str, timeout: float) -> tuple[bool, str]:
-    """Back into rotation; wait until its check agrees. Returns (changed, status after at most ``timeout`` s)."""
+    """Return a server to rotation and wait for its check to succeed; return (changed, status)."""
     changed = drained(service, name)
     if changed:
         _order(f"set server {service}/{name} state ready")
@@ -98,20 +98,20 @@ def ready(service: str, name: str, timeout: float) -> tuple[bool, str]:
 
 
 def replace_certificate(name: str, pem: str) -> None:
-    """Load a certificate's new content into the running process, without a reload."""
+    """Load a certificate's new content into the running process without a reload."""
     path = f"{DIRECTORY}/{name}"
     text = "\n".join(line for line in pem.splitlines() if line.strip())
     answer = ask(f"set ssl cert {path} <<\n{text}\n")
     if "ransaction" not in answer:
-        raise RuntimeApiError(f"HAProxy refused the certificate {name}: {answer}")
+        raise RuntimeApiError(f"HAProxy rejected the certificate {name}: {answer}")
     answer = ask(f"commit ssl cert {path}")
     if "Success" not in answer:
         ask(f"abort ssl cert {path}")
-        raise RuntimeApiError(f"HAProxy did not take the certificate {name}: {answer}")
+        raise RuntimeApiError(f"HAProxy did not load the certificate {name}: {answer}")
 
 
 def certificates() -> dict[str, str]:
-    """File name -> end of validity of the certificates the running process uses."""
+    """Return file name -> end of validity of the certificates that the running process uses."""
     found = {}
     for line in ask("show ssl cert").splitlines():
         if line.startswith(DIRECTORY):
@@ -122,9 +122,9 @@ def certificates() -> dict[str, str]:
 
 
 def save_state(config: str | None = None) -> None:
-    """Write the servers' states where the next process reads them: a drained server stays drained over a reload.
+    """Save the servers' states for the next process, so that a drained server stays drained across a reload.
 
-    HAProxy prefers a state's port to the one it is configured with, so each gets that of the ``config`` to come.
+    HAProxy prefers a saved port to the configured one, so the ports of ``config``, the next configuration, are written.
     """
     text = ask("show servers state")
     if config is not None:
@@ -141,7 +141,7 @@ def save_state(config: str | None = None) -> None:
 
 
 def _states(text: str) -> list[dict[str, str]]:
-    """The lines of `show servers state`."""
+    """Parse the output of `show servers state`."""
     lines = text.splitlines()
     columns = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
     rows = (line.split() for line in lines if not line.startswith("#"))
@@ -149,7 +149,7 @@ def _states(text: str) -> list[dict[str, str]]:
 
 
 def _ports(config: str) -> dict[tuple[str, str], str]:
-    """(backend, server) -> port, of a configuration."""
+    """Return (backend, server) -> port of a configuration."""
     found, backend = {}, ""
     for words in (line.split() for line in config.splitlines()):
         if words[:1] in (["backend"], ["frontend"], ["listen"]):
@@ -160,7 +160,7 @@ def _ports(config: str) -> dict[tuple[str, str], str]:
 
 
 def _with_ports(states: str, ports: dict[tuple[str, str], str]) -> str:
-    """The text of `show servers state` with other ports; servers that are not among them are left out."""
+    """Replace the ports in the output of `show servers state`; drop servers that are not in ``ports``."""
     lines = states.splitlines()
     columns = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
     kept = []
@@ -180,4 +180,4 @@ def _with_ports(states: str, ports: dict[tuple[str, str], str]) -> str:
 def _order(command: str) -> None:
     answer = ask(command)
     if answer.strip():
-        raise RuntimeApiError(f"HAProxy refused `{command}`: {answer.strip()}")
+        raise RuntimeApiError(f"HAProxy rejected `{command}`: {answer.strip()}")

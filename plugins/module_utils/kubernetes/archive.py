@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup of a cluster: one tar with a snapshot of etcd, the authorities' keys, digests of all. For both sides."""
+"""Write and verify cluster backups: a tar file with an etcd snapshot, the authorities' keys and digests."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PIECE = 1 << 20
 
 
 def write(path: str, snapshot: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the archive at ``path`` (mode 0600, whole or not) of a snapshot's file and small ``files``; the manifest.
+    """Write an archive of a snapshot file and small ``files`` to ``path`` atomically (mode 0600); return its manifest.
 
-    ``about`` goes into the manifest: cluster, cluster_id, version, members, made (ISO 8601).
+    ``about`` is added to the manifest: cluster, cluster_id, version, members, made (ISO 8601).
     """
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     digests[SNAPSHOT] = digest(snapshot)
@@ -42,7 +42,7 @@ def write(path: str, snapshot: str, files: Mapping[str, bytes], about: Mapping[s
 
 
 def verify(path: str) -> dict[str, Any]:
-    """The manifest of an archive whose every part has the digest that it says; PhotonError BackupInvalid otherwise."""
+    """Verify the digests of an archive and return its manifest; PhotonError BackupInvalid."""
     try:
         with tarfile.open(path, mode="r:") as archive:
             manifest = json.loads(_content(archive, MANIFEST))
@@ -51,10 +51,10 @@ def verify(path: str) -> dict[str, Any]:
             digests = manifest["sha256"]
             names = sorted(name for name in archive.getnames() if name != MANIFEST)
             if names != sorted(digests):
-                raise _invalid(path, f"it holds {', '.join(names)}, and should hold {', '.join(sorted(digests))}")
+                raise _invalid(path, f"it contains {', '.join(names)} but should contain {', '.join(sorted(digests))}")
             for name, wanted in digests.items():
                 if _digest_of(archive, name) != wanted:
-                    raise _invalid(path, f"{name} is not what was written into it")
+                    raise _invalid(path, f"{name} does not match its digest")
             with archive.extractfile(SNAPSHOT) as handle:  # type: ignore[union-attr]
                 check_snapshot(handle, path)
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, EOFError) as error:
@@ -63,7 +63,7 @@ def verify(path: str) -> dict[str, Any]:
 
 
 def extract(path: str, snapshot: str) -> dict[str, bytes]:
-    """Write the snapshot of a verified archive to ``snapshot`` (mode 0600); the other files' contents."""
+    """Extract the snapshot of a verified archive to ``snapshot`` (mode 0600); return the other files' contents."""
     files = {}
     with tarfile.open(path, mode="r:") as archive:
         for name in archive.getnames():
@@ -78,13 +78,13 @@ def extract(path: str, snapshot: str) -> dict[str, bytes]:
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file in hex."""
     with open(path, "rb") as handle:
         return _sum(handle)
 
 
 def check_snapshot(handle: Any, name: str) -> int:
-    """The bytes of a snapshot as etcd sends it, whose last 32 are the SHA-256 of the rest; BackupInvalid otherwise."""
+    """Verify a snapshot from etcd, whose last 32 bytes are the SHA-256 of the rest; return its size. BackupInvalid."""
     total, tail = hashlib.sha256(), b""
     size = 0
     while piece := handle.read(_PIECE):
@@ -92,9 +92,9 @@ def check_snapshot(handle: Any, name: str) -> int:
         tail += piece
         total.update(tail[:-32])
         tail = tail[-32:]
-    # bbolt writes whole pages, so that the digest alone breaks the multiple of 512.
+    # bbolt writes whole pages, so only a snapshot with a digest is not a multiple of 512 bytes.
     if size % 512 != 32 or total.digest() != tail:
-        raise _invalid(name, "the snapshot of etcd in it is cut off or damaged")
+        raise _invalid(name, "the etcd snapshot in it is truncated or damaged")
     return size
 
 
@@ -112,14 +112,14 @@ def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def _content(archive: tarfile.TarFile, name: str) -> bytes:
     handle = archive.extractfile(name)
     if handle is None:
-        raise KeyError(f"{name} is no file")
+        raise KeyError(f"{name} is not a file")
     return handle.read()
 
 
 def _digest_of(archive: tarfile.TarFile, name: str) -> str:
     handle = archive.extractfile(name)
     if handle is None:
-        raise KeyError(f"{name} is no file")
+        raise KeyError(f"{name} is not a file")
     return _sum(handle)
 
 
@@ -131,4 +131,4 @@ def _sum(handle: Any) -> str:
 
 
 def _invalid(path: str, reason: str) -> PhotonError:
-    return PhotonError("BackupInvalid", f"{path} is no usable backup: {reason}; take another one", {"path": path})
+    return PhotonError("BackupInvalid", f"{path} is not a usable backup: {reason}. Use another one.", {"path": path})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A bundle: everything that clusters need without internet, in one tar with digests. For both sides.
+"""Read and write bundles: one tar file with digests of everything that clusters need without internet access.
 
 ::
 
@@ -29,21 +29,23 @@ from ..model.errors import PhotonError
 MANIFEST = "manifest.json"
 FORMAT = 1
 FOLDERS = ("packages", "images", "manifests")
-IN_BUNDLE = "bundle:"  # in front of the name of a manifest that is in the bundle
-UNPACKED = "/var/lib/photon/bundle"  # where a bundle's packages are on a host
+IN_BUNDLE = "bundle:"  # prefix of the names of manifests in the bundle
+UNPACKED = "/var/lib/photon/bundle"  # folder with a bundle's packages on a host
 _PIECE = 1 << 20
 
 
 def manifest_of(
     versions: Iterable[str], files: Mapping[str, str | bytes], about: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The manifest of a bundle of ``files`` {name within: file, or its content}; ``about`` is added to it.
+    """Return the manifest of a bundle of ``files`` {name in the bundle: path or content}, extended by ``about``.
 
-    Raises SpecInvalid for a name outside of the folders.
+    Raise SpecInvalid for a name outside the bundle's folders.
     """
     for name in files:
         if name.partition("/")[0] not in FOLDERS or ".." in name.split("/"):
-            raise PhotonError("SpecInvalid", f"{name!r} has no place in a bundle: put it below {', '.join(FOLDERS)}")
+            raise PhotonError(
+                "SpecInvalid", f"{name!r} is outside the folders of a bundle. Put it into {', '.join(FOLDERS)}."
+            )
     entries = {}
     for name, source in sorted(files.items()):
         with _opened(source) as handle:
@@ -54,7 +56,7 @@ def manifest_of(
 def write(
     path: str, versions: Iterable[str], files: Mapping[str, str | bytes], about: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Make the bundle at ``path``, whole or not at all; its manifest, as manifest_of."""
+    """Write the bundle to ``path`` atomically; return its manifest as manifest_of does."""
     manifest = manifest_of(versions, files, about)
     text = _text(manifest)
     part = f"{path}.part"
@@ -72,7 +74,7 @@ def write(
 
 
 def read_manifest(path: str) -> dict[str, Any]:
-    """The manifest alone, in no time; raises ManifestNotFound."""
+    """Return only the manifest, without reading the bundle; raise ManifestNotFound."""
     try:
         with tarfile.open(path, "r:") as archive:
             first = archive.next()
@@ -88,7 +90,7 @@ def read_manifest(path: str) -> dict[str, Any]:
 
 
 def verify(path: str) -> dict[str, Any]:
-    """The manifest of a bundle that holds exactly what it says; raises ManifestNotFound with what differs."""
+    """Verify a bundle's content and return its manifest; raise ManifestNotFound with the difference."""
     manifest = read_manifest(path)
     left = dict(manifest["files"])
     try:
@@ -98,7 +100,7 @@ def verify(path: str) -> dict[str, Any]:
                     continue
                 entry, handle = left.pop(member.name, None), archive.extractfile(member)
                 if entry is None or handle is None:
-                    raise _invalid(path, f"{member.name} is in it and not in its manifest")
+                    raise _invalid(path, f"{member.name} is not listed in its manifest")
                 if digest(handle) != entry["sha256"]:
                     raise _invalid(path, f"{member.name} has a wrong checksum")
     except (OSError, tarfile.TarError) as error:
@@ -109,7 +111,7 @@ def verify(path: str) -> dict[str, Any]:
 
 
 def extract(path: str, name: str, target: str) -> None:
-    """Write a file of the bundle to ``target``; raises ManifestNotFound when it is not what the manifest says."""
+    """Extract a file to ``target``; raise ManifestNotFound when it does not match the manifest."""
     wanted = read_manifest(path)["files"].get(name)
     try:
         with tarfile.open(path, "r:") as archive:
@@ -128,7 +130,7 @@ def extract(path: str, name: str, target: str) -> None:
 
 
 def read_text(path: str, name: str) -> str:
-    """The text of a small file of the bundle; raises ManifestNotFound as extract."""
+    """Return the text of a small file of the bundle; raise ManifestNotFound as extract does."""
     with tempfile.TemporaryDirectory() as folder:
         extract(path, name, f"{folder}/file")
         with open(f"{folder}/file", encoding="utf-8") as handle:
@@ -136,16 +138,16 @@ def read_text(path: str, name: str) -> str:
 
 
 def manifest_text(name: str, path: str, read_file: Callable[[str], str]) -> str:
-    """The text of a file on the controller, or for ``bundle:NAME`` that of a manifest in the bundle at ``path``."""
+    """Return the text of a file on the controller, or for ``bundle:NAME`` of a manifest in the bundle at ``path``."""
     if not name.startswith(IN_BUNDLE):
         return read_file(name)
     if not path:
-        raise PhotonError("ManifestNotFound", f"{name}: name the bundle's file in packages.bundle")
+        raise PhotonError("ManifestNotFound", f"{name}: set packages.bundle to the bundle's file")
     return read_text(os.path.expanduser(path), f"manifests/{name[len(IN_BUNDLE) :]}")
 
 
 def digest(handle: IO[bytes]) -> str:
-    """SHA-256 of what is left of a file, in hex."""
+    """Return the SHA-256 of the rest of a file in hex."""
     hashed = hashlib.sha256()
     while piece := handle.read(_PIECE):
         hashed.update(piece)
@@ -154,7 +156,9 @@ def digest(handle: IO[bytes]) -> str:
 
 def _invalid(path: str, why: str) -> PhotonError:
     return PhotonError(
-        "ManifestNotFound", f"{path} is no bundle: {why}; make one with playbook cluster_bundle", {"path": path}
+        "ManifestNotFound",
+        f"{path} is not a valid bundle: {why}. Create one with playbook cluster_bundle.",
+        {"path": path},
     )
 
 
@@ -167,7 +171,7 @@ def _text(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, handle: IO[bytes]) -> None:
-    """Equal files make equal bundles: no owner, no time."""
+    """Add a file without owner and time, so that bundles are reproducible."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o644
     archive.addfile(member, handle)

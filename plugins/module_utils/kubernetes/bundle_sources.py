@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into a bundle: packages, image archives and manifests out of folders, complete for its versions."""
+"""Collect packages, image archives and manifests for a bundle and check that its versions are complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UPSTREAM = "registry.k8s.io"
 
 
 class Contents(NamedTuple):
-    """``versions`` of Kubernetes, ``files`` {name within: file, or its content}, and ``about`` for the manifest."""
+    """``versions`` of Kubernetes, ``files`` {name in the bundle: path or content}, and ``about`` for the manifest."""
 
     versions: list[str]
     files: dict[str, str | bytes]
@@ -38,25 +38,24 @@ def collect(
     manifests: Sequence[str],
     image_repository: str = "",
 ) -> Contents:
-    """All of the paths, which are files or folders of files, that clusters of these versions need.
+    """Collect what clusters of these versions need from the paths, which are files or folders.
 
-    Without ``versions`` those whose kubeadm is among the packages. Packages and images of Kubernetes in other versions
-    stay out; everything else comes in. Raises SpecInvalid for a path that is not there or not what it should be,
-    PackageNotFound and ImageNotFound with all that a version lacks.
+    Without ``versions``, use those whose kubeadm is among the packages. Omit packages and images of other Kubernetes
+    versions and include everything else. Raise SpecInvalid for a missing or invalid path, PackageNotFound and
+    ImageNotFound with everything that a version lacks.
     """
     debs = [debian_packages.read(path) for path in _files(packages, ".deb")]
     wanted = sorted(set(versions) or {upstream(one.version) for one in debs if one.name == "kubeadm"})
     if not wanted:
         raise PhotonError(
-            "PackageNotFound", f"there is no package kubeadm in {', '.join(packages) or 'no folder'}: fetch it first"
+            "PackageNotFound",
+            f"package kubeadm was not found in {', '.join(packages) or 'any folder'}. Download it first.",
         )
     debs = [one for one in debs if one.name not in PROGRAMS or upstream(one.version) in wanted]
     _check_packages(wanted, debs)
     named = kubeadm_images(wanted, debs, image_repository or _UPSTREAM)
     archives = {path: image_archives.read(path) for path in _files(images, ".tar", ".tar.gz", ".tgz")}
-    archives = {
-        path: names for path, names in archives.items() if any(_belongs(name, wanted, named) for name in names)
-    }
+    archives = {path: names for path, names in archives.items() if any(_belongs(name, wanted, named) for name in names)}
     _check_images(wanted, named, {name for names in archives.values() for name in names})
     text = debian_packages.index(debs)
     files: dict[str, str | bytes] = {
@@ -68,7 +67,7 @@ def collect(
     places += [(path, f"manifests/{os.path.basename(path)}") for path in _files(manifests, ".yml", ".yaml", ".json")]
     for path, name in places:
         if name in files and files[name] != path:
-            raise PhotonError("SpecInvalid", f"{path} and {files[name]!r} have one name: rename one of them")
+            raise PhotonError("SpecInvalid", f"{path} and {files[name]!r} have the same name. Rename one of them.")
         files[name] = path
     about = {
         "packages": {
@@ -86,7 +85,7 @@ def collect(
 
 
 def make(path: str, contents: Contents, check: bool) -> dict[str, Any]:
-    """Write the bundle where there is none, or another, or a damaged one: ``changed``, ``manifest``, and a ``diff``."""
+    """Write the bundle unless it is up to date; return ``changed``, ``manifest`` and ``diff``."""
     try:
         there = bundle.verify(path)
     except PhotonError as error:
@@ -101,12 +100,12 @@ def make(path: str, contents: Contents, check: bool) -> dict[str, Any]:
 
 
 def upstream(version: str) -> str:
-    """A package's version without the packager's own count."""
+    """Return a package's upstream version, without the packaging revision."""
     return version.rpartition(":")[2].partition("-")[0]
 
 
 def kubeadm_images(versions: Iterable[str], packages: Sequence[Package], repository: str) -> dict[str, list[str]]:
-    """Version -> the images that kubeadm of this version names, where this machine can run it."""
+    """Return version -> images listed by its kubeadm, for versions that this machine can run."""
     found = {}
     for version in versions:
         path = next(one.path for one in packages if one.name == "kubeadm" and upstream(one.version) == version)
@@ -119,7 +118,7 @@ def kubeadm_images(versions: Iterable[str], packages: Sequence[Package], reposit
             words.append(f"--image-repository={repository}")
             try:
                 done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-            except (OSError, subprocess.TimeoutExpired):  # of another system or processor
+            except (OSError, subprocess.TimeoutExpired):  # built for another system or processor
                 continue
         names = done.stdout.split()
         if done.returncode == 0 and names:
@@ -128,7 +127,7 @@ def kubeadm_images(versions: Iterable[str], packages: Sequence[Package], reposit
 
 
 def missing_images(version: str, named: Sequence[str], there: Iterable[str]) -> list[str]:
-    """What a version lacks: of kubeadm's own list, or without one of what is known by name."""
+    """Return the missing images of a version, by kubeadm's list, or by well-known names without one."""
     if named:
         return sorted(set(named) - set(there))
     have = [(os.path.basename(repository), tag) for repository, tag in map(image_archives.split, there)]
@@ -137,7 +136,7 @@ def missing_images(version: str, named: Sequence[str], there: Iterable[str]) -> 
 
 
 def belongs(name: str, version: str, named: Mapping[str, Sequence[str]]) -> bool:
-    """Is an image of use for this version: its own, or none of Kubernetes' own of another version?"""
+    """Return whether an image belongs to this version or is not a Kubernetes image of another version."""
     repository, tag = image_archives.split(name)
     own = named.get(version)
     if os.path.basename(repository) in IMAGES:
@@ -163,7 +162,7 @@ def _check_packages(versions: Iterable[str], packages: Sequence[Package]) -> Non
     if lacking:
         raise PhotonError(
             "PackageNotFound",
-            f"the packages lack {', '.join(lacking)}: put them there, or leave the version out",
+            f"packages are missing: {', '.join(lacking)}. Add them, or omit the version.",
             {"packages": lacking},
         )
 
@@ -178,13 +177,13 @@ def _check_images(versions: Iterable[str], named: Mapping[str, Sequence[str]], t
     if lacking:
         raise PhotonError(
             "ImageNotFound",
-            f"the image archives lack {', '.join(lacking)}: save them there, or leave the version out",
+            f"images are missing: {', '.join(lacking)}. Add their archives, or omit the version.",
             {"images": lacking},
         )
 
 
 def _files(paths: Iterable[str], *endings: str) -> list[str]:
-    """The files that are named, and those of these endings in folders that are named; none twice."""
+    """Return the given files and the files with these endings in the given folders, without duplicates."""
     return list(dict.fromkeys(found for path in paths for found in _of(path, endings)))
 
 
@@ -196,4 +195,4 @@ def _of(path: str, endings: Sequence[str]) -> Iterator[str]:
     elif os.path.isfile(path):
         yield path
     else:
-        raise PhotonError("SpecInvalid", f"{path} is not there: name a file or a folder", {"path": path})
+        raise PhotonError("SpecInvalid", f"{path} does not exist. Specify a file or a folder.", {"path": path})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a table of keys cannot say about a cluster: numbers of members, networks that are apart, files that exist."""
+"""Check cluster rules beyond the schema: member counts, overlapping networks, existing files."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ def check(
     read_file: Callable[[str], str],
     read_bundle: Callable[[str], Mapping[str, Any]] | None,
 ) -> None:
-    """Add every mistake of a cluster that has its members; named files are replaced by their content."""
+    """Report every mistake of a cluster with its members; file names are replaced by their content."""
     path = cluster["path"]
     if not _NAME.match(cluster["name"]):
         checker.add(
-            f"{path}.name", f"{cluster['name']!r}: a lower case letter, then letters, digits and dashes, 40 at most"
+            f"{path}.name",
+            f"{cluster['name']!r}: must be a lowercase letter, then letters, digits and dashes, at most 40",
         )
     with _noted(checker, f"{path}.version"):
         versions.check_supported(versions.parse(cluster["version"]))
@@ -53,7 +54,7 @@ def check(
 
 
 class _noted:  # noqa: N801  (a context manager, used like a function)
-    """A PhotonError within becomes a mistake at the path."""
+    """Convert a PhotonError in the block to a mistake at the path."""
 
     def __init__(self, checker: Checker, path: str) -> None:
         self.checker, self.path = checker, path
@@ -72,8 +73,8 @@ def _members(checker: Checker, cluster: Cluster) -> None:
     path, count = cluster["path"], len(cluster["control_plane"])
     group = cluster["groups"]["control_plane"]
     if count not in MEMBERS:
-        why = {0: f"the inventory group {group} is empty or does not exist: put 1, 3 or 5 hosts into it"}.get(
-            count, f"the inventory group {group} has {count} hosts: etcd wants 1, 3 or 5 to keep a majority"
+        why = {0: f"the inventory group {group} is empty or does not exist. Add 1, 3 or 5 hosts to it."}.get(
+            count, f"the inventory group {group} has {count} hosts. etcd needs 1, 3 or 5 for a quorum."
         )
         checker.add(f"{path}.control_plane", why)
     seen: dict[str, str] = {}
@@ -81,10 +82,12 @@ def _members(checker: Checker, cluster: Cluster) -> None:
         name, address = member["name"], member["address"]
         where = f"{path}.members.{name}"
         if not _NODE_NAME.match(name):
-            checker.add(where, "a node's name has lower case letters, digits, dashes and dots alone: rename the host")
+            checker.add(
+                where, "a node's name must consist of lowercase letters, digits, dashes and dots. Rename the host."
+            )
         if not address:
             checker.add(
-                f"{where}.address", f"host {name} has no variable kubernetes_address: set it to the address of the node"
+                f"{where}.address", f"host {name} has no variable kubernetes_address. Set it to the node's address."
             )
             continue
         with _noted(checker, f"{where}.address"):
@@ -104,40 +107,40 @@ def _networks(checker: Checker, cluster: Cluster) -> None:
     for first, second in networks.overlaps(ranges):
         checker.add(
             f"{path}.{first}",
-            f"{ranges[first]} and {second} {ranges[second]} share addresses: choose networks that are apart",
+            f"{ranges[first]} and {second} {ranges[second]} overlap. Choose separate networks.",
         )
     if "services" in ranges and not 12 <= ranges["services"].prefixlen <= 28:
-        checker.add(f"{path}.services", f"{ranges['services']}: choose a size between /12 and /28")
+        checker.add(f"{path}.services", f"{ranges['services']}: the prefix length must be between 12 and 28")
     _check_addresses(checker, cluster, ranges)
     if "pods" in ranges:
         parts, count = networks.node_networks(ranges["pods"], net["node_mask"]), len(cluster["members"])
         if not parts or net["node_mask"] - ranges["pods"].prefixlen > 16:
             checker.add(
                 f"{path}.node_mask",
-                f"/{net['node_mask']} is no part of the pods' network {ranges['pods']}: at most 16 longer",
+                f"/{net['node_mask']} must be a part of the pod network {ranges['pods']}, at most 16 bits longer",
             )
         elif parts < count:
             checker.add(
                 f"{path}.pods",
-                f"{ranges['pods']} has {parts} parts of /{net['node_mask']} for {count} nodes: enlarge it or node_mask",
+                f"{ranges['pods']} has {parts} parts of /{net['node_mask']} for {count} nodes. Enlarge one of them.",
             )
         elif net["plugin"] == "routed":
             _check_routed(checker, cluster, ranges)
     if net["plugin"] == "manifest" and not net["manifest"]:
-        checker.add(f"{path}.manifest", "missing: the plugin manifest needs the file with its objects")
+        checker.add(f"{path}.manifest", "is required by the plugin manifest")
     if net["plugin"] != "manifest" and net["manifest"]:
-        checker.add(f"{path}.manifest", f"is not used by the plugin {net['plugin']}: write plugin: manifest")
+        checker.add(f"{path}.manifest", f"is not used by the plugin {net['plugin']}. Set plugin: manifest.")
 
 
 def _check_addresses(checker: Checker, cluster: Cluster, ranges: dict[str, networks.Network]) -> None:
-    """Members and the endpoint are outside of what pods and Services use, and inside of the hosts' network."""
+    """Check that members and the endpoint are outside the pod and Service networks and inside the hosts' network."""
     addresses = {f"members.{member['name']}.address": member["address"] for member in cluster["members"]}
     addresses["endpoint.address"] = cluster["endpoint"]["address"]
     for where, text in addresses.items():
         try:
             address = networks.parse_address(text)
         except PhotonError:
-            continue  # told where it is declared
+            continue  # reported where it is declared
         for key in ("pods", "services"):
             if key in ranges and address in ranges[key]:
                 checker.add(f"{cluster['path']}.{where}", f"{text} is within networks.{key} {ranges[key]}")
@@ -149,7 +152,7 @@ def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks
     path, mask = cluster["path"], cluster["networks"]["node_mask"]
     if "hosts" not in ranges:
         checker.add(
-            f"{path}.networks.hosts", "missing: the plugin routed gives nodes their pods' networks by their place in it"
+            f"{path}.networks.hosts", "is required by the plugin routed, which derives the nodes' pod networks from it"
         )
         return
     seen: dict[str, str] = {}
@@ -169,11 +172,11 @@ def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks
         if own is None:
             checker.add(
                 where,
-                f"networks.pods has no /{mask} for {member['address']}: make it as large as networks.hosts or give "
-                "the host a variable kubernetes_pod_network",
+                f"networks.pods has no /{mask} for {member['address']}. Make it as large as networks.hosts or set "
+                "the host's variable kubernetes_pod_network.",
             )
         elif str(own) in seen:
-            checker.add(where, f"{own} is also that of {seen[str(own)]}")
+            checker.add(where, f"{own} is also the network of {seen[str(own)]}")
         seen[str(own)] = member["name"]
 
 
@@ -182,7 +185,7 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
     count = len(cluster["control_plane"])
     if count > 1 and not endpoint["address"]:
         checker.add(
-            f"{path}.address", f"missing: {count} members need a VIP of role haproxy or a balancer's address in front"
+            f"{path}.address", f"is required for {count} members: a VIP of role haproxy or a balancer's address"
         )
     if endpoint["address"]:
         with _noted(checker, f"{path}.address"):
@@ -190,32 +193,29 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
         own = {member["address"]: member["name"] for member in cluster["members"]}
         if count > 1 and endpoint["address"] in own:
             checker.add(
-                f"{path}.address", f"is the address of {own[endpoint['address']]}: the others would be lost with it"
+                f"{path}.address",
+                f"is the address of {own[endpoint['address']]}. Use a VIP or a balancer's address.",
             )
     if endpoint["host"] and not re.match(r"[a-z0-9][a-z0-9.-]*\Z", endpoint["host"]):
-        checker.add(f"{path}.host", f"{endpoint['host']!r} is no host name")
+        checker.add(f"{path}.host", f"{endpoint['host']!r} is not a valid host name")
 
 
-def _packages(
-    checker: Checker, cluster: Cluster, read_bundle: Callable[[str], Mapping[str, Any]] | None
-) -> None:
+def _packages(checker: Checker, cluster: Cluster, read_bundle: Callable[[str], Mapping[str, Any]] | None) -> None:
     path, packages = f"{cluster['path']}.packages", cluster["packages"]
     repository = packages["repository"]
     if packages["source"] == "repository":
         if not repository:
             checker.add(
                 f"{path}.repository",
-                "missing: say where packages of Kubernetes are, or write source: bundle or installed",
+                "is required: the URL of the Kubernetes packages. Or set source to bundle or installed.",
             )
         elif not repository["key"] and not repository["trusted"]:
-            checker.add(
-                f"{path}.repository.key", "missing: give the key that signs the packages, or write trusted: true"
-            )
+            checker.add(f"{path}.repository.key", "is required: the key that signs the packages. Or set trusted: true.")
     if packages["source"] == "bundle":
         if packages["manager"] != "apt":
-            checker.add(f"{path}.source", "a bundle holds packages for apt: use repository where the hosts have dnf")
+            checker.add(f"{path}.source", "a bundle contains packages for apt only. Use repository for hosts with dnf.")
         if not packages["bundle"]:
-            checker.add(f"{path}.bundle", "missing: name the file that playbook cluster_bundle made")
+            checker.add(f"{path}.bundle", "is required: the file written by playbook cluster_bundle")
         elif read_bundle:
             with _noted(checker, f"{path}.bundle"):
                 _bundle(checker, cluster, read_bundle(packages["bundle"]))
@@ -225,35 +225,36 @@ def _bundle(checker: Checker, cluster: Cluster, manifest: Mapping[str, Any]) -> 
     name, there = cluster["packages"]["bundle"], sorted(manifest["versions"])
     if cluster["version"].removeprefix("v") not in there:
         checker.add(
-            f"{cluster['path']}.version", f"is not in the bundle {name}, which has {', '.join(there) or 'none'}"
+            f"{cluster['path']}.version",
+            f"is not in the bundle {name}, which contains {', '.join(there) or 'no version'}",
         )
     elif lacking := bundle.lacking(cluster, manifest):
         checker.add(
             f"{cluster['path']}.packages.bundle",
-            f"{name} lacks the images {', '.join(lacking)}: make it again with them, with playbook cluster_bundle",
+            f"{name} lacks the images {', '.join(lacking)}. Add them with playbook cluster_bundle.",
         )
 
 
 def registries(checker: Checker, runtime: dict[str, Any], read_file: Callable[[str], str]) -> None:
-    """Add the mistakes of ``runtime``'s registries; files of authorities are replaced by their content."""
+    """Report the mistakes of ``runtime``'s registries; file names of authorities are replaced by their content."""
     seen = set()
     for registry in runtime["registries"]:
         path, host = registry["path"], registry["host"]
         if "/" in host:
             checker.add(
-                f"{path}.host", f"{host!r}: the name alone, without a scheme and a path; URLs belong to mirrors"
+                f"{path}.host", f"{host!r}: must be a host name without scheme and path. URLs belong to mirrors."
             )
         if host in seen:
-            checker.add(f"{path}.host", f"{host!r} is there twice")
+            checker.add(f"{path}.host", f"{host!r} is defined twice")
         seen.add(host)
         for index, mirror in enumerate(registry["mirrors"]):
             if (
                 urllib.parse.urlsplit(mirror).scheme not in ("http", "https")
                 or not urllib.parse.urlsplit(mirror).hostname
             ):
-                checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is no URL: write https://host:port")
+                checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is not a valid URL. Write https://host:port.")
         if registry["only_mirrors"] and not registry["mirrors"]:
-            checker.add(f"{path}.mirrors", "missing: only_mirrors leaves nothing to ask")
+            checker.add(f"{path}.mirrors", "is required with only_mirrors")
         _text_or_file(checker, registry, "ca", path, read_file)
 
 
@@ -263,38 +264,44 @@ def _oidc(checker: Checker, cluster: Cluster) -> None:
         path, url = issuer["path"], issuer["issuer"]
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
-            checker.add(f"{path}.issuer", f"{url!r}: an issuer is an https URL, exactly as tokens have it in iss")
+            checker.add(f"{path}.issuer", f"{url!r}: must be an https URL, exactly as in the tokens' iss")
         elif parts.query or parts.fragment or parts.username:
-            checker.add(f"{path}.issuer", f"{url!r}: without a query, a fragment and a user")
+            checker.add(f"{path}.issuer", f"{url!r}: must not contain a query, a fragment or a user")
         if url in seen:
-            checker.add(f"{path}.issuer", f"{url!r} is there twice")
+            checker.add(f"{path}.issuer", f"{url!r} is defined twice")
         seen.add(url)
         if issuer["prefix"].startswith("system:"):
-            checker.add(f"{path}.prefix", "system: is Kubernetes' own: tokens could name its administrators")
+            checker.add(f"{path}.prefix", "must not be system:, which would let tokens name administrators")
         for key in ("username_claim", "groups_claim"):
             if not re.match(r"[A-Za-z_][A-Za-z0-9_./:-]*\Z", issuer[key]):
-                checker.add(f"{path}.{key}", f"{issuer[key]!r} is no name of a claim")
+                checker.add(f"{path}.{key}", f"{issuer[key]!r} is not a valid claim name")
 
 
 def _encryption(checker: Checker, cluster: Cluster) -> None:
     path, encryption = f"{cluster['path']}.encryption", cluster["encryption"]
     seen = set()
     if encryption["provider"] == "none" and encryption["keys"]:
-        checker.add(f"{path}.keys", "are not used by the provider none: choose secretbox")
+        checker.add(f"{path}.keys", "are not used by the provider none. Set provider: secretbox.")
     for key in encryption["keys"]:
-        if not re.match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z", key["name"]):  # a colon would end it in etcd's values
-            checker.add(f"{key['path']}.name", f"{key['name']!r}: letters, digits, dots and dashes, 63 at most")
+        if not re.match(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z", key["name"]):  # a colon ends the name in etcd's values
+            checker.add(
+                f"{key['path']}.name",
+                f"{key['name']!r}: must consist of letters, digits, dots and dashes, at most 63 characters",
+            )
         if key["name"] in seen:
-            checker.add(f"{key['path']}.name", f"{key['name']!r} is there twice")
+            checker.add(f"{key['path']}.name", f"{key['name']!r} is defined twice")
         seen.add(key["name"])
         try:
             length = len(base64.b64decode(key["secret"], validate=True))
         except (binascii.Error, ValueError):
-            checker.add(f"{key['path']}.secret", "is no base64: make one with `openssl rand -base64 32`")
+            checker.add(
+                f"{key['path']}.secret", "is not valid base64. Generate a secret with `openssl rand -base64 32`."
+            )
             continue
         if length != 32:
             checker.add(
-                f"{key['path']}.secret", f"has {length} bytes, 32 are needed: make one with `openssl rand -base64 32`"
+                f"{key['path']}.secret",
+                f"must have 32 bytes, got {length}. Generate a secret with `openssl rand -base64 32`.",
             )
 
 
@@ -304,20 +311,22 @@ def _namespaces(checker: Checker, cluster: Cluster) -> None:
     for namespace in cluster["namespaces"]:
         path, name = namespace["path"], namespace["name"]
         if not _LABEL.match(name):
-            checker.add(f"{path}.name", f"{name!r}: lower case letters, digits and dashes, 63 at most")
+            checker.add(
+                f"{path}.name", f"{name!r}: must consist of lowercase letters, digits and dashes, at most 63 characters"
+            )
         if name in _OWN_NAMESPACES or name.startswith("kube-"):
-            checker.add(f"{path}.name", f"{name!r} is the cluster's own")
+            checker.add(f"{path}.name", f"{name!r} is reserved for the cluster")
         if name in seen:
-            checker.add(f"{path}.name", f"{name!r} is there twice", "NameTaken")
+            checker.add(f"{path}.name", f"{name!r} is defined twice", "NameTaken")
         seen.add(name)
         for role, index, group in _bindings(namespace):
             for prefix in [*prefixes, "system:"]:
                 if group.startswith(prefix):
                     checker.add(
                         f"{path}.{role}[{index}]",
-                        "groups of Kubernetes itself get no rights here"
+                        "groups that begin with system: are not allowed"
                         if prefix == "system:"
-                        else f"{prefix!r} is put in front by itself: did you mean {group[len(prefix) :]!r}?",
+                        else f"{prefix!r} is added automatically: did you mean {group[len(prefix) :]!r}?",
                     )
 
 
@@ -331,7 +340,7 @@ _ARGUMENTS = ("api_server", "controller_manager", "scheduler", "etcd")
 
 
 def _free_settings(checker: Checker, cluster: Cluster) -> None:
-    """Settings that are handed on: keys that are the role's own are refused."""
+    """Check settings that are passed through: keys that the role sets itself are refused."""
     path = cluster["path"]
     places = {f"{path}.kubelet": cluster["kubelet"], f"{path}.kube_proxy": cluster["kube_proxy"]}
     places.update({f"{path}.members.{member['name']}.kubelet": member["kubelet"] for member in cluster["members"]})
@@ -343,21 +352,21 @@ def _free_settings(checker: Checker, cluster: Cluster) -> None:
             ("mode", "networks.proxy_mode"),
         ):
             if key in settings:
-                checker.add(f"{where}.{key}", f"is set by the role{': write ' + instead if instead else ''}")
+                checker.add(f"{where}.{key}", f"is set by the role{'. Use ' + instead if instead else ''}")
     arguments = cluster["kubeadm"]["arguments"] or {}
     for part, flags in arguments.items():
         where = f"{path}.kubeadm.arguments.{part}"
         if part not in _ARGUMENTS:
             checker.add(where, f"unknown key{did_you_mean(part, _ARGUMENTS)}")
         elif not isinstance(flags, dict) or any(isinstance(value, (dict, list)) for value in flags.values()):
-            checker.add(where, "is no mapping of flags to values: write {profiling: false}")
+            checker.add(where, "must be a mapping of flags to values, such as {profiling: false}")
     for domain, servers in (cluster["addons"]["coredns"]["zones"] or {}).items():
         if not isinstance(servers, list) or not servers or not all(isinstance(server, str) for server in servers):
-            checker.add(f"{path}.addons.coredns.zones.{domain}", "is no list of name servers: write [10.0.0.53]")
+            checker.add(f"{path}.addons.coredns.zones.{domain}", "must be a list of DNS servers, such as [10.0.0.53]")
 
 
 def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:
-    """Files on the controller: certificates and keys are read, manifests only looked at."""
+    """Check files on the controller: certificates and keys are read, manifests only checked for existence."""
     for issuer in cluster["oidc"]:
         _text_or_file(checker, issuer, "certificate_authority", issuer["path"], read_file)
     repository = cluster["packages"]["repository"]
@@ -379,13 +388,13 @@ def _also_of_bundle(cluster: Cluster, read_file: Callable[[str], str]) -> Callab
 def _text_or_file(
     checker: Checker, entry: dict[str, Any], key: str, path: str, read_file: Callable[[str], str]
 ) -> None:
-    """A certificate, or the key of a package repository, stands for itself or for the file that has it."""
+    """Return a certificate or repository key that is given as text or as a file name."""
     wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
     given = entry[key]
     if given and "-----BEGIN " not in given:
         entry[key] = _read(checker, read_file, given, f"{path}.{key}", wanted)
     elif given and wanted not in given:
-        checker.add(f"{path}.{key}", f"has no line {wanted}")
+        checker.add(f"{path}.{key}", f"must contain the line {wanted}")
 
 
 def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: str, wanted: str) -> str:
@@ -395,9 +404,9 @@ def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: st
         checker.add(path, error.message)
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is no text"
+        why = getattr(error, "strerror", None) or "is not a text file"
         checker.add(path, f"the file {name!r} on the controller cannot be read: {why}")
         return ""
     if wanted not in text:
-        checker.add(path, f"the file {name!r} has no line {wanted}")
+        checker.add(path, f"the file {name!r} does not contain the line {wanted}")
     return text

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian packages as files: what they say of themselves, an index of them, and a file out of one.
+"""Read Debian package files, index them and extract single files.
 
-No program of Debian is needed, but for packages that are compressed with zstd, which Python cannot read: dpkg-deb.
-deb(5) describes the format: an ar archive of debian-binary, control.tar and data.tar.
+Only packages compressed with zstd, which Python cannot read, need dpkg-deb. deb(5) describes the format: an ar archive
+of debian-binary, control.tar and data.tar.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..model.errors import PhotonError
 from .bundle import digest
 
 _MAGIC, _HEADER = b"!<arch>\n", 60
-_DATE = "Sat, 01 Jan 2000 00:00:00 UTC"  # apt wants one; equal packages make equal indexes
+_DATE = "Sat, 01 Jan 2000 00:00:00 UTC"  # required by apt, and constant so that indexes are reproducible
 
 
 class Package(NamedTuple):
-    """A package's file and the fields of its control file, as text."""
+    """A package file and its control fields as text."""
 
     path: str
     name: str
@@ -37,12 +37,12 @@ class Package(NamedTuple):
 
     @property
     def filename(self) -> str:
-        """Its name in a repository: that of the file may have an epoch in it, which URLs do not take."""
+        """Return the file name in a repository, without the epoch, which is not allowed in URLs."""
         return f"{self.name}_{self.version.rpartition(':')[2]}_{self.architecture}.deb"
 
 
 def read(path: str) -> Package:
-    """What the package says of itself; raises SpecInvalid for a file that is none."""
+    """Read a package's control fields; raise SpecInvalid when the file is not a package."""
     try:
         with open(path, "rb") as handle, tarfile.open(fileobj=io.BytesIO(_control(handle, path))) as control:
             member = next(one for one in control if one.name.lstrip("./") == "control")
@@ -50,13 +50,13 @@ def read(path: str) -> Package:
         name, version, architecture = (_field(fields, key) for key in ("Package", "Version", "Architecture"))
     except (OSError, tarfile.TarError, StopIteration, ValueError) as error:
         raise PhotonError(
-            "SpecInvalid", f"{path} is no Debian package that can be read ({error}): fetch it again", {"path": path}
+            "SpecInvalid", f"{path} is not a readable Debian package ({error}). Download it again.", {"path": path}
         ) from error
     return Package(path, name, version, architecture, fields)
 
 
 def index(packages: Iterable[Package]) -> str:
-    """The text of Packages, of a flat repository with these files."""
+    """Return the text of Packages for a flat repository with these files."""
     entries = []
     for package in sorted(packages, key=lambda one: (one.name, one.version, one.path)):
         with open(package.path, "rb") as handle:
@@ -68,7 +68,7 @@ def index(packages: Iterable[Package]) -> str:
 
 
 def release(packages: Iterable[Package], text: str) -> str:
-    """The text of Release beside the index ``text``."""
+    """Return the text of Release for the index ``text``."""
     architectures = sorted({package.architecture for package in packages} - {"all"})
     content = text.encode()
     return (
@@ -78,7 +78,7 @@ def release(packages: Iterable[Package], text: str) -> str:
 
 
 def extract(path: str, inside: str, target: str) -> bool:
-    """Write the file ``inside`` (``usr/bin/kubeadm``) to ``target``; False where it is not there or cannot be read."""
+    """Extract the file ``inside`` (``usr/bin/kubeadm``) to ``target``; return False when this is not possible."""
     try:
         with open(path, "rb") as handle:
             name, size = _seek(handle, "data.tar")
@@ -95,7 +95,7 @@ def _control(handle: IO[bytes], path: str) -> bytes:
     if not name.endswith(".zst"):
         return handle.read(size)
     if not shutil.which("dpkg-deb"):
-        raise ValueError("it is compressed with zstd, and this machine has no dpkg-deb to read it with")
+        raise ValueError("it is compressed with zstd, which requires dpkg-deb on this machine")
     return subprocess.run(["dpkg-deb", "--ctrl-tarfile", path], capture_output=True, check=False).stdout
 
 
@@ -106,7 +106,7 @@ def _extract_with_dpkg(path: str, inside: str, target: str) -> bool:
         stdout = cast("IO[bytes]", process.stdout)
         with tarfile.open(fileobj=stdout, mode="r|") as data:
             found = _write_member(data, inside, target)
-        stdout.read()  # it ends when all of it was taken
+        stdout.read()  # dpkg-deb exits only when its output is consumed
     return found
 
 
@@ -121,9 +121,9 @@ def _write_member(data: tarfile.TarFile, inside: str, target: str) -> bool:
 
 
 def _seek(handle: IO[bytes], wanted: str) -> tuple[str, int]:
-    """Stand at the content of an ar member whose name begins so; its name and size."""
+    """Seek to the content of the ar member whose name starts with ``wanted``; return its name and size."""
     if handle.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("it is no ar archive")
+        raise ValueError("it is not an ar archive")
     while len(header := handle.read(_HEADER)) == _HEADER:
         name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
         if name.startswith(wanted):
@@ -140,14 +140,14 @@ def _field(fields: str, name: str) -> str:
 
 
 class _Section(io.RawIOBase):
-    """The next ``size`` bytes of a file."""
+    """A view of the next ``size`` bytes of a file."""
 
     def __init__(self, handle: IO[bytes], size: int) -> None:
         super().__init__()
         self._handle, self._left = handle, size
 
     def read(self, size: int = -1) -> bytes:
-        """At most ``size`` bytes."""
+        """Read at most ``size`` bytes."""
         piece = self._handle.read(self._left if size < 0 else min(size, self._left))
         self._left -= len(piece)
         return piece

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The declaration ``photon_clusters``: checked as a whole before any host is touched, and its normal form."""
+"""Validate and normalize the declaration ``photon_clusters`` before any host is contacted."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_clusters(
     read_file: Callable[[str], str],
     read_bundle: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> list[Cluster]:
-    """The declared clusters, every default filled in.
+    """Return the declared clusters with all defaults filled in.
 
-    ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory, ``read_file`` gives the
+    ``declared`` is the variable photon_clusters, ``groups`` and ``hostvars`` the inventory; ``read_file`` returns the
     text of a file on the controller (raises OSError), ``read_bundle`` a bundle's manifest (raises PhotonError).
 
-    A cluster has every key of its declaration (docs/kubernetes.md), where files are named their content, and besides:
+    A cluster has every key of its declaration (docs/kubernetes.md), with file names replaced by their content, and:
 
     * ``minor`` ("1.37"), ``groups`` {control_plane, workers, balancers: name of the inventory group}
     * ``members``: [{name, address, role ("control_plane" or "worker"), labels, taints: [{key, value, effect}], kubelet,
@@ -38,22 +38,22 @@ def read_clusters(
     * ``control_plane``, ``workers``, ``balancers``: names; ``first``: the member that kubeadm init runs on
     * ``endpoint.bind_port``: the port on the members themselves; ``networks.dns`` and ``networks.api``: addresses of
       the name server and of the API server among the Services
-    * ``prefix``: in front of users' and groups' names in RBAC
+    * ``prefix``: prefix of user and group names in RBAC
 
-    No secret is in it: ``encryption.keys`` have names alone, ``secrets_of`` has the rest. Raises SpecInvalid with every
-    mistake in ``data["mistakes"]``, each with its key path.
+    It contains no secrets: ``encryption.keys`` have only names, ``secrets_of`` returns the secrets. Raise SpecInvalid
+    with every mistake in ``data["mistakes"]``, each with its key path.
     """
     checker = _Checker()
     given = plain(declared)
     if not isinstance(given, list):
-        checker.add("photon_clusters", "is no list: write [{name: ..., ...}]")
+        checker.add("photon_clusters", "must be a list such as [{name: ..., ...}]")
         given = []
     clusters: list[Cluster] = []
     for index, value in enumerate(given):
         path = f"photon_clusters[{index}]"
         cluster = checker.mapping(CLUSTER, complete(CLUSTER, value), path)
         cluster["path"] = path
-        if not _whole(CLUSTER, cluster):  # what follows relies on the shape
+        if not _whole(CLUSTER, cluster):  # the checks below rely on complete clusters
             continue
         _read_addons(checker, cluster)
         _add_members(checker, cluster, groups, hostvars)
@@ -66,23 +66,23 @@ def read_clusters(
 
 
 def select(clusters: Sequence[Cluster], name: str) -> Cluster:
-    """The cluster with this name, or the only one for an empty name; raises ClusterNotFound."""
+    """Return the named cluster, or the only one for an empty name; raise ClusterNotFound."""
     if not name and len(clusters) == 1:
         return clusters[0]
     for cluster in clusters:
         if cluster["name"] == name:
             return cluster
     names = [cluster["name"] for cluster in clusters]
-    wanted = f"photon_clusters has no cluster {name!r}" if name else "say which cluster with -e photon_cluster=NAME"
+    wanted = f"photon_clusters has no cluster {name!r}" if name else "select a cluster with -e photon_cluster=NAME"
     raise PhotonError(
         "ClusterNotFound",
-        f"{wanted}{did_you_mean(name, names)} There are: {', '.join(names) or 'none'}",
+        f"{wanted}{did_you_mean(name, names) or '.'} Declared clusters: {', '.join(names) or 'none'}",
         {"cluster": name, "known": names},
     )
 
 
 def secrets_of(declared: Any, name: str) -> list[dict[str, str]]:
-    """The encryption keys [{name, secret}] that are declared for a cluster, newest first; read from a checked one."""
+    """Return the declared encryption keys [{name, secret}] of a validated cluster, newest first."""
     for cluster in plain(declared) or []:
         if cluster.get("name") == name:
             return [dict(key) for key in (cluster.get("encryption") or {}).get("keys") or []]
@@ -90,32 +90,32 @@ def secrets_of(declared: Any, name: str) -> list[dict[str, str]]:
 
 
 def mistakes_error(checker: Checker, what: str = "photon_clusters") -> PhotonError:
-    """One error of all mistakes."""
+    """Combine all mistakes into one error."""
     found = checker.mistakes
     number = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     lines = "\n".join(f"- {mistake.path}: {mistake.message}" for mistake in found)
     return PhotonError(
         "SpecInvalid",
-        f"{number} in {what}, no host was touched:\n{lines}",
+        f"{number} in {what}. No host was changed:\n{lines}",
         {"mistakes": [mistake.to_dict() for mistake in found], "path": found[0].path},
     )
 
 
 class _Checker(Checker):
-    """Goes on with the default where a value is wrong: what hangs on other values is checked in the same run."""
+    """A checker that continues with the default of an invalid value, so that one run reports all mistakes."""
 
     def value(self, spec: Field, given: Any, path: str) -> Any:
         converted = super().value(spec, given, path)
         return self.left_out(spec) if converted is None else converted
 
     def left_out(self, spec: Field) -> Any:
-        """A section that cannot be without some key is not there at all."""
+        """Return the default of an omitted key; a section with required keys stays absent."""
         needs = spec.options and any(option.required for option in spec.options.values())
         return None if spec.type == "mapping" and needs else super().left_out(spec)
 
 
 def _whole(schema: Schema, value: Any) -> bool:
-    """Has it everything that is needed or has a default?"""
+    """Return whether all keys that are required or have a default are present."""
     for key, spec in schema.items():
         given = value[key]
         if given is None:
@@ -147,13 +147,15 @@ def _add_members(
     members = [member["name"] for member in cluster["members"]]
     for name in cluster["nodes"]:
         if name not in members:
-            checker.add(f"{cluster['path']}.nodes.{name}", f"is no member of the cluster{did_you_mean(name, members)}")
+            checker.add(
+                f"{cluster['path']}.nodes.{name}", f"is not a member of the cluster{did_you_mean(name, members)}"
+            )
 
 
 def _member(
     checker: Checker, cluster: Cluster, host: str, role: str, hostvars: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Settings come from ``nodes`` and from the host's variables; labels add up, the host's variables win."""
+    """Merge settings from ``nodes`` and the host's variables, which take precedence; labels are combined."""
     variables: Mapping[str, Any] = hostvars.get(host, {})
     path = f"{cluster['path']}.nodes.{host}"
     settings = checker.mapping(NODE, complete(NODE, cluster["nodes"].get(host) or {}), path)
@@ -179,34 +181,35 @@ def _member(
 
 
 def _check_across(checker: Checker, clusters: Sequence[Cluster]) -> None:
-    """Names and hosts that are taken twice."""
+    """Report names and hosts that are used by several clusters."""
     seen: dict[str, str] = {}
     owners: dict[str, str] = {}
     for cluster in clusters:
         name, path = cluster["name"], cluster["path"]
         stem = name.replace("-", "_")
         if stem in seen:
-            checker.add(f"{path}.name", f"{name!r} has the inventory groups of {seen[stem]}", "NameTaken")
+            checker.add(f"{path}.name", f"{name!r} uses the same inventory groups as {seen[stem]}", "NameTaken")
             continue
         seen[stem] = path
         for kind, group in cluster["groups"].items():
             for host in cluster[kind]:
                 if host in owners and owners[host] != group:
                     checker.add(
-                        f"{path}.members.{host}", f"is in the inventory groups {owners[host]} and {group}: choose one"
+                        f"{path}.members.{host}",
+                        f"is in the inventory groups {owners[host]} and {group}. Remove it from one of them.",
                     )
                 owners.setdefault(host, group)
 
 
 def _read_addons(checker: Checker, cluster: Cluster) -> None:
-    """``metrics_server: true`` stands for its settings."""
+    """Expand ``metrics_server: true`` to its settings."""
     addons, path = cluster["addons"], f"{cluster['path']}.addons.metrics_server"
     value = addons["metrics_server"] or {}
     addons["metrics_server"] = checker.mapping(METRICS_SERVER, complete(METRICS_SERVER, value), path)
 
 
 def _finished(cluster: Cluster) -> Cluster:
-    """A checked cluster with what follows from the rest."""
+    """Return a validated cluster with its derived keys."""
     version = versions.parse(cluster["version"])
     cluster["version"], cluster["minor"] = str(version), f"{version.major}.{version.minor}"
     endpoint, members = cluster["endpoint"], cluster["members"]
@@ -242,7 +245,7 @@ _CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "value":
 
 
 def _without_paths(value: Any) -> Any:
-    """Without the key paths that checks left in mappings."""
+    """Remove the key paths that the checks stored in mappings."""
     if isinstance(value, dict):
         return {key: _without_paths(item) for key, item in value.items() if key != "path"}
     return [_without_paths(item) for item in value] if isinstance(value, list) else value

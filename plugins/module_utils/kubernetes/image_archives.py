@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Image archives, as `ctr images export`, `docker save` and their like write them: which images they hold.
+"""List the images in archives written by `ctr images export`, `docker save` and similar tools.
 
-The OCI image layout (index.json with annotations) counts before what docker adds (manifest.json), as for containerd.
+Like containerd, prefer the OCI image layout (index.json with annotations) to docker's manifest.json.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _NAME, _REFERENCE = "io.containerd.image.name", "org.opencontainers.image.ref.na
 
 
 def read(path: str) -> dict[str, str]:
-    """Image's whole name with its tag -> digest ("" where containerd will make it); raises SpecInvalid."""
+    """Return full image name with tag -> digest ("" when containerd computes it); raise SpecInvalid."""
     try:
         with tarfile.open(path) as archive:
             found = _of_index(_json(archive, "index.json")) or _of_docker(_json(archive, "manifest.json"))
     except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _invalid(path, str(error)) from error
     if not found:
-        raise _invalid(path, "no image in it has a name")
+        raise _invalid(path, "it contains no named image")
     return found
 
 
 def split(name: str) -> tuple[str, str]:
-    """An image's name -> (repository, tag)."""
+    """Split an image's name into (repository, tag)."""
     repository, _colon, tag = name.partition("@")[0].rpartition(":")
     return (repository, tag) if repository and "/" not in tag else (name, "latest")
 
@@ -41,7 +41,7 @@ def _of_index(index: Any) -> dict[str, str]:
     for entry in (index or {}).get("manifests") or ():
         notes = entry.get("annotations") or {}
         name = notes.get(_NAME) or notes.get(_REFERENCE) or ""
-        if _NAME in notes or re.search(r"/.*:", name):  # a reference alone may be no more than a tag
+        if _NAME in notes or re.search(r"/.*:", name):  # a bare reference may be only a tag
             found[_whole(name)] = entry["digest"]
     return found
 
@@ -51,7 +51,7 @@ def _of_docker(entries: Any) -> dict[str, str]:
 
 
 def _whole(name: str) -> str:
-    """As containerd knows it: docker's short names stand for its own registry."""
+    """Expand a short name to docker's default registry, as containerd does."""
     first, slash, _rest = name.partition("/")
     if not slash:
         name = f"docker.io/library/{name}"
@@ -71,6 +71,6 @@ def _json(archive: tarfile.TarFile, name: str) -> Any:
 def _invalid(path: str, why: str) -> PhotonError:
     return PhotonError(
         "SpecInvalid",
-        f"{path} is no image archive that can be imported ({why}): write it with ctr images export, or docker save",
+        f"{path} is not an importable image archive ({why}). Create it with ctr images export or docker save.",
         {"path": path},
     )

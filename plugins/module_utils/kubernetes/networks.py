@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Address ranges of a cluster: whether they are apart, large enough, and which part of the pods' is a node's."""
+"""Check a cluster's address ranges for overlap and size, and assign each node its part of the pod network."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ Network = ipaddress.IPv4Network
 
 
 def parse(text: str) -> Network:
-    """``10.244.0.0/16``; raises SpecInvalid, with the network meant where host bits are set."""
+    """Parse a network such as ``10.244.0.0/16``; SpecInvalid suggests the network when host bits are set."""
     try:
         network = ipaddress.ip_network(str(text), strict=False)
     except ValueError:
-        raise PhotonError("SpecInvalid", f"{text!r} is no network: write one such as 10.244.0.0/16") from None
+        raise PhotonError(
+            "SpecInvalid", f"{text!r} is not a valid network. Write it as 10.244.0.0/16, for example."
+        ) from None
     if not isinstance(network, ipaddress.IPv4Network):
-        raise PhotonError("SpecInvalid", f"{text!r} is an IPv6 network: clusters are made with IPv4")
+        raise PhotonError("SpecInvalid", f"{text!r} is an IPv6 network. Only IPv4 is supported.")
     if str(network.network_address) != str(text).partition("/")[0]:
-        raise PhotonError("SpecInvalid", f"{text!r} is an address within a network: write {network}")
+        raise PhotonError("SpecInvalid", f"{text!r} has host bits set. Write {network}.")
     return network
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address:
-    """An IPv4 address; raises SpecInvalid."""
+    """Parse an IPv4 address; raise SpecInvalid."""
     try:
         return ipaddress.IPv4Address(str(text))
     except ValueError:
-        raise PhotonError("SpecInvalid", f"{text!r} is no IPv4 address") from None
+        raise PhotonError("SpecInvalid", f"{text!r} is not a valid IPv4 address") from None
 
 
 def overlaps(ranges: Mapping[str, Network]) -> list[tuple[str, str]]:
-    """Pairs of names, in the mapping's order, whose networks share addresses."""
+    """Return pairs of names, in the mapping's order, whose networks overlap."""
     names = list(ranges)
     return [
         (first, second)
@@ -46,14 +48,14 @@ def overlaps(ranges: Mapping[str, Network]) -> list[tuple[str, str]]:
 
 
 def node_networks(pods: Network, mask: int) -> int:
-    """How many nodes' networks of /``mask`` the pods' network has."""
+    """Return the number of node networks of size /``mask`` in the pod network."""
     return 1 << (mask - pods.prefixlen) if mask >= pods.prefixlen else 0
 
 
 def node_network(pods: Network, mask: int, hosts: Network, address: str) -> Network | None:
-    """The pods' network of the node with ``address``, by its place in the hosts' network: it hangs on no other node.
+    """Return a node's pod network, derived from its address in the host network and independent of other nodes.
 
-    None where the pods' network has fewer parts than the hosts' has addresses and this address is beyond them.
+    Return None when the pod network is too small for this address.
     """
     place = int(parse_address(address)) - int(hosts.network_address)
     if not 0 <= place < node_networks(pods, mask):
@@ -62,5 +64,5 @@ def node_network(pods: Network, mask: int, hosts: Network, address: str) -> Netw
 
 
 def service_addresses(services: Network) -> tuple[str, str]:
-    """The API server's and the name server's address: kubeadm takes the first and the tenth."""
+    """Return the addresses of the API server and of the DNS server: kubeadm uses the first and the tenth."""
     return str(services[1]), str(services[10])

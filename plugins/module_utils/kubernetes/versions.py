@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Versions of Kubernetes: how they are written, which are supported, and which may follow or stand beside another."""
+"""Parse Kubernetes versions and check support, upgrade paths and version skew."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import NamedTuple
 from ..model.errors import PhotonError
 
 DEFAULT = "1.37.2"
-# What kubeadm of each minor runs by default (kubeadm config images list); the patch level seldom changes these.
+# Image tags per minor, from kubeadm config images list; patch releases rarely change them.
 PAUSE = {34: "3.10.1", 35: "3.10.1", 36: "3.10.2", 37: "3.10.2"}
 SUPPORTED_MINORS = tuple(sorted(PAUSE))
-KUBELET_BEHIND = 3  # minors that a kubelet may be older than the API server (the version skew policy since 1.28)
+KUBELET_BEHIND = 3  # minors that a kubelet may lag behind the API server (version skew policy since 1.28)
 _PATTERN = re.compile(r"v?(\d+)\.(\d+)\.(\d+)\Z")
 
 
 class Version(NamedTuple):
-    """Compares as numbers: 1.9.0 < 1.10.0."""
+    """A version that compares numerically: 1.9.0 < 1.10.0."""
 
     major: int
     minor: int
@@ -31,47 +31,51 @@ class Version(NamedTuple):
 
 
 def parse(text: str) -> Version:
-    """``1.37.2`` or ``v1.37.2``; raises SpecInvalid for anything else."""
+    """Parse ``1.37.2`` or ``v1.37.2``; raise SpecInvalid for anything else."""
     match = _PATTERN.match(str(text).strip())
     if not match:
         raise PhotonError(
-            "SpecInvalid", f"{text!r} is no version of Kubernetes: write all three numbers, such as {DEFAULT}"
+            "SpecInvalid", f"{text!r} is not a valid Kubernetes version. Write all three numbers, such as {DEFAULT}."
         )
     return Version(*map(int, match.groups()))
 
 
 def check_supported(version: Version) -> None:
-    """Raise SpecInvalid unless clusters of this version can be made."""
+    """Raise SpecInvalid unless clusters of this version are supported."""
     if version.major != 1 or version.minor not in SUPPORTED_MINORS:
         first, last = SUPPORTED_MINORS[0], SUPPORTED_MINORS[-1]
         raise PhotonError(
-            "SpecInvalid", f"version {version} is not supported: use one of 1.{first} to 1.{last}, such as {DEFAULT}"
+            "SpecInvalid", f"version {version} is not supported. Use 1.{first} to 1.{last}, such as {DEFAULT}."
         )
 
 
 def check_step(observed: Mapping[str, str], wanted: str) -> list[str]:
-    """What keeps nodes (name -> version that runs) from going to ``wanted``; empty where the way is free.
+    """Return why nodes (name -> running version) cannot be upgraded to ``wanted``; empty when they can.
 
-    One minor at a time, never back, and no kubelet newer than the version wanted or too old for it.
+    Upgrades go one minor at a time and never back, and no kubelet may be newer or too old.
     """
     target, mistakes = parse(wanted), []
     for name, text in sorted(observed.items()):
         version = parse(text)
         if version > target:
-            mistakes.append(f"{name} runs {version}, newer than {target}: Kubernetes cannot go back, declare {version}")
+            mistakes.append(
+                f"{name} runs {version}, newer than {target}. Kubernetes cannot be downgraded. Declare {version}."
+            )
         elif target.minor - version.minor > 1:
             mistakes.append(
-                f"{name} runs {version}: going to {target} would skip a minor, upgrade to 1.{version.minor + 1} first"
+                f"{name} runs {version} and cannot skip a minor to {target}. Upgrade to 1.{version.minor + 1} first."
             )
     return mistakes
 
 
 def check_skew(control_plane: Iterable[str], kubelets: Mapping[str, str]) -> list[str]:
-    """Where versions that run side by side are further apart than Kubernetes allows; empty where all is well."""
+    """Return the violations of Kubernetes' version skew policy."""
     servers = sorted(map(parse, control_plane))
     mistakes = []
     if servers and servers[-1].minor - servers[0].minor > 1:
-        mistakes.append(f"control-plane members run {servers[0]} and {servers[-1]}: at most one minor may lie between")
+        mistakes.append(
+            f"control-plane members run {servers[0]} and {servers[-1]}, which are more than one minor apart"
+        )
     for name, text in sorted(kubelets.items()):
         kubelet = parse(text)
         if servers and kubelet.minor > servers[0].minor:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs of the host: run with the C locale, their words kept for the error."""
+"""Run the host's programs with the C locale and keep their output for error messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def run(
     *words: str, timeout: float = 120, environment: Mapping[str, str] | None = None, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process, whatever its code; PhotonError HostChangeFailed when it is missing or hangs."""
+    """Run a program and return the finished process; PhotonError HostChangeFailed when it is missing or times out."""
     given: dict[str, Any] = {"input": text} if text is not None else {"stdin": subprocess.DEVNULL}
     try:
         return subprocess.run(
@@ -37,12 +37,12 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise PhotonError(
             "HostChangeFailed",
-            f"{' '.join(words)} did not end within {timeout:.0f} s: look at this host, then run again",
+            f"{' '.join(words)} did not finish within {timeout:.0f} s. Check this host and run again.",
         ) from error
 
 
 def must(*words: str, code: str = "HostChangeFailed", **options: Any) -> str:
-    """What it printed; PhotonError ``code`` with its last words when it failed."""
+    """Run a program and return its output; PhotonError ``code`` with the end of its output when it fails."""
     result = run(*words, **options)
     if result.returncode != 0:
         raise PhotonError(code, f"{' '.join(words)} failed: {last_words(result)}", {"returncode": result.returncode})
@@ -50,12 +50,12 @@ def must(*words: str, code: str = "HostChangeFailed", **options: Any) -> str:
 
 
 def last_words(result: subprocess.CompletedProcess[str], lines: int = 6) -> str:
-    """The end of what it said, errors before the rest."""
+    """Return the last lines of a program's output, preferring error lines."""
     said = (result.stderr.strip() or result.stdout.strip()).splitlines()
     errors = [line.strip() for line in said if line.startswith(("E:", "Error:", "error:"))]
     return "; ".join((errors or [line.strip() for line in said])[-lines:]) or f"exit code {result.returncode}"
 
 
 def available(program: str) -> bool:
-    """Is it on this host?"""
+    """Return whether the program is installed on this host."""
     return shutil.which(program, path=_SYSTEM_PATH) is not None

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host is asked to be: a document as plain data, checked as a whole and read into types.
+"""Validate a host document, the desired state of a host as plain data, and convert it to typed values.
 
 ::
 
     name: kubernetes                    # names modules-load.d/NAME.conf and sysctl.d/90-NAME.conf
     repositories:
       - {name: kubernetes, url: "http://...", suite: "./", components: [], key: "-----BEGIN PGP ...", trusted: false}
-    only_repositories: false            # packages come from these alone (no way to the distribution's)
+    only_repositories: false            # install packages from these repositories only
     packages: {containerd: present, kubelet: "1.37.2-*", ntp: absent}
     hold: [kubelet]
     directories: [{path: /etc/kubernetes, mode: "0700", owner: root, group: root}]
@@ -20,7 +20,8 @@
     swap: ignore                        # or off
     preflight: {disk: {/var/lib: 2000000000}, memory: 1700000000, ports: {"6443": [kube-apiserver]}, when: changes}
 
-A unit is restarted when a file that names it changed since it started, also by a run that died in between.
+A unit is restarted when a file that lists it in ``restarts`` is newer than the unit's start, so an interrupted run is
+completed by the next one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _MODE = re.compile(r"0?[0-7]{3,4}\Z")
 
 
 class Repository(NamedTuple):
-    """A package repository; ``suite`` ending in ``/`` is a flat one, without components."""
+    """A package repository; a ``suite`` ending in ``/`` denotes a flat repository without components."""
 
     name: str
     url: str
@@ -56,7 +57,7 @@ class Directory(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file with its whole content; ``restarts`` names the units that read it at their start."""
+    """A file with its complete content; ``restarts`` lists the units that read it when they start."""
 
     path: str
     content: str
@@ -68,14 +69,14 @@ class File(NamedTuple):
 
 
 class KernelModule(NamedTuple):
-    """``optional``: where this kernel has no such module, the host is left without it, with a warning."""
+    """A kernel module; a missing ``optional`` module is skipped with a warning."""
 
     name: str
     optional: bool
 
 
 class Unit(NamedTuple):
-    """None leaves as it is. ``restart_after``: paths whose replacement (not only change) calls for a restart."""
+    """A unit; None means unmanaged. ``restart_after``: paths whose replacement requires a restart."""
 
     enabled: bool | None
     state: str | None
@@ -83,7 +84,7 @@ class Unit(NamedTuple):
 
 
 class Preflight(NamedTuple):
-    """What must hold before the first change. ``ports``: port -> names of the processes that may listen there."""
+    """Conditions checked before the first change. ``ports``: port -> processes that are allowed to listen there."""
 
     disk: dict[str, int]
     memory: int
@@ -92,7 +93,7 @@ class Preflight(NamedTuple):
 
 
 class Document(NamedTuple):
-    """Everything that one visit looks at. ``modules`` and ``sysctls`` are kept per document's name, as their files."""
+    """The merged desired state. ``modules`` and ``sysctls`` are kept per document name, like their files."""
 
     repositories: tuple[Repository, ...]
     only_repositories: bool
@@ -109,7 +110,7 @@ class Document(NamedTuple):
 
 
 def read_documents(documents: Sequence[Mapping[str, Any]]) -> Document:
-    """One Document of several; PhotonError SpecInvalid with every mistake, each by its key path."""
+    """Merge several documents into one; PhotonError SpecInvalid lists every mistake with its key path."""
     reader = _Reader()
     parts = [
         reader.document(f"documents[{index}]" if len(documents) > 1 else "document", document)
@@ -119,14 +120,14 @@ def read_documents(documents: Sequence[Mapping[str, Any]]) -> Document:
     if reader.mistakes:
         raise PhotonError(
             "SpecInvalid",
-            "the document for this host is wrong: " + "; ".join(reader.mistakes),
+            "the document for this host is invalid: " + "; ".join(reader.mistakes),
             {"mistakes": reader.mistakes},
         )
     return merged
 
 
 class _Reader:
-    """Collects mistakes while it reads."""
+    """Convert documents and collect mistakes."""
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []
@@ -148,7 +149,7 @@ class _Reader:
             str(key): _sysctl(value) for key, value in self._mapping(f"{path}.sysctls", given.get("sysctls")).items()
         }
         if given.get("swap", "ignore") not in ("off", "ignore", False):  # YAML reads a bare off as false
-            self.mistakes.append(f"{path}.swap: is none of off, ignore")
+            self.mistakes.append(f"{path}.swap: must be one of off, ignore, got {given['swap']!r}")
         return Document(
             repositories=self._items(f"{path}.repositories", given.get("repositories"), self._repository),
             only_repositories=bool(given.get("only_repositories", False)),
@@ -179,7 +180,7 @@ class _Reader:
             for key, version in part.packages.items():
                 before = packages.get(key, "present")
                 if "present" not in (before, version) and before != version:
-                    self.mistakes.append(f"packages.{key}: is both {before} and {version}")
+                    self.mistakes.append(f"packages.{key}: is declared as both {before} and {version}")
                 packages[key] = version if before == "present" else before
             for key, unit in part.units.items():
                 units[key] = _both(units[key], unit) if key in units else unit
@@ -191,7 +192,7 @@ class _Reader:
             ports.update(part.preflight.ports)
         files = tuple(dict.fromkeys(item for part in parts for item in part.files))
         absent = tuple(dict.fromkeys(item for part in parts for item in part.absent_files))
-        self.mistakes += [f"absent_files: {item.path} is in files too" for item in files if item.path in absent]
+        self.mistakes += [f"absent_files: {item.path} is also listed in files" for item in files if item.path in absent]
         return Document(
             repositories=tuple(dict.fromkeys(item for part in parts for item in part.repositories)),
             only_repositories=any(part.only_repositories for part in parts),
@@ -217,12 +218,12 @@ class _Reader:
         suite = str(given.get("suite", "./"))
         components = self._names(f"{path}.components", given.get("components"), None)
         if suite.endswith("/") and components:
-            self.mistakes.append(f"{path}.components: a flat repository (suite {suite}) has none")
+            self.mistakes.append(f"{path}.components: must be empty for a flat repository (suite {suite})")
         key, trusted = str(given.get("key") or ""), bool(given.get("trusted", False))
         if not key and not trusted:
-            self.mistakes.append(f"{path}: needs key (the armored public key) or trusted: true")
+            self.mistakes.append(f"{path}: key (an armored public key) or trusted: true is required")
         if key and "-----BEGIN PGP PUBLIC KEY BLOCK-----" not in key:
-            self.mistakes.append(f"{path}.key: is no armored public key")
+            self.mistakes.append(f"{path}.key: must be an armored public key")
         return Repository(
             self._text(f"{path}.name", given.get("name", ""), _NAME),
             self._text(f"{path}.url", given.get("url", ""), re.compile(r"(https?|file)://?\S+\Z|file:/\S+\Z")),
@@ -244,7 +245,7 @@ class _Reader:
     def _file(self, path: str, given: Mapping[str, Any]) -> File:
         self._unknown(path, given, set(File._fields))
         if not isinstance(given.get("content"), str):
-            self.mistakes.append(f"{path}.content: is missing or no text")
+            self.mistakes.append(f"{path}.content: must be a string")
         secret = bool(given.get("secret", False))
         return File(
             self._path(f"{path}.path", given.get("path", "")),
@@ -270,7 +271,7 @@ class _Reader:
         self._unknown(path, given, set(Unit._fields))
         state = given.get("state")
         if state not in (None, "started", "stopped"):
-            self.mistakes.append(f"{path}.state: {state!r} is none of started, stopped")
+            self.mistakes.append(f"{path}.state: must be one of started, stopped, got {state!r}")
         enabled = given.get("enabled")
         paths = tuple(self._path(f"{path}.restart_after", item) for item in given.get("restart_after") or ())
         return Unit(None if enabled is None else bool(enabled), state, paths)
@@ -279,7 +280,7 @@ class _Reader:
         given = self._mapping(path, given)
         self._unknown(path, given, {"disk", "memory", "ports", "when"})
         if given.get("when", "changes") not in ("changes", "always"):
-            self.mistakes.append(f"{path}.when: is none of changes, always")
+            self.mistakes.append(f"{path}.when: must be one of changes, always, got {given['when']!r}")
         disk = {
             self._path(f"{path}.disk", key): self._size(f"{path}.disk.{key}", value)
             for key, value in self._mapping(f"{path}.disk", given.get("disk")).items()
@@ -301,7 +302,7 @@ class _Reader:
         if given is None:
             return {}
         if not isinstance(given, Mapping):
-            self.mistakes.append(f"{path}: is no mapping")
+            self.mistakes.append(f"{path}: must be a mapping")
             return {}
         return given
 
@@ -309,7 +310,7 @@ class _Reader:
         if given is None:
             return []
         if not isinstance(given, (list, tuple)):
-            self.mistakes.append(f"{path}: is no list")
+            self.mistakes.append(f"{path}: must be a list")
             return []
         return list(given)
 
@@ -319,19 +320,19 @@ class _Reader:
     def _text(self, path: str, given: Any, pattern: re.Pattern[str] | None = None) -> str:
         text = str(given)
         if not text or (pattern and not pattern.match(text)):
-            self.mistakes.append(f"{path}: {text!r} cannot be used here")
+            self.mistakes.append(f"{path}: {text!r} is not valid here")
         return text
 
     def _path(self, path: str, given: Any) -> str:
         text = str(given)
         if not text.startswith("/") or posixpath.normpath(text) != text:
-            self.mistakes.append(f"{path}: {text!r} is no plain absolute path")
+            self.mistakes.append(f"{path}: must be a normalized absolute path, got {text!r}")
         return text
 
     def _mode(self, path: str, given: Mapping[str, Any], default: str) -> int:
         text = str(given.get("mode", default))
         if not isinstance(given.get("mode", default), str) or not _MODE.match(text):
-            self.mistakes.append(f"{path}.mode: {text!r} is no octal text such as '0644'")
+            self.mistakes.append(f"{path}.mode: must be an octal string such as '0644', got {text!r}")
             return int(default, 8)
         return int(text, 8)
 
@@ -339,7 +340,7 @@ class _Reader:
         try:
             return int(given)
         except (TypeError, ValueError):
-            self.mistakes.append(f"{path}: {given!r} is no whole number")
+            self.mistakes.append(f"{path}: must be an integer, got {given!r}")
             return 0
 
     def _unknown(self, path: str, given: Mapping[str, Any], known: set[str]) -> None:
@@ -349,11 +350,11 @@ class _Reader:
         seen: dict[str, Any] = {}
         for item in items:
             if seen.setdefault(item[0], item) != item:
-                self.mistakes.append(f"{kind}: {item[0]} is declared twice, differently")
+                self.mistakes.append(f"{kind}: {item[0]} is declared twice with different values")
 
 
 def _sysctl(value: Any) -> str:
-    """As the kernel prints it: numbers of a list apart by one space."""
+    """Format a value as the kernel prints it, with list elements separated by one space."""
     return " ".join(str(int(value) if isinstance(value, bool) else value).split())
 
 

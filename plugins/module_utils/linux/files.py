@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a host: read with owner and mode, written aside and renamed, so that a reader sees the old or the new."""
+"""Read a host's files with owner and mode, and replace them atomically by rename."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..model.errors import PhotonError
 
 
 class FileState(NamedTuple):
-    """``kind``: absent, file, directory or other (a link too: it is replaced, not followed)."""
+    """The state of a path. ``kind``: absent, file, directory or other (links too: they are replaced, not followed)."""
 
     kind: str
     content: bytes
@@ -33,7 +33,7 @@ ABSENT = FileState("absent", b"", 0, "", "", 0.0, 0.0)
 
 
 def read(path: str, content: bool = True) -> FileState:
-    """The file as it is."""
+    """Read the current state of a path."""
     try:
         there = os.lstat(path)
         kind = "file" if stat.S_ISREG(there.st_mode) else "directory" if stat.S_ISDIR(there.st_mode) else "other"
@@ -55,12 +55,12 @@ def read(path: str, content: bool = True) -> FileState:
 
 
 def digest(content: bytes) -> str:
-    """Short, for a report."""
+    """Return a short digest for reports."""
     return "sha256:" + hashlib.sha256(content).hexdigest()[:12]
 
 
 def write(path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-    """Replace a file whole, or not at all; PhotonError HostChangeFailed (DiskFull when that is why)."""
+    """Replace a file atomically; PhotonError HostChangeFailed, or DiskFull."""
     part = f"{path}.photon-new"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -80,7 +80,7 @@ def write(path: str, content: bytes, mode: int = 0o644, owner: str = "root", gro
 
 
 def settle(path: str, mode: int, owner: str, group: str, directory: bool = False) -> None:
-    """Set mode and owner; make the directory when it is one and missing."""
+    """Set mode and owner, creating a missing directory when ``directory`` is set."""
     try:
         if directory:
             os.makedirs(path, exist_ok=True)
@@ -94,7 +94,7 @@ def settle(path: str, mode: int, owner: str, group: str, directory: bool = False
 
 
 def remove(path: str) -> None:
-    """Remove a file that may be gone already."""
+    """Remove a file if it exists."""
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -103,9 +103,11 @@ def remove(path: str) -> None:
 
 
 def failure(path: str, error: OSError) -> PhotonError:
-    """The error for a path that could not be written."""
+    """Return the error for a path that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PhotonError("DiskFull", f"{path} cannot be written, the disk is full: make room, then run again")
+        return PhotonError(
+            "DiskFull", f"{path} cannot be written because the disk is full. Free some space and run again."
+        )
     return PhotonError("HostChangeFailed", f"{path} cannot be written: {error.strerror or error}", {"file": path})
 
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One visit to a host: read all of it, compare, check what must hold, change what differs, in a safe order.
+"""Reconcile a host in one visit: read its state, compare, check the preconditions, apply changes in a safe order.
 
-The order makes a run that is killed anywhere harmless: the next one reads the same host and finds what is left. That a
-unit still has to be restarted is seen from the times of its files and of its start.
+An interrupted run is safe at every step: the next run reads the host again and applies the remaining changes. Pending
+restarts are derived from the modification times of a unit's files and the unit's start time.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from .packages import Manager, manager
 
 
 def visit(documents: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Any]:
-    """Bring this host to what the documents say, or with ``check`` only say what differs.
+    """Reconcile this host with the documents, or with ``check`` only report the differences.
 
-    Returns ``changed``, ``changes`` (dicts of kind, name, before, after; the same list in both cases), ``diff``,
-    ``packages`` (name -> installed version or None) and ``warnings``. PhotonError when it could not be done: before
-    the first change SpecInvalid, PreflightFailed or InvalidHostState, later PackageNotFound, PackageInstallFailed,
-    DiskFull, KernelModuleMissing, SysctlFailed, UnitFailed or HostChangeFailed.
+    Return ``changed``, ``changes`` (dicts of kind, name, before, after; the same list in both cases), ``diff``,
+    ``packages`` (name -> installed version or None) and ``warnings``. Raise PhotonError SpecInvalid, PreflightFailed or
+    InvalidHostState before the first change; PackageNotFound, PackageInstallFailed, DiskFull, KernelModuleMissing,
+    SysctlFailed, UnitFailed or HostChangeFailed later.
     """
     return _Visit(read_documents(documents)).result(check)
 
 
 def secrets(documents: Sequence[Any]) -> set[str]:
-    """The contents of secret files, for what must not show them; of documents that may be wrong."""
+    """Return the contents of secret files, so that they can be masked; accepts invalid documents."""
     listed = [item for document in documents if isinstance(document, Mapping) for item in document.get("files") or ()]
     return {
         item["content"]
@@ -44,18 +44,18 @@ def secrets(documents: Sequence[Any]) -> set[str]:
 
 
 def preflight(document: Document) -> list[str]:
-    """What does not hold on this host, in words."""
+    """Describe the preconditions that this host does not meet."""
     wrong = []
     for path, size in document.preflight.disk.items():
         free = kernel.free_bytes(path)
         if free < size:
-            wrong.append(f"{path} has {show(free)} free, {show(size)} are needed: make room")
+            wrong.append(f"{path} has {show(free)} free and needs {show(size)}. Free some space.")
     memory = kernel.total_memory()
     if memory < document.preflight.memory:
-        wrong.append(f"the host has {show(memory)} of memory, {show(document.preflight.memory)} are needed")
+        wrong.append(f"the host has {show(memory)} of memory and needs {show(document.preflight.memory)}")
     for port, process in sorted(kernel.listeners(document.preflight.ports).items()):
         if process not in document.preflight.ports[port]:
-            wrong.append(f"port {port} is taken by {process or 'another program'}: stop it or move it")
+            wrong.append(f"port {port} is used by {process or 'another program'}. Stop it or move it to another port.")
     return wrong
 
 
@@ -75,7 +75,9 @@ class _Visit:
             wrong = preflight(self.document)
             if wrong:
                 raise PhotonError(
-                    "PreflightFailed", "nothing was changed on this host: " + "; ".join(wrong), {"reasons": wrong}
+                    "PreflightFailed",
+                    "this host does not meet the preconditions and was not changed: " + "; ".join(wrong),
+                    {"reasons": wrong},
                 )
         diff = plan.diff(self.document, self.repositories, before)
         versions = {name: state.version for name, state in before.packages.items()}
@@ -88,7 +90,7 @@ class _Visit:
             "changes": [change._asdict() for change in found],
             "diff": diff,
             "packages": versions,
-            "warnings": [f"the kernel has no module {name}; it is optional and left out" for name in skipped],
+            "warnings": [f"skipped optional kernel module {name}: not available in this kernel" for name in skipped],
         }
 
     def _read(self) -> plan.HostState:
@@ -135,7 +137,9 @@ class _Visit:
         for one in wanted:
             there = before.files[one.path]
             if there.kind == "file" and there.content == one.content.encode():
-                files.settle(one.path, one.mode, one.owner, one.group)  # its time, and so no unit, is touched
+                files.settle(
+                    one.path, one.mode, one.owner, one.group
+                )  # keeps the modification time, so no unit restarts
             else:
                 files.write(one.path, one.content.encode(), one.mode, one.owner, one.group)
 
@@ -152,7 +156,7 @@ class _Visit:
             self.manager.install(wanted, document.repositories if document.only_repositories else None, refresh)
 
     def _hold(self) -> None:
-        """Read anew: an installation may have let go of a hold."""
+        """Hold packages according to a fresh read, as an installation may have released a hold."""
         if self.manager is None or not self.document.hold:
             return
         there = self.manager.read(self.document.hold)
@@ -161,7 +165,7 @@ class _Visit:
             self.manager.hold(loose)
 
     def _kernel(self, named: Mapping[str, Sequence[str]], before: plan.HostState) -> None:
-        # Read anew: a package may have brought modprobe.
+        # Read again: a package may have installed modprobe.
         wanted = {module.name: module for group in self.document.modules.values() for module in group}
         for name in kernel.missing_modules(wanted):
             if not wanted[name].optional or kernel.loadable(name):
@@ -178,12 +182,12 @@ class _Visit:
             files.write(kernel.FSTAB, text.encode("utf-8", "surrogateescape"), fstab.mode, fstab.owner, fstab.group)
 
     def _units(self) -> None:
-        """What units need is read anew: packages start units of their own, with the files of before."""
+        """Apply unit changes according to a fresh read, as packages start units with the previous files."""
         names = plan.unit_names(self.document)
         if not names:
             return
         there = self._files()
-        for one in self.document.files:  # a clock that was wrong must not make a unit restart for ever
+        for one in self.document.files:  # a file from the future must not restart the unit on every run
             if one.restarts and there[one.path].modified > time.time():
                 with contextlib.suppress(OSError):
                     os.utime(one.path)
@@ -198,7 +202,7 @@ class _Visit:
             ("enable", "enabled", "unit"),
             ("disable", "disabled", "unit"),
             ("restart", "restarted", "restart"),
-            ("restart", "started", "unit"),  # also one that systemd gave up on
+            ("restart", "started", "unit"),  # also starts a unit that reached its start limit
         ):
             units.change(verb, [change.name for change in todo if (change.kind, change.after) == (kind, after)])
         units.settled([change.name for change in todo if change.after in ("started", "restarted")])

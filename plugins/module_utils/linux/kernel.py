@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's side of a host: modules, sysctls, swap, free memory, disks and ports, read from /proc and /sys."""
+"""Read and change a host's kernel state through /proc and /sys: modules, sysctls, swap, memory, disks and ports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYSCTL = re.compile(r"[a-zA-Z0-9_-]+([./][a-zA-Z0-9_@*:-]+)+\Z")
 
 
 def missing_modules(names: Iterable[str]) -> set[str]:
-    """Those of the kernel modules that are neither loaded nor built in."""
+    """Return the kernel modules that are neither loaded nor built in."""
     built_in = _lines(f"/lib/modules/{os.uname().release}/modules.builtin")
     there = {os.path.basename(line).split(".", 1)[0].replace("-", "_") for line in built_in}
     there |= {line.split()[-1].replace("-", "_") for line in _lines("/proc/filesystems") if line.split()}
@@ -27,28 +27,30 @@ def missing_modules(names: Iterable[str]) -> set[str]:
         for name in names
         if name.replace("-", "_") not in there
         and not os.path.isdir(f"/sys/module/{name.replace('-', '_')}")
-        and not (name == "br_netfilter" and os.path.isdir("/proc/sys/net/bridge"))  # built in, without parameters
+        and not (
+            name == "br_netfilter" and os.path.isdir("/proc/sys/net/bridge")
+        )  # built in, but without a directory in /sys/module
     }
 
 
 def loadable(name: str) -> bool:
-    """Does this kernel have the module?"""
+    """Return whether this kernel can load the module."""
     return available("modprobe") and run("modprobe", "--dry-run", "--quiet", name).returncode == 0
 
 
 def load_module(name: str) -> None:
-    """Load it; PhotonError KernelModuleMissing."""
+    """Load a module; PhotonError KernelModuleMissing."""
     result = run("modprobe", name)
     if result.returncode != 0:
         raise PhotonError(
             "KernelModuleMissing",
-            f"the kernel of this host has no module {name} ({result.stderr.strip()}): install the kernel's modules",
+            f"kernel module {name} cannot be loaded ({result.stderr.strip()}). Install the running kernel's modules.",
             {"module": name},
         )
 
 
 def read_sysctl(key: str) -> str | None:
-    """The live value, numbers apart by one space; None when the kernel has no such key."""
+    """Return the live value with elements separated by one space, or None when the kernel does not have the key."""
     try:
         with open(_sysctl_path(key), encoding="utf-8") as handle:
             return " ".join(handle.read().split())
@@ -57,7 +59,7 @@ def read_sysctl(key: str) -> str | None:
 
 
 def write_sysctl(key: str, value: str) -> None:
-    """Set the live value; PhotonError SysctlFailed."""
+    """Set a live value; PhotonError SysctlFailed."""
     try:
         with open(_sysctl_path(key), "w", encoding="utf-8") as handle:
             handle.write(value)
@@ -68,22 +70,22 @@ def write_sysctl(key: str, value: str) -> None:
 
 
 def swap_devices() -> list[str]:
-    """What this machine swaps to at the moment."""
+    """Return the active swap devices."""
     return [line.split()[0] for line in _lines("/proc/swaps")[1:] if line.split()]
 
 
 def without_swap(fstab: str) -> str:
-    """The text of fstab with its swap lines made comments."""
+    """Return the text of fstab with its swap lines commented out."""
 
-    def mended(line: str) -> str:
+    def commented(line: str) -> str:
         fields = line.split()
         return f"# {line}" if len(fields) > 2 and not fields[0].startswith("#") and fields[2] == "swap" else line
 
-    return "".join(mended(line) for line in fstab.splitlines(keepends=True))
+    return "".join(commented(line) for line in fstab.splitlines(keepends=True))
 
 
 def stop_swap() -> None:
-    """Stop all swapping, and keep units that are not from fstab from coming back."""
+    """Turn off swap and mask the swap units, which do not all come from fstab."""
     units = run("systemctl", "list-units", "--type=swap", "--plain", "--no-legend", "--no-pager").stdout
     names = [line.split()[0] for line in units.splitlines() if line.split()]
     must("swapoff", "--all", timeout=600)
@@ -92,7 +94,7 @@ def stop_swap() -> None:
 
 
 def free_bytes(path: str) -> int:
-    """What can be written below the path, by its nearest ancestor that exists."""
+    """Return the free bytes of the file system that holds the path or its nearest existing ancestor."""
     while not os.path.exists(path):
         path = os.path.dirname(path)
     there = os.statvfs(path)
@@ -100,13 +102,13 @@ def free_bytes(path: str) -> int:
 
 
 def total_memory() -> int:
-    """Bytes of memory of this machine."""
+    """Return the memory of this machine in bytes."""
     fields = next((line.split() for line in _lines("/proc/meminfo") if line.startswith("MemTotal:")), ["", "0"])
     return int(fields[1]) * 1024
 
 
 def listeners(ports: Iterable[int]) -> dict[int, str]:
-    """TCP port -> the process that listens there ("" when it cannot be told), for those of the ports that are taken."""
+    """Return TCP port -> listening process ("" when unknown) for the ports that are in use."""
     wanted = set(ports)
     sockets = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -129,7 +131,7 @@ def listeners(ports: Iterable[int]) -> dict[int, str]:
 
 def _sysctl_path(key: str) -> str:
     if not _SYSCTL.match(key):
-        raise PhotonError("SysctlFailed", f"{key!r} is no sysctl's name such as net.ipv4.ip_forward")
+        raise PhotonError("SysctlFailed", f"{key!r} is not a valid sysctl name such as net.ipv4.ip_forward")
     return "/proc/sys/" + (key if "/" in key else key.replace(".", "/"))
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages through the host's own manager: apt (dpkg) or dnf (rpm).
+"""Manage packages with the host's package manager: apt (dpkg) or dnf (rpm).
 
-A version is a whole one (``1.37.2-1.1``), a pattern (``1.37.2-*``) or ``present``.
+A version is exact (``1.37.2-1.1``), a pattern (``1.37.2-*``) or ``present``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FULL = re.compile(r"No space left on device|enough free space|needs \d+\w+ (mor
 
 
 class PackageState(NamedTuple):
-    """``version`` None: not installed. ``whole``: unpacked and configured, no run died in between."""
+    """A package's state. ``version`` None: not installed. ``whole``: completely unpacked and configured."""
 
     version: str | None
     held: bool = False
@@ -50,46 +50,46 @@ NOT_INSTALLED = PackageState(None)
 
 
 def matches(version: str | None, wanted: str) -> bool:
-    """Is the installed version what is wanted?"""
+    """Return whether the installed version satisfies the desired one."""
     if wanted == "absent":
         return version is None
     return version is not None and (wanted == "present" or fnmatch.fnmatchcase(version, wanted))
 
 
 class Manager(Protocol):
-    """What both offer."""
+    """The interface of both package managers."""
 
     name: str
 
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
-        """The state of each package, in one call of the database."""
+        """Return the state of each package with one query of the package database."""
 
     def repository_files(self, repositories: Sequence[Repository], held: Sequence[str]) -> list[File]:
-        """The files that make the repositories known."""
+        """Return the configuration files of the repositories."""
 
     def install(self, wanted: Mapping[str, str], only: Sequence[Repository] | None, refresh: bool) -> None:
-        """Install these; the lists are fetched anew when ``refresh`` or when they lack one of them.
+        """Install packages; fetch the package lists again when ``refresh`` is set or a package is not in them.
 
-        ``only``: no other repository is looked at. PhotonError PackageNotFound, PackageInstallFailed or DiskFull.
+        ``only``: use no other repositories. PhotonError PackageNotFound, PackageInstallFailed or DiskFull.
         """
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove these, not what depends on nothing any more."""
+        """Remove packages, but not dependencies that are no longer needed."""
 
     def hold(self, names: Sequence[str]) -> None:
-        """Keep their versions when the rest of the host is upgraded."""
+        """Hold packages at their versions during an upgrade of the whole host."""
 
     def repair(self) -> None:
-        """Finish what a killed run left half configured."""
+        """Finish an installation that was interrupted."""
 
 
 class Apt(Manager):
-    """Debian and what descends from it."""
+    """apt on Debian and its derivatives."""
 
     name = "apt"
 
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
-        """The state of each package, in one call of dpkg-query."""
+        """Return the state of each package with one call of dpkg-query."""
         names = list(names)
         if not names:
             return {}
@@ -97,7 +97,7 @@ class Apt(Manager):
         return {name: parse_dpkg(shown).get(name, NOT_INSTALLED) for name in names}
 
     def repository_files(self, repositories: Sequence[Repository], held: Sequence[str]) -> list[File]:
-        """The files that make the repositories known."""
+        """Return the configuration files of the repositories."""
         made = []
         for one in repositories:
             key = f"/etc/apt/keyrings/{one.name}.asc"
@@ -110,9 +110,9 @@ class Apt(Manager):
         return made
 
     def install(self, wanted: Mapping[str, str], only: Sequence[Repository] | None, refresh: bool) -> None:
-        """Install these; the lists are fetched anew when ``refresh`` or when they lack one of them.
+        """Install packages; fetch the package lists again when ``refresh`` is set or a package is not in them.
 
-        ``only``: no other repository is looked at. PhotonError PackageNotFound, PackageInstallFailed or DiskFull.
+        ``only``: use no other repositories. PhotonError PackageNotFound, PackageInstallFailed or DiskFull.
         """
         with _only_these(only) as options:
             said = self._update(options) if refresh else ""
@@ -131,7 +131,7 @@ class Apt(Manager):
                 raise _install_failure(words, result)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove these, not what depends on nothing any more."""
+        """Remove packages, but not dependencies that are no longer needed."""
         must(
             "apt-get",
             "remove",
@@ -145,9 +145,11 @@ class Apt(Manager):
         )
 
     def hold(self, names: Sequence[str]) -> None:
-        """Keep their versions when the rest of the host is upgraded."""
+        """Hold packages at their versions during an upgrade of the whole host."""
         deadline = time.monotonic() + LOCK_SECONDS
-        while (result := run("apt-mark", "hold", *names)).returncode != 0:  # it does not wait for dpkg's lock itself
+        while (
+            result := run("apt-mark", "hold", *names)
+        ).returncode != 0:  # apt-mark does not wait for dpkg's lock itself
             if "lock" not in result.stderr or time.monotonic() > deadline:
                 raise PhotonError(
                     "PackageInstallFailed", f"apt-mark hold {' '.join(names)} failed: {last_words(result)}"
@@ -155,12 +157,12 @@ class Apt(Manager):
             time.sleep(1)
 
     def repair(self) -> None:
-        """Finish what a killed run of dpkg left half configured."""
+        """Finish an installation that dpkg did not complete."""
         if os.path.isdir("/var/lib/dpkg/updates") and os.listdir("/var/lib/dpkg/updates"):
             run("dpkg", "--configure", "-a", environment=_QUIET, timeout=_INSTALL_SECONDS)
 
     def _update(self, options: Sequence[str]) -> str:
-        """Fetch the lists; what it complained about, which matters only when a package is then not found."""
+        """Fetch the package lists and return apt's complaints, which matter only if a package is then not found."""
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
             result = run("apt-get", "update", *_APT, *options, environment=_QUIET, timeout=900)
@@ -185,14 +187,14 @@ class Apt(Manager):
         )
 
     def _choose(self, wanted: Mapping[str, str], options: Sequence[str]) -> dict[str, str | None]:
-        """Package -> the newest version that will do, "" to leave the choice to apt, None when there is none."""
+        """Return package -> newest matching version, "" to leave the choice to apt, None when there is no match."""
         offered = self._offered(wanted, options)
         return {name: choose(offered.get(name, []), version) for name, version in wanted.items()}
 
     def _offered(self, names: Iterable[str], options: Sequence[str]) -> dict[str, list[str]]:
         result = run("apt-cache", *options, "madison", *names)
         if _FULL.search(result.stderr):
-            raise _full("The packages' lists", result)
+            raise _full("The package lists", result)
         return parse_madison(result.stdout)
 
     def _not_found(
@@ -204,12 +206,12 @@ class Apt(Manager):
 
 
 class Dnf(Manager):
-    """Fedora, Enterprise Linux and what descends from them. Holds are the repositories' ``excludepkgs``."""
+    """dnf on Fedora, Enterprise Linux and derivatives. Holds are the repositories' ``excludepkgs``."""
 
     name = "dnf"
 
     def read(self, names: Iterable[str]) -> dict[str, PackageState]:
-        """The state of each package, in one call of rpm."""
+        """Return the state of each package with one call of rpm."""
         names = list(names)
         if not names:
             return {}
@@ -218,9 +220,9 @@ class Dnf(Manager):
         return {name: PackageState(found[name], held=True) if name in found else NOT_INSTALLED for name in names}
 
     def repository_files(self, repositories: Sequence[Repository], held: Sequence[str]) -> list[File]:
-        """The files that make the repositories known, and hold packages back from an upgrade of the whole host."""
+        """Return the configuration files of the repositories, which also hold packages."""
         if held and not repositories:
-            raise PhotonError("SpecInvalid", "hold: on a dnf host packages are held in a repository of the document")
+            raise PhotonError("SpecInvalid", "hold: requires repositories in the document on a host with dnf")
         made = []
         for one in repositories:
             key = f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{one.name}"
@@ -233,7 +235,7 @@ class Dnf(Manager):
         return made
 
     def install(self, wanted: Mapping[str, str], only: Sequence[Repository] | None, refresh: bool) -> None:
-        """As Apt.install."""
+        """Install packages, as Apt.install does."""
         words = [name if version == "present" else f"{name}-{version}" for name, version in wanted.items()]
         options = ["--setopt=disable_excludes=*", "--setopt=install_weak_deps=False"]
         options += ["--refresh"] if refresh else []
@@ -247,7 +249,7 @@ class Dnf(Manager):
         raise _install_failure(words, result)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove these."""
+        """Remove packages."""
         must(
             "dnf",
             "--assumeyes",
@@ -259,23 +261,23 @@ class Dnf(Manager):
         )
 
     def hold(self, names: Sequence[str]) -> None:
-        """The repositories' files do it."""
+        """Do nothing: the repositories' files hold the packages."""
 
     def repair(self) -> None:
-        """rpm's transactions need none."""
+        """Do nothing: rpm's transactions are complete or absent."""
 
 
 def manager() -> Manager:
-    """This host's package manager; PhotonError InvalidHostState when it has none that we know."""
+    """Return this host's package manager; PhotonError InvalidHostState when it is not supported."""
     if available("apt-get") and available("dpkg-query"):
         return Apt()
     if available("dnf") and available("rpm"):
         return Dnf()
-    raise PhotonError("InvalidHostState", "this host has neither apt nor dnf: its packages cannot be managed")
+    raise PhotonError("InvalidHostState", "this host has neither apt nor dnf. Use a supported distribution.")
 
 
 def parse_dpkg(shown: str) -> dict[str, PackageState]:
-    """Lines of package, version and status, apart by tabs; of two architectures the installed one counts."""
+    """Parse tab-separated lines of package, version and status; an installed architecture takes precedence."""
     states: dict[str, PackageState] = {}
     for line in shown.splitlines():
         name, version, status = (*line.split("\t"), "", "")[:3]
@@ -288,7 +290,7 @@ def parse_dpkg(shown: str) -> dict[str, PackageState]:
 
 
 def parse_madison(shown: str) -> dict[str, list[str]]:
-    """Package -> versions, newest first, of what ``apt-cache madison`` printed."""
+    """Parse the output of ``apt-cache madison`` into package -> versions, newest first."""
     offered: dict[str, list[str]] = {}
     for line in shown.splitlines():
         fields = [field.strip() for field in line.split("|")]
@@ -300,23 +302,23 @@ def parse_madison(shown: str) -> dict[str, list[str]]:
 
 
 def choose(offered: Sequence[str], wanted: str) -> str | None:
-    """The first of the versions that will do; "" when any does; None when there is none."""
+    """Return the first matching version, "" when any version matches, None when there is no match."""
     if wanted == "present":
         return "" if offered else None
     return next((version for version in offered if matches(version, wanted)), None)
 
 
 def not_found(lacking: Mapping[str, str], offered: Mapping[str, Sequence[str]], said: str) -> PhotonError:
-    """The error for packages that no repository has, with what there is instead."""
+    """Return the error for packages that no repository offers, listing the available versions."""
     words = []
     for name, version in lacking.items():
         there = ", ".join(list(offered.get(name, ()))[:5])
         asked = name if version == "present" else f"{name} {version}"
-        words.append(f"{asked} (there is {there})" if there else f"{asked} (no version at all)")
+        words.append(f"{asked} (available: {there})" if there else f"{asked} (available: none)")
     return PhotonError(
         "PackageNotFound",
-        f"the repositories of this host do not have {', '.join(words)}: correct the version or the repository"
-        + (f". Fetching their lists said: {said}" if said else ""),
+        f"the repositories of this host do not offer {', '.join(words)}. Correct the version or the repository."
+        + (f" Fetching the package lists failed: {said}" if said else ""),
         {"packages": dict(lacking)},
     )
 
@@ -332,20 +334,20 @@ def _install_failure(words: Sequence[str], result: subprocess.CompletedProcess[s
 
 def _full(what: str, result: subprocess.CompletedProcess[str]) -> PhotonError:
     return PhotonError(
-        "DiskFull", f"{what} did not fit on the disk of this host: make room, then run again. {last_words(result)}"
+        "DiskFull", f"{what} did not fit on the disk of this host. Free some space and run again. {last_words(result)}"
     )
 
 
 @contextlib.contextmanager
 def _only_these(only: Sequence[Repository] | None) -> Iterator[list[str]]:
-    """apt's options to look at no repository but these."""
+    """Yield apt's options that restrict it to these repositories."""
     if only is None:
         yield []
         return
     with tempfile.TemporaryDirectory(prefix="photon-apt-") as folder:
         for one in only:
             os.symlink(f"/etc/apt/sources.list.d/{one.name}.sources", f"{folder}/{one.name}.sources")
-        os.chmod(folder, 0o755)  # apt reads lists as a user of its own
+        os.chmod(folder, 0o755)  # apt reads lists as user _apt
         yield [
             "-o",
             "Dir::Etc::sourcelist=/dev/null",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pure: a document and a host's state -> what differs, in the order in which it is mended."""
+"""Compare a document with a host's state and list the changes in the order in which they are applied (pure)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_UNIT = UnitState(False, False, False, False, False, 0.0)
 
 
 class HostState(NamedTuple):
-    """A host as it was read."""
+    """The current state of a host."""
 
     packages: dict[str, PackageState]
     files: dict[str, FileState]
@@ -44,7 +44,7 @@ class Change(NamedTuple):
 
 
 def changes(document: Document, repositories: Sequence[File], state: HostState) -> list[Change]:
-    """All differences; ``repositories`` are the files that make the document's repositories known."""
+    """Return all changes; ``repositories`` are the configuration files of the document's repositories."""
     found = [change for one in repositories for change in _file(one, state, "repository")]
     found += _packages(document, state)
     found += [change for one in document.directories for change in _directory(one, state)]
@@ -60,7 +60,7 @@ def changes(document: Document, repositories: Sequence[File], state: HostState) 
 
 
 def files(document: Document) -> list[File]:
-    """The document's files, and those that its kernel modules and sysctls come to at the next boot."""
+    """Return the document's files and those that load its kernel modules and sysctls at boot."""
     made = list(document.files)
     for name, modules in document.modules.items():
         text = "".join(f"{module.name}\n" for module in modules)
@@ -72,7 +72,7 @@ def files(document: Document) -> list[File]:
 
 
 def restarts(document: Document, state: HostState) -> set[str]:
-    """The units that read a file that is about to change."""
+    """Return the units that read a file that is about to change."""
     changed = {
         unit
         for one in files(document)
@@ -88,7 +88,7 @@ def restarts(document: Document, state: HostState) -> set[str]:
 def unit_changes(
     document: Document, units: Mapping[str, UnitState], changed: set[str], there: Mapping[str, FileState]
 ) -> list[Change]:
-    """What units need: ``changed`` are those whose files are about to change, ``there`` the files as they are."""
+    """Return the unit changes; files of the units ``changed`` are about to change, ``there`` is the current state."""
     found = []
     for name in unit_names(document):
         wanted, unit = document.units.get(name), units.get(name, _NO_UNIT)
@@ -105,7 +105,7 @@ def unit_changes(
 
 
 def outdated(document: Document, name: str, unit: UnitState, there: Mapping[str, FileState]) -> bool:
-    """Has systemd yet to read the unit's files?"""
+    """Return whether systemd has not yet read the unit's files."""
     return unit.stale or any(
         path not in unit.drop_ins and there.get(path, ABSENT).kind == "file" and _drop_in_of(path, name)
         for path in (one.path for one in document.files)
@@ -113,12 +113,12 @@ def outdated(document: Document, name: str, unit: UnitState, there: Mapping[str,
 
 
 def unit_names(document: Document) -> list[str]:
-    """All units that the document speaks of."""
+    """Return all units that the document refers to."""
     return list(dict.fromkeys([*document.units, *(unit for one in document.files for unit in one.restarts)]))
 
 
 def paths(document: Document, repositories: Sequence[File]) -> list[str]:
-    """All files to read whole."""
+    """Return all paths whose content is compared."""
     more = [FSTAB] if document.swap_off else []
     return list(
         dict.fromkeys(
@@ -134,7 +134,7 @@ def paths(document: Document, repositories: Sequence[File]) -> list[str]:
 
 
 def diff(document: Document, repositories: Sequence[File], state: HostState, limit: int = 50) -> list[dict[str, str]]:
-    """Ansible's diff: of files their texts, secrets masked."""
+    """Return Ansible's diff of the changed files, with secrets masked."""
     texts = []
     for one in [*repositories, *files(document)]:
         before = state.files.get(one.path, ABSENT)
@@ -214,7 +214,7 @@ def _kernel(document: Document, state: HostState) -> Iterator[Change]:
 
 
 def _newer(document: Document, name: str, unit: UnitState, there: Mapping[str, FileState]) -> str:
-    """What the unit read at its start and that is newer by now; "" when it runs with what is there."""
+    """Name a file that is newer than the unit's start, or return "" when the unit is up to date."""
     for one in document.files:
         if name in one.restarts and there.get(one.path, ABSENT).modified > unit.started:
             return f"{one.path} is newer"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages by the names of the host's own manager, for modules that install what they configure in the same visit."""
+"""Install the packages that a module configures in the same visit, named per package manager."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from . import packages
 
 
 def missing(names: Mapping[str, Sequence[str]]) -> list[str]:
-    """Those of this host's manager (``apt`` or ``dnf`` in ``names``) that are not installed whole.
+    """Return the packages for this host's manager (``apt`` or ``dnf`` in ``names``) that are not fully installed.
 
-    PhotonError InvalidHostState when the host has another manager, or none of its names are given.
+    Raise PhotonError InvalidHostState when ``names`` has no packages for this host's manager.
     """
     if not names:
         return []
@@ -23,13 +23,13 @@ def missing(names: Mapping[str, Sequence[str]]) -> list[str]:
     if not wanted:
         raise PhotonError(
             "InvalidHostState",
-            f"packages.{manager.name}: is missing, and this host installs with {manager.name}",
+            f"packages.{manager.name}: is required because this host uses {manager.name}",
         )
     there = manager.read(wanted)
     return [name for name in wanted if there[name].version is None or not there[name].whole]
 
 
 def install(names: Sequence[str]) -> None:
-    """Install these; PhotonError PackageNotFound, PackageInstallFailed or DiskFull."""
+    """Install packages; PhotonError PackageNotFound, PackageInstallFailed or DiskFull."""
     if names:
         packages.manager().install(dict.fromkeys(names, "present"), None, refresh=False)

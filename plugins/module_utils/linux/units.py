@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""systemd's units: read all in one call; enabled, started, restarted, and made sure of."""
+"""Read the state of systemd units in one call, change it, and wait until units are up."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SETTLE_SECONDS = 30
 
 
 class UnitState(NamedTuple):
-    """``started``: seconds since the epoch, 0 when it does not run. ``enabled`` counts static units as enabled.
+    """A unit's state. ``started``: seconds since the epoch, 0 when inactive. ``enabled`` includes static units.
 
-    ``stale``: systemd knows that its file on disk is another; of a first drop-in it does not, hence ``drop_ins``.
+    ``stale``: the unit file changed on disk. systemd does not notice a unit's first drop-in, hence ``drop_ins``.
     """
 
     there: bool
@@ -42,7 +42,7 @@ class UnitState(NamedTuple):
 
 
 def read_units(names: Iterable[str]) -> dict[str, UnitState]:
-    """The state of each unit, in one call of systemctl."""
+    """Return the state of each unit with one call of systemctl."""
     names = list(names)
     if not names:
         return {}
@@ -53,7 +53,7 @@ def read_units(names: Iterable[str]) -> dict[str, UnitState]:
 
 
 def parse_units(names: Sequence[str], shown: str) -> dict[str, UnitState]:
-    """What ``systemctl show`` printed for these units: a paragraph for each, in their order."""
+    """Parse the output of ``systemctl show``, one paragraph per unit in the given order."""
     paragraphs = [
         dict(line.partition("=")[::2] for line in paragraph.splitlines()) for paragraph in shown.strip().split("\n\n")
     ]
@@ -75,7 +75,7 @@ def parse_units(names: Sequence[str], shown: str) -> dict[str, UnitState]:
 
 
 def parse_time(text: str) -> float:
-    """``Wed 2026-11-25 01:49:20.123456 UTC`` as seconds since the epoch; 0 for n/a."""
+    """Convert ``Wed 2026-11-25 01:49:20.123456 UTC`` to seconds since the epoch; 0 for n/a."""
     words = text.split()
     if len(words) < 3:
         return 0.0
@@ -85,12 +85,12 @@ def parse_time(text: str) -> float:
 
 
 def reload_definitions() -> None:
-    """Let systemd read all unit files anew."""
+    """Make systemd reload all unit files."""
     must("systemctl", "daemon-reload", code="UnitFailed")
 
 
 def change(verb: str, names: Sequence[str]) -> None:
-    """``systemctl VERB names``; PhotonError UnitFailed with the journal's last lines of what did not do it."""
+    """Run ``systemctl VERB names``; PhotonError UnitFailed with the last journal lines of the failed units."""
     if not names:
         return
     result = run("systemctl", verb, "--", *names, timeout=300)
@@ -99,7 +99,7 @@ def change(verb: str, names: Sequence[str]) -> None:
 
 
 def settled(names: Sequence[str]) -> None:
-    """Wait until all run; PhotonError UnitFailed naming those that do not come up, with their journal."""
+    """Wait until all units are active; PhotonError UnitFailed with the last journal lines of those that are not."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while names:
         states = read_units(names)
@@ -107,7 +107,7 @@ def settled(names: Sequence[str]) -> None:
         if not down:
             return
         if all(states[name].failing for name in down) or time.monotonic() > deadline:
-            raise PhotonError("UnitFailed", _report("start", down, "it does not stay up"), {"units": down})
+            raise PhotonError("UnitFailed", _report("start", down, "the unit does not stay active"), {"units": down})
         time.sleep(0.2)
 
 
@@ -116,5 +116,5 @@ def _report(verb: str, names: Sequence[str], said: str) -> str:
     words = [arg for name in down for arg in ("--unit", name)]
     log = run("journalctl", *words, "--lines=6", "--output=cat", "--no-pager").stdout.strip()
     return f"systemctl {verb} {' '.join(down)} failed: {said.splitlines()[0] if said else 'no reason given'}" + (
-        f"; the journal says: {' | '.join(log.splitlines()[-6:])}" if log else ""
+        f"; journal: {' | '.join(log.splitlines()[-6:])}" if log else ""
     )

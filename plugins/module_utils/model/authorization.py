@@ -93,7 +93,7 @@ def check_group(group: object) -> str:
     if len(parts) != 2 or not all(part.strip() for part in parts):
         raise PhotonError(
             "InvalidSecurityGroupFormat",
-            f"{group!r} is no security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
+            f"{group!r} is not a security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
         )
     return str(group)
 
@@ -109,26 +109,28 @@ def authorize(actor: Actor, verb: str, kind: str, *chain: Document) -> None:
         who = PROJECT_USERS if any(d.kind == entities.PROJECT for d in chain) else SYSTEM_ADMINISTRATOR
     if actor.system_administrator or who == EVERY_USER or _groups(chain, who) & actor.all_groups:
         return
-    allowed = [SYSTEM_ADMINISTRATOR] if who == SYSTEM_ADMINISTRATOR else [who, SYSTEM_ADMINISTRATOR]
+    who_may = [SYSTEM_ADMINISTRATOR] if who == SYSTEM_ADMINISTRATOR else [who, SYSTEM_ADMINISTRATOR]
     entity = "/".join(d.name for d in chain if d.kind != entities.DEPLOYMENT)
     raise PhotonError(
         "AccessForbidden",
         f"{actor.user or 'this user'} may not {verb.replace('_', ' ')} {kind}"
-        f"{f' {entity}' if entity else ''}: only {' and '.join(allowed)} may",
-        {"user": actor.user, "verb": verb, "kind": kind, "allowed": allowed},
+        f"{f' {entity}' if entity else ''}: only {' and '.join(who_may)} may",
+        {"user": actor.user, "verb": verb, "kind": kind, "allowed": who_may},
     )
 
 
+def permits(actor: Actor, verb: str, kind: str, *chain: Document) -> bool:
+    """Whether ``authorize`` allows it: for actions that a run finds by itself and leaves to one that may."""
+    try:
+        authorize(actor, verb, kind, *chain)
+    except PhotonError:
+        return False
+    return True
+
+
 def visible(actor: Actor, kind: str, rows: Iterable[Sequence[Document]]) -> list[Sequence[Document]]:
-    """The chains (see authorize; the entity itself last) that the actor may read: what a list shows."""
-    shown = []
-    for chain in rows:
-        try:
-            authorize(actor, "read", kind, *chain)
-        except PhotonError:
-            continue
-        shown.append(chain)
-    return shown
+    """Return the chains (see authorize; the entity itself last) that the actor may read: what a list shows."""
+    return [chain for chain in rows if permits(actor, "read", kind, *chain)]
 
 
 def set_groups(wanted: Iterable[str], inherited: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the platform keeps: documents of a kind, in a state, owned by somebody.
+"""Documents of the platform's resources: each has a kind, a state and an owner (``managed_by``).
 
 A document is identified by its uuid; people say (kind, scope, name). The scope is the id of what the entity lives in:
 a project's scope is its tenant, a VM's its project, a datastore's its endpoint, a flavor's its kind (``vm``,

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Error codes of the platform and the one exception that carries them.
 
-The codes are those of the original API (version 1.2); the few that the original did not need are listed apart.
+The codes are those of the original API (version 1.2), as far as the platform has the feature; its own are listed apart.
 """
 
 from __future__ import annotations
@@ -13,40 +13,29 @@ from typing import Any
 
 _BY_STATUS = {
     400: (
-        "ClusterTypeAlreadyConfigured ConcurrentTask ContainerNotEmpty DeploymentAlreadyExist DeploymentFailed "
-        "DuplicateHost FlavorInUse FloatingIpAlreadyAcquired FloatingIpNotAcquired HostAvailabilityZoneAlreadySet "
-        "HostHasVms ImageUploadError InsufficientCapacity InvalidAuthConfig InvalidAvailabilityZoneState "
-        "InvalidConfigKey InvalidDeploymentDesiredState InvalidEntity InvalidFlavor InvalidFlavorSpecification "
-        "InvalidFlavorState InvalidHostState InvalidImageDatastoreSet InvalidImageReplicationType InvalidImageState "
-        "InvalidJson InvalidLoginCredentials InvalidNetworkConfig InvalidNetworkState InvalidOperation InvalidOva "
-        "InvalidPageSize InvalidQueryParams InvalidReservedStaticIpSize InvalidResourceTicketSubdivide "
-        "InvalidSecurityGroupFormat InvalidStatsConfig InvalidVmState InvalidVmdkFormat IpAddressInUse "
-        "IsoAlreadyAttached IsoUploadError MalformedAuthToken MoreThanOneHostAffinity MoreThanOneIsoAttached "
-        "NameTaken NoConstraintMatchingDatastore NoIsoAttached NoManagementHostConfigured NoSuchResource "
-        "NotEnoughCpuResource NotEnoughDatastoreCapacity NotEnoughMemoryResource OpenStackRequestError "
-        "PersistentDiskAttached PlaceVmError PortGroupAlreadyAddedToSubnet PortGroupsDoNotExist QuotaError "
+        "ConcurrentTask ContainerNotEmpty DuplicateHost FlavorInUse FloatingIpAlreadyAcquired FloatingIpNotAcquired "
+        "HostAvailabilityZoneAlreadySet HostHasVms ImageUploadError InsufficientCapacity InvalidAvailabilityZoneState "
+        "InvalidEntity InvalidFlavorSpecification InvalidFlavorState InvalidHostState InvalidImageDatastoreSet "
+        "InvalidImageReplicationType InvalidImageState InvalidLoginCredentials InvalidNetworkConfig "
+        "InvalidNetworkState InvalidOperation InvalidOva InvalidReservedStaticIpSize InvalidResourceTicketSubdivide "
+        "InvalidSecurityGroupFormat InvalidVmState InvalidVmdkFormat IpAddressInUse MalformedAuthToken NameTaken "
+        "NoConstraintMatchingDatastore NoSuchResource NotEnoughCpuResource NotEnoughDatastoreCapacity "
+        "NotEnoughMemoryResource PersistentDiskAttached PortGroupAlreadyAddedToSubnet PortGroupsDoNotExist QuotaError "
         "SecurityGroupsAlreadyInherited SpecInvalid StateError UnfullfillableAffinities UnfullfillableDiskAffinities "
-        "UnsupportedDiskController UnsupportedImageFileType UnsupportedImageUploadParameter UpdateNotSupported "
-        "VCenterRequestError YamlParseError"
+        "UnsupportedDiskController UnsupportedImageFileType UpdateNotSupported"
     ),
     401: "ExpiredAuthToken InvalidAuthToken MissingAuthToken",
-    403: "AccessForbidden SystemPaused",
+    403: "AccessForbidden",
     404: (
-        "AvailabilityZoneNotFound ClusterNotFound ClusterTypeNotConfigured ConfigPairNotFound ConfigurationNotFound "
-        "DatastoreNotFound DeploymentFlavorNotFound DeploymentNotFound DiskNotFound FlavorNotFound "
-        "HostDatastoreNotFound HostNotFound HostSpecNotFound ImageNotFound ManifestNotFound NetworkNotFound "
-        "NetworkSpecNotFound NotFound PageExpired PluginNotFound PortGroupNotFound ResourceTicketNotFound "
-        "StepNotFound StorageSpecNotFound VmNotFound"
+        "AvailabilityZoneNotFound ClusterNotFound DatastoreNotFound DeploymentNotFound DiskNotFound FlavorNotFound "
+        "HostDatastoreNotFound HostNotFound ImageNotFound ManifestNotFound NetworkNotFound NotFound PortGroupNotFound "
+        "VmNotFound"
     ),
-    429: "TooManyRequests",
-    500: (
-        "DeploymentTriggerFailure HostDeprovisionFailed HostProvisionFailed HostSetAvailabilityZoneFailed "
-        "InternalError OpenStackImportError StepNotCompleted TaskNotCompleted VCenterImportError"
-    ),
-    503: "AuthInitializationFailure OutOfThreadPoolWorker",
+    500: "InternalError TaskNotCompleted",
+    503: "AuthInitializationFailure",
 }
 
-# Codes that the original had no need for, or answered with a bare 404.
+# Codes that the original did not have, or answered with a bare 404.
 _OWN = {
     "TenantNotFound": 404,
     "ProjectNotFound": 404,
@@ -58,14 +47,15 @@ _OWN = {
     "SchemaTooNew": 503,
     "CloudStoreUnavailable": 503,
     "CloudStoreLost": 503,  # the database was removed, replaced or emptied while vSphere still has our VMs
-    "CloudStoreNotFound": 503,  # a read of a database that no apply has made yet
+    "CloudStoreNotFound": 503,  # no apply has created the database yet
     "EphemeralCloudStore": 400,  # a database file that would be lost with the job
-    "StaleVersion": 409,  # somebody else changed the document in between
+    "StaleVersion": 409,  # the document was changed concurrently
     "LeaseLost": 409,  # another controller took this run over
     "PlanChanged": 409,  # a saved plan no longer describes what apply would do
     "DeletionProtected": 400,
     "TooManyDeletes": 400,
-    "DependencyFailed": 400,  # something this item needs failed in the same run
+    "TooManyRecreates": 400,  # more VMs are missing in vSphere than one run may create again
+    "DependencyFailed": 400,  # a resource that this item needs failed in the same run
     "MissingLibrary": 500,
     # A Linux host that is prepared (module linux_host).
     "PreflightFailed": 409,  # too little disk or memory, or a port is taken: nothing was changed

@@ -25,6 +25,7 @@ VM, EPHEMERAL_DISK, PERSISTENT_DISK = "vm", "ephemeral-disk", "persistent-disk"
 KINDS = (VM, EPHEMERAL_DISK, PERSISTENT_DISK)
 _SHORT = {"ephemeral": EPHEMERAL_DISK, "persistent": PERSISTENT_DISK}
 STORAGE_TYPES = ("LOCAL_VMFS", "SHARED_VMFS", "VSAN", "NFS")
+MEMORY_STEP = 4 << 20  # vSphere takes the memory of a VM in steps of 4 MB
 _STORAGE = "storage."
 
 Cost = dict[str, tuple[int, str]]
@@ -34,7 +35,7 @@ def check_kind(kind: object) -> str:
     """The flavor kind in its long form. Raises InvalidEntity."""
     kind = _SHORT.get(kind, kind) if isinstance(kind, str) else kind
     if kind not in KINDS:
-        raise PhotonError("InvalidEntity", f"{kind!r} is no kind of flavor: use {', '.join(KINDS)}")
+        raise PhotonError("InvalidEntity", f"{kind!r} is not a kind of flavor: use {', '.join(KINDS)}")
     return str(kind)
 
 
@@ -51,7 +52,7 @@ def check_cost(kind: str, cost: object) -> Cost:
         try:
             name = _storage_key(str(key))
             if name in parsed:
-                mistakes.append((str(key), f"{name} is there twice"))
+                mistakes.append((str(key), f"{name} is defined twice"))
             parsed[name] = quota.parse(name, text)
         except PhotonError as error:
             mistakes.append((str(key), error.message))
@@ -62,8 +63,10 @@ def check_cost(kind: str, cost: object) -> Cost:
                 mistakes.append(("", f"a vm flavor needs {key}, for example {key}: {example}"))
             elif key in parsed and parsed[key][0] < 1:
                 mistakes.append((key, f"{key} must be at least 1"))
+        if "vm.memory" in parsed and parsed["vm.memory"][0] % MEMORY_STEP:
+            mistakes.append(("vm.memory", f"vm.memory must be a multiple of {units.exact(MEMORY_STEP)}"))
     elif f"{kind}.capacity" in given:
-        mistakes.append((f"{kind}.capacity", "a disk's flavor has no capacity: each disk is charged for its own size"))
+        mistakes.append((f"{kind}.capacity", "a disk flavor has no capacity: each disk is charged for its own size"))
     if mistakes:
         raise _invalid(mistakes)
     return parsed

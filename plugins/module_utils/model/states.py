@@ -36,62 +36,32 @@ STATES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a task does to an entity: allowed in ``sources``, leads to ``target``; refused elsewhere with ``code``.
+    """What a task does to an entity: allowed in ``sources``, leads to ``target``."""
 
-    The state None is that of an entity that does not exist yet.
-    """
-
-    sources: tuple[str | None, ...]
+    sources: tuple[str, ...]
     target: str
-    code: str = "StateError"
 
 
-_DELETABLE = (CREATING, READY, PENDING_DELETE, ERROR)
 OPERATIONS: dict[str, dict[str, Operation]] = {
     entities.VM: {
-        "CREATE_VM": Operation((None, CREATING), STOPPED),
         "START_VM": Operation((STOPPED,), STARTED),
         "STOP_VM": Operation((STARTED, SUSPENDED), STOPPED),
         "RESTART_VM": Operation((STARTED,), STARTED),
         "SUSPEND_VM": Operation((STARTED,), SUSPENDED),
         "RESUME_VM": Operation((SUSPENDED,), STARTED),
-        "DELETE_VM": Operation((STOPPED, ERROR, CREATING), DELETED, "InvalidVmState"),
+        "DELETE_VM": Operation((STOPPED, ERROR, CREATING), DELETED),
     },
     DISK: {
-        "CREATE_DISK": Operation((None, CREATING), DETACHED),
         "ATTACH_DISK": Operation((DETACHED,), ATTACHED),
         "DETACH_DISK": Operation((CREATING, DETACHED, ATTACHED, ERROR), DETACHED),
         "DELETE_DISK": Operation((CREATING, DETACHED, ERROR), DELETED),
     },
     entities.HOST: {
-        "CREATE_HOST": Operation((None, CREATING), READY, "InvalidHostState"),
-        "SUSPEND_HOST": Operation((READY, SUSPENDED), SUSPENDED, "InvalidHostState"),
-        "RESUME_HOST": Operation((SUSPENDED,), READY, "InvalidHostState"),
-        "ENTER_MAINTENANCE_MODE": Operation((SUSPENDED, MAINTENANCE), MAINTENANCE, "InvalidHostState"),
-        "EXIT_MAINTENANCE_MODE": Operation((MAINTENANCE,), READY, "InvalidHostState"),
-        "DELETE_HOST": Operation((NOT_PROVISIONED, MAINTENANCE, ERROR), DELETED, "InvalidHostState"),
-    },
-    entities.IMAGE: {
-        "CREATE_IMAGE": Operation((None, CREATING), READY, "InvalidImageState"),
-        "DELETE_IMAGE": Operation(_DELETABLE, DELETED, "InvalidImageState"),
-    },
-    entities.FLAVOR: {
-        "CREATE_FLAVOR": Operation((None, CREATING), READY, "InvalidFlavorState"),
-        "DELETE_FLAVOR": Operation(_DELETABLE, DELETED, "InvalidFlavorState"),
-    },
-    entities.ZONE: {
-        "CREATE_AVAILABILITYZONE": Operation((None, CREATING), READY, "InvalidAvailabilityZoneState"),
-        "DELETE_AVAILABILITYZONE": Operation(_DELETABLE, DELETED, "InvalidAvailabilityZoneState"),
-    },
-    entities.TENANT: {
-        "CREATE_TENANT": Operation((None,), READY),
-        "SET_TENANT_SECURITY_GROUPS": Operation((READY,), READY),
-        "DELETE_TENANT": Operation((READY,), DELETED),
-    },
-    entities.PROJECT: {
-        "CREATE_PROJECT": Operation((None,), READY),
-        "SET_PROJECT_SECURITY_GROUPS": Operation((READY,), READY),
-        "DELETE_PROJECT": Operation((READY,), DELETED),
+        "SUSPEND_HOST": Operation((READY, SUSPENDED), SUSPENDED),
+        "RESUME_HOST": Operation((SUSPENDED,), READY),
+        "ENTER_MAINTENANCE_MODE": Operation((SUSPENDED, MAINTENANCE), MAINTENANCE),
+        "EXIT_MAINTENANCE_MODE": Operation((MAINTENANCE,), READY),
+        "DELETE_HOST": Operation((NOT_PROVISIONED, MAINTENANCE, ERROR), DELETED),
     },
 }
 # A new entity can refer to another only in this state; the code for all other states.
@@ -102,31 +72,18 @@ REFERABLE: dict[str, str] = {
 }
 
 
-def check(kind: str, operation: str, state: str | None, name: str = "") -> str:
-    """The state that ``operation`` leads to; raises the operation's code where ``state`` does not allow it."""
-    rule = OPERATIONS[kind][operation]
-    if state not in rule.sources:
-        possible = ", ".join(source for source in rule.sources if source) or "none"
-        raise PhotonError(
-            rule.code,
-            f"Unsupported operation {operation} for {kind}/{name} in state {state}: it can be done in {possible}",
-            {"state": state, "operation": operation},
-        )
-    return rule.target
-
-
 def check_usable(kind: str, state: str, name: str) -> None:
     """Raise unless something new may use this flavor, image or zone: only a READY one."""
     if state != READY:
         raise PhotonError(
-            REFERABLE[kind], f"{kind} {name} is {state}: nothing new can use it; name another one", {"state": state}
+            REFERABLE[kind], f"{kind} {name} is {state}: new resources need a READY {kind}", {"state": state}
         )
 
 
 def route(kind: str, state: str, wanted: str) -> list[str]:
-    """The shortest list of operations from a state to another; empty where they are equal.
+    """Return the shortest list of operations from one state to another; empty where they are equal.
 
-    Raises the code of the kind's operations where no way leads there.
+    Raises StateError, for hosts InvalidHostState, where no operations lead there.
     """
     ways: deque[tuple[str, list[str]]] = deque([(state, [])])
     seen = {state}

@@ -53,6 +53,14 @@ def convert(amount: int, unit: str) -> float | int:
     return whole if not rest else amount / FACTORS[unit]
 
 
+def exact(amount: int, unit: str = "B") -> str:
+    """For comparisons and diffs: as ``show``, but bytes in the largest unit that needs no rounding (``"9728 MB"``)."""
+    if unit not in BYTES:
+        return show(amount, unit)
+    name = next((name for name in ("GB", "MB", "KB") if amount and amount % FACTORS[name] == 0), "B")
+    return f"{amount // FACTORS[name]} {name}"
+
+
 def show(amount: int, unit: str = "B") -> str:
     """For people: bytes in the largest unit that stays above 1 (``"9.5 GB"``), counts as they are."""
     if unit == COUNT:

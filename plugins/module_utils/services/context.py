@@ -1,13 +1,13 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one run works with: the CloudStore, the sessions with its endpoints, who asks, and how careful to be."""
+"""What one run works with: the CloudStore, the sessions with its endpoints, the actor, and its options."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,28 +19,18 @@ from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..vsphere import EndpointSpec, Session, connect, read_inventory
 from . import credentials
-from .world import World
+from .planning import Options, Plan
+from .state import CurrentState
 
 _PARALLEL_ENDPOINTS = 16
 
 
 @dataclass(slots=True)
-class Options:
-    """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
-
-    policy: str = "spread"
-    seed: int = 0
-    atomic: bool = False
-    prune: str = "report"
-    max_deletes: int = 10
-    default_port_group: str | None = None
-    base_directory: str = "."
-    lease_seconds: float = 30.0
-
-
-@dataclass(slots=True)
 class Context:
-    """Use as a context manager: every session is logged out on every way out."""
+    """Use as a context manager: every session is logged out on every way out.
+
+    ``run`` is the lease of a run that changes things: each session checks it before a call that changes something.
+    """
 
     store: CloudStore
     actor: Actor = SYSTEM
@@ -48,6 +38,7 @@ class Context:
     credentials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     options: Options = field(default_factory=Options)
     sessions: dict[str, Session] = field(default_factory=dict)
+    run: Any = None
 
     def __enter__(self) -> Context:
         return self
@@ -62,24 +53,33 @@ class Context:
     def path(self, file: str) -> str:
         return file if os.path.isabs(file) else os.path.join(self.options.base_directory, file)
 
-    def read_endpoints(self, world: World, endpoints: Iterable[Document]) -> None:
-        """One bulk read of each endpoint, side by side; what cannot be read goes to ``world.unreachable``."""
+    def read_endpoints(
+        self, state: CurrentState, endpoints: Iterable[Document], detailed: Collection[str] = ()
+    ) -> None:
+        """Read each endpoint once, in parallel; one that cannot be read goes to ``state.unreachable``.
+
+        Disks, adapters and guest keys are read of VMs that changed since they were last seen, and of those in
+        ``detailed`` (ids).
+        """
         wanted = list(endpoints)
         known: dict[str, dict[str, str | None]] = {endpoint.id: {} for endpoint in wanted}
-        for vm in world.of(entities.VM):
-            if vm.body.get("endpoint") in known:
-                known[vm.body["endpoint"]][vm.id] = vm.body.get("vsphere", {}).get("change_version")
+        for vm in state.of(entities.VM):
+            if vm.observed.get("endpoint") in known:
+                version = vm.observed.get("vsphere", {}).get("change_version")
+                known[vm.observed["endpoint"]][vm.id] = None if vm.id in detailed else version
         with ThreadPoolExecutor(min(_PARALLEL_ENDPOINTS, len(wanted) or 1)) as pool:
             for endpoint, answer in zip(wanted, pool.map(lambda e: self._read(e, known[e.id]), wanted), strict=True):
                 if isinstance(answer, PhotonError):
-                    world.unreachable[endpoint.id] = answer
+                    state.unreachable[endpoint.id] = answer
                 else:
-                    world.inventories[endpoint.id] = answer
+                    state.inventories[endpoint.id] = answer
 
     def session(self, endpoint: Document) -> Session:
-        """The run's one session with this endpoint. Raises EndpointUnreachable and its like."""
+        """The run's one session with this endpoint. Raises EndpointUnreachable and similar codes."""
         if endpoint.id not in self.sessions:
-            self.sessions[endpoint.id] = connect(self._spec(endpoint))
+            session = connect(self._spec(endpoint))
+            session.guard = self.run.check if self.run is not None else None
+            self.sessions[endpoint.id] = session
         return self.sessions[endpoint.id]
 
     def _read(self, endpoint: Document, known: dict[str, str | None]) -> Any:
@@ -109,16 +109,26 @@ class Context:
         )
 
 
+@dataclass(slots=True)
+class Applying:
+    """What the kinds' ``apply`` functions work with."""
+
+    plan: Plan
+    state: CurrentState
+    context: Context
+    run: Any
+
+
 @contextlib.contextmanager
 def open_context(
     url: str | None, *, mode: str, allow_ephemeral: bool = False, by: str = "", **rest: Any
 ) -> Iterator[Context]:
-    """A context on the CloudStore at ``url`` (else PHOTON_CLOUDSTORE); ``mode`` read changes nothing."""
+    """A context on the CloudStore at ``url`` (else PHOTON_CLOUDSTORE); with ``mode`` read nothing is changed."""
     url = url or os.environ.get("PHOTON_CLOUDSTORE")
     if not url:
         raise PhotonError(
             "CloudStoreUnavailable",
-            "no CloudStore: set photon_cloudstore_url or the environment variable "
+            "no CloudStore is configured: set photon_cloudstore_url or the environment variable "
             "PHOTON_CLOUDSTORE, for example sqlite:////var/lib/photon/cloudstore.db",
         )
     store = open_store(url, mode=mode, allow_ephemeral=allow_ephemeral, by=by)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is there and how full it is, for readers: as it was recorded, or as the endpoints show it now."""
+"""Show what exists and how full it is: as it was recorded, or as the endpoints show it now."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..model import entities, units
+from ..model import entities, states, units
 from ..model.authorization import SYSTEM, authorize
+from ..model.declaration import Declaration
 from ..model.errors import PhotonError
 from ..scheduler import host_scores
-from . import fleet, placement, vm_drift
+from . import placement
 from .context import Context
-from .planning import Plan
-from .world import World
+from .fleet import datastores
+from .fleet import plan as fleet
+from .fleet.capacity import limits_of
+from .planning import Options, Plan, Planning
+from .state import CurrentState
+from .vms import observed
+from .vms.record import Vm
 
 
 @dataclass(slots=True)
 class View:
-    """One look: the world, the fleet in the scheduler's terms, the score of each host."""
+    """One look: the current state, the fleet in the scheduler's terms, the score of each host."""
 
-    world: World
+    state: CurrentState
     fleet: dict[str, Any]
     scores: dict[str, dict[str, Any]]
     warnings: list[str] = field(default_factory=list)
@@ -37,22 +43,18 @@ def look(context: Context, live: bool = False) -> View:
     """Read the CloudStore and, where ``live``, each endpoint once; nothing is changed anywhere.
 
     A live look takes states, places, addresses and the use of others from the endpoints; one that cannot be read is
-    told in ``warnings``, and what it holds is shown as it was recorded.
+    named in ``warnings``, and its part is shown as it was recorded.
     """
     snapshot = context.store.snapshot()
-    world = World(snapshot.documents, snapshot.counters)
+    state = CurrentState.of_snapshot(snapshot)
     if live:
-        context.read_endpoints(world, world.of(entities.ENDPOINT))
-        _observe(world)
-        description = placement.scheduler_fleet(world)
+        context.read_endpoints(state, state.of(entities.ENDPOINT))
+        _observe(state)
+        description = placement.scheduler_fleet(state)
     else:
-        recorded = {
-            row.id: placement.Usage(row.vcpu_foreign, row.memory_foreign, row.space_foreign)
-            for row in snapshot.capacity.values()
-        }
-        description = placement.scheduler_fleet(world, recorded)
-    warnings = [f"{world.must(i).name} shows what was recorded: {e.message}" for i, e in world.unreachable.items()]
-    view = View(world, description, host_scores(description), warnings)
+        description = placement.scheduler_fleet(state, _recorded_usage(state))
+    warnings = [f"{state.must(i).name} shows what was recorded: {e.message}" for i, e in state.unreachable.items()]
+    view = View(state, description, host_scores(description), warnings)
     view.hosts = {row["id"]: row for row in description["hosts"]}
     view.datastores = {row["id"]: row for row in description["datastores"]}
     view.vms_on = Counter(row["host"] for row in description["vms"])
@@ -70,54 +72,66 @@ def fleet_of(context: Context, *, live: bool = False, zone: str | None = None) -
     view = look(context, live)
     description = view.fleet
     if zone is not None:
-        view.world.require(entities.ZONE, "", zone)
+        view.state.require(entities.ZONE, "", zone)
         description["hosts"] = [host for host in description["hosts"] if host["zone"] == zone]
     return description
 
 
-def _observe(world: World) -> None:
-    """Write what the endpoints show into the world's hosts, datastores and VMs."""
-    seen = Plan()
-    fleet.plan_hosts((), world, seen, SYSTEM, "")
-    fleet.plan_datastores((), None, world, seen, SYSTEM, "")
-    for vm in world.of(entities.VM):
-        inventory = world.inventories.get(vm.body.get("endpoint") or "")
-        if inventory is None or vm.state == "CREATING":
+def _recorded_usage(state: CurrentState) -> dict[str, placement.Usage]:
+    """What others use of hosts and datastores, as the last run that read them recorded it."""
+    usage: dict[str, placement.Usage] = defaultdict(placement.Usage)
+    for provider, rows in state.capacity.items():
+        for resource, row in rows.items():
+            if resource in ("vcpus", "memory", "space"):
+                setattr(usage[provider], resource, row.foreign)
+    return usage
+
+
+def _observe(state: CurrentState) -> None:
+    """Write what the endpoints show into the hosts, datastores and VMs of the state."""
+    planning = Planning(Declaration(), state, Plan(), SYSTEM, "", Options(), str)
+    fleet.plan_hosts(planning)
+    datastores.plan_datastores(planning)
+    for document in state.of(entities.VM):
+        vm = Vm.of(document)
+        if vm.place is None or vm.place.endpoint not in state.inventories or vm.state == states.CREATING:
             continue
-        row = inventory.vm(vm.id, vm.body.get("vsphere", {}).get("moid"))
-        if row is None:
-            world.put(replace(vm, state="ERROR"))
-        elif row.readable:
-            body = {**vm.body, **vm_drift.observed(vm, row, world)}
-            world.put(replace(vm, state=vm_drift.power_state(row), body=body))
+        try:
+            seen = observed.find(vm, state)
+        except PhotonError:
+            continue  # ambiguous: shown as it was recorded
+        if seen is None:
+            state.put(replace(document, state=states.ERROR))
+        elif seen.row.readable:
+            state.put(seen.record(vm).write_to(document))
 
 
 def _complete(view: View) -> None:
     """What is free, scores, and the images of each host."""
-    world, description = view.world, view.fleet
+    state, description = view.state, view.fleet
     names: dict[str, list[str]] = defaultdict(list)  # of the images on a datastore
-    for image in world.of(entities.IMAGE):
+    for image in state.of(entities.IMAGE):
         for store in image.body["copies"]:
-            names[store].append(world.path_of(image))
+            names[store].append(state.path_of(image))
         if not image.scope:
             description["images"][image.name] = sorted(image.body["copies"])
     for row in description["datastores"]:
         row["free"] = row["capacity"] - row["used"]
     for row in description["hosts"]:
-        limits = int(row["vcpus"] * row["cpu_overcommit"]), int(row["memory"] * row["memory_overcommit"])
+        limits = limits_of(state.must(row["id"]))
         row["free_vcpus"] = max(0, limits[0] - row["used_vcpus"])
         row["free_memory"] = max(0, limits[1] - row["used_memory"])
         score = view.scores[row["id"]]
         row["score"], row["parts"] = score["score"], {key: value for key, value in score.items() if key != "score"}
-        row["endpoint"] = world.must(row["endpoint"]).name
+        row["endpoint"] = state.must(row["endpoint"]).name
         row["images"] = sorted({name for store in row["datastores"] for name in names[store]})
 
 
-def names_of(ids: Iterable[str | None], world: World) -> list[str]:
+def names_of(ids: Iterable[str | None], state: CurrentState) -> list[str]:
     """The names of documents; ids of what is no longer there stay ids."""
     found = []
     for entity_id in ids:
-        document = world.get(entity_id)
+        document = state.get(entity_id)
         found.append(document.name if document else str(entity_id))
     return sorted(found)
 
@@ -130,21 +144,21 @@ def quota_of(context: Context, path: str) -> dict[str, dict[str, Any]]:
     AccessForbidden.
     """
     snapshot = context.store.snapshot(kinds=(entities.DEPLOYMENT, entities.TENANT, entities.PROJECT))
-    world = World(snapshot.documents, snapshot.counters)
+    state = CurrentState.of_snapshot(snapshot)
     tenant_name, _slash, project_name = path.partition("/")
-    document = world.require(entities.TENANT, "", tenant_name)
+    document = state.require(entities.TENANT, "", tenant_name)
     if project_name:
         if "/" in project_name:
             raise PhotonError("SpecInvalid", f"{path!r} is neither a tenant nor a project: write acme or acme/web")
-        document = world.require(entities.PROJECT, document.id, project_name)
-    authorize(context.actor, "read", document.kind, *world.chain(document))
-    return quota_rows(document.id, world)
+        document = state.require(entities.PROJECT, document.id, project_name)
+    authorize(context.actor, "read", document.kind, *state.chain(document))
+    return quota_rows(document.id, state)
 
 
-def quota_rows(owner_id: str, world: World) -> dict[str, dict[str, Any]]:
+def quota_rows(owner_id: str, state: CurrentState) -> dict[str, dict[str, Any]]:
     """The counters of a tenant or project as quota_of returns them."""
     rows = {}
-    for key, counter in sorted(world.counters.get(owner_id, {}).items()):
+    for key, counter in sorted(state.counters.get(owner_id, {}).items()):
         if counter.limit is None and not counter.usage:
             continue
         used = units.show(counter.usage, counter.unit)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a guest is told at its first boot, as ``guestinfo.*`` keys that cloud-init's VMware datasource reads."""
+"""The cloud-init data of a guest as ``guestinfo.*`` keys, which cloud-init's VMware datasource reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENCODED = ("guestinfo.metadata", "guestinfo.userdata")
 
 
 def keys(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
-    """The ``guestinfo.*`` keys of a VM: meta-data always, user-data and the environment where they are declared.
+    """Return the ``guestinfo.*`` keys of a VM: meta-data always, user-data and the environment where declared.
 
     ``item["metadata"]``: ``{user_data: text, meta_data: text or mapping, ssh_keys: [text], environment: {..}}``.
     """
@@ -25,20 +25,20 @@ def keys(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
     meta: dict[str, Any] = {"instance-id": identity, "local-hostname": name, **_mapping(declared.get("meta_data"))}
     if declared.get("ssh_keys"):
         meta["public-keys"] = list(declared["ssh_keys"])
-    told = guestinfo.extra_config(metadata=meta, userdata=_text(declared.get("user_data")))
-    return told | {f"{_ENVIRONMENT}{key}": str(value) for key, value in (declared.get("environment") or {}).items()}
+    encoded = guestinfo.extra_config(metadata=meta, userdata=_text(declared.get("user_data")))
+    return encoded | {f"{_ENVIRONMENT}{key}": str(value) for key, value in (declared.get("environment") or {}).items()}
 
 
 def fingerprint(item: dict[str, Any]) -> str:
-    """One text for all that a guest is told, whatever its name: the CloudStore keeps a keyed digest of it."""
+    """Return one text for all declared guest data, without the VM's name; the CloudStore keeps a keyed digest of it."""
     declared = {key: value for key, value in (item.get("metadata") or {}).items() if value}
     return json.dumps(declared, sort_keys=True, separators=(",", ":"))
 
 
 def changed_keys(wanted: dict[str, str], seen: dict[str, str]) -> dict[str, str]:
-    """The keys to write, ``""`` for one to take away, so that the guest's keys become ``wanted``.
+    """Return the keys to write, ``""`` for one to remove, so that the guest's keys become ``wanted``.
 
-    Encoded values are compared by what they say: two versions of zlib write the same text in other bytes.
+    Encoded values are compared decoded: two versions of zlib compress the same text differently.
     """
     changes = {}
     for key, value in wanted.items():
@@ -46,8 +46,8 @@ def changed_keys(wanted: dict[str, str], seen: dict[str, str]) -> dict[str, str]
             changes[key] = value
             if key in _ENCODED:
                 changes[f"{key}.encoding"] = wanted[f"{key}.encoding"]
-    gone = {key for key, value in seen.items() if value and key.startswith(_OURS) and key not in wanted}
-    return changes | dict.fromkeys(gone, "")
+    removed = {key for key, value in seen.items() if value and key.startswith(_OURS) and key not in wanted}
+    return changes | dict.fromkeys(removed, "")
 
 
 def _decoded(key: str, values: dict[str, str]) -> str | None:
@@ -56,11 +56,11 @@ def _decoded(key: str, values: dict[str, str]) -> str | None:
     try:
         return guestinfo.decode(values[key], values.get(f"{key}.encoding", ""))
     except PhotonError:
-        return values[key]  # somebody wrote what is no such encoding: it differs
+        return values[key]  # not a valid encoding: it differs
 
 
 def _mapping(meta_data: Any) -> dict[str, Any]:
-    """Meta-data as a mapping; a text must be JSON, or it is kept whole under ``meta-data``."""
+    """Return meta-data as a mapping; a text that is not a JSON mapping is kept under ``meta-data``."""
     if not meta_data or isinstance(meta_data, dict):
         return dict(meta_data or {})
     try:

@@ -1,21 +1,21 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Between the world and the scheduler: the fleet it may use, the requests it gets, the answers in the world's terms."""
+"""Between the current state and the scheduler: the fleet it may use, the requests it gets, its answers as places."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import entities
-from ..model.entities import Document
 from ..model.errors import PhotonError
-from .world import World
-
-REQUEST_KEYS = ("zone", "host_tags", "port_groups", "spread_over", "max_skew")
+from .fleet.record import DatastoreFacts, HostFacts, effective_state
+from .state import CurrentState
+from .vms.claims import name_slot
+from .vms.record import Place, Vm
 
 
 @dataclass(slots=True)
@@ -29,84 +29,93 @@ class Usage:
 
 @dataclass(slots=True)
 class Candidate:
-    """A VM that needs a place: its document (without one), its declaration, and where it may be pinned."""
+    """A VM that needs a place. ``host`` and ``datastore`` (ids) pin it; ``held``: it holds that place already.
 
-    item: dict[str, Any]
-    document: Document
+    ``answer`` is the scheduler's row, or ``error`` why there is none.
+    """
+
+    vm: Vm
     host: str | None = None
     datastore: str | None = None
-    held: Document | None = None  # the record of an interrupted creation, which still claims its place
-    placement: dict[str, Any] = field(default_factory=dict)
+    held: bool = False
+    answer: dict[str, Any] = field(default_factory=dict)
     error: PhotonError | None = None
 
 
-def foreign_usage(world: World) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` as the inventories show it, our own VMs left out: their claims count."""
+def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, Usage]:
+    """``{host or datastore id: Usage}`` as the inventories show it, without our own VMs, which hold allocations.
+
+    ``ours``: ids that count as our own although the plan deletes them; without them what a VM leaves free stays used
+    until it is deleted.
+    """
     usage: dict[str, Usage] = defaultdict(Usage)
-    hosts = {(h.body["endpoint"], h.body["moid"]): h.id for h in world.of(entities.HOST)}
+    hosts = {(h.body["endpoint"], h.observed.get("moid")): h.id for h in state.of(entities.HOST)}
     # An ESXi host has no templates: there an image's copy looks like any VM that is off.
-    copies = {copy.get("template_uuid") for i in world.of(entities.IMAGE) for copy in i.body["copies"].values()}
-    for endpoint_id, inventory in world.inventories.items():
+    copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
+    for endpoint_id, inventory in state.inventories.items():
         committed: dict[str, int] = defaultdict(int)
-        for vm in inventory.vms.values():
-            document = world.get(vm.uuid)
-            ours = document is not None and document.kind == entities.VM
-            if ours:
-                for moid in vm.datastores[:1]:
-                    committed[moid] += vm.committed
-            elif not vm.template and vm.uuid not in copies and (host_id := hosts.get((endpoint_id, vm.host))):
-                usage[host_id].vcpus += vm.vcpus
-                usage[host_id].memory += vm.memory
-        for store in world.of(entities.DATASTORE, endpoint_id):
-            row = inventory.datastores.get(store.body["moid"])
+        for row in inventory.vms.values():
+            document = state.get(row.uuid)
+            if (document is not None and document.kind == entities.VM) or row.uuid in ours:
+                for moid, space in row.space.items():
+                    committed[moid] += space
+            elif not row.template and row.uuid not in copies and (host_id := hosts.get((endpoint_id, row.host))):
+                usage[host_id].vcpus += row.vcpus
+                usage[host_id].memory += row.memory
+        for store in state.of(entities.DATASTORE, endpoint_id):
+            row = inventory.datastores.get(store.observed.get("moid", ""))
             if row is not None:
                 usage[store.id].space = max(0, row.capacity - row.free - committed[row.moid])
     return usage
 
 
-def claimed_usage(world: World) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` of the platform's own VMs, unfinished ones included."""
+def own_usage(state: CurrentState) -> dict[str, Usage]:
+    """``{host or datastore id: Usage}`` of the platform's own VMs, those included that are still being created."""
     usage: dict[str, Usage] = defaultdict(Usage)
-    for vm in world.of(entities.VM):
-        if vm.body.get("host"):
-            usage[vm.body["host"]].vcpus += vm.body["vcpus"]
-            usage[vm.body["host"]].memory += vm.body["memory"]
-            for disk in vm.body["disks"]:
-                usage[disk["datastore"]].space += disk["capacity"]
+    for document in state.of(entities.VM):
+        vm = Vm.of(document)
+        if vm.place is None:
+            continue
+        if vm.place.host is not None:
+            usage[vm.place.host].vcpus += vm.vcpus
+            usage[vm.place.host].memory += vm.memory
+        for disk in vm.disks:
+            if disk.datastore is not None:
+                usage[disk.datastore].space += disk.capacity
     return usage
 
 
-def scheduler_fleet(world: World, recorded: Mapping[str, Usage] | None = None) -> dict[str, Any]:
+def scheduler_fleet(state: CurrentState, recorded: Mapping[str, Usage] | None = None) -> dict[str, Any]:
     """The fleet in the scheduler's terms (see scheduler/fleet.py). Hosts of an unreachable endpoint are not READY.
 
-    ``recorded``: what others use as it was last seen, for a world whose endpoints were not read.
+    ``recorded``: the use of others as it was last seen, for a state whose endpoints were not read.
     """
-    foreign = foreign_usage(world) if recorded is None else defaultdict(Usage, recorded)
-    claimed = claimed_usage(world)
-    zones = {z.id: z.name for z in world.of(entities.ZONE)}
+    foreign = foreign_usage(state) if recorded is None else defaultdict(Usage, recorded)
+    own = own_usage(state)
+    zones = {z.id: z.name for z in state.of(entities.ZONE)}
     hosts = []
-    for host in world.of(entities.HOST):
-        body = host.body
-        reachable = recorded is not None or body["endpoint"] in world.inventories
+    for host in state.of(entities.HOST):
+        body, facts = host.body, HostFacts.of(host)
+        reachable = recorded is not None or body["endpoint"] in state.inventories
         hosts.append(
             {
                 "id": host.id,
                 "name": host.name,
                 "zone": zones.get(body.get("zone")),
                 "rack": body.get("rack"),
-                "state": host.state if reachable else "ERROR",
+                "state": effective_state(host) if reachable else "ERROR",
                 "usage_tags": body["usage_tags"],
                 "tags": body["tags"],
-                "vcpus": body["vcpus"],
+                "vcpus": facts.vcpus,
                 "cpu_overcommit": body["cpu_overcommit"],
-                "memory": body["memory"],
+                "memory": facts.memory,
                 "memory_overcommit": body["memory_overcommit"],
-                "used_vcpus": foreign[host.id].vcpus + claimed[host.id].vcpus,
-                "used_memory": foreign[host.id].memory + claimed[host.id].memory,
-                "datastores": body["datastores"],
-                "port_groups": body["port_groups"],
-                "cluster": body.get("cluster"),
-                "drs": bool(body.get("drs")),
+                "used_vcpus": foreign[host.id].vcpus + own[host.id].vcpus,
+                "used_memory": foreign[host.id].memory + own[host.id].memory,
+                "datastores": list(facts.datastores),
+                "port_groups": list(facts.port_groups),
+                "cluster": facts.cluster,
+                "drs": facts.drs,
                 "endpoint": body["endpoint"],
             }
         )
@@ -116,50 +125,34 @@ def scheduler_fleet(world: World, recorded: Mapping[str, Usage] | None = None) -
             {
                 "id": d.id,
                 "name": d.name,
-                "type": d.body["type"],
-                "tags": sorted(
-                    {
-                        d.body["type"],
-                        d.body["type"].split("_")[0] if d.body["type"].startswith("NFS") else d.body["type"],
-                        *d.body["tags"],
-                    }
-                ),
-                "capacity": d.body["capacity"],
-                "used": foreign[d.id].space + claimed[d.id].space,
-                "usable_for_vms": d.state == "READY" and d.body["usable_for_vms"],
+                "type": facts.type,
+                "tags": sorted({facts.type, _family(facts.type), *d.body["tags"]}),
+                "capacity": facts.capacity,
+                "used": foreign[d.id].space + own[d.id].space,
+                "usable_for_vms": facts.accessible and d.body["usable_for_vms"],
             }
-            for d in world.of(entities.DATASTORE)
+            for d in state.of(entities.DATASTORE)
+            for facts in (DatastoreFacts.of(d),)
         ],
         "zones": [
             {"name": z.name, "state": z.state, "dedicated_tenants": z.body.get("dedicated_tenants") or []}
-            for z in world.of(entities.ZONE)
+            for z in state.of(entities.ZONE)
         ],
-        "images": {i.id: sorted(i.body["copies"]) for i in world.of(entities.IMAGE)},
-        "vms": [
-            {
-                "id": v.id,
-                "host": v.body["host"],
-                "groups": v.body.get("groups") or [],
-                "spread_group": v.body.get("spread_group"),
-                "vcpus": v.body["vcpus"],
-                "memory": v.body["memory"],
-                "disks": [{"capacity": disk["capacity"], "datastore": disk["datastore"]} for disk in v.body["disks"]],
-            }
-            for v in world.of(entities.VM)
-            if v.body.get("host")
-        ],
+        "images": {i.id: sorted(i.body["copies"]) for i in state.of(entities.IMAGE)},
+        "vms": [_member(vm) for d in state.of(entities.VM) if (vm := Vm.of(d)).place is not None and vm.place.host],
     }
 
 
 def place_all(
     candidates: Iterable[Candidate],
-    world: World,
+    state: CurrentState,
     *,
-    policy: str = "spread",
-    seed: int = 0,
-    tenant_of: Callable[[Document], str],
+    policy: str,
+    quality: str,
+    seed: int,
+    tenant_of: Callable[[Vm], str],
 ) -> None:
-    """Place all candidates in one scheduler call; each gets ``placement`` or ``error``.
+    """Place all candidates in one scheduler call; each gets ``answer`` or ``error``.
 
     Identical VMs go as one request with a count, so that the scheduler's work and answer stay small.
     """
@@ -169,60 +162,72 @@ def place_all(
     if not batches:
         return
     lists = list(batches.values())
-    names = _Names(world)
+    names = _Names(state)
     requests = [
-        names.request(_request(str(number), batch[0], len(batch), tenant_of(batch[0].document)))
+        names.request(_request(str(number), batch[0], len(batch), tenant_of(batch[0].vm)))
         for number, batch in enumerate(lists)
     ]
-    from ..scheduler import place  # late: a run that places nothing does without the scheduler
+    from ..scheduler import place  # late: a run that places nothing does not load the scheduler
 
-    answer = place(requests, names.fleet(scheduler_fleet(world)), policy=policy, seed=seed)
+    answer = place(requests, names.fleet(scheduler_fleet(state)), policy=policy, seed=seed, quality=quality)
     for row in answer["placements"]:
-        lists[int(row["request"])][row["index"]].placement = names.placement(row)
+        lists[int(row["request"])][row["index"]].answer = names.placement(row)
+    unread = ", ".join(sorted(state.must(i).name for i in state.unreachable))
     for row in answer["unplaced"]:
-        candidate = lists[int(row["request"])][row["index"]]
-        candidate.error = PhotonError(
-            row["code"], row["message"], {"eliminated": row["eliminated"], "nearest": row.get("nearest")}
+        message = row["message"] + (f" (endpoint {unread} could not be read)" if unread else "")
+        lists[int(row["request"])][row["index"]].error = PhotonError(
+            row["code"], message, {"eliminated": row["eliminated"], "nearest": row.get("nearest")}
         )
 
 
-def settle(candidate: Candidate, world: World) -> Document:
-    """The candidate's document with its placement written in, as the claim and vSphere will know it."""
-    row, document = candidate.placement, candidate.document
-    host = world.must(row["host"])
-    disks = [
-        {**disk, "datastore": store} for disk, store in zip(document.body["disks"], row["datastores"], strict=True)
-    ]
-    return document.with_body(
-        host=host.id,
-        endpoint=host.body["endpoint"],
-        cluster=host.body.get("cluster"),
-        datastore=disks[0]["datastore"],
-        disks=disks,
-    )
-
-
-def name_in_vsphere(document: Document, world: World, suffixed: bool = False) -> Document:
-    """Decide the VM's folder, name and directory: the plain name, with a suffix of the id where that is taken.
-
-    On a vCenter each project has its folder; an ESXi host has one for all.
-    """
-    endpoint, project = world.must(document.body["endpoint"]), world.must(document.scope)
-    folder = f"{endpoint.body['folder']}/{world.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
-    suffix = f"{document.name}-{document.id[:8]}"
-    taken = world.names_in(endpoint.id, folder)
-    name = suffix if suffixed or document.name.lower() in taken else document.name
+def settle(candidate: Candidate, state: CurrentState) -> Vm:
+    """The candidate's VM at its place, with its name in vSphere and the files of its disks."""
+    row, vm = candidate.answer, candidate.vm
+    host = state.must(row["host"])
+    endpoint, project = state.must(host.body["endpoint"]), state.must(vm.project)
+    folder = f"{endpoint.body['folder']}/{state.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
+    suffix = f"{vm.name}-{vm.id[:8]}"
+    taken = state.names_in(endpoint.id, folder)
+    holder = state.exclusives.get(name_slot(endpoint.id, folder, vm.name), vm.id)
+    name = suffix if vm.name.lower() in taken or holder != vm.id else vm.name
     taken.add(name.lower())
-    return document.with_body(vsphere={"name": name, "folder": folder, "directory": suffix})
+    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"))
+    disks = tuple(
+        replace(disk, datastore=store, path=_file(state, store, suffix, disk.name), uuid=None,
+                unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
+        for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=True))
+    )  # fmt: skip
+    return replace(vm, state="CREATING", place=place, disks=disks, address=None)
+
+
+def _file(state: CurrentState, store_id: str, directory: str, disk: str) -> str | None:
+    store = state.must(store_id)
+    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{disk}.vmdk"
+
+
+def _family(kind: str) -> str:
+    return kind.split("_")[0] if kind.startswith("NFS") else kind
+
+
+def _member(vm: Vm) -> dict[str, Any]:
+    return {
+        "id": vm.id,
+        "host": vm.place.host if vm.place else None,
+        "groups": [group.to_dict() for group in vm.groups],
+        "spread_group": vm.spread_group,
+        "vcpus": vm.vcpus,
+        "memory": vm.memory,
+        "disks": [{"capacity": disk.capacity, "datastore": disk.datastore} for disk in vm.disks],
+    }
 
 
 class _Names:
-    """The scheduler breaks ties by what it knows hosts and datastores by. That is names, so that a plan made before
+    """The scheduler breaks ties by the ids of hosts and datastores. It gets names for ids, so that a plan made before
     anything has an id in the CloudStore places as its application does."""
 
-    def __init__(self, world: World) -> None:
-        documents = [*world.of(entities.HOST), *world.of(entities.DATASTORE)]
-        self.of = {document.id: world.path_of(document) for document in documents}
+    def __init__(self, state: CurrentState) -> None:
+        documents = [*state.of(entities.HOST), *state.of(entities.DATASTORE)]
+        self.of = {document.id: state.path_of(document) for document in documents}
         self.ids = {(d.kind, self.of[d.id]): d.id for d in documents}
 
     def fleet(self, fleet: dict[str, Any]) -> dict[str, Any]:
@@ -237,6 +242,7 @@ class _Names:
             "vms": [
                 {key: of[vm[key]] if key == "host" else vm[key] for key in ("id", "host", "groups", "spread_group")}
                 for vm in fleet["vms"]
+                if vm["host"] in of
             ],
         }
 
@@ -253,46 +259,42 @@ class _Names:
 
 
 def _likeness(candidate: Candidate) -> Any:
-    body, item = candidate.document.body, candidate.item
+    vm = candidate.vm
     return (
-        candidate.document.scope,
-        body["flavor"],
-        body["image"],
+        vm.project,
+        vm.flavor,
+        vm.image,
         candidate.host,
         candidate.datastore,
-        tuple((d["flavor"], d["capacity"]) for d in body["disks"]),
-        body.get("spread_group"),
-        tuple((g["name"], g["kind"], g["level"], g["hard"]) for g in body["groups"]),
-        tuple(_frozen(item.get(key)) for key in REQUEST_KEYS),
-        tuple(body["port_groups"]),
+        tuple((disk.flavor, disk.capacity) for disk in vm.disks),
+        vm.spread_group,
+        vm.groups,
+        vm.zone,
+        vm.host_tags,
+        vm.spread_over,
+        vm.max_skew,
+        vm.port_groups,
     )
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _request(name: str, candidate: Candidate, count: int, tenant: str) -> dict[str, Any]:
-    body, item = candidate.document.body, candidate.item
+    vm = candidate.vm
     request = {
         "id": name,
         "count": count,
-        "vcpus": body["vcpus"],
-        "memory": body["memory"],
+        "vcpus": vm.vcpus,
+        "memory": vm.memory,
         "tenant": tenant,
         "disks": [
-            {"flavor": d["flavor"], "capacity": d["capacity"], "tags": d["datastore_tags"], "boot": d["boot"]}
-            for d in body["disks"]
+            {"flavor": d.flavor, "capacity": d.capacity, "tags": list(d.datastore_tags), "boot": d.boot}
+            for d in vm.disks
         ],
-        "image": body["image"],
-        "port_groups": body["port_groups"],
-        "groups": body["groups"],
-        "spread_group": body.get("spread_group"),
+        "image": vm.image,
+        "port_groups": list(vm.port_groups),
+        "groups": [group.to_dict() for group in vm.groups],
+        "spread_group": vm.spread_group,
         "usage": "CLOUD",
     }
-    request.update({key: item[key] for key in ("zone", "host_tags", "spread_over", "max_skew") if item.get(key)})
-    if candidate.host:
-        request["host"] = candidate.host
-    if candidate.datastore:
-        request["datastore"] = candidate.datastore
-    return request
+    optional = {"zone": vm.zone, "host_tags": list(vm.host_tags), "spread_over": vm.spread_over,
+                "max_skew": vm.max_skew, "host": candidate.host, "datastore": candidate.datastore}  # fmt: skip
+    return {**request, **{key: value for key, value in optional.items() if value}}

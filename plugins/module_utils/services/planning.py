@@ -1,32 +1,55 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan: pure data that says what would be done to each entity, and why.
+"""Plans: typed actions that say what would be done to each resource, and why.
 
-Planners append actions and keep a World up to date with what those actions will have made; nothing is touched.
+Planners are pure: they read and write the in-memory CurrentState and add actions or failures; nothing is touched.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from ..cloudstore import Claim, Task
+from ..model.authorization import Actor
+from ..model.declaration import Declaration
 from ..model.entities import Document
 from ..model.errors import PhotonError
+from .state import CurrentState
 
 CREATE, UPDATE, DELETE, KEEP = "create", "update", "delete", "keep"
+Limits = dict[str, tuple[int, str]]  # {quota key: (amount in base units, unit)}
 
 
 @dataclass(slots=True)
-class Action:
-    """What happens to one entity.
+class Outcome:
+    """The result of applying one action. ``changed``: something was changed, also when a later step failed.
 
-    ``name`` is the path people say (``acme/web/web-01``). ``before`` and ``after`` hold the fields that differ, as a
-    diff shows them (secrets masked by the planner). ``document`` is what the CloudStore will hold afterwards (for a
-    delete: what it held). ``changes`` names the steps of an update in the planner's words; ``data`` is for the
-    planner's own executor and never shown. ``path`` is the key path of the declaration.
+    ``document`` is the record as it is afterwards; None where there is none any more.
     """
+
+    changed: bool
+    error: PhotonError | None = None
+    document: Document | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Action:
+    """What happens to one resource; kinds add their own fields in subclasses.
+
+    ``name`` is the path people use (``acme/web/web-01``). ``document`` is the record that the write transaction
+    inserts (CREATE) or updates (UPDATE) before any external call; for a DELETE the record as it was, for a KEEP as it
+    is. ``before`` and ``after`` hold the fields that differ, as a diff shows them (secrets masked); ``changes``
+    names them. ``path`` is the key path in the declaration. ``needs`` are the ids of the other documents that the
+    decision was made from: the write transaction checks their versions. ``task`` journals external work, ``claim``
+    is everything that the resource holds from then on, ``limits`` the new quota limits of a tenant or project.
+    Actions on what has no record in the CloudStore have ``recorded`` False.
+    """
+
+    recorded: ClassVar[bool] = True
 
     verb: str
     kind: str
@@ -36,12 +59,33 @@ class Action:
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=dict)
     path: str = ""
+    needs: tuple[str, ...] = ()
+    task: Task | None = None
+    claim: Claim | None = None
+    limits: Limits | None = None
+    outcome: Outcome | None = None
 
     @property
     def id(self) -> str:
         return self.document.id
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome is not None and self.outcome.error is not None
+
+    @property
+    def changed(self) -> bool:
+        """Whether its application changed something, also when a later step of it failed."""
+        return self.outcome is not None and self.outcome.changed
+
+    def details(self) -> dict[str, Any]:
+        """Fields that a plan shows of it in addition to before and after."""
+        return {}
+
+    def signature(self, state: CurrentState) -> dict[str, Any]:
+        """Decisions that before and after do not show; a saved plan holds only while they stay the same."""
+        return {}
 
 
 @dataclass(slots=True)
@@ -65,32 +109,149 @@ class Failure:
         }
 
 
+A = TypeVar("A", bound=Action)
+
+
 @dataclass(slots=True)
 class Plan:
-    """Actions in the order in which they can be applied, the items that cannot be, and warnings."""
+    """Actions in the order in which they can be applied, the items that cannot be, and warnings.
+
+    ``observed``: ``{document id: observed facts}`` that differ from the record without any change being wanted, and
+    ``observed_states`` the power states of VMs among them; they are recorded as far as possible.
+    """
 
     actions: list[Action] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    observed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    observed_states: dict[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
-        return any(action.verb != KEEP for action in self.actions)
+        return bool(self.changes())
 
-    def add(self, action: Action) -> Action:
+    def add(self, action: A) -> A:
         self.actions.append(action)
         return action
 
     def fail(self, kind: str, name: str, error: PhotonError, path: str = "") -> None:
         self.failures.append(Failure(kind, name, error, path or error.data.get("path", "")))
 
+    def finish(self, action: Action, outcome: Outcome) -> None:
+        """Note what became of an action; its error becomes a failure of the plan."""
+        action.outcome = outcome
+        if outcome.error is not None:
+            self.fail(action.kind, action.name, outcome.error, action.path)
+
     def of(self, kind: str, *verbs: str) -> list[Action]:
         return [a for a in self.actions if a.kind == kind and (not verbs or a.verb in verbs)]
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """``{kind: {verb: number}}`` without kinds that have none."""
-        pairs = Counter((a.kind, a.verb) for a in self.actions)
+    def of_type(self, cls: type[A]) -> list[A]:
+        """The actions of one class, in order."""
+        return [a for a in self.actions if isinstance(a, cls)]
+
+    def changes(self, *, applied: bool = False) -> list[Action]:
+        """The actions that change something; once ``applied``, those that did."""
+        return [a for a in self.actions if a.verb != KEEP and (a.changed or not applied)]
+
+    def counts(self, *, applied: bool = False) -> dict[str, dict[str, int]]:
+        """``{kind: {verb: number}}`` of changes and kept resources, without kinds that have none."""
+        kept = [a for a in self.actions if a.verb == KEEP and not a.failed]
+        pairs = Counter((a.kind, a.verb) for a in (*self.changes(applied=applied), *kept))
         table: dict[str, dict[str, int]] = {}
         for (kind, verb), number in pairs.items():
             table.setdefault(kind, {})[verb] = number
         return table
+
+
+@dataclass(slots=True)
+class Options:
+    """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
+
+    policy: str = "spread"
+    quality: str = "normal"
+    seed: int = 0
+    atomic: bool = False
+    prune: str = "report"
+    max_deletes: int = 10
+    max_recreates: int = 10
+    default_port_group: str | None = None
+    base_directory: str = "."
+    lease_seconds: float = 30.0
+    cloudstore_new: bool = False
+
+
+@dataclass(slots=True)
+class Planning:
+    """Everything a planner works with.
+
+    ``whole``: the declaration is all of its site, so a key that is left out is taken off. ``digest(value)`` is the
+    CloudStore's keyed digest; ``pinned`` maps a VM's path to ``{host_name, datastore_name}`` of a saved plan;
+    ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
+    deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id.
+    """
+
+    declaration: Declaration
+    state: CurrentState
+    plan: Plan
+    actor: Actor
+    managed_by: str
+    options: Options
+    digest: Callable[[Any], str]
+    store_id: str = ""
+    whole: bool = False
+    pinned: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
+    marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
+
+
+class Difference(NamedTuple):
+    """The fields that differ between two views of a resource."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    changes: list[str]
+
+    @property
+    def reason(self) -> str:
+        return f"{', '.join(self.changes)} differ" if self.changes else ""
+
+
+def compare(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Difference:
+    """The one place that builds before, after and changes: ``before`` None is a resource that does not exist yet."""
+    changes = [key for key in after if before is None or before.get(key) != after[key]]
+    old = {} if before is None else {key: before.get(key) for key in changes}
+    return Difference(old, {key: after[key] for key in changes}, changes)
+
+
+def record_action(
+    planning: Planning,
+    current: Document | None,
+    document: Document,
+    view: Callable[[Document], Mapping[str, Any]],
+    *,
+    name: str = "",
+    path: str = "",
+    reason: str = "",
+    cls: type[A] = Action,  # type: ignore[assignment]
+    **fields: Any,
+) -> A:
+    """Add the action that makes ``document`` of ``current``: CREATE, UPDATE or KEEP by what their views show."""
+    planning.state.put(document)
+    difference = compare(view(current) if current else None, view(document))
+    verb = CREATE if current is None else UPDATE if difference.changes else KEEP
+    return planning.plan.add(
+        cls(
+            verb=verb,
+            kind=document.kind,
+            name=name or planning.state.path_of(document),
+            document=document,
+            reason=reason or ("declared" if verb == CREATE else difference.reason),
+            before=difference.before,
+            after=difference.after,
+            changes=difference.changes if verb == UPDATE else [],
+            path=path,
+            **fields,
+        )
+    )

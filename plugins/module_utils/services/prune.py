@@ -1,87 +1,93 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a site made and no longer declares, and what waits for its last user before it goes.
+"""Pruning: what a site created and no longer declares.
 
-Nothing is deleted merely because it is no longer declared: ``report`` only says so; ``delete`` takes away what this
-inventory made, never more than ``max_deletes`` in a run, never what has deletion_protection.
+Nothing is deleted merely because it is no longer declared: ``report`` only lists it; ``delete`` deletes what this
+inventory created, never more than ``max_deletes`` in a run, never what has deletion_protection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..model import entities
-from ..model.authorization import Actor
-from ..model.declaration import Declaration
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from . import flavors, fleet, images, tenancy, vms, zones
-from .context import Context
-from .planning import Plan
-from .world import World
-
-# Users first, then what they use.
-ORDER = (
-    entities.VM,
-    entities.IMAGE,
-    entities.PROJECT,
-    entities.TENANT,
-    entities.HOST,
-    entities.ENDPOINT,
-    entities.ZONE,
-    entities.FLAVOR,
-)
+from . import registry
+from .planning import DELETE, Planning
 
 
-def plan_prune(declaration: Declaration, world: World, plan: Plan, context: Context) -> None:
+def plan_prune(planning: Planning) -> None:
     """Report or delete what is ``managed_by`` this site and not declared."""
-    gone = undeclared(declaration, world, context.managed_by)
+    gone = undeclared(planning)
     if not gone:
         return
-    names = ", ".join(f"{document.kind} {world.path_of(document)}" for document in gone[:10])
+    plan, state, options = planning.plan, planning.state, planning.options
+    names = ", ".join(f"{document.kind} {state.path_of(document)}" for document in gone[:10])
     more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
-    if context.options.prune != "delete":
+    if options.prune != "delete":
         plan.warnings.append(f"no longer declared and left alone: {names}{more}; photon_prune: delete removes them")
         return
-    if len(gone) > context.options.max_deletes:
+    absent = sum(action.verb == DELETE and registry.KINDS[action.kind].prunable for action in plan.actions)
+    if len(gone) + absent > options.max_deletes:
         plan.fail(
             "site",
-            declaration.site,
+            planning.declaration.site,
             PhotonError(
                 "TooManyDeletes",
-                f"pruning would delete {len(gone)} entities ({names}{more}), more than photon_max_deletes "
-                f"({context.options.max_deletes}): none was deleted; raise the limit for this run if that is meant",
+                f"pruning would delete {len(gone)} resources ({names}{more}), with those declared absent more than "
+                f"photon_max_deletes "
+                f"({options.max_deletes}): none was deleted; raise the limit for this run if that is intended",
             ),
         )
         return
-    reason = "no longer declared"
     for document in gone:
+        delete = registry.KINDS[document.kind].plan_delete
         try:
-            _DELETERS[document.kind](document, world, plan, context.actor, reason)
+            if delete is not None:
+                delete(document, planning, "no longer declared")
         except PhotonError as error:
-            plan.fail(document.kind, world.path_of(document), error)
+            plan.fail(document.kind, state.path_of(document), error)
 
 
-def undeclared(declaration: Declaration, world: World, managed_by: str) -> list[Document]:
-    """Documents of this site that the declaration does not name, users before what they use."""
-    declared = {(kind, _path(kind, item)) for kind in ORDER for item in declaration.of(kind)}
+def check_absent(planning: Planning) -> None:
+    """Raise TooManyDeletes when more is declared absent than one run may delete; nothing is done then."""
+    deletes = [a for a in planning.plan.actions if a.verb == DELETE and registry.KINDS[a.kind].prunable]
+    if len(deletes) <= planning.options.max_deletes:
+        return
+    names = ", ".join(f"{action.kind} {action.name}" for action in deletes[:10])
+    raise PhotonError(
+        "TooManyDeletes",
+        f"{len(deletes)} resources are declared absent ({names}{' ...' if len(deletes) > 10 else ''}), more than "
+        f"photon_max_deletes ({planning.options.max_deletes}): nothing was done; raise the limit for this run if that "
+        "is intended",
+    )
+
+
+def undeclared(planning: Planning) -> list[Document]:
+    """The documents of this site that the declaration does not name, users before what they use."""
+    declaration, state = planning.declaration, planning.state
+    kinds = [kind.name for kind in registry.backwards() if kind.prunable]
+    declared = {(kind, _path(kind, item)) for kind in kinds for item in declaration.of(kind)}
     return [
-        d
-        for kind in ORDER
-        for d in world.of(kind)
-        if d.managed_by == managed_by and d.state != "PENDING_DELETE" and (kind, world.path_of(d)) not in declared
+        document
+        for kind in kinds
+        for document in state.of(kind)
+        if document.managed_by == planning.managed_by
+        and document.state != "PENDING_DELETE"
+        and (kind, state.path_of(document)) not in declared
     ]
 
 
-def plan_pending(world: World, plan: Plan, actor: Actor) -> None:
-    """Images, flavors and zones in PENDING_DELETE whose last user goes with this plan."""
-    flavors.plan_pending_flavors(world, plan)
-    zones.plan_pending_zones(world, plan)
-    for image in world.of(entities.IMAGE):
-        if image.state == "PENDING_DELETE" and not images.users_of(image, world):
-            images.plan_delete(image, world, plan, actor, "its last user is gone")
+def leaving_vms(planning: Planning) -> set[str]:
+    """The ids of the VMs that the plan may delete: what is attached to them must be known in detail."""
+    state = planning.state
+    absent = {_path(entities.VM, item) for item in planning.declaration.vms if item.get("state") == "absent"}
+    leaving = {d.id for d in state.of(entities.VM) if state.path_of(d) in absent} if absent else set()
+    if planning.whole and planning.options.prune == "delete":
+        leaving |= {document.id for document in undeclared(planning) if document.kind == entities.VM}
+    return leaving
 
 
 def _path(kind: str, item: dict[str, Any]) -> str:
@@ -89,15 +95,3 @@ def _path(kind: str, item: dict[str, Any]) -> str:
     if kind == entities.FLAVOR:
         parts = [item["kind"], item["name"]]
     return "/".join(part for part in parts if part)
-
-
-_DELETERS: dict[str, Callable[..., None]] = {
-    entities.VM: vms.plan_delete,
-    entities.IMAGE: images.plan_delete,
-    entities.PROJECT: tenancy.plan_delete,
-    entities.TENANT: tenancy.plan_delete,
-    entities.HOST: fleet.plan_delete_host,
-    entities.ENDPOINT: fleet.plan_delete_endpoint,
-    entities.ZONE: zones.plan_delete,
-    entities.FLAVOR: flavors.plan_delete,
-}

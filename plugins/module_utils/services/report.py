@@ -1,50 +1,51 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run tells its door: counts, what changed, what failed, a bounded diff, and the plan for all readers."""
+"""The result of a run: counts, changes, failures, a bounded diff, and the plan for all readers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from ..model import entities
 from ..model.names import collapse
-from .planning import DELETE, KEEP, Action, Plan
+from . import registry
+from .planning import CREATE, DELETE, Action, Plan
 
-DIFF_LIMIT = 50  # items in a diff where nobody said how many
+DIFF_LIMIT = 50  # items in a diff by default
 
 
 def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
-    """``{changed, counts, failures, warnings, diff, plan | items}``.
+    """Return ``{changed, counts, failures, warnings, diff, changes, calls, plan | items}``.
 
     ``counts`` is ``{kind: {create, update, delete, keep}}``; ``diff`` one ``{before, after}`` of at most ``diff_limit``
-    items; with ``result: full`` also ``items``, every action with its id and, for VMs, host, datastore, state and
-    address, or in check mode ``plan``, what would be done to each entity (see step).
+    items; with ``result: full`` also ``items``, every action with its id and state (see item), or in check mode
+    ``plan``, every change that would be made (see step). After an application changes are those that were made: an
+    item that failed counts where part of it was done.
     """
     plan: Plan = planned.plan
     limit = DIFF_LIMIT if request.diff_limit is None else request.diff_limit
-    failed = {(failure.kind, failure.name) for failure in plan.failures}
-    done = [action for action in plan.actions if action.verb != KEEP]
-    if not request.check:
-        done = [action for action in done if (action.kind, action.name) not in failed or action.data.get("partly")]
+    applied = not request.check
+    changed = plan.changes(applied=applied)
     answer: dict[str, Any] = {
-        "changed": bool(done),
-        "counts": plan.counts(),
+        "changed": bool(changed),
+        "counts": plan.counts(applied=applied),
         "failures": failures(plan),
         "warnings": list(plan.warnings),
-        "diff": diff(done, limit),
-        "changes": changes(done, limit),
-        "calls": {world_name(planned, i): session.calls for i, session in context.sessions.items()},
+        "diff": diff(changed, limit),
+        "changes": changes(changed, limit),
+        "calls": {_name(planned, i): session.calls for i, session in context.sessions.items()},
     }
     if request.result == "full" and request.check:
-        answer["plan"] = [step(action) for action in done]
+        answer["plan"] = [step(action) for action in changed]
     elif request.result == "full":
         answer["items"] = [item(action, planned) for action in plan.actions]
     return answer
 
 
 def failures(plan: Plan) -> list[dict[str, Any]]:
-    """One row for items that failed alike: ``name`` holds all their names, neighbours as a range; ``count`` of them."""
+    """Return one row for items that failed alike: ``name`` holds their names as ranges, ``count`` their number."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     names: dict[tuple[str, ...], list[str]] = {}
     for failure in plan.failures:
@@ -55,13 +56,8 @@ def failures(plan: Plan) -> list[dict[str, Any]]:
     return [{**row, "name": ", ".join(collapse(names[key])), "count": len(names[key])} for key, row in rows.items()]
 
 
-def world_name(planned: Any, entity_id: str) -> str:
-    document = planned.world.get(entity_id)
-    return document.name if document else entity_id
-
-
 def changes(actions: list[Action], limit: int) -> list[str]:
-    """One line per like changes: ``create vm acme/web/web-[01:20]``; at most ``limit`` lines and a total."""
+    """Return one line per like changes: ``create vm acme/web/web-[01:20]``; at most ``limit`` lines and a total."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for action in actions:
         groups.setdefault((action.verb, action.kind, action.reason), []).append(action.name)
@@ -72,7 +68,7 @@ def changes(actions: list[Action], limit: int) -> list[str]:
 
 
 def diff(actions: list[Action], limit: int) -> dict[str, str]:
-    """Before and after as text, in Ansible's form; secrets never reach an action's fields."""
+    """Return before and after as text, in Ansible's form; secrets never reach an action's fields."""
     shown = actions[:limit]
     rest = f"... and {len(actions) - limit} more items\n" if len(actions) > limit else ""
     return {
@@ -82,13 +78,9 @@ def diff(actions: list[Action], limit: int) -> dict[str, str]:
 
 
 def step(action: Action) -> dict[str, Any]:
-    """One action as a plan shows and saves it; a VM's with its size, a new one's with its place's score and parts."""
-    body = action.document.body
-    size = {key: body[key] for key in ("vcpus", "memory")} if action.kind == "vm" else {}
-    score = {key: action.data[key] for key in ("score", "parts") if action.data.get(key) is not None}
+    """Return one action as a plan shows and saves it, with the details of its kind (a VM's size, its place's score)."""
     return {
-        **size,
-        **score,
+        **action.details(),
         "verb": action.verb,
         "kind": action.kind,
         "name": action.name,
@@ -103,24 +95,34 @@ def step(action: Action) -> dict[str, Any]:
 
 
 def item(action: Action, planned: Any) -> dict[str, Any]:
-    """One entity of a full result."""
-    document = action.data.get("outcome") or action.document
+    """Return one resource of a full result as its record is afterwards; ``error_code`` only where it failed."""
+    outcome = action.outcome
+    document = outcome.document if outcome is not None else action.document
+    if document is None and not action.changed:
+        document = action.document
     row = {
         "kind": action.kind,
         "name": action.name,
         "id": action.id,
         "action": action.verb,
-        "state": "DELETED" if action.verb == DELETE else document.state,
+        "changed": action.changed,
+        "state": "DELETED" if document is None or (action.verb == DELETE and not action.failed) else document.state,
     }
-    if action.kind == "vm":
-        for key in ("host", "datastore"):
-            row[key] = world_name(planned, document.body.get(key) or "")
-        row["address"] = document.body.get("address")
+    if outcome is not None and outcome.error is not None:
+        row["error_code"] = outcome.error.code
+    kind = registry.KINDS.get(action.kind)
+    if kind is not None and kind.item is not None:
+        row |= kind.item(document or action.document, planned.state)
     return row
 
 
+def _name(planned: Any, entity_id: str) -> str:
+    document = planned.state.get(entity_id)
+    return document.name if document else entity_id
+
+
 def _side(action: Action, before: bool) -> str:
-    if (before and action.verb == "create") or (not before and action.verb == DELETE):
+    if (before and action.verb == CREATE) or (not before and action.verb == DELETE):
         return ""
     fields = action.before if before else action.after
     lines = [f"{action.kind} {action.name}:"] + [f"  {key}: {_text(value)}" for key, value in fields.items()]

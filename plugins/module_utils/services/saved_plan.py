@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A plan kept in a file: apply plans again and does exactly that, or refuses and says what changed.
 
-Usage counters differ from one moment to the next and never make a plan stale; an action, a placement that no longer
-holds, or the version of a touched document does.
+Usage differs from one moment to the next and never makes a plan stale; an action, a placement (host, and datastore of
+each disk) or the version of a touched document that differs does.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from typing import Any
 from ..model import entities
 from ..model.errors import PhotonError
 from . import report
-from .planning import CREATE, KEEP
+from .planning import KEEP
 from .site import Planned
+from .vms.actions import CreateVm
 
-FORMAT = 1
+FORMAT = 2
 
 
 def make(planned: Planned) -> dict[str, Any]:
-    """``{format, site, actions, placements}`` as JSON values; a VM's metadata is in it as a digest only."""
+    """Return ``{format, site, store, actions, placements}`` as JSON values; a VM's metadata only as a digest."""
     return {
         "format": FORMAT,
         "site": planned.declaration.site,
+        "store": planned.store_id,
         "actions": _signatures(planned),
         "placements": {
-            a.name: {"host_name": a.after["host"], "datastore_name": a.after["datastore"]}
-            for a in planned.plan.of(entities.VM, CREATE)
+            action.name: {"host_name": action.after["host"], "datastore_name": action.after["datastore"]}
+            for action in planned.plan.of_type(CreateVm)
         },
     }
 
 
 def write(path: str, planned: Planned) -> None:
-    """Keep a plan in a file of its owner's alone, whole or not at all. Raises SpecInvalid."""
+    """Write a plan into a file that only its owner can read, completely or not at all. Raises SpecInvalid."""
     text = json.dumps(make(planned), indent=1)
     temporary = f"{path}.{os.getpid()}"
     try:
@@ -50,26 +52,29 @@ def write(path: str, planned: Planned) -> None:
 
 
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """``{VM's path: {host_name, datastore_name}}``; raises SpecInvalid for what is no saved plan."""
+    """``{VM's path: {host_name, datastore_name}}``; raises SpecInvalid unless it is a saved plan."""
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
-        raise PhotonError("SpecInvalid", f"this is no saved plan of format {FORMAT}: make one with photon-plan -o FILE")
+        raise PhotonError("SpecInvalid", f"not a saved plan of format {FORMAT}: make one with photon-plan -o FILE")
     return {name: dict(row) for name, row in saved["placements"].items()}
 
 
 def verify(saved: Mapping[str, Any], planned: Planned) -> None:
-    """Raise PlanChanged, saying what differs, unless the new plan is the saved one."""
+    """Raise PlanChanged, with the differences, unless the new plan is the saved one."""
     old = {(a["kind"], a["name"]): a for a in saved["actions"]}
-    new = {(a["kind"], a["name"]): a for a in _signatures(planned)}
-    differences = [
-        f"{kind} {name} is no longer to be done ({old[kind, name]['verb']})"
-        for kind, name in old
-        if (kind, name) not in new
+    new = {(a["kind"], a["name"]): a for a in json.loads(json.dumps(_signatures(planned)))}
+    same_store = saved["store"] == planned.store_id
+    differences = []
+    if saved["store"] is not None and not same_store:
+        differences.append("the plan was made for another CloudStore")
+    differences += [
+        f"{kind} {name}: {old[kind, name]['verb']} is not planned any more" for kind, name in old if (kind, name) not in new
     ]
     differences += [f"{a['verb']} {kind} {name} is new" for (kind, name), a in new.items() if (kind, name) not in old]
     for key, action in new.items():
         before = old.get(key)
-        if before is not None and before != action:
-            fields = [field for field in action if before.get(field) != action[field]]
+        # The first apply creates the CloudStore and with it the key of digests.
+        fields = [f for f in action if before is not None and before.get(f) != action[f] and (same_store or f != "metadata")]
+        if fields:
             differences.append(f"{key[0]} {key[1]}: {', '.join(fields)} changed")
     differences += [
         f"{f.kind} {f.name}: {f.error.message}"
@@ -80,7 +85,7 @@ def verify(saved: Mapping[str, Any], planned: Planned) -> None:
         more = f"\n- and {len(differences) - 20} more" if len(differences) > 20 else ""
         raise PhotonError(
             "PlanChanged",
-            "nothing was done, the saved plan is out of date; look at a new one:\n- "
+            "nothing was done, the saved plan is out of date; make a new plan:\n- "
             + "\n- ".join(differences[:20])
             + more,
             {"differences": differences},
@@ -96,12 +101,8 @@ def _signatures(planned: Planned) -> list[dict[str, Any]]:
         version = planned.versions.get(action.id, 0)
         rows.append(
             {
-                "verb": row["verb"],
-                "kind": row["kind"],
-                "name": row["name"],
-                "before": row["before"],
-                "after": row["after"],
-                "changes": row["changes"],
+                **{key: row[key] for key in ("verb", "kind", "name", "before", "after", "changes")},
+                **action.signature(planned.state),
                 "version": version,
                 **({"id": action.id} if version else {}),
             }

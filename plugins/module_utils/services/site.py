@@ -1,10 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole declaration: planned at once, applied in the order in which one thing needs another.
-
-Planning is here; site_run.py is what every door that changes something calls, for a whole site or for one kind.
-"""
+"""A whole declaration, planned at once by walking the registry of kinds. run.py applies it."""
 
 from __future__ import annotations
 
@@ -17,26 +14,30 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..vsphere import inspect_image
-from . import drs_rules, flavors, fleet, images, prune, strays, tenancy, vms, zones
+from . import prune, registry
 from .context import Context
-from .planning import DELETE, Plan
-from .world import World
+from .images import plan as images
+from .planning import DELETE, KEEP, Plan, Planning
+from .state import CurrentState
+from .vms import lost
 
 
 @dataclass(slots=True)
 class Planned:
-    """A plan, the world as it will be after it, and the versions of the documents that it was made from."""
+    """A plan, the state as it will be after it, and the versions of the documents that it was made from.
+
+    ``store_id``: the identity of the CloudStore; None where there was none yet.
+    """
 
     declaration: Declaration
     plan: Plan
-    world: World
+    state: CurrentState
     versions: dict[str, int] = field(default_factory=dict)
-    capacity: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
+    store_id: str | None = None
 
 
 def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
-    """Validate the variables of a site against what the CloudStore knows. Raises SpecInvalid with every mistake."""
+    """Validate the variables of a site against the CloudStore. Raises SpecInvalid with every mistake."""
     return validate(tree, Known.of(snapshot.documents))
 
 
@@ -51,41 +52,70 @@ def plan(
     """Compare the declaration with the CloudStore and the endpoints; nothing is changed anywhere.
 
     ``whole``: the declaration is all of its site, so that what it no longer names is reported or pruned. ``pinned``:
-    placements of a saved plan, ``{VM's path: {host, datastore}}``.
+    placements of a saved plan, ``{VM's path: {host_name, datastore_name}}``.
     """
-    world = World(snapshot.documents, snapshot.counters)
-    planned = Planned(
+    state = CurrentState.of_snapshot(snapshot, context.run.id if context.run is not None else "")
+    planning = Planning(
         declaration,
+        state,
         Plan(warnings=list(declaration.warnings)),
-        world,
-        {document.id: document.version for document in snapshot.documents},
-        dict(snapshot.capacity),
-        {d.id: fleet.fact_of(d) for d in snapshot.documents if d.kind in (entities.HOST, entities.DATASTORE)},
+        context.actor,
+        context.managed_by,
+        context.options,
+        context.store.digest,
+        context.store.store_id,
+        whole,
+        pinned or {},
+        deleted=frozenset(d.id for d in context.store.tombstones()),
     )
-    result, actor, owner = planned.plan, context.actor, context.managed_by
-    tenancy.plan_security_groups(declaration.security_groups, world, result, actor)
-    fleet.plan_endpoints(declaration.endpoints, world, result, actor, owner)
-    zones.plan_zones(declaration.zones, world, result, actor, owner)
-    flavors.plan_shipped_flavors(world, result)
-    flavors.plan_flavors(declaration.flavors, world, result, actor, owner)
-    if whole or _needs_fleet(declaration):
-        context.read_endpoints(world, world.of(entities.ENDPOINT))
-        _report_unreachable(world, result)
-        if strays.unknown_uuids(world):
-            strays.plan_strays(world, {d.id for d in context.store.tombstones()}, result)
-        fleet.plan_hosts(declaration.hosts, world, result, actor, owner)
-        fleet.plan_datastores(declaration.datastores, _image_datastores(declaration), world, result, actor, owner)
-    tenancy.plan_tenancy(declaration.tenants, declaration.projects, world, result, actor, owner)
-    images.plan_images(declaration.images, _files(declaration, context, world), world, result, actor, owner)
-    vms.plan_vms(declaration.vms, world, result, actor, _settings(context, pinned))
-    tenancy.plan_removals(declaration.tenants, declaration.projects, world, result, actor)
+    read = False
+    for kind in registry.KINDS.values():
+        if kind.needs_endpoints and not read:
+            _read(planning, context)
+            planning.files = _files(planning, context)
+            read = True
+        if kind.plan is not None:
+            kind.plan(planning)
+    for kind in registry.backwards():
+        if kind.plan_absent is not None:
+            kind.plan_absent(planning)
     if whole:
-        prune.plan_prune(declaration, world, result, context)
-    prune.plan_pending(world, result, actor)
-    _supersede(result)
-    _refuse_all(result, context)
-    drs_rules.plan_rules(world, result, context)
-    return planned
+        prune.check_absent(planning)
+        prune.plan_prune(planning)
+    for kind in registry.KINDS.values():
+        if kind.plan_unused is not None:
+            kind.plan_unused(planning)
+    drop_superseded(planning.plan)
+    _refuse_busy(planning)
+    for kind in registry.KINDS.values():
+        if kind.plan_after is not None:
+            kind.plan_after(planning)
+    return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
+
+
+def _read(planning: Planning, context: Context) -> None:
+    """Read the endpoints that the declaration needs, and the marks of unknown VMs where VMs are created or missing."""
+    state, declaration = planning.state, planning.declaration
+    endpoints = state.of(entities.ENDPOINT)
+    if not planning.whole and not _needs_fleet(declaration):
+        return
+    first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
+    if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
+        first = endpoints
+    leaving = prune.leaving_vms(planning)
+    context.read_endpoints(state, first, leaving)
+    marks = lost.needs_marks(planning)
+    if marks:
+        context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
+    _check_identities(planning)
+    if marks:
+        planning.marks = lost.read_marks(state, context)
+    for endpoint_id, error in state.unreachable.items():
+        endpoint = state.must(endpoint_id)
+        if planning.whole:
+            planning.plan.fail(entities.ENDPOINT, endpoint.name, error)
+        else:
+            planning.plan.warnings.append(f"endpoint {endpoint.name} could not be read: {error.message}")
 
 
 def _needs_fleet(declaration: Declaration) -> bool:
@@ -99,24 +129,70 @@ def _needs_fleet(declaration: Declaration) -> bool:
     )
 
 
-def _image_datastores(declaration: Declaration) -> list[str] | None:
-    """photon_image_datastores and the datastores that say ``image: true``; None leaves the choice as it is."""
-    flagged = [item["name"] for item in declaration.datastores if item.get("image")]
-    if declaration.image_datastores is None and not flagged:
-        return None
-    return sorted({*(declaration.image_datastores or []), *flagged})
+def _needs_all(planning: Planning) -> bool:
+    """Only changes of VMs that exist can do with their own endpoints."""
+    declaration = planning.declaration
+    others = (declaration.endpoints, declaration.hosts, declaration.datastores, declaration.images)
+    return any(others) or bool(declaration.image_datastores) or None in _endpoints_of_vms(planning)
 
 
-def _report_unreachable(world: World, result: Plan) -> None:
-    for endpoint_id, error in world.unreachable.items():
-        endpoint = world.must(endpoint_id)
-        result.fail(entities.ENDPOINT, endpoint.name, error)
+def _endpoints_of_vms(planning: Planning) -> set[str | None]:
+    """The recorded endpoints of the declared VMs; None for one that has none yet and is to be created."""
+    state = planning.state
+    found: set[str | None] = set()
+    for item in planning.declaration.vms:
+        tenant = state.find(entities.TENANT, "", item["tenant"])
+        project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
+        current = state.find(entities.VM, project.id, item["name"]) if project else None
+        if current is not None or item.get("state") != "absent":
+            found.add(current.observed.get("endpoint") if current else None)
+    return found
 
 
-def _files(declaration: Declaration, context: Context, world: World) -> dict[str, Any]:
+def _check_identities(planning: Planning) -> None:
+    """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages."""
+    state = planning.state
+    vcenters = {
+        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
+        for e in state.of(entities.ENDPOINT)
+        if e.id not in state.inventories and e.observed.get("instance_uuid")
+    }
+    managed: dict[str, str] = {}
+    for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type != "vcenter":
+            continue
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
+        if other != endpoint.name:
+            _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
+            continue
+        managed.update((row.hardware_uuid, endpoint.name) for row in inventory.hosts.values() if row.hardware_uuid)
+    for endpoint in state.of(entities.ENDPOINT):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type == "vcenter":
+            continue
+        owner = next(
+            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
+        )
+        if owner is not None:
+            _refuse(
+                planning,
+                endpoint,
+                f"is an ESXi host that vCenter {owner} manages: remove this endpoint and declare the host with "
+                f"endpoint: {owner}",
+            )
+
+
+def _refuse(planning: Planning, endpoint: Any, reason: str) -> None:
+    state = planning.state
+    del state.inventories[endpoint.id]
+    state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
+
+
+def _files(planning: Planning, context: Context) -> dict[str, Any]:
     """The facts of the image files that must be looked at, by the name that the declaration gives them."""
     facts: dict[str, Any] = {}
-    for name in images.files_to_read(declaration.images, lambda file: _stat(context.path(file)), world):
+    for name in images.files_to_read(planning, lambda file: _stat(context.path(file))):
         try:
             facts[name] = {**inspect_image(context.path(name)), "stat": _stat(context.path(name))}
         except PhotonError as error:
@@ -132,35 +208,26 @@ def _stat(path: str) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _settings(context: Context, pinned: Mapping[str, Any] | None) -> vms.Settings:
-    options = context.options
-    return vms.Settings(
-        managed_by=context.managed_by,
-        digest=context.store.digest,
-        policy=options.policy,
-        seed=options.seed,
-        default_port_group=options.default_port_group,
-        pinned=dict(pinned or {}),
-    )
-
-
-def _supersede(result: Plan) -> None:
-    """A zone, flavor or image that waits for its last user, who goes in the same plan, is only deleted."""
+def drop_superseded(result: Plan) -> None:
+    """A zone, flavor or image that waits for its last user, which goes in the same plan, is only deleted."""
     gone = {action.id for action in result.actions if action.verb == DELETE}
     result.actions = [a for a in result.actions if a.verb == DELETE or a.id not in gone]
 
 
-def _refuse_all(result: Plan, context: Context) -> None:
-    """``atomic``: when one VM cannot be made, none is."""
-    if context.options.atomic and any(failure.kind == entities.VM for failure in result.failures):
-        for action in result.of(entities.VM, "create"):
-            result.fail(
-                entities.VM,
-                action.name,
-                PhotonError(
-                    "DependencyFailed",
-                    f"VM {action.name} is not made because atomic is set and another VM cannot be made",
-                ),
-                action.path,
-            )
-        result.actions = [a for a in result.actions if not (a.kind == entities.VM and a.verb == "create")]
+def _refuse_busy(planning: Planning) -> None:
+    """What another controller's live run works on is left to it."""
+    plan, busy = planning.plan, planning.state.busy
+    for action in [a for a in plan.actions if a.verb != KEEP and a.id in busy]:
+        task = busy[action.id]
+        plan.actions.remove(action)
+        plan.fail(
+            action.kind,
+            action.name,
+            PhotonError(
+                "ConcurrentTask",
+                f"{action.kind} {action.name} is locked by another run ({task.operation}, started by {task.by}): "
+                "run again when that run has ended",
+                {"task_id": task.id, "operation": task.operation},
+            ),
+            action.path,
+        )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of the site's report: load per host before and after a plan, quotas, and what is stranded.
+"""Figures of the site's report: load per host before and after a plan, quotas, stranded capacity.
 
 Pure: resources as resource_info returns them, a plan as the platform module returns it in check mode.
 """
@@ -25,7 +25,7 @@ def summarize(resources: Sequence[Row], plan: Iterable[Row] = ()) -> dict[str, A
 
     ``zones``: ``[{name, racks: [{name, hosts: [...]}]}]``; a host has name, state, vms and ``before``/``after``, each
     ``{vcpus, memory}`` in percent of its capacity. ``stranded``: per dimension free and stranded amounts; capacity is
-    stranded when no VM of the reference shape can use it, because another dimension of the host ran out first.
+    stranded when no VM of the reference shape can use it, because another dimension of the host is exhausted.
     """
     by_kind: dict[str, list[Row]] = defaultdict(list)
     for row in resources:
@@ -52,7 +52,7 @@ def summarize(resources: Sequence[Row], plan: Iterable[Row] = ()) -> dict[str, A
 
 
 def _steps(plan: Sequence[Row]) -> list[dict[str, Any]]:
-    """Like steps as one line, with their names as ranges."""
+    """Group like steps into one line, with their names as ranges."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for step in plan:
         key = (step["verb"], step["kind"], step["reason"], step["after"].get("host", ""))
@@ -71,7 +71,7 @@ def _steps(plan: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _planned_load(plan: Sequence[Row], vms: Sequence[Row]) -> dict[str, tuple[int, int, int]]:
-    """``{host: (vCPUs, memory, VMs)}`` that the plan adds; negative where it takes away."""
+    """Return ``{host: (vCPUs, memory, VMs)}`` that the plan adds; negative where it frees."""
     current = {row["path"]: row for row in vms}
     load: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for step in plan:
@@ -129,7 +129,7 @@ def _quotas(row: Row) -> dict[str, Any]:
 
 
 def _reference(vms: Sequence[Row], plan: Sequence[Row]) -> tuple[int, int, int]:
-    """The average VM, of those there are or else of those planned: vCPUs, memory and disk, each at least 1."""
+    """Return the average of the VMs, else of the planned ones: vCPUs, memory and disk, each at least 1."""
     rows = list(vms) or [step for step in plan if step["kind"] == "vm" and step["verb"] == "create"]
     if not rows:
         return 1, units.FACTORS["GB"], units.FACTORS["GB"]
@@ -167,5 +167,5 @@ def _stranded(hosts: Iterable[Row], datastores: Iterable[Row], shape: tuple[int,
 
 
 def _percent(amount: int, whole: int) -> int:
-    """Rounded up, so that anything above nothing shows; 0 of nothing is 0."""
+    """Round up, so that every use is visible; 0 of 0 is 0."""
     return -(-100 * amount // whole) if whole > 0 else 0

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that imports pyvmomi, late: a module that touches no vSphere does not pay for it."""
+"""Import pyvmomi, and only when it is needed: a module that uses no vSphere does not pay for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..model.errors import PhotonError
 
 # The oldest API that has everything used here. A newer server answers an older client in the client's own terms, so
 # types and enumeration values that a later release added cannot break the reading of an answer.
-API_VERSION = "vim25/6.5"
+API_VERSION = "vim25/6.7"
 
 _loaded: SimpleNamespace | None = None
 
 
 def load() -> SimpleNamespace:
-    """pyvmomi's names used here: ``vim``, ``vmodl``, ``stub`` (the SOAP adapter's class) and ``support``.
+    """Return pyvmomi's modules: ``vim``, ``vmodl``, ``soap`` (with the SOAP adapter) and ``support``.
 
     Raises MissingLibrary with the pip line for this interpreter.
     """
@@ -30,22 +30,29 @@ def load() -> SimpleNamespace:
         except ImportError as error:
             raise PhotonError(
                 "MissingLibrary",
-                f"the vSphere tool needs pyvmomi, which {sys.executable} cannot import ({error}): run "
+                f"pyvmomi is required for vSphere and {sys.executable} cannot import it ({error}); run "
                 f"'{sys.executable} -m pip install pyvmomi', or set ansible_python_interpreter to a Python that has it",
-                {"library": "pyvmomi", "interpreter": sys.executable}) from error
-        _loaded = SimpleNamespace(vim=vim, vmodl=vmodl, soap=SoapAdapter, support=VmomiSupport,
-                                  version=VmomiSupport.versionMap[API_VERSION])
+                {"library": "pyvmomi", "interpreter": sys.executable},
+            ) from error
+        _loaded = SimpleNamespace(
+            vim=vim, vmodl=vmodl, soap=SoapAdapter, support=VmomiSupport, version=VmomiSupport.versionMap[API_VERSION]
+        )
     return _loaded
 
 
 def reference(kind: str, moid: str, stub: object | None = None) -> object:
-    """The managed object of a type name (``VirtualMachine``) and moid."""
+    """Return the managed object of a type name (``VirtualMachine``) and moid."""
     return load().support.GetWsdlType("urn:vim25", kind)(moid, stub)
 
 
 def newest_common(versions: Iterable[str]) -> str | None:
-    """pyvmomi's name of the newest of these vim25 versions (``8.0.3.0``) that it knows."""
+    """Return pyvmomi's name of the newest of these versions (``8.0.3.0``), API_VERSION or later, that it knows."""
     known = load().support.versionMap
-    ours = [version for version in versions if f"vim25/{version}" in known]
-    newest = max(ours, key=lambda version: [int(part) for part in version.split(".")], default=None)
+    oldest = _numbers(API_VERSION.removeprefix("vim25/"))
+    usable = [version for version in versions if f"vim25/{version}" in known and _numbers(version) >= oldest]
+    newest = max(usable, key=_numbers, default=None)
     return known[f"vim25/{newest}"] if newest else None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]

@@ -9,45 +9,37 @@ from collections.abc import Iterable
 
 from ..model.errors import PhotonError
 from . import retrieve
+from .names import escape, folder_names, folder_path, unescape
 from .rows import EndpointInventory, FolderRow
 from .session import Session
 
 
-def ensure_folders(session: Session, inventory: EndpointInventory, vm_folder: str,
-                   paths: Iterable[str]) -> dict[str, str]:
-    """Make what is missing of these paths (``site/acme/web``) below a datacenter's VM folder: ``{path: moid}``.
+def ensure_folders(
+    session: Session, inventory: EndpointInventory, vm_folder: str, paths: Iterable[str]
+) -> dict[str, str]:
+    """Create what is missing of these paths (``site/acme/web``) below a datacenter's VM folder: ``{path: moid}``.
 
-    ``inventory.folders`` learns the new ones. One call per folder that is missing; a folder that somebody else made at
-    the same time is taken as it is. On an ESXi host every path is the host's only folder.
+    ``inventory.folders`` gets the new ones. One call per missing folder; a folder that another client created at the
+    same time is used. On an ESXi host every path is the host's only folder.
     """
     made: dict[str, str] = {}
     for path in dict.fromkeys(paths):
         parent, at = vm_folder, ""
-        for part in [part for part in path.split("/") if part] if session.is_vcenter else []:
-            at = f"{at}/{part}".lstrip("/")
-            row = next((f for f in inventory.folders.values() if f.parent == parent and f.name == part), None)
+        for name in folder_names(path) if session.is_vcenter else []:
+            at = folder_path(at, escape(name))
+            row = next((f for f in inventory.folders.values() if f.parent == parent and f.name == name), None)
             if row is None:
-                row = FolderRow(_make(session, parent, part, at), part, parent, at)
+                row = FolderRow(_make(session, parent, name, at), name, parent, at)
                 inventory.folders[row.moid] = row
             parent = row.moid
         made[path] = parent
     return made
 
 
-def remove_folder(session: Session, moid: str, path: str) -> bool:
-    """Remove an empty folder; False when it holds something (a folder's own Destroy would take its VMs along)."""
-    rows = retrieve.from_objects(session, "Folder", [moid], ["childEntity"])
-    if rows and rows[0][2].get("childEntity"):
-        return False
-    if rows:
-        session.call(f"remove folder {path}", session.reference("Folder", moid).Destroy_Task)
-    return True
-
-
 def _make(session: Session, parent: str, name: str, path: str) -> str:
     what = f"create folder {path}"
     try:
-        return session.call(what, session.reference("Folder", parent).CreateFolder, name)._moId
+        return session.call(what, session.reference("Folder", parent).CreateFolder, escape(name))._moId
     except PhotonError as error:
         if error.data.get("fault") != "DuplicateName" and not error.data.get("unknown"):
             raise
@@ -60,6 +52,6 @@ def _make(session: Session, parent: str, name: str, path: str) -> str:
 def _child(session: Session, parent: str, name: str) -> str | None:
     """The moid of a folder's child folder by name, read fresh."""
     for _kind, moid, values in retrieve.from_view(session, {"Folder": ["name", "parent"]}):
-        if values.get("name") == name and values.get("parent") == parent:
+        if unescape(values.get("name", "")) == name and values.get("parent") == parent:
             return moid
     return None

@@ -16,12 +16,14 @@ from typing import Any
 from ..model.errors import PhotonError
 
 ENCODING = "gzip+base64"
-ID_KEY = "photon.id"  # marks a VM as ours: the id of its document
-SITE_KEY = "photon.site"  # and the site whose CloudStore holds that document
+ID_KEY = "photon.id"  # marks a VM of the platform: the id of its document
+SITE_KEY = "photon.site"  # the site that declares it
+TEMPLATE_KEY = "photon.template"  # marks the copy of an image: its instanceUuid once more
+STORE_KEY = "photon.store"  # the id of the CloudStore that holds the document
 
 
 def extra_config(*, metadata: Mapping[str, Any] | None = None, userdata: str | None = None) -> dict[str, str]:
-    """The guestinfo keys for metadata (written as JSON, which is YAML) and user-data. Equal input, equal bytes."""
+    """Return the guestinfo keys for metadata (as JSON, which is YAML) and user-data. Equal input gives equal bytes."""
     keys: dict[str, str] = {}
     if metadata:
         keys["guestinfo.metadata"] = encode(json.dumps(metadata, sort_keys=True, separators=(",", ":")))
@@ -33,17 +35,18 @@ def extra_config(*, metadata: Mapping[str, Any] | None = None, userdata: str | N
 
 
 def encode(text: str) -> str:
+    """Encode the text of a guestinfo value."""
     # No time stamp in the gzip header: the same text must compare equal on every run.
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def decode(value: str, encoding: str = ENCODING) -> str:
-    """The text of a guestinfo value in one of the encodings that cloud-init knows. Raises SpecInvalid."""
+    """Return the text of a guestinfo value in one of the encodings that cloud-init knows. Raises SpecInvalid."""
     try:
         if encoding in ("gzip+base64", "gz+b64"):
             return gzip.decompress(base64.b64decode(value, validate=True)).decode()
         if encoding in ("base64", "b64"):
             return base64.b64decode(value, validate=True).decode()
     except (binascii.Error, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise PhotonError("SpecInvalid", f"a guestinfo value is no {encoding}: {error}") from error
+        raise PhotonError("SpecInvalid", f"a guestinfo value is not valid {encoding}: {error}") from error
     return value

@@ -18,8 +18,13 @@ from ..model.errors import PhotonError
 from . import ova, vmdk
 
 CHUNK = 1 << 20
-_CONTROLLERS = {"lsilogic": "lsilogic", "buslogic": "buslogic", "lsisas1068": "lsisas1068", "pvscsi": "pvscsi",
-                "": "lsilogic"}
+_CONTROLLERS = {
+    "lsilogic": "lsilogic",
+    "buslogic": "buslogic",
+    "lsisas1068": "lsisas1068",
+    "pvscsi": "pvscsi",
+    "": "lsilogic",
+}
 
 
 @dataclass(slots=True)
@@ -49,8 +54,12 @@ def inspect_image(path: str) -> dict[str, Any]:
     reader = DiskReader(image)
     for _chunk in reader:
         pass
-    return {"file_type": image.file_type, "size": image.capacity, "sha256": reader.sha256,
-            "settings": dict(image.settings)}
+    return {
+        "file_type": image.file_type,
+        "size": image.capacity,
+        "sha256": reader.sha256,
+        "settings": dict(image.settings),
+    }
 
 
 def open_image(path: str) -> ImageFile:
@@ -65,14 +74,20 @@ def open_image(path: str) -> ImageFile:
                 return _from_ova(path, name, ova.read(stream, name), stream)
             disk = vmdk.read(stream, 0, size, name)
     except OSError as error:
-        raise PhotonError("ImageUploadError", f"the image file {path} cannot be read: {error.strerror or error}; "
-                          "check the path and its rights", {"file": path}) from error
+        raise PhotonError(
+            "ImageUploadError",
+            f"the image file {path} cannot be read: {error.strerror or error}; check the path and its rights",
+            {"file": path},
+        ) from error
     if disk.adapter not in _CONTROLLERS:
-        raise PhotonError("UnsupportedDiskController", f"{name} was made for the disk controller {disk.adapter!r}; "
-                          "convert it "
-                          "with 'qemu-img convert -O vmdk -o subformat=streamOptimized,adapter_type=lsilogic SOURCE "
-                          "TARGET'",
-                          {"file": name, "controller": disk.adapter})
+        raise PhotonError(
+            "UnsupportedDiskController",
+            f"{name} was made for the disk controller {disk.adapter!r}; "
+            "convert it "
+            "with 'qemu-img convert -O vmdk -o subformat=streamOptimized,adapter_type=lsilogic SOURCE "
+            "TARGET'",
+            {"file": name, "controller": disk.adapter},
+        )
     return ImageFile(path, "VMDK", disk.capacity, 0, size, {"scsi0.virtualDev": _CONTROLLERS[disk.adapter]})
 
 
@@ -91,8 +106,10 @@ class DiskReader:
     def __iter__(self) -> Iterator[bytes]:
         image = self.image
         whole = hashlib.sha256()
-        members = {where: hashlib.new(algorithm, usedforsecurity=False)
-                   for where, (_member, algorithm, _digest) in image.digests.items()}
+        members = {
+            where: hashlib.new(algorithm, usedforsecurity=False)
+            for where, (_member, algorithm, _digest) in image.digests.items()
+        }
         at, end = 0, image.offset + image.length
         held = b""
         try:
@@ -100,14 +117,17 @@ class DiskReader:
                 while chunk := stream.read(CHUNK):
                     whole.update(chunk)
                     for (offset, size), digest in members.items():
-                        digest.update(chunk[max(0, offset - at): max(0, offset + size - at)])
+                        digest.update(chunk[max(0, offset - at) : max(0, offset + size - at)])
                     if held:
                         yield held
-                    held = chunk[max(0, image.offset - at): max(0, end - at)]
+                    held = chunk[max(0, image.offset - at) : max(0, end - at)]
                     at += len(chunk)
         except OSError as error:
-            raise PhotonError("ImageUploadError", f"the image file {image.path} cannot be read to its end: {error}",
-                              {"file": image.path}) from error
+            raise PhotonError(
+                "ImageUploadError",
+                f"the image file {image.path} cannot be read to its end: {error}",
+                {"file": image.path},
+            ) from error
         self._check(members, whole.hexdigest())
         if held:  # the last bytes go out only after everything was found in order
             yield held
@@ -115,12 +135,19 @@ class DiskReader:
     def _check(self, members: dict[tuple[int, int], Any], actual: str) -> None:
         for where, (member, algorithm, wanted) in self.image.digests.items():
             if not hmac.compare_digest(members[where].hexdigest(), wanted):
-                raise PhotonError("InvalidOva", f"{self.image.path} is no valid OVA: the {algorithm.upper()} of "
-                                  f"{member} is not the one in its manifest; copy the file again",
-                                  {"file": self.image.path, "member": member})
+                raise PhotonError(
+                    "InvalidOva",
+                    f"{self.image.path} is no valid OVA: the {algorithm.upper()} of "
+                    f"{member} is not the one in its manifest; copy the file again",
+                    {"file": self.image.path, "member": member},
+                )
         if self.expected and not hmac.compare_digest(actual, self.expected):
-            raise PhotonError("ImageUploadError", f"{self.image.path} changed while the run was under way: its "
-                              f"SHA-256 is {actual}, not {self.expected}; run again", {"file": self.image.path})
+            raise PhotonError(
+                "ImageUploadError",
+                f"{self.image.path} changed while the run was under way: its "
+                f"SHA-256 is {actual}, not {self.expected}; run again",
+                {"file": self.image.path},
+            )
         self.sha256 = actual
 
 

@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..model.errors import PhotonError
-from . import api, guestinfo, imagefile, inventory, retrieve, tls, vms
+from . import api, devices, guestinfo, imagefile, inventory, retrieve, tls, vms
 from .jobs import Job, run_jobs, task_error
-from .rows import DatastoreRow, HostRow, VmRow
+from .rows import DatastoreRow, DiskRow, HostRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
 
 IMAGE_KEY = "photon.image"
-_TEMPLATE_KEY = "photon.template"  # the uuid once more
 _READY_WITHIN = 120.0
 _PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
 _MEMORY = 256 << 20  # a template is never started
@@ -39,6 +38,7 @@ class TemplateSpec:
     uuid: str
     name: str
     site: str
+    store: str
     image_id: str
     sha256: str
     capacity: int
@@ -60,25 +60,27 @@ class Template:
     path: str
 
 
-def import_image(session: Session, path: str, spec: TemplateSpec, *, before_call: Callable[[], None] | None = None,
-                 progress: Callable[[int], None] | None = None) -> Template:
+def import_image(
+    session: Session, path: str, spec: TemplateSpec, *, progress: Callable[[int], None] | None = None
+) -> Template:
     """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
-    What an earlier run left unfinished is removed first. ``before_call`` (lease check) is called before every change
-    but the upload itself, ``progress`` with percents. On a failure the lease is aborted and nothing stays. Raises the
-    errors of ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those
-    of the fault table.
+    What an earlier run left unfinished is removed first. ``progress`` is called with percents. On a failure the lease
+    is aborted and nothing stays. Raises the errors of ``open_image``, ImageUploadError (the transfer broke or the file
+    changed), VCenterImportError and those of the fault table.
     """
-    image, check = imagefile.open_image(path), before_call or _no_check
-    found = _find(session, spec, check)
+    image = imagefile.open_image(path)
+    found = _find(session, spec)
     if found:
         return found
-    check()
     what = f"import of image {spec.name} to datastore {spec.datastore.name}"
     lease = session.call(
-        what, session.reference("ResourcePool", spec.host.pool).ImportVApp,
+        what,
+        session.reference("ResourcePool", spec.host.pool).ImportVApp,
         api.load().vim.vm.VmImportSpec(configSpec=_config(spec), resPoolEntity=None),
-        session.reference("Folder", spec.folder), session.reference("HostSystem", spec.host.moid))
+        session.reference("Folder", spec.folder),
+        session.reference("HostSystem", spec.host.moid),
+    )
     entity = None
     try:
         entity, urls = _ready(session, lease, what)
@@ -87,40 +89,30 @@ def import_image(session: Session, path: str, spec: TemplateSpec, *, before_call
     except Exception as error:
         _give_up(session, lease, entity, spec, error)
         raise
-    _one(session, vms.reconfigure(entity, spec.name, extra_config={IMAGE_KEY: spec.sha256}, uuid=spec.uuid), check)
+    _one(session, vms.reconfigure(entity, spec.name, extra_config={IMAGE_KEY: spec.sha256}, uuid=spec.uuid))
     return _finish(session, spec, entity)
 
 
-def copy_image(session: Session, source: Template, source_datacenter: str, spec: TemplateSpec, *,
-               before_call: Callable[[], None] | None = None) -> Template:
+def copy_image(session: Session, source: Template, source_datacenter: str, spec: TemplateSpec) -> Template:
     """Make one more copy on another datastore of the same endpoint: vSphere copies the disk into a template's folder.
 
-    ``spec`` describes the new template. It is made first, without a disk: so whatever a run that died leaves behind
-    belongs to a VM of that uuid, and goes with it. ``before_call`` is called before every change.
+    ``spec`` describes the new template. It is created first, without a disk: so everything that an interrupted run
+    leaves belongs to a VM of that uuid, and is removed with it.
     """
-    check = before_call or _no_check
-    found = _find(session, spec, check)
+    found = _find(session, spec)
     if found:
         return found
     what = f"copy of image {spec.name} to datastore {spec.datastore.name}"
-    moid = _one(session, vms.create_vm(_vm_spec(spec, [])), check)
+    moid = _one(session, vms.create_vm(_vm_spec(spec, [])))
     try:
         target = f"{_home(session, moid)}/{spec.name}.vmdk"
-        _one(session, _copy_disk(what, source.path, source_datacenter, target, spec), check)
-        _one(session, _attach(moid, target, spec), check)
+        _one(session, _copy_disk(what, source.path, source_datacenter, target, spec))
+        _one(session, _attach(moid, target, spec))
     except PhotonError as error:
-        if not error.data.get("unknown") and error.code != "LeaseLost":
+        if not error.data.get("unknown") and not session.stopped:
             _remove(session, moid, spec, error)
         raise
     return _finish(session, spec, moid)
-
-
-def find_template(session: Session, spec: TemplateSpec) -> Template | None:
-    """The template of that uuid when it is whole. A torn one is destroyed, so that it can be made anew.
-
-    Raises InvalidImageState when it holds another file: its disk may have children, so it is left alone.
-    """
-    return _find(session, spec, _no_check)
 
 
 def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
@@ -140,24 +132,13 @@ def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
     def then(result: Any) -> Job | None:
         if home:
             # A vSAN directory goes with its last file and cannot be deleted as one.
-            return delete_files(*home[0], key=job.key, then=follow,
-                                done_by=frozenset({"FileNotFound", "CannotDeleteFile"}))
+            return delete_files(
+                *home[0], key=job.key, then=follow, done_by=frozenset({"FileNotFound", "CannotDeleteFile"})
+            )
         return follow(result) if follow else None
 
     job.submit, job.then = submit, then
     return job
-
-
-def delete_disk(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
-    """Delete a VMDK (``[ds] dir/disk.vmdk``) with all its files; one that is not there is done."""
-    what = f"delete disk {path}"
-
-    def submit(session: Session) -> Any:
-        return session.call(what, session.content.virtualDiskManager.DeleteVirtualDisk_Task, path,
-                            _datacenter(session, datacenter))
-
-    options = {"operation": "delete_disk", "done_by": frozenset({"FileNotFound"})} | options
-    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
 
 
 def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
@@ -165,25 +146,34 @@ def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) ->
     what = f"delete {path}"
 
     def submit(session: Session) -> Any:
-        return session.call(what, session.content.fileManager.DeleteDatastoreFile_Task, path,
-                            _datacenter(session, datacenter))
+        return session.call(
+            what, session.content.fileManager.DeleteDatastoreFile_Task, path, _datacenter(session, datacenter)
+        )
 
     options = {"operation": "delete_files", "done_by": frozenset({"FileNotFound"})} | options
     return Job(key=key if key is not None else path, what=what, submit=submit, **options)
 
 
-def _find(session: Session, spec: TemplateSpec, check: Callable[[], None]) -> Template | None:
+def _find(session: Session, spec: TemplateSpec) -> Template | None:
+    """Find the complete template of that uuid; an incomplete one is destroyed, so that it can be created again.
+
+    Raises InvalidImageState when it was made from another file: its disk may have children, so it is left alone.
+    """
     for row in inventory.lookup_vms(session, uuids=[spec.uuid], names=[spec.name], folder=spec.folder, heavy=True):
         keys = row.extra_config or {}
         if not _is_ours(row, spec):
             continue
         if keys.get(IMAGE_KEY) == spec.sha256 and row.disks:
-            return Template(spec.uuid, row.moid, row.disks[0].path)
+            return Template(spec.uuid, row.moid, _first(row.disks).path)
         if keys.get(IMAGE_KEY, spec.sha256) != spec.sha256:
-            raise PhotonError("InvalidImageState", f"template {row.name} on datastore {spec.datastore.name} was made "
-                              f"from another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the "
-                              "new file a new name", {"template": row.uuid})
-        _one(session, delete_template(row.moid, row.name, row.uuid), check)
+            raise PhotonError(
+                "InvalidImageState",
+                f"template {row.name} on datastore {spec.datastore.name} was made "
+                f"from another file (SHA-256 {keys[IMAGE_KEY]}): delete the image first, or give the "
+                "new file a new name",
+                {"template": row.uuid},
+            )
+        _one(session, delete_template(row.moid, row.name, row.uuid))
     return None
 
 
@@ -192,27 +182,60 @@ def _attach(moid: str, path: str, spec: TemplateSpec) -> Job:
     what = f"attach {path} to template {spec.name}"
     config = api.load().vim.vm.ConfigSpec(
         deviceChange=vms.disk_changes(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=path)])),
-        extraConfig=vms.options_of({IMAGE_KEY: spec.sha256}))
-    return Job(what, what, lambda session: session.call(
-        what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config))
+        extraConfig=vms.options_of({IMAGE_KEY: spec.sha256}),
+    )
+    return Job(
+        what,
+        what,
+        lambda session: session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config),
+    )
 
 
 def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec: TemplateSpec) -> Job:
     def submit(session: Session) -> Any:
-        return session.call(what, session.content.virtualDiskManager.CopyVirtualDisk_Task, source,
-                            _datacenter(session, source_datacenter), target,
-                            _datacenter(session, spec.host.datacenter), None, False)
+        return session.call(
+            what,
+            session.content.virtualDiskManager.CopyVirtualDisk_Task,
+            source,
+            _datacenter(session, source_datacenter),
+            target,
+            _datacenter(session, spec.host.datacenter),
+            None,
+            False,
+        )
 
-    return Job(what, what, submit, operation="copy_disk", host=spec.host.moid, host_units=4,
-               datastore=spec.datastore.moid, timeout=4 * 3600.0)
+    return Job(
+        what,
+        what,
+        submit,
+        operation="copy_disk",
+        host=spec.host.moid,
+        host_units=4,
+        datastore=spec.datastore.moid,
+        timeout=4 * 3600.0,
+    )
 
 
 def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
     return vms.VmSpec(
-        uuid=spec.uuid, name=spec.name, site=spec.site, host=spec.host, datastore=spec.datastore, folder=spec.folder,
-        vcpus=1, memory=_MEMORY, directory=spec.directory, disks=disks, controller=spec.controller,
-        guest_id=spec.guest_id, firmware=spec.firmware, annotation="Parent of boot disks: do not start or change it",
-        document_id=spec.image_id, extra_config={_TEMPLATE_KEY: spec.uuid})
+        uuid=spec.uuid,
+        name=spec.name,
+        site=spec.site,
+        store=spec.store,
+        host=spec.host,
+        datastore=spec.datastore,
+        folder=spec.folder,
+        vcpus=1,
+        memory=_MEMORY,
+        directory=spec.directory,
+        disks=disks,
+        controller=spec.controller,
+        guest_id=spec.guest_id,
+        firmware=spec.firmware,
+        annotation="Parent of boot disks: do not start or change it",
+        document_id=spec.image_id,
+        extra_config={guestinfo.TEMPLATE_KEY: spec.uuid},
+    )
 
 
 def _config(spec: TemplateSpec) -> Any:
@@ -232,25 +255,37 @@ def _ready(session: Session, lease: Any, what: str) -> tuple[str, list[Any]]:
         if values.get("state") in ("error", "done"):
             raise _lease_error(what, values.get("error"))
         if time.monotonic() > deadline:
-            raise PhotonError("VCenterImportError", f"{what}: the host did not open its import lease within "
-                              f"{_READY_WITHIN:g} s; look at its load, then run again", {"what": what})
+            raise PhotonError(
+                "VCenterImportError",
+                f"{what}: the host did not open its import lease within "
+                f"{_READY_WITHIN:g} s; look at its load, then run again",
+                {"what": what},
+            )
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
 
 
 def _lease_error(what: str, error: Any) -> PhotonError:
     if not retrieve.is_object(error):
-        return PhotonError("VCenterImportError", f"{what}: vSphere ended the import; see the event log of the endpoint",
-                           {"what": what})
+        return PhotonError(
+            "VCenterImportError", f"{what}: vSphere ended the import; see the event log of the endpoint", {"what": what}
+        )
     return task_error(what, error)
 
 
-def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str,
-            progress: Callable[[int], None] | None) -> None:
+def _upload(
+    session: Session,
+    lease: Any,
+    urls: list[Any],
+    reader: imagefile.DiskReader,
+    what: str,
+    progress: Callable[[int], None] | None,
+) -> None:
     """POST the disk's stream to the one URL of the lease, telling the lease how far it is."""
     if len(urls) != 1:
-        raise PhotonError("VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one",
-                          {"what": what})
+        raise PhotonError(
+            "VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one", {"what": what}
+        )
     url = urlsplit(retrieve.text(urls[0], "url"))
     host, port = url.hostname or "", url.port or 443
     if host in ("", "*"):  # an ESXi host leaves it to the client to know its address
@@ -261,6 +296,7 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
     def body() -> Iterator[bytes]:
         nonlocal sent, told
         for chunk in reader:
+            session.check_guard()
             yield chunk
             sent += len(chunk)
             if time.monotonic() - told > _PROGRESS_EVERY:
@@ -287,9 +323,13 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
         connection.close()
     if answer.status not in (200, 201):
         _raise_fault(session, lease, what)
-        raise PhotonError("ImageUploadError", f"{what}: the host refused the disk with HTTP {answer.status} "
-                          f"{reason}; check that "
-                          "the file is whole and the datastore has room", {"what": what, "status": answer.status})
+        raise PhotonError(
+            "ImageUploadError",
+            f"{what}: the host refused the disk with HTTP {answer.status} "
+            f"{reason}; check that "
+            "the file is whole and the datastore has room",
+            {"what": what, "status": answer.status},
+        )
     if progress:
         progress(100)
 
@@ -317,7 +357,7 @@ def _remove(session: Session, moid: str, spec: TemplateSpec, error: Exception) -
     """Remove a VM that this very call made. A failure in here must not hide the first one, which it is noted on."""
     try:
         for _kind, _moid, values in retrieve.from_objects(session, "VirtualMachine", [moid], ["config.instanceUuid"]):
-            _one(session, delete_template(moid, spec.name, values.get("config.instanceUuid", "")), _no_check)
+            _one(session, delete_template(moid, spec.name, values.get("config.instanceUuid", "")))
     except PhotonError as second:
         error.add_note(f"removal of {spec.name}: {second}")
 
@@ -326,19 +366,21 @@ def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
     """Where the disk lies; on a vCenter the VM also becomes a template, which cannot be started."""
     if session.is_vcenter:
         session.call(f"mark {spec.name} as a template", session.reference("VirtualMachine", moid).MarkAsTemplate)
-    rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["config.hardware.device"])
-    devices = rows[0][2].get("config.hardware.device", []) if rows else []
-    for device in devices:
-        if retrieve.type_of(device) == "VirtualDisk":
-            return Template(spec.uuid, moid, retrieve.text(device, "backing/fileName"))
-    raise PhotonError("VCenterImportError", f"image {spec.name} on datastore {spec.datastore.name}: the import ended "
-                      "without a VM that has a disk; run again", {"template": spec.uuid})
+    disks = devices.disks_of(devices.read(session, moid).values())
+    if disks:
+        return Template(spec.uuid, moid, _first(disks).path)
+    raise PhotonError(
+        "VCenterImportError",
+        f"image {spec.name} on datastore {spec.datastore.name}: the import ended "
+        "without a VM that has a disk; run again",
+        {"template": spec.uuid},
+    )
 
 
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
     """By uuid, or by the mark where a server chose an instanceUuid of its own."""
     keys = row.extra_config or {}
-    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(_TEMPLATE_KEY))
+    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(guestinfo.TEMPLATE_KEY))
 
 
 def _datacenter(session: Session, moid: str) -> Any:
@@ -365,13 +407,14 @@ def _datacenter_of(session: Session, moid: str) -> str:
     return moid
 
 
-def _no_check() -> None:
-    return
+def _first(disks: list[DiskRow]) -> DiskRow:
+    """The disk that is the image: the first on the first SCSI bus."""
+    return min(disks, key=lambda disk: (disk.bus is None, disk.bus or 0, disk.unit))
 
 
-def _one(session: Session, job: Job, check: Callable[[], None]) -> Any:
+def _one(session: Session, job: Job) -> Any:
     """Run one job, and those that follow it; the first one's result, or the first error raised."""
-    outcomes = [outcome for _job, outcome in run_jobs(session, [job], before_batch=check)]
+    outcomes = [outcome for _job, outcome in run_jobs(session, [job])]
     for outcome in outcomes:
         if isinstance(outcome, PhotonError):
             raise outcome

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many vSphere tasks at once: submitted by several threads within budgets, waited for together.
+"""Run many vSphere tasks at once: submitted by several threads within budgets, waited for together.
 
-All open tasks are polled with one RetrievePropertiesEx a round. (A PropertyCollector's WaitForUpdatesEx would tell
-sooner, but its cost grows with updates times objects, and a second wait on a session's default collector hands out all
+All open tasks are polled with one RetrievePropertiesEx per round. (A PropertyCollector's WaitForUpdatesEx would answer
+sooner, but its cost grows with updates times objects, and a second wait on a session's default collector returns all
 that the first one watched.)
 """
 
@@ -31,8 +31,8 @@ class Job:
 
     ``submit(session)`` makes the call and returns the Task (waited for) or anything else (the result at once). ``what``
     names the item in messages. ``host`` and ``datastore`` are the moids whose budgets it uses, ``host_units`` how much
-    of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` names faults that mean
-    that the wanted state is there already, with the power state where it matters (``InvalidPowerState:poweredOn``).
+    of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` lists faults that mean
+    that the desired state is reached already, with the power state where it matters (``InvalidPowerState:poweredOn``).
     ``then(result)`` may return the next job of the same item, which is started as soon as this one is done; both are
     reported. When ``then`` raises PhotonError, the job is reported once more with that error.
     """
@@ -52,9 +52,10 @@ class Job:
 
 @dataclass(slots=True)
 class Budgets:
-    """How much runs at the same time. vCenter queues what is above 640 operations, 16 units a host, 128 a datastore.
+    """Bounds of what runs at the same time. vCenter queues more than 640 operations, 16 units per host, 128 per
+    datastore.
 
-    ``batch`` bounds how many calls go out between two calls of ``before_batch``.
+    ``batch`` bounds how many calls wait for a thread.
     """
 
     overall: int = 640
@@ -64,16 +65,14 @@ class Budgets:
     threads: int = 8
 
 
-def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = None,
-             before_batch: Callable[[], None] | None = None) -> Iterator[tuple[Job, Any]]:
+def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = None) -> Iterator[tuple[Job, Any]]:
     """Run all jobs; yields ``(job, result)`` or ``(job, PhotonError)`` as they end, in no fixed order.
 
-    A result is the task's (a created VM's moid) or None. An error whose ``data["unknown"]`` is true (see
-    ``is_unknown``) was cut off: its call or task may or may not have had its effect, so look (``lookup_vms``) before
-    doing it again. ``before_batch`` is called before each batch of calls and stops the run by raising: what runs then
-    runs on in vSphere, unreported.
+    A result is the task's (a created VM's moid) or None. After an error whose ``data["unknown"]`` is true, the call or
+    task may have had its effect: look (``lookup_vms``) before doing it again. What ``session.guard`` raises is raised
+    here; tasks under way then continue in vSphere, unreported.
     """
-    run = _Run(session, deque(jobs), budgets or Budgets(), before_batch or (lambda: None))
+    run = _Run(session, deque(jobs), budgets or Budgets())
     executor = ThreadPoolExecutor(max_workers=run.budgets.threads, thread_name_prefix="vsphere")
     try:
         yield from run.results(executor)
@@ -82,12 +81,10 @@ def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = No
 
 
 class _Run:
-    def __init__(self, session: Session, pending: deque[Job], budgets: Budgets,
-                 before_batch: Callable[[], None]) -> None:
+    def __init__(self, session: Session, pending: deque[Job], budgets: Budgets) -> None:
         self.session = session
         self.pending = pending
         self.budgets = budgets
-        self.before_batch = before_batch
         self.submitting: dict[Future[Any], Job] = {}
         self.running: dict[str, tuple[Job, float]] = {}  # by the task's moid: job and deadline
         self.units: Counter[str] = Counter()
@@ -96,14 +93,14 @@ class _Run:
         pause, next_poll = _FIRST_PAUSE, 0.0
         while self.pending or self.submitting or self.running:
             for job in self._start(executor):
-                yield job, PhotonError("InternalError", f"{job.what}: needs more of a host than the whole budget")
+                yield job, PhotonError("InternalError", f"{job.what}: it needs more of a host than the whole budget")
             if self.submitting:
                 left = max(0.0, next_poll - time.monotonic()) if self.running else None
                 done, _others = wait(self.submitting, timeout=left, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield from self._submitted(future)
                 if done and self.submitting:
-                    continue  # calls first: answers come in faster than tasks end
+                    continue  # calls first: they are answered faster than tasks end
             if not self.running:
                 continue
             left = next_poll - time.monotonic()
@@ -114,18 +111,19 @@ class _Run:
             began = time.monotonic()
             ended = list(self._poll())
             pause = _FIRST_PAUSE if ended else min(pause * 1.5, _LONGEST_PAUSE)
-            # A round over many tasks takes time of its own: never spend more than a third of ours on asking.
+            # A round over many tasks takes time itself: spend at most a third of it on polling.
             next_poll = time.monotonic() + max(pause, 2 * (time.monotonic() - began))
             for job, outcome in ended:
                 yield from self._ended(job, outcome)
 
     def _start(self, executor: ThreadPoolExecutor) -> list[Job]:
-        """Submit the next batch of what the budgets allow; returns jobs that no budget could ever hold."""
+        """Submit the next batch that the budgets allow; returns jobs that exceed a whole budget."""
         impossible: list[Job] = []
-        if len(self.submitting) > self.budgets.threads:  # nobody is idle: fewer, larger batches
+        if len(self.submitting) > self.budgets.threads:  # no thread is idle: fewer, larger batches
             return impossible
-        room = min(self.budgets.batch - len(self.submitting),
-                   self.budgets.overall - len(self.submitting) - len(self.running))
+        room = min(
+            self.budgets.batch - len(self.submitting), self.budgets.overall - len(self.submitting) - len(self.running)
+        )
         batch: list[Job] = []
         passed: deque[Job] = deque()
         while self.pending and len(batch) < room:
@@ -139,15 +137,14 @@ class _Run:
                 passed.append(job)
         passed.extend(self.pending)
         self.pending = passed
-        if batch:
-            self.before_batch()
-            for job in batch:
-                self.submitting[executor.submit(job.submit, self.session)] = job
+        for job in batch:
+            self.submitting[executor.submit(job.submit, self.session)] = job
         return impossible
 
     def _fits(self, job: Job) -> bool:
         return (not job.host or self.units["host " + job.host] + job.host_units <= self.budgets.per_host) and (
-            not job.datastore or self.units["datastore " + job.datastore] < self.budgets.per_datastore)
+            not job.datastore or self.units["datastore " + job.datastore] < self.budgets.per_datastore
+        )
 
     def _take(self, job: Job, sign: int) -> None:
         if job.host:
@@ -160,6 +157,8 @@ class _Run:
         try:
             answer = future.result()
         except PhotonError as error:
+            if self.session.stopped:
+                raise
             yield from self._ended(job, _forgiven(job, error))
             return
         if isinstance(answer, api.load().vim.Task):
@@ -168,11 +167,11 @@ class _Run:
             yield from self._ended(job, answer)
 
     def _poll(self) -> Iterator[tuple[Job, Any]]:
-        """One read of all open tasks; yields those that ended, timed out or vanished."""
+        """Read all open tasks at once; yields those that ended, timed out or vanished."""
         seen = set()
         try:
             rows = retrieve.from_objects(self.session, "Task", self.running, _TASK_PATHS)
-        except PhotonError as error:  # the endpoint went away: nobody knows what became of the tasks
+        except PhotonError as error:  # the endpoint is unreachable: the state of the tasks is unknown
             for moid in list(self.running):
                 job, _deadline = self.running.pop(moid)
                 yield job, PhotonError(error.code, f"{job.what}: {error.message}", {**error.data, "unknown": True})
@@ -191,13 +190,25 @@ class _Run:
         for moid, (job, deadline) in list(self.running.items()):
             if moid not in seen:
                 del self.running[moid]
-                yield job, PhotonError("TaskNotCompleted", f"{job.what}: vSphere no longer knows its task {moid}; run "
-                                       "again: what was done is found by its uuid", {"unknown": True, "what": job.what})
+                yield (
+                    job,
+                    PhotonError(
+                        "TaskNotCompleted",
+                        f"{job.what}: vSphere no longer knows its task {moid}; run "
+                        "again, and what it did is found by its uuid",
+                        {"unknown": True, "what": job.what},
+                    ),
+                )
             elif now > deadline:
                 del self.running[moid]
-                yield job, PhotonError("TaskNotCompleted", f"{job.what}: its task {moid} still runs after "
-                                       f"{job.timeout:g} s; run again when it has ended",
-                                       {"unknown": True, "what": job.what, "task": moid})
+                yield (
+                    job,
+                    PhotonError(
+                        "TaskNotCompleted",
+                        f"{job.what}: its task {moid} still runs after {job.timeout:g} s; run again when it has ended",
+                        {"unknown": True, "what": job.what, "task": moid},
+                    ),
+                )
 
     def _ended(self, job: Job, outcome: Any) -> Iterator[tuple[Job, Any]]:
         self._take(job, -1)
@@ -205,7 +216,7 @@ class _Run:
         if job.then and not isinstance(outcome, PhotonError):
             try:
                 follower = job.then(outcome)
-            except PhotonError as error:  # it cannot even be built: this item's failure, nobody else's
+            except PhotonError as error:  # the next job cannot be built: only this item fails
                 yield replace(job, then=None), error
             else:
                 if follower is not None:
@@ -218,13 +229,8 @@ def _forgiven(job: Job, error: PhotonError) -> Any:
 
 
 def task_error(what: str, element: Any) -> PhotonError:
-    """The LocalizedMethodFault of a task as PhotonError."""
+    """Translate the LocalizedMethodFault of a task."""
     fault = retrieve.child(element, "fault") if retrieve.is_object(element) else None
     if fault is None:
-        return faults.from_name(what, "MethodFault", "the task failed without saying why")
-    gone = retrieve.child(fault, "obj")
-    item = next((retrieve.text(fault, tag) for tag in faults.ITEM_FIELDS if retrieve.text(fault, tag)), "")
-    return faults.from_name(what, retrieve.type_of(fault) or "MethodFault",
-                            retrieve.text(element, "localizedMessage") or retrieve.text(fault, "reason"), item=item,
-                            gone=gone.get("type", "") if gone is not None else "",
-                            state=retrieve.text(fault, "existingState"))
+        return faults.from_name(what, "MethodFault", faults.Details("the task failed without a reason"))
+    return retrieve.fault(what, fault, "MethodFault", retrieve.text(element, "localizedMessage"))

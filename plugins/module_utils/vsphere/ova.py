@@ -20,8 +20,14 @@ _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _LARGEST_DESCRIPTOR = 4 << 20
 _MANIFEST_LINE = re.compile(r"^(SHA1|SHA256|SHA512)\s*\(([^)]+)\)\s*=\s*([0-9a-fA-F]+)\s*$")
 _ADAPTERS = ("vmxnet3", "vmxnet2", "vmxnet", "e1000", "e1000e", "pcnet32")
-_SCSI = {"lsilogic": "lsilogic", "lsilogicsas": "lsisas1068", "lsisas1068": "lsisas1068", "virtualscsi": "pvscsi",
-         "pvscsi": "pvscsi", "buslogic": "buslogic"}
+_SCSI = {
+    "lsilogic": "lsilogic",
+    "lsilogicsas": "lsisas1068",
+    "lsisas1068": "lsisas1068",
+    "virtualscsi": "pvscsi",
+    "pvscsi": "pvscsi",
+    "buslogic": "buslogic",
+}
 _CONTROLLER_TYPES = {"5": "IDE", "6": "SCSI", "20": "SATA"}
 _SCSI_TYPE, _NIC_TYPE, _DISK_TYPE = "6", "10", "17"
 
@@ -44,8 +50,9 @@ def read(stream: BinaryIO, name: str) -> Ova:
     members = _members(stream, name)
     first = next(iter(members), "")
     if not first.endswith(".ovf"):
-        raise _invalid(name, f"its first member is {first or 'missing'}, not the .ovf descriptor; pack the "
-                       "descriptor first")
+        raise _invalid(
+            name, f"its first member is {first or 'missing'}, not the .ovf descriptor; pack the descriptor first"
+        )
     root = _descriptor(stream, members[first], name)
     files = {each.get(_OVF + "id"): each for each in root.iterfind(f"{_OVF}References/{_OVF}File")}
     disk = _only_disk(root, files, name)
@@ -61,8 +68,9 @@ def _members(stream: BinaryIO, name: str) -> dict[str, tuple[int, int]]:
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for each in archive:
                 if not each.isfile() or "/" in each.name or each.name in members:
-                    raise _invalid(name, f"its member {each.name!r} is no plain file of its own at the top of the "
-                                   "archive")
+                    raise _invalid(
+                        name, f"its member {each.name!r} is no plain file of its own at the top of the archive"
+                    )
                 members[each.name] = (each.offset_data, each.size)
     except (tarfile.TarError, EOFError) as error:
         raise _invalid(name, f"it is no whole tar archive ({error}); copy the file again") from error
@@ -106,13 +114,17 @@ def _only_disk(root: ElementTree.Element, files: dict[str | None, ElementTree.El
         raise _invalid(name, f"its disk points to the file {reference!r}, which the References do not list")
     form = disks[0].get(_OVF + "format", "")
     if form and "streamoptimized" not in form.lower():
-        raise PhotonError("InvalidVmdkFormat", f"{name} has a disk of the format {form}; only stream-optimised VMDK "
-                          "can be imported", {"file": name})
+        raise PhotonError(
+            "InvalidVmdkFormat",
+            f"{name} has a disk of the format {form}; only stream-optimised VMDK can be imported",
+            {"file": name},
+        )
     return files[reference].get(_OVF + "href", "")
 
 
-def _check_files(files: dict[str | None, ElementTree.Element], members: dict[str, tuple[int, int]], first: str,
-                 name: str) -> None:
+def _check_files(
+    files: dict[str | None, ElementTree.Element], members: dict[str, tuple[int, int]], first: str, name: str
+) -> None:
     """The archive holds exactly what the descriptor refers to, besides itself, its manifest and certificate."""
     for each in files.values():
         href, size = each.get(_OVF + "href", ""), each.get(_OVF + "size")
@@ -128,8 +140,9 @@ def _check_files(files: dict[str | None, ElementTree.Element], members: dict[str
         raise _invalid(name, f"it holds {stray[0]}, which its descriptor does not refer to")
 
 
-def _manifest(stream: BinaryIO, members: dict[str, tuple[int, int]], first: str,
-              name: str) -> dict[str, tuple[str, str]]:
+def _manifest(
+    stream: BinaryIO, members: dict[str, tuple[int, int]], first: str, name: str
+) -> dict[str, tuple[str, str]]:
     where = members.get(first.removesuffix(".ovf") + ".mf")
     if where is None:  # optional in the standard; the platform keeps a digest of the whole file anyway
         return {}
@@ -164,9 +177,13 @@ def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
     if subtype not in _SCSI:
         family = _CONTROLLER_TYPES.get(kind, kind or "no")
         what = f"{family} controller {controller.get('ResourceSubType', '')}".rstrip()
-        raise PhotonError("UnsupportedDiskController", f"{name}: its disk hangs on {what}; export the VM with its "
-                          "disk on a SCSI "
-                          f"controller ({', '.join(sorted(set(_SCSI)))})", {"file": name, "controller": what})
+        raise PhotonError(
+            "UnsupportedDiskController",
+            f"{name}: its disk hangs on {what}; export the VM with its "
+            "disk on a SCSI "
+            f"controller ({', '.join(sorted(set(_SCSI)))})",
+            {"file": name, "controller": what},
+        )
     settings = {"scsi0.virtualDev": _SCSI[subtype]}
     nic = next((item for item in items if item.get("ResourceType") == _NIC_TYPE), {})
     adapter = nic.get("ResourceSubType", "").split()

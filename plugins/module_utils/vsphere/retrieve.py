@@ -9,6 +9,7 @@ pyvmomi builds a typed object for every value, which costs more than the server'
 
 from __future__ import annotations
 
+import functools
 import gzip
 import http.client
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ Row = tuple[str, str, dict[str, Any]]
 
 
 def from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
-    """Everything of these types below the root folder: ``[(type, moid, {path: value})]``; one call a page.
+    """Read everything of these types below the root folder: ``[(type, moid, {path: value})]``; one call per page.
 
     A value is a string, a list, or an Element (a data object, see ``text`` and ``children``); unset paths are absent.
     The first read of a session makes the container view (one more call).
@@ -36,42 +37,71 @@ def from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
     except PhotonError as error:
         if error.data.get("fault") != "ManagedObjectNotFound" or session.view is None:
             raise
-        session.view = None  # it went with a session that the server ended meanwhile
+        session.view = None  # it ended with a session that the server closed
         return _from_view(session, paths)
 
 
 def from_objects(session: Session, kind: str, moids: Iterable[str], paths: list[str]) -> list[Row]:
-    """The paths of these objects of one type in one call; objects that are gone are left out."""
+    """Read the paths of these objects of one type in one call; objects that do not exist are omitted."""
     collector = api.load().vmodl.query.PropertyCollector
     objects = [collector.ObjectSpec(obj=session.reference(kind, moid)) for moid in moids]
     if not objects:
         return []
-    return _retrieve(session, f"read of {len(objects)} objects of type {kind} on {session.spec.where}", objects,
-                     {kind: paths}, missing_allowed=True)
+    return _retrieve(
+        session,
+        f"read of {len(objects)} objects of type {kind} on {session.spec.where}",
+        objects,
+        {kind: paths},
+        missing_allowed=True,
+    )
 
 
 def text(element: Any, path: str, default: str = "") -> str:
-    """The text at ``path`` (``backing/fileName``) inside a data object."""
+    """Return the text at ``path`` (``backing/fileName``) inside a data object."""
     found = child(element, path)
     return default if found is None else found.text or default
 
 
 def child(element: Any, path: str) -> Any:
-    return element.find("/".join(_NS + part for part in path.split("/")))
+    """Return the data object at ``path`` inside another, or None."""
+    return element.find(_qualified(path))
 
 
 def children(element: Any, tag: str) -> list[Any]:
+    """Return the entries of a list inside a data object."""
     return element.findall(_NS + tag)
 
 
 def is_object(value: Any) -> bool:
-    """Whether a value is a data object; an unset one is None or an empty string."""
+    """Return whether a value is a data object; an unset one is None or an empty string."""
     return isinstance(value, ElementTree.Element)
 
 
 def type_of(element: Any) -> str:
-    """The data object's type name (``VirtualDisk``)."""
+    """Return the data object's type name (``VirtualDisk``)."""
     return element.get(_TYPE, "").rsplit(":", 1)[-1]
+
+
+def fault(what: str, element: Any, name: str, message: str = "") -> PhotonError:
+    """Translate a fault's element; ``name`` and ``message`` count where it has none itself."""
+    gone, target = child(element, "obj"), child(element, "object")
+    return faults.from_name(
+        what,
+        type_of(element) or name,
+        faults.Details(
+            message=message or text(element, "reason"),
+            item=next((text(element, tag) for tag in faults.ITEM_FIELDS if text(element, tag)), ""),
+            gone="" if gone is None else gone.get("type", ""),
+            state=text(element, "existingState"),
+            privilege=text(element, "privilegeId"),
+            target="" if target is None else f"{target.get('type', '')} {target.text}",
+        ),
+    )
+
+
+@functools.cache
+def _qualified(path: str) -> str:
+    return "/".join(_NS + part for part in path.split("/"))
 
 
 def _from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
@@ -79,19 +109,28 @@ def _from_view(session: Session, paths: Mapping[str, list[str]]) -> list[Row]:
     collector = loaded.vmodl.query.PropertyCollector
     what = f"read of endpoint {session.spec.where}"
     if session.view is None:
-        session.view = session.call(what, session.content.viewManager.CreateContainerView, session.content.rootFolder,
-                                    [loaded.vim.ManagedEntity], True, read=True)
+        session.view = session.call(
+            what,
+            session.content.viewManager.CreateContainerView,
+            session.content.rootFolder,
+            [loaded.vim.ManagedEntity],
+            True,
+            read=True,
+        )
     walk = collector.TraversalSpec(name="view", path="view", skip=False, type=loaded.vim.view.ContainerView)
     start = collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])
     return _retrieve(session, what, [start], paths)
 
 
-def _retrieve(session: Session, what: str, objects: list[Any], paths: Mapping[str, list[str]],
-              missing_allowed: bool | None = None) -> list[Row]:
+def _retrieve(
+    session: Session, what: str, objects: list[Any], paths: Mapping[str, list[str]], missing_allowed: bool | None = None
+) -> list[Row]:
     loaded = api.load()
     collector = loaded.vmodl.query.PropertyCollector
-    properties = [collector.PropertySpec(type=loaded.support.GetWsdlType("urn:vim25", kind), pathSet=list(each))
-                  for kind, each in paths.items()]
+    properties = [
+        collector.PropertySpec(type=loaded.support.GetWsdlType("urn:vim25", kind), pathSet=list(each))
+        for kind, each in paths.items()
+    ]
     spec = collector.FilterSpec(objectSet=objects, propSet=properties, reportMissingObjectsInResults=missing_allowed)
     rows, token = _page(session, what, "RetrievePropertiesEx", [[spec], collector.RetrieveOptions()])
     while token:
@@ -105,7 +144,7 @@ def _page(session: Session, what: str, method: str, args: list[Any]) -> tuple[li
 
 
 def _ask(session: Session, what: str, method: str, args: list[Any]) -> tuple[list[Row], str]:
-    """One call and its parsed answer. The connection goes back to the pool only when the answer was read whole."""
+    """Make one call and parse its answer. The connection returns to the pool only when the answer was read whole."""
     stub = session.stub
     collector = session.content.propertyCollector
     info = type(collector)._GetMethodInfo(method)  # pylint: disable=protected-access
@@ -113,9 +152,17 @@ def _ask(session: Session, what: str, method: str, args: list[Any]) -> tuple[lis
     session.count()
     connection = stub.GetConnection()
     try:
-        connection.request("POST", "/sdk", request, {
-            "Cookie": stub.cookie, "SOAPAction": stub.versionId, "Content-Type": "text/xml; charset=UTF-8",
-            "Accept-Encoding": "gzip"})
+        connection.request(
+            "POST",
+            "/sdk",
+            request,
+            {
+                "Cookie": stub.cookie,
+                "SOAPAction": stub.versionId,
+                "Content-Type": "text/xml; charset=UTF-8",
+                "Accept-Encoding": "gzip",
+            },
+        )
         response = connection.getresponse()
         body = gzip.GzipFile(fileobj=response) if response.getheader("Content-Encoding") == "gzip" else response
         if response.status != 200:
@@ -124,7 +171,7 @@ def _ask(session: Session, what: str, method: str, args: list[Any]) -> tuple[lis
         response.read()
     except ElementTree.ParseError as error:
         connection.close()
-        raise OSError(f"the answer breaks off: {error}") from error
+        raise OSError(f"the answer is incomplete: {error}") from error
     except (PhotonError, *CONVERSATION_ERRORS):
         connection.close()
         raise
@@ -133,19 +180,16 @@ def _ask(session: Session, what: str, method: str, args: list[Any]) -> tuple[lis
 
 
 def _refusal(what: str, status: int, body: bytes) -> Exception:
-    """The SOAP fault of an answer that is no 200, or an HTTPException that begins with the status."""
+    """Return the SOAP fault of a refused call, or an HTTPException that begins with the status."""
     try:
-        fault = next(each for each in ElementTree.fromstring(body).iter("detail"))[0]
+        found = next(each for each in ElementTree.fromstring(body).iter("detail"))[0]
     except (ElementTree.ParseError, StopIteration, IndexError):
         return http.client.HTTPException(f"{status} {body[:200].decode(errors='replace')}")
-    name = type_of(fault) or fault.tag.rsplit("}", 1)[-1].removesuffix("Fault")
-    gone = child(fault, "obj")
-    item = next((text(fault, tag) for tag in faults.ITEM_FIELDS if text(fault, tag)), "")
-    return faults.from_name(what, name, item=item, gone=gone.get("type", "") if gone is not None else "")
+    return fault(what, found, found.tag.rsplit("}", 1)[-1].removesuffix("Fault"))
 
 
 def _parse(body: Any) -> tuple[list[Row], str]:
-    """Rows and the continuation token of a RetrieveResult; each object's elements are freed once it is read."""
+    """Return rows and the continuation token of a RetrieveResult; each object's elements are freed once it is read."""
     rows: list[Row] = []
     token = ""
     for _event, element in ElementTree.iterparse(body):

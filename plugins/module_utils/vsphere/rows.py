@@ -1,21 +1,28 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read from an endpoint and what is asked of it, as plain data. Sizes are bytes; ``moid`` is vSphere's key."""
+"""Plain data: what is read from an endpoint. Sizes are bytes, ``moid`` is vSphere's key, names are not escaped."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+
+from ..model.errors import PhotonError
+from .names import folder_names
+
+FIRST_BUS = 0  # of a VM's SCSI buses; the disks that the platform makes are all on it
 
 
 @dataclass(slots=True)
 class EndpointSpec:
-    """How to reach a vCenter or an ESXi host.
+    """Say how to reach a vCenter or an ESXi host.
 
     ``verify`` True checks the certificate against ``ca_file`` (or the system's authorities) and the address. A
     ``thumbprint`` (SHA-1, SHA-256 or SHA-512 in hex, colons or not) pins the certificate instead, self-signed ones too.
     ``timeout`` bounds, in seconds, each wait for an answer; connecting takes at most ``connect_timeout``.
-    ``datacenter`` narrows a vCenter to one datacenter; ``folder`` is the VM folder under which ours are made.
+    ``datacenter`` narrows a vCenter to one datacenter; ``folder`` is the path of the VM folder below which ours are
+    made.
     """
 
     id: str
@@ -35,7 +42,7 @@ class EndpointSpec:
 
     @property
     def where(self) -> str:
-        """For messages: ``vc1 (vc1.example.org:443)``."""
+        """Name the endpoint in messages: ``vc1 (vc1.example.org:443)``."""
         return f"{self.name} ({self.address}:{self.port})"
 
 
@@ -48,7 +55,9 @@ class DatacenterRow:
 
 @dataclass(slots=True)
 class FolderRow:
-    """``path`` counts from the datacenter's VM folder, which is ``""``; other folders have no path (None)."""
+    """A folder of any type. ``path`` counts from the datacenter's VM folder, which is ``""``, in the canonical form of
+    ``folder_path`` (``acme/100%25``); a folder that is not below a VM folder has none.
+    """
 
     moid: str
     name: str
@@ -58,7 +67,7 @@ class FolderRow:
 
 @dataclass(slots=True)
 class RuleRow:
-    """A DRS rule: ``kind`` affinity, anti-affinity or other, ``vms`` moids. ``mandatory``: DRS never breaks it."""
+    """A DRS rule: ``kind`` affinity, anti-affinity or other, ``vms`` moids. DRS never breaks a ``mandatory`` one."""
 
     key: int
     name: str
@@ -70,7 +79,7 @@ class RuleRow:
 
 @dataclass(slots=True)
 class ClusterRow:
-    """A cluster, or the compute resource that a host outside clusters has (``cluster`` False)."""
+    """A cluster, or the compute resource of a host outside clusters (``cluster`` False)."""
 
     moid: str
     name: str
@@ -83,8 +92,9 @@ class ClusterRow:
 
 @dataclass(slots=True)
 class HostRow:
-    """``connection_state`` connected|disconnected|notResponding. ``used_*`` sum all VMs that are powered on there,
-    ``configured_*`` all VMs registered there. ``networks`` are names, ``network_moids`` their keys in the same order.
+    """A host. ``connection_state`` is connected, disconnected or notResponding. ``used_*`` sum the VMs powered on
+    there, ``configured_*`` all VMs registered there. ``networks`` are names, ``network_moids`` their keys in the same
+    order. ``hardware_uuid`` is the machine's own (SMBIOS): the same on a vCenter and on the host itself.
     """
 
     moid: str
@@ -110,16 +120,19 @@ class HostRow:
     configured_memory: int = 0
     vm_count: int = 0
     drs: bool = False
+    hardware_uuid: str = ""
 
     @property
     def ready(self) -> bool:
-        """Connected, powered on and not in maintenance."""
+        """Return whether the host is connected, powered on and not in maintenance."""
         return self.connection_state == "connected" and not self.in_maintenance and self.power_state != "poweredOff"
 
 
 @dataclass(slots=True)
 class DatastoreRow:
-    """``type`` LOCAL_VMFS, SHARED_VMFS, NFS_3, NFS_41, VSAN, EXT3 or OTHER. ``maintenance`` normal or otherwise."""
+    """A datastore. ``type`` is LOCAL_VMFS, SHARED_VMFS, NFS_3, NFS_41, VSAN, EXT3 or OTHER, ``maintenance`` normal or
+    another state. ``url`` stays the same when the datastore is renamed.
+    """
 
     moid: str
     name: str
@@ -135,8 +148,8 @@ class DatastoreRow:
 
 @dataclass(slots=True)
 class NetworkRow:
-    """``kind`` standard, distributed or opaque. ``key`` is the port group's key or the opaque network's id;
-    ``switch`` the distributed switch's uuid, or the opaque network's type.
+    """A port group. ``kind`` is standard, distributed or opaque, ``key`` the port group's key or the opaque network's
+    id, ``switch`` the distributed switch's uuid or the opaque network's type.
     """
 
     moid: str
@@ -148,6 +161,12 @@ class NetworkRow:
 
 @dataclass(slots=True)
 class DiskRow:
+    """A virtual disk. ``files`` is its chain of backing files, the one written to first: ``path``, then its parents.
+
+    ``uuid`` is the backing's; it stays when the file moves or a snapshot is taken. ``bus`` is the number of the SCSI
+    bus (None on other controllers) and ``unit`` the place on it.
+    """
+
     key: int
     controller_key: int
     unit: int
@@ -157,11 +176,18 @@ class DiskRow:
     parent: str | None = None
     thin: bool = False
     label: str = ""
+    uuid: str = ""
+    bus: int | None = None
+    files: tuple[str, ...] = ()
+
+    def is_among(self, names: Collection[str]) -> bool:
+        """Return whether one of the backing files, or the uuid, is in ``names``."""
+        return bool({self.uuid, *self.files}.intersection(names) - {""})
 
 
 @dataclass(slots=True)
 class NicRow:
-    """``network`` is the port group's name where the inventory knows it, else its key."""
+    """A network adapter. ``network`` is the port group's name where the inventory knows it, else its key."""
 
     key: int
     mac: str
@@ -174,7 +200,13 @@ class NicRow:
 
 @dataclass(slots=True)
 class VmRow:
-    """``disks``, ``nics`` and ``extra_config`` (``photon.*`` and ``guestinfo.*`` keys) are None unless asked for."""
+    """A VM. ``space`` is what its files take, ``{datastore's moid: bytes}``. ``agent``: a VM that vSphere runs for
+    itself (vCLS). ``outside``: not in the endpoint's ``datacenter``.
+
+    From ``disks`` on, fields are None (``snapshot`` False) until ``read_heavy`` filled them: ``extra_config`` holds the
+    ``photon.*`` and ``guestinfo.*`` keys, ``created`` is in seconds since 1970, ``vmx`` the path of the configuration
+    file. ``find_marked`` fills ``extra_config``, ``created`` and ``vmx`` alone.
+    """
 
     moid: str
     name: str
@@ -187,28 +219,63 @@ class VmRow:
     networks: list[str]
     vcpus: int
     memory: int
-    committed: int
+    space: dict[str, int]
     guest_address: str | None
     tools: str
     template: bool
     connection_state: str
+    cpu_hot_add: bool = False
+    memory_hot_add: bool = False
+    agent: bool = False
+    outside: bool = False
     disks: list[DiskRow] | None = None
     nics: list[NicRow] | None = None
     extra_config: dict[str, str] | None = None
+    created: float | None = None
+    vmx: str | None = None
+    snapshot: bool = False
 
     @property
     def readable(self) -> bool:
-        """False while host or datastore are out of reach: what is said of the VM is old or missing then."""
+        """Return False while host or datastore are unreachable: what is known of the VM is old or missing then."""
         return bool(self.uuid) and self.connection_state == "connected"
+
+    def find_disk(self, *, uuid: str | None = None, path: str | None = None, unit: int | None = None) -> DiskRow | None:
+        """Find a recorded disk by its backing's uuid, else by a backing file, else by its unit on the first SCSI bus.
+
+        Only a disk of which the record or vSphere does not know the uuid is found by its unit: with two uuids that
+        differ, another disk has taken the place.
+        """
+        disks = self.disks or []
+        same = next((disk for disk in disks if uuid and disk.uuid == uuid.lower()), None)
+        same = same or next((disk for disk in disks if path and path in disk.files), None)
+        return same or next(
+            (
+                disk
+                for disk in disks
+                if unit is not None and (disk.bus, disk.unit) == (FIRST_BUS, unit) and not (uuid and disk.uuid)
+            ),
+            None,
+        )
+
+    def foreign_disks(self, own: Collection[str]) -> list[DiskRow]:
+        """List the disks that are not in ``own``, the backing files and uuids of those that a record knows."""
+        return [disk for disk in self.disks or [] if not disk.is_among(own)]
 
 
 @dataclass(slots=True)
 class EndpointInventory:
-    """One endpoint at one moment; tables are keyed by moid. ``vms_by_uuid`` lists several where a uuid is shared."""
+    """One endpoint at one moment; tables are keyed by moid.
+
+    ``instance_uuid`` identifies the endpoint itself, under whatever address it is reached. ``vms_by_uuid`` lists
+    several VMs where they share an instanceUuid, and also those outside the endpoint's datacenter, which ``vms`` omits.
+    ``known`` are the instanceUuids that the caller named.
+    """
 
     endpoint_id: str
     type: str
     version: str
+    instance_uuid: str = ""
     hosts: dict[str, HostRow] = field(default_factory=dict)
     datastores: dict[str, DatastoreRow] = field(default_factory=dict)
     networks: dict[str, NetworkRow] = field(default_factory=dict)
@@ -217,32 +284,48 @@ class EndpointInventory:
     folders: dict[str, FolderRow] = field(default_factory=dict)
     vms: dict[str, VmRow] = field(default_factory=dict)
     vms_by_uuid: dict[str, list[VmRow]] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
 
     def vm(self, uuid: str, moid: str | None = None) -> VmRow | None:
-        """The VM of this instanceUuid; the first where several share it.
+        """Return the VM of this instanceUuid: of several (see ``vms_of``) that of the recorded ``moid``, else the
+        first.
 
-        A VM whose files are out of reach has no readable configuration, so no uuid: with the ``moid`` last seen it is
-        found all the same (``readable`` False), and not taken for gone.
+        A VM whose files are unreachable has no readable configuration, so no uuid: it is found by the recorded moid
+        (``readable`` False), so that it does not count as gone.
         """
-        rows = self.vms_by_uuid.get(uuid)
-        if rows:
-            return rows[0]
-        row = self.vms.get(moid or "")
-        return row if row is not None and not row.uuid else None
+        rows = self.vms_of(uuid)
+        recorded = next((row for row in rows if row.moid == moid), None)
+        if recorded is None and (row := self.vms.get(moid or "")) is not None and not row.uuid:
+            recorded = row
+        return recorded or next(iter(rows), None)
+
+    def vms_of(self, uuid: str) -> list[VmRow]:
+        """List all VMs of this instanceUuid, those inside the endpoint's datacenter first."""
+        return sorted(self.vms_by_uuid.get(uuid, ()), key=lambda row: row.outside)
 
     def host_named(self, name: str) -> HostRow | None:
         return next((row for row in self.hosts.values() if row.name == name), None)
 
     def network_of(self, host: HostRow, name: str) -> NetworkRow | None:
-        """The port group of that name which the host is attached to."""
-        for moid, known in zip(host.network_moids, host.networks, strict=True):
-            if known == name:
-                return self.networks[moid]
-        return None
+        """Return the port group of that name which the host is attached to.
+
+        Raises InvalidNetworkConfig when several have that name.
+        """
+        found = [
+            self.networks[moid] for moid, known in zip(host.network_moids, host.networks, strict=True) if known == name
+        ]
+        if len(found) > 1:
+            names = " and ".join(f"the {row.kind} one {row.moid}" for row in found)
+            raise PhotonError(
+                "InvalidNetworkConfig",
+                f"host {host.name} has {len(found)} port groups named {name!r}: {names}; rename all but one",
+                {"port_group": name, "moids": [row.moid for row in found]},
+            )
+        return found[0] if found else None
 
     def folder_at(self, vm_folder: str, path: str) -> FolderRow | None:
-        """The folder ``path`` (``acme/web``) below the datacenter VM folder of that moid; ``""`` is that folder."""
+        """Return the folder ``path`` (``acme/web``) below the VM folder of that moid; ``""`` is that folder."""
         row = self.folders.get(vm_folder)
-        for part in [part for part in path.split("/") if part]:
-            row = next((f for f in self.folders.values() if row and f.parent == row.moid and f.name == part), None)
+        for name in folder_names(path):
+            row = next((f for f in self.folders.values() if row and f.parent == row.moid and f.name == name), None)
         return row

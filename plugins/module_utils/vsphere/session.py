@@ -20,10 +20,11 @@ from .rows import EndpointSpec
 
 CONVERSATION_ERRORS = (OSError, http.client.HTTPException, ExpatError)
 _BUSY_WAITS = (0.2, 0.5, 1.0, 2.0)
+_LAST_WAIT = 5.0  # seconds for the logout from an endpoint that stopped answering
 
 
 def connect(spec: EndpointSpec) -> Session:
-    """Log in: two SOAP calls. Use the session as a context manager; it logs out on every way out.
+    """Log in: two SOAP calls. Use the session as a context manager; it always logs out.
 
     Raises EndpointUnreachable, EndpointCertificateError, InvalidLoginCredentials or MissingLibrary.
     """
@@ -37,13 +38,20 @@ def connect(spec: EndpointSpec) -> Session:
 
 
 class Session:
-    """``calls`` counts SOAP calls, ``content`` is the ServiceContent, ``stub`` pyvmomi's adapter (thread-safe)."""
+    """``calls`` counts SOAP calls, ``content`` is the ServiceContent, ``stub`` pyvmomi's adapter (thread-safe).
+
+    ``guard`` is called before every call that is not a read, and before every piece of an upload; it stops the run by
+    raising. It is called by several threads.
+    """
 
     def __init__(self, spec: EndpointSpec, pool_size: int = 10) -> None:
         self.spec = spec
+        self.guard: Callable[[], None] | None = None
+        self.stopped = False  # the guard raised
         self.calls = 0
         self.content: Any = None
         self.view: Any = None  # the container view over everything, made by the first bulk read
+        self._silence = ""  # why the endpoint counts as not answering; nothing is sent to it from then on
         self._logged_in = False
         self._logins = 0
         self._logging_in = threading.Lock()
@@ -63,11 +71,11 @@ class Session:
         return self.content.about.apiType == "VirtualCenter"
 
     def reference(self, kind: str, moid: str) -> Any:
-        """A managed object of this endpoint: ``reference("VirtualMachine", "vm-12")``."""
+        """Return a managed object of this endpoint: ``reference("VirtualMachine", "vm-12")``."""
         return api.reference(kind, moid, self.stub)
 
     def login(self) -> None:
-        """Log in. A server answers a wrong user name or password with InvalidLogin."""
+        """Log in."""
         vim = api.load().vim
         where = f"endpoint {self.spec.where}"
         with self.stub.new_cookie():
@@ -80,8 +88,13 @@ class Session:
                         raise
                     self._negotiate(where, error)
                     self.content = self.call(where, instance.RetrieveContent, read=True)
-            self.call(f"{where}: login of {self.spec.username!r}", self.content.sessionManager.Login,
-                      self.spec.username, self.spec.password, read=True)
+            self.call(
+                f"{where}: login of {self.spec.username!r}",
+                self.content.sessionManager.Login,
+                self.spec.username,
+                self.spec.password,
+                read=True,
+            )
         self._logged_in = True
 
     def call(self, what: str, function: Callable[..., Any], *args: Any, read: bool = False) -> Any:
@@ -89,49 +102,76 @@ class Session:
 
         A read is repeated once when the connection drops. A write is not: its error carries ``unknown: true`` in
         ``data``, and the caller looks before it does it again. A call that the server refused as busy is repeated
-        (0.2 to 2 s apart), and once after a new login when the session had ended: neither had any effect.
+        (0.2 to 2 s apart), and once after a new login when the session had ended: neither had any effect. After a call
+        that got no answer within the endpoint's timeout, all later calls of the session fail at once.
         """
         waits = iter(_BUSY_WAITS)
         fresh_logins = 0 if self.stub.login_thread == threading.get_ident() else 1
         fresh_connections = 1 if read else 0
         while True:
             generation = self._logins
+            if self._silence:
+                raise self._not_sent(what)
+            if not read:
+                self.check_guard()
             try:
                 return self._guarded(what, read, function, args)
             except PhotonError as error:
                 if error.data.get("fault") == "NotAuthenticated" and fresh_logins and self._logged_in:
                     fresh_logins -= 1
                     self._login_again(generation)
-                elif error.data.get("dropped") and fresh_connections:
+                elif error.data.get("dropped") and fresh_connections and not self._silence:
                     fresh_connections -= 1
                 elif error.data.get("fault") in faults.BUSY and (wait := next(waits, None)) is not None:
                     time.sleep(wait)
                 else:
                     raise
 
+    def check_guard(self) -> None:
+        """Call the guard before something is changed; notes in ``stopped`` that it raised."""
+        if self.guard is not None:
+            try:
+                self.guard()
+            except BaseException:
+                self.stopped = True
+                raise
+
     def connection(self, host: str = "", port: int = 0, thumbprint: str = "") -> tls.Connection:
-        """An HTTPS connection to the endpoint, or to one of its hosts whose certificate the endpoint vouched for."""
+        """Open an HTTPS connection to the endpoint, or to a host of it by the certificate that the endpoint names."""
         same = not host or host == self.spec.address
         context, pin = self._context, self._thumbprint
         if not same and thumbprint and self.spec.verify:
             pin = tls.normalize(thumbprint)
             context = tls.unverified()
-        return tls.Connection(host or self.spec.address, port or self.spec.port, context=context, thumbprint=pin,
-                              connect_timeout=self.spec.connect_timeout, read_timeout=self.spec.timeout)
+        longest = _LAST_WAIT if self._silence else float("inf")
+        return tls.Connection(
+            host or self.spec.address,
+            port or self.spec.port,
+            context=context,
+            thumbprint=pin,
+            connect_timeout=min(self.spec.connect_timeout, longest),
+            read_timeout=min(self.spec.timeout, longest),
+        )
 
     @property
     def cookie(self) -> str:
-        """The session cookie, as the datastore's HTTP door takes it."""
+        """The session cookie as the datastores' HTTP access takes it."""
         return self.stub.cookie.split(";")[0]
 
     def count(self) -> None:
         with self._counting:
             self.calls += 1
 
+    def give_up(self, reason: str) -> None:
+        """Send nothing more: the endpoint does not answer, and each further call would wait as long again."""
+        self._silence = reason
+
     def close(self) -> None:
-        """Log out; a server that is gone by now has no session to end."""
+        """Log out. An endpoint that stopped answering gets a few seconds for it: it ends idle sessions itself."""
         if self._logged_in:
             self._logged_in = False
+            if self._silence:
+                self.drop()
             with contextlib.suppress(PhotonError):
                 self._guarded(f"endpoint {self.spec.where}: logout", True, self.content.sessionManager.Logout)
         self.drop()
@@ -140,7 +180,7 @@ class Session:
         self.stub.DropConnections()
 
     def _negotiate(self, where: str, refused: PhotonError) -> None:
-        """Take the newest API version that both sides know: this server no longer speaks the one asked for."""
+        """Use the newest API version that both sides know: this server does not speak the one asked for."""
         connection = self.connection()
         try:
             connection.request("GET", "/sdk/vimServiceVersions.xml")
@@ -151,12 +191,16 @@ class Session:
             connection.close()
         version = api.newest_common(re.findall(r"<version>([\d.]+)</version>", text))
         if version is None:
-            raise PhotonError("EndpointUnreachable", f"{where}: this release of pyvmomi knows none of its API "
-                              "versions; install a newer pyvmomi", {"endpoint": self.spec.name}) from refused
+            raise PhotonError(
+                "EndpointUnreachable",
+                f"{where}: pyvmomi knows none of its API versions from "
+                "6.7 on; install a newer pyvmomi, or upgrade the endpoint to vSphere 6.7 or later",
+                {"endpoint": self.spec.name},
+            ) from refused
         self.stub.ComputeVersionInfo(version)
 
     def _login_again(self, generation: int) -> None:
-        """One new login, however many threads met the end of the old session."""
+        """Log in once, however many threads met the end of the old session."""
         with self._logging_in:
             if self._logins == generation:
                 self.login()
@@ -169,22 +213,35 @@ class Session:
         except vmodl.MethodFault as fault:
             raise faults.from_exception(what, fault) from fault
         except http.client.HTTPException as error:
-            if str(error).startswith("503"):  # the proxy in front of the service refused: nothing was done
-                raise faults.from_name(what, "ServiceUnavailable", str(error)) from error
+            if str(error).startswith("503"):  # refused by the proxy in front of the service: nothing was done
+                raise faults.from_name(what, "ServiceUnavailable", faults.Details(str(error))) from error
             raise self._dropped(what, read, error) from error
         except (OSError, ExpatError) as error:
             raise self._dropped(what, read, error) from error
 
     def _dropped(self, what: str, read: bool, error: Exception) -> PhotonError:
         reason = str(error) or type(error).__name__
-        after = "run again" if read else "whether it was done is unknown: run again, and it is found by its uuid"
-        return PhotonError("EndpointUnreachable", f"{what}: the connection to {self.spec.where} dropped before the "
-                           f"answer came ({reason}); {after}",
-                           {"reason": reason, "dropped": True, "unknown": not read, "what": what})
+        if isinstance(error, TimeoutError):
+            reason = f"no answer within {self.spec.timeout:g} s"
+            self.give_up(reason)
+        after = "run again" if read else "it may have been done: run again, and it is found by its uuid"
+        return PhotonError(
+            "EndpointUnreachable",
+            f"{what}: the connection to {self.spec.where} broke before the answer came ({reason}); {after}",
+            {"reason": reason, "dropped": True, "unknown": not read, "what": what},
+        )
+
+    def _not_sent(self, what: str) -> PhotonError:
+        return PhotonError(
+            "EndpointUnreachable",
+            f"{what}: not started, because {self.spec.where} stopped answering "
+            f"({self._silence}); check the endpoint, then run again",
+            {"reason": self._silence, "unknown": False, "what": what},
+        )
 
 
 def _stub(session: Session, pool_size: int) -> Any:
-    """pyvmomi's SOAP adapter with our connection, counting calls; connecting fails before anything was sent."""
+    """Build pyvmomi's SOAP adapter with our connection and counter; connecting fails before anything was sent."""
     loaded = api.load()
 
     class Stub(loaded.soap.SoapStubAdapter):
@@ -197,13 +254,13 @@ def _stub(session: Session, pool_size: int) -> Any:
 
         @cookie.setter
         def cookie(self, value: str) -> None:
-            # A late answer to a call of a session that ended offers a cookie too: only a login may set one.
+            # A late answer to a call of an ended session carries a cookie too: only a login may set one.
             if self.login_thread == threading.get_ident():
                 self._cookie = value
 
         @contextlib.contextmanager
         def new_cookie(self) -> Iterator[None]:
-            """While this thread logs in. It starts without a cookie: a login on a dead session would be refused."""
+            """Let this thread log in. It starts without a cookie: a login on an ended session would be refused."""
             self.login_thread, self._cookie = threading.get_ident(), ""
             try:
                 yield
@@ -218,9 +275,16 @@ def _stub(session: Session, pool_size: int) -> Any:
             try:
                 return super().GetConnection()
             except CONVERSATION_ERRORS as error:
+                if isinstance(error, TimeoutError):
+                    session.give_up(f"no connection within {session.spec.connect_timeout:g} s")
                 raise tls.failure(session.spec.where, error, {"endpoint": session.spec.name}) from error
 
-    stub = Stub(host=session.spec.address, port=session.spec.port, version=loaded.version, poolSize=pool_size,
-                connectionPoolTimeout=30)
+    stub = Stub(
+        host=session.spec.address,
+        port=session.spec.port,
+        version=loaded.version,
+        poolSize=pool_size,
+        connectionPoolTimeout=30,
+    )
     stub.scheme = session.connection
     return stub

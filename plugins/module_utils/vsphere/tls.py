@@ -20,8 +20,16 @@ _ALGORITHMS = {40: "sha1", 64: "sha256", 128: "sha512"}
 class Connection(http.client.HTTPSConnection):
     """HTTPS with a pinned certificate where wanted and separate time-outs. It knows no proxy from the environment."""
 
-    def __init__(self, host: str, port: int, *, context: ssl.SSLContext, thumbprint: str = "",
-                 connect_timeout: float = 15.0, read_timeout: float = 120.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        context: ssl.SSLContext,
+        thumbprint: str = "",
+        connect_timeout: float = 15.0,
+        read_timeout: float = 120.0,
+    ) -> None:
         super().__init__(host, port, timeout=connect_timeout, context=context)
         self._thumbprint = thumbprint
         self._read_timeout = read_timeout
@@ -51,8 +59,11 @@ def context_for(spec: EndpointSpec) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=spec.ca_file)
     except OSError as error:
-        raise PhotonError("EndpointCertificateError", f"endpoint {spec.where}: the CA file {spec.ca_file} cannot be "
-                          f"read ({error}): give the path of a PEM file", {"endpoint": spec.name}) from error
+        raise PhotonError(
+            "EndpointCertificateError",
+            f"endpoint {spec.where}: the CA file {spec.ca_file} cannot be read ({error}): give the path of a PEM file",
+            {"endpoint": spec.name},
+        ) from error
 
 
 def normalize(thumbprint: str | None) -> str:
@@ -61,8 +72,10 @@ def normalize(thumbprint: str | None) -> str:
         return ""
     text = thumbprint.replace(":", "").replace(" ", "").lower()
     if len(text) not in _ALGORITHMS or any(char not in "0123456789abcdef" for char in text):
-        raise PhotonError("SpecInvalid", f"{thumbprint!r} is no thumbprint: write the certificate's SHA-256 (or SHA-1, "
-                          "SHA-512) in hex")
+        raise PhotonError(
+            "SpecInvalid",
+            f"{thumbprint!r} is no thumbprint: write the certificate's SHA-256 (or SHA-1, SHA-512) in hex",
+        )
     return text
 
 
@@ -76,9 +89,14 @@ def failure(where: str, error: BaseException, data: dict[str, Any] | None = None
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = getattr(error, "verify_message", "") or str(error)
         hint = "renew the certificate, name its authority in tls.ca_file, or pin it with tls.thumbprint"
-        return PhotonError("EndpointCertificateError", f"endpoint {where}: the certificate was refused: {reason}; "
-                           f"{hint}",
-                           {"reason": reason, **(data or {})})
+        return PhotonError(
+            "EndpointCertificateError",
+            f"endpoint {where}: the certificate was refused: {reason}; {hint}",
+            {"reason": reason, **(data or {})},
+        )
     reason = str(error) or type(error).__name__
-    return PhotonError("EndpointUnreachable", f"endpoint {where} cannot be reached: {reason}; check address, port and "
-                       "network, then run again", {"reason": reason, **(data or {})})
+    return PhotonError(
+        "EndpointUnreachable",
+        f"endpoint {where} cannot be reached: {reason}; check address, port and network, then run again",
+        {"reason": reason, **(data or {})},
+    )

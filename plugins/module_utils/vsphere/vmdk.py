@@ -22,9 +22,16 @@ _COMPRESSED, _MARKERS = 1 << 16, 1 << 17
 _AT_END = (1 << 64) - 1  # the grain directory's offset is in the footer
 _CONVERT = "convert it with 'qemu-img convert -O vmdk -o subformat=streamOptimized SOURCE TARGET'"
 # What people try to upload: magic bytes, their offset, what it is.
-_OTHERS = ((b"QFI\xfb", 0, "a qcow2 image"), (b"conectix", 0, "a VHD image"), (b"vhdxfile", 0, "a VHDX image"),
-           (b"<<< ", 0, "a VirtualBox VDI image"), (b"\x1f\x8b", 0, "a gzip file"), (b"PK\x03\x04", 0, "a ZIP file"),
-           (b"CD001", 0x8001, "an ISO image"), (b"COWD", 0, "an old ESX sparse VMDK"))
+_OTHERS = (
+    (b"QFI\xfb", 0, "a qcow2 image"),
+    (b"conectix", 0, "a VHD image"),
+    (b"vhdxfile", 0, "a VHDX image"),
+    (b"<<< ", 0, "a VirtualBox VDI image"),
+    (b"\x1f\x8b", 0, "a gzip file"),
+    (b"PK\x03\x04", 0, "a ZIP file"),
+    (b"CD001", 0x8001, "an ISO image"),
+    (b"COWD", 0, "an old ESX sparse VMDK"),
+)
 
 
 class Vmdk(NamedTuple):
@@ -49,8 +56,11 @@ def read(stream: BinaryIO, start: int, size: int, name: str) -> Vmdk:
     descriptor = _descriptor(stream, start, size, header, name)
     if not header.flags & _COMPRESSED or not header.flags & _MARKERS or header.compression != 1:
         created = re.search(r'^createType="([^"]*)"', descriptor, re.M)
-        raise PhotonError("InvalidVmdkFormat", f"{name} is a VMDK of the kind {created[1] if created else 'sparse'}, "
-                          f"not stream-optimised: {_CONVERT}", {"file": name})
+        raise PhotonError(
+            "InvalidVmdkFormat",
+            f"{name} is a VMDK of the kind {created[1] if created else 'sparse'}, not stream-optimised: {_CONVERT}",
+            {"file": name},
+        )
     if header.directory == _AT_END:
         _check_end(stream, start, size, header, name)
     if header.capacity == 0:
@@ -66,7 +76,7 @@ def recognize(head: bytes) -> str:
     if head.lstrip().startswith(b"# Disk DescriptorFile"):
         return "the descriptor of a VMDK whose data is in another file"
     for magic, offset, what in _OTHERS:
-        if head[offset: offset + len(magic)] == magic:
+        if head[offset : offset + len(magic)] == magic:
             return what
     return "an empty file" if not head else "no disk image that is known"
 
@@ -82,13 +92,34 @@ class _Header(NamedTuple):
 
 def _unpack(block: bytes, name: str) -> _Header:
     if len(block) < SECTOR or not block.startswith(_MAGIC):
-        raise PhotonError("InvalidVmdkFormat", f"{name} is cut off: its VMDK header is incomplete; copy the file again",
-                          {"file": name})
-    (_magic, version, flags, capacity, _grain, offset, size, _entries, _redundant, directory, _overhead, _unclean,
-     _n1, _n2, _n3, _n4, compression) = _HEADER.unpack_from(block)
+        raise PhotonError(
+            "InvalidVmdkFormat",
+            f"{name} is cut off: its VMDK header is incomplete; copy the file again",
+            {"file": name},
+        )
+    (
+        _magic,
+        version,
+        flags,
+        capacity,
+        _grain,
+        offset,
+        size,
+        _entries,
+        _redundant,
+        directory,
+        _overhead,
+        _unclean,
+        _n1,
+        _n2,
+        _n3,
+        _n4,
+        compression,
+    ) = _HEADER.unpack_from(block)
     if version not in (1, 2, 3):
-        raise PhotonError("InvalidVmdkFormat", f"{name} has the unknown VMDK version {version}: {_CONVERT}",
-                          {"file": name})
+        raise PhotonError(
+            "InvalidVmdkFormat", f"{name} has the unknown VMDK version {version}: {_CONVERT}", {"file": name}
+        )
     return _Header(flags, capacity, offset, size, directory, compression)
 
 
@@ -96,8 +127,9 @@ def _descriptor(stream: BinaryIO, start: int, size: int, header: _Header, name: 
     """The descriptor inside the extent; it says what the disk is."""
     at, length = header.descriptor_offset * SECTOR, min(header.descriptor_size * SECTOR, 1 << 20)
     if not at or at + length > size:
-        raise PhotonError("InvalidVmdkFormat", f"{name} is cut off or damaged: its descriptor lies outside the file",
-                          {"file": name})
+        raise PhotonError(
+            "InvalidVmdkFormat", f"{name} is cut off or damaged: its descriptor lies outside the file", {"file": name}
+        )
     stream.seek(start + at)
     return stream.read(length).rstrip(b"\0").decode("utf-8", "replace")
 
@@ -108,5 +140,8 @@ def _check_end(stream: BinaryIO, start: int, size: int, header: _Header, name: s
     end = stream.read(2 * SECTOR)
     whole = size % SECTOR == 0 and len(end) == 2 * SECTOR and end.startswith(_MAGIC) and not any(end[SECTOR:])
     if not whole or _unpack(end[:SECTOR], name).capacity != header.capacity:
-        raise PhotonError("InvalidVmdkFormat", f"{name} is cut off or damaged: it does not end with a footer; copy "
-                          "the file again", {"file": name})
+        raise PhotonError(
+            "InvalidVmdkFormat",
+            f"{name} is cut off or damaged: it does not end with a footer; copy the file again",
+            {"file": name},
+        )

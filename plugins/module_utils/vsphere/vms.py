@@ -5,27 +5,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import PhotonError
-from . import api, guestinfo, retrieve
+from . import api, devices, guestinfo, retrieve
 from .jobs import Job
-from .rows import DatastoreRow, HostRow, NetworkRow
+from .names import escape
+from .rows import FIRST_BUS, DatastoreRow, HostRow, NetworkRow
 from .session import Session
 
-_CONTROLLERS = {"pvscsi": "ParaVirtualSCSIController", "lsilogic": "VirtualLsiLogicController",
-                "lsisas1068": "VirtualLsiLogicSASController", "buslogic": "VirtualBusLogicController"}
-_ADAPTERS = {"vmxnet3": "VirtualVmxnet3", "vmxnet2": "VirtualVmxnet2", "vmxnet": "VirtualVmxnet2",
-             "e1000": "VirtualE1000", "e1000e": "VirtualE1000e", "pcnet32": "VirtualPCNet32"}
+_CONTROLLERS = {
+    "pvscsi": "ParaVirtualSCSIController",
+    "lsilogic": "VirtualLsiLogicController",
+    "lsisas1068": "VirtualLsiLogicSASController",
+    "buslogic": "VirtualBusLogicController",
+}
+_ADAPTERS = {
+    "vmxnet3": "VirtualVmxnet3",
+    "vmxnet2": "VirtualVmxnet2",
+    "vmxnet": "VirtualVmxnet2",
+    "e1000": "VirtualE1000",
+    "e1000e": "VirtualE1000e",
+    "pcnet32": "VirtualPCNet32",
+}
 _DISKS_PER_CONTROLLER = 15  # unit 7 of a SCSI bus is the controller's own
 
 
 @dataclass(slots=True)
 class DiskSpec:
-    """A disk to be made with its VM, in bytes. With ``parent`` (``[ds] dir/disk.vmdk``) it is a child of that VMDK,
-    which holds only what differs; its capacity must then be the parent's. ``path`` attaches an existing VMDK instead.
+    """A disk of a new VM, in bytes. With ``parent`` (``[ds] dir/disk.vmdk``) it is a child of that VMDK and holds only
+    what differs; its capacity must then be the parent's. ``path`` attaches an existing VMDK instead.
     """
 
     name: str
@@ -44,16 +55,18 @@ class NicSpec:
 
 @dataclass(slots=True)
 class VmSpec:
-    """A VM to be created. ``uuid`` becomes its instanceUuid and ``photon.id``; ``memory`` in bytes, whole MB.
+    """A VM to be created. ``uuid`` becomes its instanceUuid and ``photon.id``, ``site`` its ``photon.site``, ``store``
+    (the CloudStore's id) its ``photon.store``; ``memory`` in bytes, a multiple of 4 MB.
 
-    Its files go to ``[datastore] directory/``; an empty ``directory`` leaves the choice to vSphere, and so does a vSAN
-    datastore, where nobody else can make a VM's directory. ``folder`` is the moid of the VM folder (an ESXi host: its
-    only one, ``HostRow.vm_folder``).
+    Its files go to ``[datastore] directory/``. With an empty ``directory`` vSphere chooses, as it does on a vSAN
+    datastore, where only vSphere can create a VM's directory. ``folder`` is the moid of the VM folder (on an ESXi host
+    its only one, ``HostRow.vm_folder``).
     """
 
     uuid: str
     name: str
     site: str
+    store: str
     host: HostRow
     datastore: DatastoreRow
     folder: str
@@ -71,28 +84,35 @@ class VmSpec:
     document_id: str | None = None  # photon.id, where it is not the uuid
 
     def file(self, name: str) -> str:
-        """Where a file of the VM goes: ``[datastore] directory/name``, or ``[datastore]``."""
+        """Return the path of a file of the VM: ``[datastore] directory/name``, or ``[datastore]``."""
         if not self.directory or self.datastore.type == "VSAN":
             return f"[{self.datastore.name}]"
         return f"[{self.datastore.name}] {self.directory}/{name}"
 
 
 def create_vm(spec: VmSpec, **options: Any) -> Job:
-    """One CreateVM_Task with everything in it; the result is the new VM's moid. ``options`` are Job's fields.
+    """Create a VM with one CreateVM_Task; the result is the new VM's moid. ``options`` are Job's fields.
 
-    Nothing is cloned, so that an ESXi host without vCenter does it as well. Raises UnsupportedDiskController or
-    SpecInvalid for what the specification gets wrong.
+    Nothing is cloned, so this works on an ESXi host without vCenter. Raises UnsupportedDiskController or SpecInvalid.
     """
     config = create_spec(spec)
     what = f"create VM {spec.name}"
 
     def submit(session: Session) -> Any:
-        return session.call(what, session.reference("Folder", spec.folder).CreateVM_Task, config,
-                            session.reference("ResourcePool", spec.pool or spec.host.pool),
-                            session.reference("HostSystem", spec.host.moid))
+        return session.call(
+            what,
+            session.reference("Folder", spec.folder).CreateVM_Task,
+            config,
+            session.reference("ResourcePool", spec.pool or spec.host.pool),
+            session.reference("HostSystem", spec.host.moid),
+        )
 
-    options = {"key": spec.uuid, "operation": "create", "host": spec.host.moid,
-               "datastore": spec.datastore.moid} | options
+    options = {
+        "key": spec.uuid,
+        "operation": "create",
+        "host": spec.host.moid,
+        "datastore": spec.datastore.moid,
+    } | options
     return Job(what=what, submit=submit, **options)
 
 
@@ -111,119 +131,201 @@ def suspend(moid: str, name: str, key: Any = None, **options: Any) -> Job:
     return _power(moid, name, key, "SuspendVM_Task", "suspend", "suspended", options)
 
 
-def reset(moid: str, name: str, key: Any = None, **options: Any) -> Job:
-    """Hard reset of a running VM."""
-    return _power(moid, name, key, "ResetVM_Task", "reset", None, options)
+def destroy(
+    moid: str, name: str, uuid: str, key: Any = None, *, own_disks: Collection[str] | None = None, **options: Any
+) -> Job:
+    """Delete a VM with its disks, after it was read again; one that does not exist is done.
 
-
-def destroy(moid: str, name: str, uuid: str, key: Any = None, **options: Any) -> Job:
-    """Delete a VM and its disks, after its instanceUuid was read again: a moid alone may name another VM by now.
-
-    A VM that is gone is done. Raises StateError, in the job's outcome, when the moid has another uuid.
+    ``own_disks`` are the backing files (or uuids) of the disks that may be deleted; None: those in the VM's own
+    directory. Raises StateError, in the job's outcome, when the moid has another instanceUuid, or when the VM has other
+    disks (``data["foreign_disks"]``): vSphere would delete them too, so detach them first.
     """
     what = f"destroy VM {name}"
+    paths = ["config.instanceUuid", "config.files.vmPathName", devices.PATH]
 
     def submit(session: Session) -> Any:
-        rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["config.instanceUuid"])
+        rows = retrieve.from_objects(session, "VirtualMachine", [moid], paths)
         if not rows:
             return None
-        found = rows[0][2].get("config.instanceUuid", "")
+        values = rows[0][2]
+        found = values.get("config.instanceUuid", "")
         if found.lower() != uuid.lower():
-            raise PhotonError("StateError", f"{what}: {moid} is now another VM (instanceUuid "
-                              f"{found or 'unreadable'}, not "
-                              f"{uuid}), so it was left alone; run again to see the present state", {"what": what})
+            raise PhotonError(
+                "StateError",
+                f"{what}: {moid} is another VM now (instanceUuid {found or 'unreadable'}, not "
+                f"{uuid}), so nothing was deleted; run again to see the current state",
+                {"what": what},
+            )
+        _refuse_foreign_disks(what, values, own_disks)
         return session.call(what, session.reference("VirtualMachine", moid).Destroy_Task)
 
     options = {"operation": "destroy", "done_by": frozenset({"ManagedObjectNotFound"})} | options
     return Job(key=key if key is not None else uuid, what=what, submit=submit, **options)
 
 
-def reconfigure(moid: str, name: str, key: Any = None, *, vcpus: int | None = None, memory: int | None = None,
-                extra_config: Mapping[str, str] | None = None, add_nics: list[NicSpec] | None = None,
-                remove_devices: list[int] | None = None, extend_disks: Mapping[int, int] | None = None,
-                new_name: str | None = None, uuid: str | None = None, change_version: str | None = None,
-                **options: Any) -> Job:
-    """Change only what is given. An extraConfig value of ``""`` removes its key; ``remove_devices`` are device keys.
+def register_vm(path: str, name: str, folder: str, pool: str, host: str, key: Any = None, **options: Any) -> Job:
+    """Register the VM whose configuration file is ``path`` (``[ds] dir/name.vmx``); the result is its moid.
 
-    ``extend_disks``: ``{device key: new size in bytes}`` (a child disk cannot grow); they are read once more for it.
-
-    With ``change_version`` a real endpoint refuses the change (ConcurrentTask) when somebody changed the VM in between.
+    ``folder``, ``pool`` and ``host`` are moids.
     """
-    vim = api.load().vim
-    config = vim.vm.ConfigSpec(changeVersion=change_version, name=new_name, instanceUuid=uuid)
+    what = f"register VM {name} from {path}"
+
+    def submit(session: Session) -> Any:
+        return session.call(
+            what,
+            session.reference("Folder", folder).RegisterVM_Task,
+            path,
+            escape(name),
+            False,
+            session.reference("ResourcePool", pool),
+            session.reference("HostSystem", host),
+        )
+
+    options = {"operation": "register", "host": host} | options
+    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
+
+
+def reconfigure(
+    moid: str,
+    name: str,
+    key: Any = None,
+    *,
+    vcpus: int | None = None,
+    memory: int | None = None,
+    extra_config: Mapping[str, str] | None = None,
+    add_nics: Iterable[NicSpec] = (),
+    edit_nics: Mapping[int, NetworkRow] | None = None,
+    remove_devices: Iterable[int] = (),
+    extend_disks: Mapping[int, int] | None = None,
+    new_name: str | None = None,
+    uuid: str | None = None,
+    change_version: str | None = None,
+    **options: Any,
+) -> Job:
+    """Change only what is given; devices are named by their keys and read again for it.
+
+    ``extra_config``: a value of ``""`` removes its key. ``edit_nics``: ``{device key: port group}`` connects adapters
+    whose type and MAC address stay. ``remove_devices`` keeps the files of disks; what is not there is done.
+    ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow. With ``change_version`` the
+    endpoint refuses (ConcurrentTask) when the VM was changed since.
+    """
+    config = api.load().vim.vm.ConfigSpec(changeVersion=change_version, instanceUuid=uuid)
+    if new_name is not None:
+        config.name = escape(new_name)
     if vcpus is not None:
         config.numCPUs = vcpus
     if memory is not None:
         config.memoryMB = _megabytes(memory, name)
     if extra_config:
         config.extraConfig = options_of(extra_config)
-    operation = vim.vm.device.VirtualDeviceSpec
-    changes = [operation(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(add_nics or [])]
-    changes += [operation(operation="remove", device=vim.vm.device.VirtualDevice(key=each))
-                for each in remove_devices or []]
+    added = [_added(_nic(nic, -100 - at)) for at, nic in enumerate(add_nics)]
+    removed = list(remove_devices)
     what = f"reconfigure VM {name}"
 
     def submit(session: Session) -> Any:
-        edits = [operation(operation="edit", device=device)
-                 for device in _extended(session, moid, name, extend_disks or {})]
-        if changes or edits:
-            config.deviceChange = changes + edits
+        present = devices.read(session, moid) if removed or edit_nics or extend_disks else {}
+        changes = [
+            *devices.removals(present, removed),
+            *devices.reconnections(present, edit_nics or {}, name),
+            *devices.extensions(present, extend_disks or {}, name),
+            *added,
+        ]
+        if changes:
+            config.deviceChange = changes
         return session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config)
 
     options = {"operation": "reconfigure"} | options
     return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
 
 
+def detach_disks(moid: str, name: str, keys: Iterable[int], key: Any = None, **options: Any) -> Job:
+    """Take the disks with these device keys out of a VM and keep their files; one that is not attached is done."""
+    return reconfigure(moid, name, key, remove_devices=keys, **{"operation": "detach_disks", **options})
+
+
+def set_uuid(moid: str, uuid: str, name: str = "", key: Any = None, **options: Any) -> Job:
+    """Give a VM, as restored or registered by others, the instanceUuid of its record."""
+    return reconfigure(moid, name or moid, key, uuid=uuid, **{"operation": "set_uuid", **options})
+
+
 def create_spec(spec: VmSpec) -> Any:
-    """The vim.vm.ConfigSpec of a new VM."""
+    """Build the vim.vm.ConfigSpec of a new VM."""
     vim = api.load().vim
-    markers = {guestinfo.ID_KEY: spec.document_id or spec.uuid, guestinfo.SITE_KEY: spec.site}
+    markers = {
+        guestinfo.ID_KEY: spec.document_id or spec.uuid,
+        guestinfo.SITE_KEY: spec.site,
+        guestinfo.STORE_KEY: spec.store,
+    }
     return vim.vm.ConfigSpec(
-        name=spec.name, instanceUuid=spec.uuid, numCPUs=spec.vcpus, memoryMB=_megabytes(spec.memory, spec.name),
-        guestId=spec.guest_id, firmware=spec.firmware, annotation=spec.annotation or None,
+        name=escape(spec.name),
+        instanceUuid=spec.uuid,
+        numCPUs=spec.vcpus,
+        memoryMB=_megabytes(spec.memory, spec.name),
+        cpuHotAddEnabled=True,
+        memoryHotAddEnabled=True,
+        guestId=spec.guest_id,
+        firmware=spec.firmware,
+        annotation=spec.annotation or None,
         files=vim.vm.FileInfo(vmPathName=spec.file(f"{spec.name}.vmx")),
-        extraConfig=options_of(spec.extra_config | markers), deviceChange=_devices(spec))
+        extraConfig=options_of(spec.extra_config | markers),
+        deviceChange=disk_changes(spec) + [_added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)],
+    )
 
 
 def disk_changes(spec: VmSpec) -> list[Any]:
-    """The device changes that add a VM's controller and disks; none for a VM without disks."""
+    """Build the device changes that add a VM's controller and disks; none for a VM without disks."""
     if spec.controller not in _CONTROLLERS:
-        raise PhotonError("UnsupportedDiskController", f"VM {spec.name}: no disk controller {spec.controller!r}; use "
-                          f"one of {', '.join(sorted(_CONTROLLERS))}")
+        raise PhotonError(
+            "UnsupportedDiskController",
+            f"VM {spec.name}: unknown disk controller "
+            f"{spec.controller!r}; use one of {', '.join(sorted(_CONTROLLERS))}",
+        )
     if len(spec.disks) > _DISKS_PER_CONTROLLER:
-        raise PhotonError("SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; {_DISKS_PER_CONTROLLER} at most")
+        raise PhotonError(
+            "SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; at most {_DISKS_PER_CONTROLLER} are possible"
+        )
     if not spec.disks:
         return []
-    change = api.load().vim.vm.device.VirtualDeviceSpec
     controller = api.load().support.GetWsdlType("urn:vim25", _CONTROLLERS[spec.controller])
-    devices = [change(operation="add", device=controller(key=-1, busNumber=0, sharedBus="noSharing"))]
-    for at, disk in enumerate(spec.disks):
-        devices.append(change(operation="add", fileOperation=None if disk.path else "create",
-                              device=_disk(spec, disk, -10 - at, at if at < 7 else at + 1)))
-    return devices
+    return [_added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
+        _added(_disk(spec, disk, -10 - at, at if at < 7 else at + 1), None if disk.path else "create")
+        for at, disk in enumerate(spec.disks)
+    ]
 
 
 def options_of(pairs: Mapping[str, str]) -> list[Any]:
-    """extraConfig entries."""
+    """Build extraConfig entries."""
     option = api.load().vim.option.OptionValue
     return [option(key=key, value=value) for key, value in pairs.items()]
 
 
-def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str | None, options: dict[str, Any]) -> Job:
+def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str, options: dict[str, Any]) -> Job:
     what = f"{verb} VM {name}"
 
     def submit(session: Session) -> Any:
         return session.call(what, getattr(session.reference("VirtualMachine", moid), method))
 
-    done_by = frozenset({f"InvalidPowerState:{wanted}"} if wanted else ())
+    done_by = frozenset({f"InvalidPowerState:{wanted}"})
     options = {"operation": verb.replace(" ", "_"), "done_by": done_by} | options
     return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
 
 
-def _devices(spec: VmSpec) -> list[Any]:
-    change = api.load().vim.vm.device.VirtualDeviceSpec
-    nics = [change(operation="add", device=_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)]
-    return disk_changes(spec) + nics
+def _refuse_foreign_disks(what: str, values: Mapping[str, Any], own: Collection[str] | None) -> None:
+    disks = devices.disks_of(values.get(devices.PATH, []))
+    if own is None:
+        home = values.get("config.files.vmPathName", "").rpartition("/")[0]
+        own = [disk.path for disk in disks if home and disk.path.rpartition("/")[0] == home]
+    if foreign := [disk.path for disk in disks if not disk.is_among(own)]:
+        raise PhotonError(
+            "StateError",
+            f"{what}: it has disks that the platform did not attach ({', '.join(foreign)}), "
+            "and vSphere would delete them with it; detach them, or run again to see the current state",
+            {"what": what, "foreign_disks": foreign},
+        )
+
+
+def _added(device: Any, file_operation: str | None = None) -> Any:
+    return api.load().vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation=file_operation, device=device)
 
 
 def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
@@ -235,58 +337,32 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
     elif not disk.path:
         backing.thinProvisioned = disk.thin
     if disk.capacity % 1024:
-        raise PhotonError("SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is no whole "
-                          "number of KB")
-    return vim.vm.device.VirtualDisk(key=key, controllerKey=-1, unitNumber=unit, capacityInKB=disk.capacity >> 10,
-                                     backing=backing)
-
-
-def _extended(session: Session, moid: str, name: str, sizes: Mapping[int, int]) -> list[Any]:
-    """These disks of a VM with their new sizes; an edit must name controller, unit and backing as they are."""
-    if not sizes:
-        return []
-    rows = retrieve.from_objects(session, "VirtualMachine", [moid], ["config.hardware.device"])
-    devices = rows[0][2].get("config.hardware.device", []) if rows else []
-    found = {int(retrieve.text(each, "key")): each for each in devices if retrieve.type_of(each) == "VirtualDisk"}
-    if missing := sorted(set(sizes) - set(found)):
-        raise PhotonError("DiskNotFound", f"VM {name} has no disk with the device key {missing[0]}: run again to see "
-                          "the present state")
-    disk = api.load().vim.vm.device.VirtualDisk
-
-    def edited(device: Any, key: int, size: int) -> Any:
-        thin = retrieve.text(device, "backing/thinProvisioned")
-        backing = disk.FlatVer2BackingInfo(
-            fileName=retrieve.text(device, "backing/fileName"),
-            diskMode=retrieve.text(device, "backing/diskMode", "persistent"),
-            thinProvisioned=thin == "true" if thin else None)
-        return disk(key=key, controllerKey=int(retrieve.text(device, "controllerKey")), backing=backing,
-                    unitNumber=int(retrieve.text(device, "unitNumber")), capacityInKB=size >> 10, capacityInBytes=size)
-
-    return [edited(found[key], key, size) for key, size in sizes.items()]
+        raise PhotonError(
+            "SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is not a multiple of 1 KB"
+        )
+    return vim.vm.device.VirtualDisk(
+        key=key, controllerKey=-1, unitNumber=unit, capacityInKB=disk.capacity >> 10, backing=backing
+    )
 
 
 def _nic(nic: NicSpec, key: int) -> Any:
-    vim = api.load().vim
-    card = vim.vm.device.VirtualEthernetCard
-    network = nic.network
-    if network.kind == "distributed":
-        backing = card.DistributedVirtualPortBackingInfo(port=vim.dvs.PortConnection(
-            switchUuid=network.switch, portgroupKey=network.key))
-    elif network.kind == "opaque":
-        backing = card.OpaqueNetworkBackingInfo(opaqueNetworkId=network.key, opaqueNetworkType=network.switch)
-    else:
-        backing = card.NetworkBackingInfo(deviceName=network.name)
     if nic.adapter not in _ADAPTERS:
-        raise PhotonError("SpecInvalid", f"no network adapter {nic.adapter!r}; use one of "
-                          f"{', '.join(sorted(_ADAPTERS))}")
+        raise PhotonError(
+            "SpecInvalid", f"unknown network adapter {nic.adapter!r}; use one of {', '.join(sorted(_ADAPTERS))}"
+        )
     adapter = api.load().support.GetWsdlType("urn:vim25", _ADAPTERS[nic.adapter])
-    return adapter(key=key, backing=backing, addressType="manual" if nic.mac else "generated", macAddress=nic.mac,
-                   connectable=vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True,
-                                                                       connected=True))
+    return adapter(
+        key=key,
+        backing=devices.nic_backing(nic.network),
+        macAddress=nic.mac,
+        addressType="manual" if nic.mac else "generated",
+        connectable=devices.connected(),
+    )
 
 
 def _megabytes(memory: int, name: str) -> int:
     if memory <= 0 or memory % (4 << 20):
-        raise PhotonError("SpecInvalid", f"VM {name}: memory of {memory} bytes is no multiple of 4 MB, which vSphere "
-                          "wants")
+        raise PhotonError(
+            "SpecInvalid", f"VM {name}: memory of {memory} bytes is not a multiple of 4 MB, as vSphere requires"
+        )
     return memory >> 20

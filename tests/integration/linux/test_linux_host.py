@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module linux_host on real hosts: everything it looks after, every fault really made."""
+"""Module linux_host on real hosts: everything it manages, and faults that are really injected."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def pid(hosts, host):
 
 
 @pytest.mark.parametrize("host", ["bookworm", "trixie"])
-def test_a_bare_host_becomes_what_is_wanted_and_check_mode_told_it(hosts, document, host):
-    foretold = hosts.linux_host(host, document, "--check")
-    assert "failed" not in foretold, foretold
+def test_check_mode_predicts_the_changes_of_a_bare_host(hosts, document, host):
+    predicted = hosts.linux_host(host, document, "--check")
+    assert "failed" not in predicted, predicted
     assert hosts.shell(host, "ls /etc/greeter.conf; dpkg -l greeter 2>&1 | grep ^ii", check=False) == ""
     done = hosts.linux_host(host, document)
     assert "failed" not in done, done
-    assert foretold["changes"] == done["changes"]
+    assert predicted["changes"] == done["changes"]
     assert kinds(done) == ["directory", "file", "hold", "package", "repository", "sysctl", "unit"]
     assert done["packages"] == {"greeter": "1.0.1-1"}
     assert (
@@ -102,14 +102,14 @@ def test_a_bare_host_becomes_what_is_wanted_and_check_mode_told_it(hosts, docume
     assert not hosts.linux_host(host, document)["changed"]
 
 
-def test_a_no_op_leaves_the_process_alone(hosts, document, host):
+def test_no_op_does_not_restart_the_process(hosts, document, host):
     before = pid(hosts, host)
     again = hosts.linux_host(host, document)
     assert (again["changed"], again["changes"]) == (False, [])
     assert pid(hosts, host) == before
 
 
-def test_a_hand_edited_file_is_mended_and_its_unit_restarted(hosts, document, host):
+def test_edited_file_is_restored_and_its_unit_restarted(hosts, document, host):
     before = pid(hosts, host)
     hosts.shell(host, "echo other > /etc/greeter.conf")
     answer = hosts.linux_host(host, document, "--diff")
@@ -122,7 +122,7 @@ def test_a_hand_edited_file_is_mended_and_its_unit_restarted(hosts, document, ho
     assert hosts.shell(host, "cat /run/greeted") == "hello\n"
 
 
-def test_a_secret_is_in_no_answer(hosts, document, host):
+def test_secret_appears_in_no_result(hosts, document, host):
     hosts.shell(host, "echo an older password > /etc/greeter.d/key")
     answer = hosts.linux_host(host, document, "--diff")
     assert names(answer, "file") == ["/etc/greeter.d/key"]
@@ -131,7 +131,7 @@ def test_a_secret_is_in_no_answer(hosts, document, host):
     assert hosts.shell(host, "journalctl | grep -c 'a password'", check=False).strip() == "0"
 
 
-def test_modes_are_mended_without_a_restart(hosts, document, host):
+def test_modes_are_restored_without_a_restart(hosts, document, host):
     before = pid(hosts, host)
     hosts.shell(host, "chmod 0666 /etc/greeter.conf")
     answer = hosts.linux_host(host, document)
@@ -141,7 +141,7 @@ def test_modes_are_mended_without_a_restart(hosts, document, host):
     assert pid(hosts, host) == before
 
 
-def test_a_run_that_died_between_file_and_restart_is_finished(hosts, document, host):
+def test_run_interrupted_between_file_and_restart_is_completed(hosts, document, host):
     before = pid(hosts, host)
     time.sleep(0.05)
     hosts.shell(host, "cp /etc/greeter.conf /etc/greeter.conf.new && mv /etc/greeter.conf.new /etc/greeter.conf")
@@ -151,7 +151,7 @@ def test_a_run_that_died_between_file_and_restart_is_finished(hosts, document, h
     assert not hosts.linux_host(host, document)["changed"]
 
 
-def test_a_replaced_program_restarts_its_unit(hosts, document, host):
+def test_replaced_program_restarts_its_unit(hosts, document, host):
     before = pid(hosts, host)
     time.sleep(0.05)
     hosts.shell(host, "cp -p /usr/bin/greeter /usr/bin/new && mv /usr/bin/new /usr/bin/greeter")
@@ -159,13 +159,13 @@ def test_a_replaced_program_restarts_its_unit(hosts, document, host):
     assert pid(hosts, host) != before
 
 
-def test_a_clock_that_was_ahead_makes_one_restart_not_one_each_time(hosts, document, host):
+def test_file_from_the_future_causes_one_restart(hosts, document, host):
     hosts.shell(host, "touch --date='1 hour' /etc/greeter.conf")
     assert kinds(hosts.linux_host(host, document)) == ["restart"]
     assert not hosts.linux_host(host, document)["changed"]
 
 
-def test_a_stopped_and_disabled_unit_comes_back(hosts, document, host):
+def test_stopped_and_disabled_unit_is_started_and_enabled(hosts, document, host):
     hosts.shell(host, "systemctl disable --now greeter")
     answer = hosts.linux_host(host, document)
     assert [(change["before"], change["after"]) for change in answer["changes"]] == [
@@ -175,7 +175,7 @@ def test_a_stopped_and_disabled_unit_comes_back(hosts, document, host):
     assert hosts.shell(host, "systemctl is-active greeter") == "active\n"
 
 
-def test_a_drop_in_reaches_the_unit_and_leaves_it(hosts, document, host):
+def test_drop_in_is_applied_and_removed(hosts, document, host):
     path = "/etc/systemd/system/greeter.service.d/test.conf"
     more = document | {
         "files": [
@@ -199,14 +199,14 @@ def test_versions_go_up_and_down_and_stay_held(hosts, document, host):
         assert hosts.shell(host, "apt-mark showhold") == "greeter\n"
 
 
-def test_an_unknown_version_names_those_there_are(hosts, document, host):
+def test_unknown_version_lists_the_available_ones(hosts, document, host):
     answer = hosts.linux_host(host, document | {"packages": {"greeter": "9.*", "greeter-data": "present"}})
     assert answer["error_code"] == "PackageNotFound"
-    assert "greeter 9.* (there is 1.1.0-1, 1.0.1-1, 1.0.0-1)" in answer["msg"]
+    assert "greeter 9.* (available: 1.1.0-1, 1.0.1-1, 1.0.0-1)" in answer["msg"]
     assert not hosts.linux_host(host, document)["changed"]
 
 
-def test_a_lock_is_waited_for(hosts, document, host):
+def test_package_lock_is_waited_for(hosts, document, host):
     hosts.shell(host, "apt-get remove -y --allow-change-held-packages greeter")
     script = "import fcntl,time;f=open('/var/lib/dpkg/lock-frontend','w');fcntl.lockf(f,fcntl.LOCK_EX);time.sleep(4)"
     hosts.shell(host, f'systemd-run --unit=locker --collect python3 -c "{script}"')
@@ -217,7 +217,7 @@ def test_a_lock_is_waited_for(hosts, document, host):
     assert answer["packages"] == {"greeter": "1.0.1-1"}
 
 
-def test_an_installation_killed_half_way_is_finished(hosts, document, host):
+def test_interrupted_installation_is_completed(hosts, document, host):
     hosts.shell(host, "apt-get remove -y --allow-change-held-packages greeter")
     hosts.shell(host, "cd /tmp && apt-get download greeter=1.0.1-1 && dpkg --unpack greeter_1.0.1-1_all.deb")
     answer = hosts.linux_host(host, document)
@@ -226,7 +226,7 @@ def test_an_installation_killed_half_way_is_finished(hosts, document, host):
     assert not hosts.linux_host(host, document)["changed"]
 
 
-def test_a_unit_that_does_not_come_up_is_told_with_its_journal(hosts, document, host):
+def test_failed_unit_is_reported_with_its_journal(hosts, document, host):
     unit = "[Service]\nType=notify\nExecStart=/bin/sh -c 'echo it is all wrong; exit 3'\n"
     broken = document | {
         "files": [*document["files"], {"path": "/etc/systemd/system/broken.service", "content": unit}],
@@ -237,7 +237,7 @@ def test_a_unit_that_does_not_come_up_is_told_with_its_journal(hosts, document, 
     assert "it is all wrong" in answer["msg"]
 
 
-def test_what_does_not_hold_is_said_before_any_change(hosts, document, host):
+def test_preconditions_are_checked_before_any_change(hosts, document, host):
     hosts.shell(host, "systemd-run --unit=squatter --collect python3 -m http.server 6443")
     hosts.shell(host, "until ss -ltn | grep -q :6443; do sleep 0.1; done")
     try:
@@ -247,7 +247,7 @@ def test_what_does_not_hold_is_said_before_any_change(hosts, document, host):
             answer = hosts.linux_host(host, more, *options)
             assert answer["error_code"] == "PreflightFailed"
             assert [reason.split()[0] for reason in answer["error_data"]["reasons"]] == ["/var/lib", "the", "port"]
-            assert "taken by python3" in answer["msg"]
+            assert "used by python3" in answer["msg"]
         assert hosts.shell(host, "ls /etc/more", check=False) == ""
         fine = document | {"preflight": {"ports": {6443: ["python3"]}}, "packages": {}, "files": []}
         assert "failed" not in hosts.linux_host(host, fine)
@@ -255,21 +255,21 @@ def test_what_does_not_hold_is_said_before_any_change(hosts, document, host):
         hosts.shell(host, "systemctl stop squatter")
 
 
-def test_a_wrong_document_names_every_mistake(hosts, host):
+def test_invalid_document_reports_every_mistake(hosts, host):
     answer = hosts.linux_host(host, {"pakages": {}, "files": [{"path": "etc/x", "content": "", "mode": 644}]})
     assert answer["error_code"] == "SpecInvalid"
     assert len(answer["error_data"]["mistakes"]) == 3
 
 
-def test_a_sysctl_that_the_kernel_lacks_is_an_error(hosts, document, host):
+def test_unknown_sysctl_is_an_error(hosts, document, host):
     answer = hosts.linux_host(host, document | {"sysctls": {"net.ipv4.no_such_thing": 1}})
     assert answer["error_code"] == "SysctlFailed"
     assert "net.ipv4.no_such_thing" in answer["msg"]
 
 
-def test_swap_lines_of_fstab_become_comments(hosts, document, host):
+def test_swap_lines_of_fstab_are_commented_out(hosts, document, host):
     if len(pathlib.Path("/proc/swaps").read_text().splitlines()) > 1:
-        pytest.skip("this machine swaps, and a host of the lab would stop that")
+        pytest.skip("this machine uses swap, and a lab host would turn it off")
     hosts.shell(host, "echo '/dev/vdb none swap sw 0 0' >> /etc/fstab")
     answer = hosts.linux_host(host, document | {"swap": "off"})
     assert names(answer, "swap") == ["/etc/fstab"]
@@ -277,7 +277,7 @@ def test_swap_lines_of_fstab_become_comments(hosts, document, host):
     assert not hosts.linux_host(host, document | {"swap": "off"})["changed"]
 
 
-def test_a_full_disk_is_told_and_the_old_file_stays(hosts, repository):
+def test_full_disk_is_reported_and_the_old_file_stays(hosts, repository):
     small = {"files": [{"path": "/etc/greeter.conf", "content": "first\n"}]}
     assert hosts.linux_host("small", small)["changed"]
     large = {"repositories": [{"name": "greeters", "url": repository, "trusted": True}], "packages": {"large": "1.0"}}
@@ -294,7 +294,7 @@ def test_a_full_disk_is_told_and_the_old_file_stays(hosts, repository):
         hosts.shell("small", "rm -f /fill*")
 
 
-def test_an_unreachable_repository_is_named(hosts, document, host):
+def test_unreachable_repository_is_named(hosts, document, host):
     wrong = document | {
         "repositories": [{"name": "nowhere", "url": "http://127.0.0.1:9/", "trusted": True}],
         "packages": {"not-there-at-all": "1.0"},

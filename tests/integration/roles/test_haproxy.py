@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role haproxy on a real pair of balancers: its verbs, and every fault really made."""
+"""The role haproxy on a real pair of balancers: its operations, and faults that are really injected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fixture_shared(tmp_path_factory):
 
 @pytest.fixture(name="pair")
 def fixture_pair(shared):
-    """The pair as deployed; what a test declares is taken back after it."""
+    """Return the deployed pair; restore its declaration after the test."""
     before = dict(shared.variables)
     services = [dict(service) for service in before["haproxy_services"]]
     shared.settle()
@@ -52,7 +52,7 @@ def worker(pair, host="lb1"):
     return pair.shell(host, f'python3 -c "{script}"').strip()
 
 
-def test_a_second_run_changes_nothing(pair):
+def test_second_run_changes_nothing(pair):
     before = worker(pair)
     assert pair.play().stdout.count("changed=0") == 2
     assert worker(pair) == before
@@ -60,7 +60,7 @@ def test_a_second_run_changes_nothing(pair):
 
 @pytest.fixture(name="wrong")
 def fixture_wrong(shared, tmp_path):
-    """Ways to break the declaration; the pair itself is left as it is."""
+    """Return ways to break the declaration; the pair itself is not changed."""
     before = dict(shared.variables)
     shared.variables = before | {"haproxy_services": [dict(service) for service in before["haproxy_services"]]}
     authority = Authority(tmp_path)
@@ -76,7 +76,7 @@ def fixture_wrong(shared, tmp_path):
     yield {
         "unknown key": replace(bnid=1),
         "port twice": lambda: shared.variables["haproxy_services"].append(shared.service("two", 8080)),
-        "empty group": replace(group="nobody"),
+        "empty group": replace(group="missing"),
         "unresolvable": replace(servers=[{"name": "x", "address": "no.such.host.invalid"}]),
         "certificate missing": certificates(certificate=tmp_path / "none.pem"),
         "certificate expired": certificates(certificate=expired.file, key=expired.key),
@@ -90,16 +90,16 @@ def fixture_wrong(shared, tmp_path):
     ("mistake", "said"),
     [
         ("unknown key", "haproxy_services[0] (web).bnid: unknown key"),
-        ("port twice", "haproxy_services[2] (two).bind[0].port: {vip}:8080 is taken by haproxy_services[0] (web)"),
-        ("empty group", "haproxy_services[0] (web).group: the inventory group nobody is empty"),
+        ("port twice", "haproxy_services[2] (two).bind[0].port: {vip}:8080 is used by haproxy_services[0] (web)"),
+        ("empty group", "haproxy_services[0] (web).group: the inventory group missing is empty"),
         ("unresolvable", "haproxy_services[0] (web).servers[x].address: no.such.host.invalid does not resolve"),
         ("certificate missing", "haproxy_certificates[0] (web).certificate: "),
         ("certificate expired", "haproxy_certificates[0] (web).certificate: the certificate expired on"),
-        ("key of another", "haproxy_certificates[0] (web).key: does not belong to the certificate"),
+        ("key of another", "haproxy_certificates[0] (web).key: does not match the certificate"),
         ("vip outside", "haproxy_vips[0] (public).address: lb1 ("),
     ],
 )
-def test_a_wrong_declaration_touches_no_host(shared, wrong, mistake, said):
+def test_invalid_declaration_changes_no_host(shared, wrong, mistake, said):
     before = checksums(shared), [worker(shared, host) for host in ("lb1", "lb2")]
     wrong[mistake]()
     run = shared.play(check=False)
@@ -110,7 +110,7 @@ def test_a_wrong_declaration_touches_no_host(shared, wrong, mistake, said):
     assert (checksums(shared), [worker(shared, host) for host in ("lb1", "lb2")]) == before
 
 
-def test_what_haproxy_refuses_leaves_the_old_configuration_serving(pair):
+def test_rejected_configuration_leaves_the_old_one_active(pair):
     before = checksums(pair), worker(pair)
     pair.variables["haproxy_services"][0]["extra_backend"] = ["no-such-keyword here"]
     run = pair.play(check=False)
@@ -120,7 +120,7 @@ def test_what_haproxy_refuses_leaves_the_old_configuration_serving(pair):
     assert pair.answers() in ("web1", "web2")
 
 
-def test_a_port_that_another_program_has_puts_the_old_configuration_back(pair):
+def test_port_in_use_restores_the_old_configuration(pair):
     before = checksums(pair)[0]
     pair.shell("lb1", "systemd-run -q --unit=squatter --collect python3 -m http.server 9099")
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("new", 9099)]
@@ -129,7 +129,7 @@ def test_a_port_that_another_program_has_puts_the_old_configuration_back(pair):
         time.sleep(1)
         run = pair.play(check=False)
         assert run.returncode == 2
-        assert "the old configuration was put back" in " ".join(run.stdout.split())
+        assert "The old configuration was restored" in " ".join(run.stdout.split())
         assert checksums(pair)[0] == before
         assert pair.answers() in ("web1", "web2")
     finally:
@@ -137,10 +137,10 @@ def test_a_port_that_another_program_has_puts_the_old_configuration_back(pair):
     assert pair.play().returncode == 0
 
 
-def test_a_full_disk_leaves_the_old_configuration_serving(pair):
+def test_full_disk_leaves_the_old_configuration_active(pair):
     before = checksums(pair)[0]
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
-    # Ansible's own files go to memory: it is the balancer's writing that has to meet the full disk.
+    # Keep Ansible's own files in memory, so that only the balancer's writes meet the full disk.
     pair.shell(
         "lb1",
         "dd if=/dev/zero of=/fill bs=64k status=none; dd if=/dev/zero of=/fill2 bs=512 status=none; true",
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_the_old_configuration_serving(pair):
         run = pair.play(check=False, ansible_remote_tmp="/dev/shm/ansible")
         assert run.returncode == 2
         assert "No space left on device" in run.stdout
-        assert "the old one serves on" in " ".join(run.stdout.split())
+        assert "The old configuration stays active" in " ".join(run.stdout.split())
         assert "error_code: BalancerChangeFailed" in run.stdout
         assert checksums(pair)[0] == before
         assert pair.answers() in ("web1", "web2")
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_the_old_configuration_serving(pair):
 
 
 @pytest.mark.parametrize("seconds", [1.5, 2.5, 4, 6])
-def test_a_run_killed_half_way_is_finished_by_the_next(pair, seconds):
+def test_killed_run_is_completed_by_the_next(pair, seconds):
     port = int(8100 + 2 * seconds)
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("late", port)]
     run = pair.start_play()
@@ -180,7 +180,7 @@ def test_a_run_killed_half_way_is_finished_by_the_next(pair, seconds):
 def test_certificates_are_replaced_without_a_reload(pair):
     show = f"curl -skv https://{pair.vip}:8443/ 2>&1 | grep 'start date'"
     before, served = [worker(pair, host) for host in ("lb1", "lb2")], pair.shell("client", show)
-    time.sleep(1.1)  # a certificate's dates count seconds
+    time.sleep(1.1)  # certificate dates have a resolution of one second
     pair.certificate("web")
     pair.play("load_balancer_rotate_certificates")
     assert [worker(pair, host) for host in ("lb1", "lb2")] == before
@@ -192,10 +192,10 @@ def test_rotation_refuses_any_other_change(pair):
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
     run = pair.play("load_balancer_rotate_certificates", check=False)
     assert run.returncode == 2
-    assert "deploy instead" in " ".join(run.stdout.split())
+    assert "Deploy the load balancer instead" in " ".join(run.stdout.split())
 
 
-def test_a_drained_server_stays_drained_until_it_is_ready(pair):
+def test_drained_server_stays_drained_until_it_is_ready(pair):
     pair.play("load_balancer_drain", haproxy_service="web", haproxy_server="web1")
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
     pair.play()  # reloads
@@ -207,13 +207,13 @@ def test_a_drained_server_stays_drained_until_it_is_ready(pair):
     assert {pair.answers() for _ in range(6)} == {"web1", "web2"}
 
 
-def test_draining_an_unknown_server_names_those_there_are(pair):
+def test_draining_an_unknown_server_lists_the_known_ones(pair):
     run = pair.play("load_balancer_drain", check=False, haproxy_service="web", haproxy_server="web9")
     assert run.returncode == 2
-    assert "service web has no server web9; it has web1, web2" in " ".join(run.stdout.split())
+    assert "service web has no server web9. Its servers: web1, web2." in " ".join(run.stdout.split())
 
 
-def test_a_changed_port_of_a_server_takes_effect_over_its_saved_state(pair):
+def test_changed_port_of_a_server_overrides_its_saved_state(pair):
     pair.shell("web1", "sed 's/:8000/:8001/;s/string web1/string moved/' /etc/web.cfg > /etc/web2.cfg")
     pair.shell("web1", "systemd-run -q --unit=moved --collect haproxy -db -f /etc/web2.cfg")
     pair.variables["haproxy_services"][0] |= {"servers": [{"name": "web1", "port": 8001}]}
@@ -233,11 +233,11 @@ def test_the_vip_moves_when_a_service_is_killed(pair, unit):
         assert time.monotonic() < deadline, f"{other} never held the VIP alone"
         time.sleep(0.1)
     assert pair.answers() in ("web1", "web2")
-    assert pair.settle() == other  # it stays there when the killed service is back
+    assert pair.settle() == other  # no failback when the killed service returns
 
 
 @pytest.mark.parametrize("carrier", [False, True])
-def test_a_host_cut_off_loses_the_vip_and_its_return_splits_nothing(pair, carrier):
+def test_partitioned_host_loses_the_vip_without_a_split_brain(pair, carrier):
     holder = pair.settle()
     other = "lb2" if holder == "lb1" else "lb1"
     pair.lab.cut(holder, carrier)
@@ -253,7 +253,7 @@ def test_a_host_cut_off_loses_the_vip_and_its_return_splits_nothing(pair, carrie
     assert pair.answers() in ("web1", "web2")
 
 
-def test_a_killed_server_gets_no_more_requests(pair):
+def test_killed_server_receives_no_more_requests(pair):
     pair.shell("web1", "systemctl kill --signal=KILL web")
     try:
         answers = [pair.answers() for _ in range(20)]
@@ -262,7 +262,7 @@ def test_a_killed_server_gets_no_more_requests(pair):
         pair.start_web("web1")
 
 
-def test_a_balancer_can_be_removed_and_deployed_again(pair):
+def test_balancer_can_be_removed_and_deployed_again(pair):
     pair.play("load_balancer_remove", haproxy_remove="lb1")
     assert pair.holders() == ["lb2"]
     assert pair.shell("lb1", f"ls {CONFIG} /etc/haproxy/certificates 2>/dev/null", check=False) == ""

@@ -58,11 +58,11 @@ def together(url: str, texts: list[str]) -> list[str]:
     def work(text: str) -> None:
         with open_store(url, mode="write", allow_ephemeral=True, by="tests") as store:
             here = Platform(store)
-            plan, _world = here.plan(text)
-            assert plan.failures == []
+            planning = here.plan(text)
+            assert planning.plan.failures == []
             planned.wait()
             try:
-                here.write(plan)
+                here.write(planning)
             except PhotonError as error:
                 refused.append(error.code)
 
@@ -79,7 +79,7 @@ def test_projects_given_at_once_never_pass_the_tenants_limit(platform: Platform,
     refused = together(url, [project(f"p{n}", 30) for n in range(8)])
     assert refused == ["QuotaError"] * 5
     assert platform.quota("acme") == {"vm.count": (100, 90), "vm.cpu": (200, 180)}
-    assert len(platform.world().of(entities.PROJECT)) == 3
+    assert len(platform.state().of(entities.PROJECT)) == 3
 
 
 def test_one_name_is_taken_once(platform: Platform, url: str) -> None:
@@ -109,4 +109,4 @@ def test_a_whole_life(platform: Platform) -> None:
     assert platform.quota("acme") == {"vm.count": (50, 50), "vm.cpu": (90, 90)}
     gone = text.replace(", quota_percent: 50", ", state: absent").replace("{name: acme", "{name: acme, state: absent")
     assert len(platform.changes(gone)) == 3
-    assert platform.store.snapshot().counters == {}
+    assert platform.store.snapshot().counters() == {}

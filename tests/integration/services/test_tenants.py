@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tenants on a data centre that answers: declared, used up, refused, mended, taken away."""
+"""Tenants on a simulated data centre: declared, used up, refused, fixed, deleted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import yaml
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.services.context import Options
-from ansible_collections.photon.platform.plugins.module_utils.services.site_run import Request, run_items, run_site
-from ansible_collections.photon.platform.plugins.module_utils.services.world import World
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items, run_site
+from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 
 from tests.support import diskimages
 
@@ -74,19 +74,18 @@ class Site:
     def vms(self, *items: dict[str, Any], act_as: dict[str, Any] | None = None) -> dict[str, Any]:
         return run_items("vm", items, self.request(act_as), scope=SCOPE)
 
-    def world(self) -> World:
+    def state(self) -> CurrentState:
         with open_store(self.url, allow_ephemeral=True) as store:
-            snapshot = store.snapshot()
-        return World(snapshot.documents, snapshot.counters)
+            return CurrentState.of_snapshot(store.snapshot())
 
     def vm(self, name: str) -> Any:
-        return next(d for d in self.world().of(entities.VM) if d.name == name)
+        return next(d for d in self.state().of(entities.VM) if d.name == name)
 
     def used(self) -> int:
         """VMs charged to acme/web."""
-        world = self.world()
-        project = next(d for d in world.of(entities.PROJECT) if d.name == "web")
-        counter = world.counters[project.id].get("vm.count")
+        state = self.state()
+        project = next(d for d in state.of(entities.PROJECT) if d.name == "web")
+        counter = state.counters[project.id].get("vm.count")
         return counter.usage if counter else 0
 
 
@@ -112,12 +111,12 @@ def test_a_tenant_comes_lives_and_goes(site: Site) -> None:
     with pytest.raises(PhotonError, match="project web is absent"):
         site.apply(gone)
     assert codes(site.apply(gone.replace("core-100}", "core-100, state: absent}"))) == []
-    world = site.world()
-    assert world.of(entities.TENANT) == world.of(entities.PROJECT) == world.of(entities.VM) == []
-    assert world.counters == {}
+    state = site.state()
+    assert state.of(entities.TENANT) == state.of(entities.PROJECT) == state.of(entities.VM) == []
+    assert state.counters == {}
 
 
-def test_a_vm_that_vsphere_refuses_is_in_error_and_mended_by_the_next_run(site: Site) -> None:
+def test_a_vm_that_vsphere_refuses_is_in_error_and_fixed_by_the_next_run(site: Site) -> None:
     site.lab.control.fault(method="CreateVM_Task", where="task", fault="NoPermission", name="web-2*", count=1)
     first = site.apply()
     assert len(codes(first)) == 1
@@ -160,5 +159,5 @@ def test_mistakes_touch_nothing(site: Site) -> None:
         "photon_tenants[0].projects[0].vms[0].flavour",
         "photon_tenants[0].projects[0].vms[0].flavor",
     }
-    assert site.world().of(entities.TENANT) == []
+    assert site.state().of(entities.TENANT) == []
     assert site.lab.control.state("vc1")["vms"] == []

@@ -177,7 +177,7 @@ def vm_spec(bench):
         host = inventory.hosts[store.hosts[made[name] % len(store.hosts)]]
         made[name] += 1
         identity = str(uuid.uuid4())
-        return VmSpec(identity, vm_name, "test", replace(host), replace(store), host.vm_folder, 1, 512 << 20,
+        return VmSpec(identity, vm_name, "test", "store-1", replace(host), replace(store), host.vm_folder, 1, 512 << 20,
                       directory=f"{vm_name}-{identity[:8]}", disks=[DiskSpec("boot", 1 << 30)],
                       nics=[NicSpec(replace(inventory.network_of(host, each))) for each in nics])
 

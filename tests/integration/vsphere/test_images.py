@@ -16,8 +16,6 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     connect,
     copy_image,
     create_vm,
-    delete_disk,
-    delete_files,
     delete_template,
     destroy,
     images,
@@ -48,8 +46,8 @@ def template_spec(bench):
         facts = inspect_image(path)
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
         host = seen.hosts[sorted(store.hosts)[0]]
-        return TemplateSpec(identity, f"image-{store.name}", "test", image_id, facts["sha256"], facts["size"], host,
-                            store, host.vm_folder, f"photon-image-{identity}")
+        return TemplateSpec(identity, f"image-{store.name}", "test", "store-1", image_id, facts["sha256"],
+                            facts["size"], host, store, host.vm_folder, f"photon-image-{identity}")
 
     return build
 
@@ -152,7 +150,7 @@ class Killed(BaseException):
 
 
 def killed_at(number):
-    """A before_call that ends the process at its n-th call."""
+    """A guard that ends the process at its n-th call."""
     calls = []
 
     def check():
@@ -169,8 +167,10 @@ def test_a_copy_whose_process_died_is_made_anew(bench, template_spec, ova, name,
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
+        session.guard = killed_at(number)
         with pytest.raises(Killed):
-            copy_image(session, source, first.host.datacenter, second, before_call=killed_at(number))
+            copy_image(session, source, first.host.datacenter, second)
+        session.guard = None
         copy = copy_image(session, source, first.host.datacenter, second)
         assert {row.moid for row in read_inventory(session).vms.values()} == {source.moid, copy.moid}
 
@@ -180,8 +180,10 @@ def test_what_a_dead_process_left_goes_with_its_template(bench, template_spec, o
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
-        with pytest.raises(Killed):  # the disk is copied, but nobody's
-            copy_image(session, source, first.host.datacenter, second, before_call=killed_at(3))
+        session.guard = killed_at(3)
+        with pytest.raises(Killed):  # the disk is copied, but not attached
+            copy_image(session, source, first.host.datacenter, second)
+        session.guard = None
         row = read_inventory(session).vm(second.uuid)
         removed = run_jobs(session, [delete_template(row.moid, row.name, row.uuid)])
         assert [outcome for _job, outcome in removed] == [None, None]
@@ -273,16 +275,8 @@ def test_lease_check_comes_before_the_import(bench, template_spec, ova):
     def lost():
         raise PhotonError("LeaseLost", "another controller took over")
 
-    with connect(bench.spec("vc")) as session, pytest.raises(PhotonError, match="took over"):
-        import_image(session, ova, spec, before_call=lost)
+    with connect(bench.spec("vc")) as session:
+        session.guard = lost
+        with pytest.raises(PhotonError, match="took over"):
+            import_image(session, ova, spec)
     assert "ImportVApp" not in bench.calls("vc")
-
-
-@ENDPOINTS
-def test_deleting_what_is_not_there_is_done(bench, name):
-    seen = bench.inventory(name)
-    store = next(iter(seen.datastores.values()))
-    with connect(bench.spec(name)) as session:
-        jobs = [delete_disk(f"[{store.name}] none/none.vmdk", store.datacenter),
-                delete_files(f"[{store.name}] none", store.datacenter)]
-        assert [outcome for _job, outcome in run_jobs(session, jobs)] == [None, None]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs in every cluster: the name server's settings and metrics-server."""
+"""Render the add-ons of every cluster: CoreDNS settings and metrics-server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Object = dict[str, Any]
 
 
 def objects(cluster: Mapping[str, Any]) -> list[Object]:
-    """The objects of the add-ons, less those of files of the user's own."""
+    """Return the add-ons' objects, without those of user-supplied manifests."""
     return [*coredns(cluster), *metrics_server(cluster)]
 
 
 def absent(cluster: Mapping[str, Any]) -> list[Object]:
-    """What must not be there: metrics-server when it is switched off."""
+    """Return the objects to remove: metrics-server when it is disabled."""
     if cluster["addons"]["metrics_server"]["enabled"]:
         return []
     off = {
@@ -31,9 +31,9 @@ def absent(cluster: Mapping[str, Any]) -> list[Object]:
 
 
 def coredns(cluster: Mapping[str, Any]) -> list[Object]:
-    """Settings of the name server that kubeadm has deployed: server-side apply leaves the rest of it alone.
+    """Return CoreDNS settings, applied server-side on top of kubeadm's deployment.
 
-    Both its pods start on the first member; a drain moves one after the other.
+    Both pods start on the first member; a drain moves them one by one.
     """
     place = {"name": "coredns", "namespace": _SYSTEM}
     return [
@@ -54,10 +54,10 @@ def coredns(cluster: Mapping[str, Any]) -> list[Object]:
 
 
 def corefile(cluster: Mapping[str, Any]) -> str:
-    """CoreDNS' configuration: the cluster's names, zones of other name servers, and the world."""
+    """Render CoreDNS' configuration: the cluster's domain, zones of other DNS servers, and forwarding of the rest."""
     settings, domain = cluster["addons"]["coredns"], cluster["networks"]["domain"]
     seconds = settings["cache_seconds"]
-    world = " ".join(settings["forward"]) or "/etc/resolv.conf"
+    upstream = " ".join(settings["forward"]) or "/etc/resolv.conf"
     blocks = [
         ["errors"],
         ["health {", "   lameduck 5s", "}"],
@@ -70,8 +70,8 @@ def corefile(cluster: Mapping[str, Any]) -> str:
             "}",
         ],
         ["prometheus :9153"],
-        [f"forward . {world} {{", "   max_concurrent 1000", "}"],
-        # Names of the cluster are in memory anyway, and a stale one would be a wrong one.
+        [f"forward . {upstream} {{", "   max_concurrent 1000", "}"],
+        # CoreDNS has the cluster's names in memory, and cached ones could be outdated.
         *(
             [[f"cache {seconds} {{", f"   disable success {domain}", f"   disable denial {domain}", "}"]]
             if seconds
@@ -89,7 +89,7 @@ def corefile(cluster: Mapping[str, Any]) -> str:
 
 
 def metrics_server(cluster: Mapping[str, Any]) -> list[Object]:
-    """metrics-server, which trusts kubelets by the cluster's own authority; empty when switched off."""
+    """Return metrics-server, which verifies kubelets with the cluster's authority; empty when disabled."""
     settings = cluster["addons"]["metrics_server"]
     if not settings["enabled"]:
         return []
@@ -157,7 +157,7 @@ def metrics_server(cluster: Mapping[str, Any]) -> list[Object]:
                 "version": "v1beta1",
                 "groupPriorityMinimum": 100,
                 "versionPriority": 100,
-                "insecureSkipTLSVerify": True,  # its certificate is its own; the way there is within the cluster
+                "insecureSkipTLSVerify": True,  # self-signed certificate, reached only within the cluster
                 "service": {"name": _METRICS, "namespace": _SYSTEM},
             },
         },

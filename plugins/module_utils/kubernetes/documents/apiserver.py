@@ -1,20 +1,20 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API server reads beside its flags: who users are, what is written down, encrypted and refused."""
+"""Render the API server's files: authentication, audit policy, encryption and admission."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Without credentials: health, which balancers and kubelet ask for, and what kubeadm join finds the cluster by.
+# Anonymous access: health checks of balancers and kubelet, and the discovery of kubeadm join.
 ANONYMOUS_PATHS = ("/healthz", "/livez", "/readyz", "/api/v1/namespaces/kube-public/configmaps/cluster-info")
 _OWN_NAMESPACES = ("kube-flannel", "kube-system")
 
 
 def authentication(issuers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """AuthenticationConfiguration (v1, Kubernetes 1.34 and newer) of ``oidc``."""
+    """Return the AuthenticationConfiguration (v1, Kubernetes 1.34 and newer) of ``oidc``."""
     configuration: dict[str, Any] = {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "AuthenticationConfiguration",
@@ -50,26 +50,26 @@ def _issuer(declared: Mapping[str, Any]) -> dict[str, Any]:
         "userValidationRules": [
             {
                 "expression": " && ".join(f"!user.username.startsWith({word})" for word in reserved),
-                "message": "names that begin with system: are Kubernetes' own",
+                "message": "user names must not begin with system:",
             },
             {
                 "expression": "user.groups.all(group, "
                 + " && ".join(f"!group.startsWith({word})" for word in reserved)
                 + ")",
-                "message": "groups that begin with system: are Kubernetes' own",
+                "message": "group names must not begin with system:",
             },
         ],
     }
 
 
 def _text(value: str) -> str:
-    """A text of CEL."""
+    """Quote a string for CEL."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def audit_policy(own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Who changed what, without the content of Secrets and tokens and without the cluster's own chatter; or ``own``."""
+    """Return ``own`` or a policy that records changes without secrets and without the cluster's internal requests."""
     if own:
         return {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", **own}
     quiet = [
@@ -121,7 +121,7 @@ def audit_policy(own: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def encryption(provider: str, keys: Sequence[Mapping[str, str]], resources: Sequence[str]) -> dict[str, Any]:
-    """EncryptionConfiguration: the first of ``keys`` [{name, secret}] writes, all read, and plain text is read."""
+    """Return the EncryptionConfiguration: the first of ``keys`` [{name, secret}] encrypts, all decrypt."""
     providers: list[dict[str, Any]] = []
     if provider != "none":
         providers.append({provider: {"keys": [{"name": key["name"], "secret": key["secret"]} for key in keys]}})
@@ -133,7 +133,7 @@ def encryption(provider: str, keys: Sequence[Mapping[str, str]], resources: Sequ
 
 
 def admission(levels: Mapping[str, Any]) -> dict[str, Any]:
-    """AdmissionConfiguration with the defaults of pod security."""
+    """Return the AdmissionConfiguration with the Pod Security defaults."""
     defaults = {}
     for mode in ("enforce", "audit", "warn"):
         defaults |= {mode: levels[mode], f"{mode}-version": "latest"}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""containerd's configuration: version 2 for containerd 1.x, version 3 for containerd 2; registries in certs.d."""
+"""Render containerd's configuration: version 2 for containerd 1.x, 3 for containerd 2; registries in certs.d."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ File = dict[str, Any]
 
 
 def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File]:
-    """The files of a ``runtime`` (docs/kubernetes.md); ``no_proxy`` is reached without the proxy besides its own list.
+    """Return the files of a ``runtime`` (docs/kubernetes.md); ``no_proxy`` extends the proxy's own exceptions.
 
-    certs.d is read at every pull; the rest only when containerd starts.
+    containerd reads certs.d at every pull, the other files only at start.
     """
     result = [_file(CONFIGURATION, configuration(runtime), [UNIT])]
     for registry in runtime["registries"]:
@@ -34,7 +34,7 @@ def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File
 
 
 def configuration(runtime: Mapping[str, Any]) -> str:
-    """config.toml for the generation of containerd that ``runtime`` names."""
+    """Render config.toml for the major version of containerd in ``runtime``."""
     systemd = _value(runtime["cgroup_driver"] == "systemd")
     restrict = _value(runtime["restrict_oom_score_adj"])
     directory, image, registries = map(_value, (runtime["cni_bin_dir"], runtime["sandbox_image"], CERTIFICATES))
@@ -81,13 +81,13 @@ def configuration(runtime: Mapping[str, Any]) -> str:
 
 
 def hosts(registry: Mapping[str, Any], folder: str) -> str:
-    """hosts.toml of one registry: its mirrors in their order, then itself unless ``only_mirrors``."""
+    """Render hosts.toml of one registry: its mirrors in order, then the registry unless ``only_mirrors``."""
     asked = [*registry["mirrors"]]
     trust = [f"ca = {_value(folder + '/ca.crt')}"] if registry["ca"] else []
     trust += [] if registry["verify"] else ["skip_verify = true"]
     offers = f"capabilities = [{', '.join(map(_value, registry['capabilities']))}]"
     lines = []
-    if registry["only_mirrors"]:  # the server is asked last, and a file without hosts is not looked at
+    if registry["only_mirrors"]:  # the server is the last resort, and a file without hosts is ignored
         lines = [f"server = {_value(asked[-1])}", offers, *trust]
     elif registry["host"] != "_default":
         own = "https://" + registry["host"]
@@ -100,7 +100,7 @@ def hosts(registry: Mapping[str, Any], folder: str) -> str:
 
 
 def proxy_drop_in(proxy: Mapping[str, Any], no_proxy: Iterable[str]) -> str:
-    """The systemd drop-in that gives containerd a proxy."""
+    """Render the systemd drop-in with containerd's proxy."""
     lines = ["[Service]"]
     for key, name in (("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY")):
         if proxy.get(key):
@@ -115,7 +115,7 @@ def _file(path: str, content: str, restarts: list[str]) -> File:
 
 
 def _value(value: Any) -> str:
-    """TOML's texts and booleans are JSON's."""
+    """Format a TOML value; strings and booleans have the syntax of JSON."""
     return json.dumps(value)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubeconfigs for people: by the identity provider, with kubelogin; they hold no secret."""
+"""Render kubeconfigs that log users in at the identity provider with kubelogin; they contain no secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...model.errors import PhotonError
 
 
 def oidc(cluster: Mapping[str, Any], authority: str, issuer: str = "", client: str = "", namespace: str = "") -> str:
-    """A kubeconfig (JSON, which is YAML) whose user logs in at an issuer of the cluster; SpecInvalid when it has none.
+    """Return a kubeconfig (JSON) whose user logs in at an issuer of the cluster; SpecInvalid when it has no issuer.
 
     ``authority``: the cluster's authority in PEM; ``issuer`` its URL, "" for the first; ``client`` the client id at the
     issuer, "" for the first audience.
@@ -22,10 +22,11 @@ def oidc(cluster: Mapping[str, Any], authority: str, issuer: str = "", client: s
     issuers = {one["issuer"]: one for one in cluster["oidc"]}
     if not issuers:
         raise PhotonError(
-            "SpecInvalid", f"cluster {cluster['name']} has no oidc issuer: declare one, or use the administrator"
+            "SpecInvalid",
+            f"cluster {cluster['name']} has no oidc issuer. Declare one, or use the administrator kubeconfig.",
         )
     if issuer and issuer not in issuers:
-        raise PhotonError("SpecInvalid", f"{issuer} is none of the cluster's issuers: {', '.join(issuers)}")
+        raise PhotonError("SpecInvalid", f"{issuer} is not an issuer of the cluster. Use one of {', '.join(issuers)}.")
     chosen = issuers[issuer] if issuer else next(iter(issuers.values()))
     words = [
         "get-token",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each host of a cluster is asked to be: the document of module linux_host."""
+"""Render the desired state of each host of a cluster: the document of module linux_host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SYSCTLS = {
     "net.bridge.bridge-nf-call-iptables": "1",
     "net.bridge.bridge-nf-call-ip6tables": "1",
 }
-# What kubelet would set itself, and demands when protectKernelDefaults is on.
+# Required by kubelet when protectKernelDefaults is on.
 _KERNEL_DEFAULTS = {
     "kernel.keys.root_maxbytes": "25000000",
     "kernel.keys.root_maxkeys": "1000000",
@@ -48,12 +48,11 @@ def documents(
     installed: Mapping[str, Mapping[str, str]] | None = None,
     joined: Sequence[str] = (),
 ) -> dict[str, Document]:
-    """Host -> document, for every member.
+    """Return host -> document for every member.
 
-    ``keys`` are the declared encryption keys [{name, secret}]; without, the file with them is not part of a document
-    and its owner is the module that makes it. ``installed`` ({host: {program: version}}) are versions to keep where
-    they are while an upgrade has not come that far. On hosts in ``joined`` kubelet has to run, the one that is
-    installed; on others it waits for kubeadm.
+    ``keys`` are the declared encryption keys [{name, secret}]; without them, their file is not part of the document and
+    is managed by module kubernetes_encryption. ``installed`` ({host: {program: version}}) are versions to keep until an
+    upgrade reaches the host. On hosts in ``joined`` the installed kubelet must run; on others kubeadm starts it.
     """
     found = {
         member["name"]: document(cluster, member, keys, (installed or {}).get(member["name"]))
@@ -75,13 +74,13 @@ def document(
     keys: Sequence[Mapping[str, str]] = (),
     installed: Mapping[str, str] | None = None,
 ) -> Document:
-    """The document of one member: runtime_document and node_document in one."""
+    """Return the document of one member, which merges runtime_document and node_document."""
     runtime, node = runtime_document(cluster, member), node_document(cluster, member, keys, installed)
     return merged(runtime, node)
 
 
 def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> Document:
-    """What role container_runtime sees to: containerd, its registries and its way out."""
+    """Return the part of role container_runtime: containerd, its registries and its proxy."""
     runtime, net = cluster["runtime"], cluster["networks"]
     around = [
         net["pods"],
@@ -89,7 +88,7 @@ def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> D
         *([net["hosts"]] if net["hosts"] else []),
         f".{net['domain']}",
         cluster["endpoint"]["host"],
-    ]  # not the members one by one: a new one would restart containerd on all others
+    ]  # not the single members, as a new one would restart containerd on all others
     return {
         "name": "kubernetes",
         "packages": {runtime["package"]: runtime["package_version"]},
@@ -104,7 +103,7 @@ def node_document(
     keys: Sequence[Mapping[str, str]] = (),
     installed: Mapping[str, str] | None = None,
 ) -> Document:
-    """What role kubernetes_node sees to: kernel, swap, packages, kubelet's patches and what kubeadm does not write."""
+    """Return the part of role kubernetes_node: kernel, swap, packages, kubelet patches and files not from kubeadm."""
     host, packages = cluster["host"], cluster["packages"]
     control_plane = member["role"] == "control_plane"
     files = [_patches(member)] if member["kubelet"] else []
@@ -123,13 +122,13 @@ def node_document(
     return {
         "name": "kubernetes",
         "repositories": _repositories(cluster),
-        # Whoever uses a bundle has no other repository that answers.
+        # Hosts that use a bundle cannot reach other repositories.
         "only_repositories": bool(packages["only_repository"] or packages["source"] == "bundle"),
         "packages": _packages(cluster, installed),
         "hold": list(PROGRAMS),
         "directories": [{"path": kubeadm.PATCHES, "mode": "0755"}]
         + (
-            # etcd's own may be a mounted disk, which kubeadm would leave as open as it is.
+            # etcd's directory may be a mounted disk, whose mode kubeadm does not change.
             [{"path": path, "mode": "0700"} for path in (kubeadm.SETTINGS, kubeadm.AUDIT_LOGS, "/var/lib/etcd")]
             if control_plane
             else []
@@ -145,7 +144,7 @@ def node_document(
 
 
 def api_server_files(cluster: Mapping[str, Any], keys: Sequence[Mapping[str, str]] = ()) -> list[dict[str, Any]]:
-    """The files that the API server reads, for control-plane members."""
+    """Return the files that the API server reads on control-plane members."""
     contents = {
         "admission": apiserver.admission(cluster["pod_security"]),
         "authentication": apiserver.authentication(cluster["oidc"]),
@@ -162,7 +161,7 @@ def api_server_files(cluster: Mapping[str, Any], keys: Sequence[Mapping[str, str
 
 
 def merged(*parts: Document) -> Document:
-    """Documents as one: lists add up, mappings too."""
+    """Merge documents by joining their lists and mappings."""
     result: Document = {}
     for part in parts:
         for key, value in part.items():
@@ -179,7 +178,7 @@ _PATCH = f"{kubeadm.PATCHES}/kubeletconfiguration+strategic.json"
 
 
 def _patches(member: Mapping[str, Any]) -> dict[str, Any]:
-    """kubeadm lays it over the cluster's KubeletConfiguration, at init, join and upgrade."""
+    """Return a patch that kubeadm applies to the KubeletConfiguration at init, join and upgrade."""
     return {"path": _PATCH, "content": json.dumps(member["kubelet"], indent=2, sort_keys=True) + "\n", "mode": "0644"}
 
 
@@ -212,7 +211,7 @@ def _repositories(cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _packages(cluster: Mapping[str, Any], installed: Mapping[str, str] | None) -> dict[str, str]:
-    """Name -> version; the part behind the dash is the packager's own count."""
+    """Return name -> version pattern that matches any packaging revision."""
     packages = cluster["packages"]
     helpers = packages["names"] if packages["names"] is not None else _HELPERS[packages["manager"]]
     wanted = dict.fromkeys(helpers, "present")

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration for kubeadm (v1beta4): what init, join and upgrade are given.
+"""Render kubeadm's configuration (v1beta4) for init, join and upgrade.
 
-Texts are JSON documents apart by ``---``, which every reader of YAML takes. The CIS Benchmark's points are noted by
-their numbers in docs/kubernetes.md.
+The result is JSON documents separated by ``---``, which is valid YAML. docs/kubernetes.md lists the points of the CIS
+Benchmark by number.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .. import networks
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
-SETTINGS = "/etc/kubernetes/apiserver"  # what the API server reads; beside what kubeadm reset removes
+SETTINGS = "/etc/kubernetes/apiserver"  # files of the API server; kubeadm reset does not remove them
 AUDIT_LOGS = "/var/log/kubernetes/audit"
-# AEAD with forward secrecy alone; TLS 1.3 has its own list, which Go does not let be chosen.
+# Only AEAD with forward secrecy; the TLS 1.3 suites are fixed in Go.
 CIPHERS = (
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -34,7 +34,7 @@ Member = Mapping[str, Any]
 
 
 def init(cluster: Cluster, member: Member) -> str:
-    """For ``kubeadm init`` on the first member; it makes no bootstrap token that outlives the hour."""
+    """Return the configuration for ``kubeadm init``; its bootstrap token expires within an hour."""
     configuration = {
         "apiVersion": API_VERSION,
         "kind": "InitConfiguration",
@@ -54,7 +54,7 @@ def init(cluster: Cluster, member: Member) -> str:
 
 
 def join(cluster: Cluster, member: Member, material: Mapping[str, Any]) -> str:
-    """For ``kubeadm join``. ``material``: token, ca_hashes and, for a control-plane member, certificate_key."""
+    """Return the configuration for ``kubeadm join``; ``material``: token, ca_hashes, optionally certificate_key."""
     configuration: dict[str, Any] = {
         "apiVersion": API_VERSION,
         "kind": "JoinConfiguration",
@@ -78,7 +78,7 @@ def join(cluster: Cluster, member: Member, material: Mapping[str, Any]) -> str:
 
 
 def upgrade(cluster: Cluster) -> str:
-    """For ``kubeadm upgrade apply`` and ``node``; what init was told to pass over is not kept in the cluster."""
+    """Return the configuration for ``kubeadm upgrade``, with the ignored checks, which the cluster does not store."""
     ignored = list(cluster["kubeadm"]["ignore_preflight_errors"])
     common = {"patches": {"directory": PATCHES}, "ignorePreflightErrors": ignored, "imagePullPolicy": "IfNotPresent"}
     return text(
@@ -100,7 +100,7 @@ def upgrade(cluster: Cluster) -> str:
 
 
 def cluster_configuration(cluster: Cluster) -> dict[str, Any]:
-    """What all control-plane members share; kept by kubeadm in ConfigMap kubeadm-config."""
+    """Return the configuration of all control-plane members, which kubeadm stores in ConfigMap kubeadm-config."""
     arguments = cluster["kubeadm"]["arguments"] or {}
     net = cluster["networks"]
     configuration: dict[str, Any] = {
@@ -132,7 +132,7 @@ def cluster_configuration(cluster: Cluster) -> dict[str, Any]:
 
 
 def api_server_arguments(cluster: Cluster) -> dict[str, str]:
-    """Flags of kube-apiserver beside kubeadm's own."""
+    """Return flags of kube-apiserver in addition to kubeadm's own."""
     arguments = {
         "admission-control-config-file": f"{SETTINGS}/admission.json",
         "authentication-config": f"{SETTINGS}/authentication.json",
@@ -158,7 +158,7 @@ def api_server_arguments(cluster: Cluster) -> dict[str, str]:
 
 
 def kubelet(cluster: Cluster) -> dict[str, Any]:
-    """KubeletConfiguration of all nodes; the declaration's own keys win, mappings are merged."""
+    """Return the KubeletConfiguration of all nodes; declared keys take precedence, mappings are merged."""
     own: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -191,24 +191,24 @@ def kube_proxy(cluster: Cluster) -> dict[str, Any]:
 
 
 def endpoint(cluster: Cluster) -> str:
-    """``host:port`` of the API server for everybody."""
+    """Return ``host:port`` under which all clients reach the API server."""
     return f"{cluster['endpoint']['host']}:{cluster['endpoint']['port']}"
 
 
 def certificate_names(cluster: Cluster) -> list[str]:
-    """Names and addresses of the API server's certificate beside kubeadm's own."""
+    """Return names and addresses in the API server's certificate in addition to kubeadm's own."""
     end = cluster["endpoint"]
     return list(dict.fromkeys([end["host"], end["address"], *end["certificate_names"]]))
 
 
 def as_arguments(own: Mapping[str, Any], given: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Flags as kubeadm takes them since v1beta4, in the order of their names; the declaration's win."""
+    """Return flags in the format of v1beta4, sorted by name; declared flags take precedence."""
     together = {**own, **{str(key).lstrip("-"): value for key, value in (given or {}).items()}}
     return [{"name": key, "value": _flag(together[key])} for key in sorted(together)]
 
 
 def merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` over ``own``, mappings key by key."""
+    """Merge ``given`` into ``own``, mappings key by key."""
     result = dict(own)
     for key, value in given.items():
         mine = result.get(key)
@@ -217,7 +217,7 @@ def merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(documents: Sequence[Any]) -> str:
-    """JSON documents in one text, each with sorted keys: equal content is equal text."""
+    """Join JSON documents with sorted keys, so that equal content gives equal text."""
     return "---\n".join(json.dumps(document, indent=2, sort_keys=True) + "\n" for document in documents)
 
 
@@ -255,7 +255,7 @@ def _controller_manager_arguments(cluster: Cluster) -> dict[str, str]:
         "tls-cipher-suites": ",".join(CIPHERS),
         "tls-min-version": "VersionTLS12",
     }
-    if net["plugin"] == "routed":  # the nodes' networks follow from their addresses
+    if net["plugin"] == "routed":  # the nodes' networks are derived from their addresses
         arguments["allocate-node-cidrs"] = "false"
     else:
         length = networks.parse(net["pods"]).prefixlen
@@ -265,7 +265,7 @@ def _controller_manager_arguments(cluster: Cluster) -> dict[str, str]:
 
 
 def _volumes(cluster: Cluster) -> list[dict[str, Any]]:
-    """Directories, not files: a file that is replaced would stay the old one in the container."""
+    """Mount directories, as a mounted file would stay the old one in the container when it is replaced."""
     volumes = [
         {
             "name": "settings",

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Namespaces of projects: quota, limits of containers, and the projects' groups in Kubernetes' own roles."""
+"""Render namespaces of projects: quotas, container limits, and bindings of groups to Kubernetes' roles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-ROLES = ("admin", "edit", "view")  # ClusterRoles that Kubernetes ships for use within a namespace
+ROLES = ("admin", "edit", "view")  # predefined ClusterRoles for use in a namespace
 _RBAC = "rbac.authorization.k8s.io"
 _OWNER = {"app.kubernetes.io/managed-by": "photon.platform"}
 _QUOTA, _LIMITS = "project-quota", "project-limits"
@@ -16,12 +16,12 @@ Object = dict[str, Any]
 
 
 def objects(cluster: Mapping[str, Any]) -> list[Object]:
-    """The namespaces with what is in each; a namespace that is no longer declared stays, with all that runs in it."""
+    """Return the namespaces and their objects; namespaces that are no longer declared are kept."""
     return [item for namespace in cluster["namespaces"] for item in _of(cluster, namespace)]
 
 
 def absent(cluster: Mapping[str, Any]) -> list[Object]:
-    """What was taken out of a declared namespace: a quota, limits, the last group of a role."""
+    """Return objects that a declared namespace no longer has: a quota, limits, the binding of a role without groups."""
     result = []
     for namespace in cluster["namespaces"]:
         kept = {(item["kind"], item["metadata"]["name"]) for item in _of(cluster, namespace)}

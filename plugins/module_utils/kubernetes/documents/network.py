@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects of the network between pods. The plugin routed has none: its files are on the hosts (``routed``)."""
+"""Render the objects of the pod network. The plugin routed has none, only files on the hosts (``routed``)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NAME = "flannel"
 _DAEMON = "kube-flannel-ds"
 _CONFIGURATION = "kube-flannel-cfg"
 _LABELS = {"app.kubernetes.io/name": _NAME, "app.kubernetes.io/part-of": "photon.platform"}
-# Debian's CNI plugins and the last flannel plugin of the CNI project itself know no newer one; all newer know this.
+# The newest version that Debian's CNI plugins support; newer plugins support it too.
 _CNI_VERSION = "0.4.0"
 Object = dict[str, Any]
 
 
 def objects(cluster: Mapping[str, Any]) -> list[Object]:
-    """What the plugin needs in the cluster; empty for routed and manifest."""
+    """Return the plugin's objects in the cluster; empty for routed and manifest."""
     if cluster["networks"]["plugin"] != "flannel":
         return []
     return [_namespace(), *_rights(), _configuration(cluster), _daemon(cluster)]
@@ -32,7 +32,7 @@ def _namespace() -> Object:
 
 
 def _rights() -> list[Object]:
-    """flannel reads its node's network and notes its own address there."""
+    """Return flannel's RBAC rules: it reads its node's network and stores its address there."""
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
@@ -109,7 +109,7 @@ def _daemon(cluster: Mapping[str, Any]) -> Object:
         "name": _NAME,
         "image": images["image"],
         "command": ["/opt/bin/flanneld"],
-        # The node's own address says which interface: hosts may have several.
+        # Hosts may have several interfaces; the node's address selects one.
         "args": [
             "--ip-masq",
             "--kube-subnet-mgr",

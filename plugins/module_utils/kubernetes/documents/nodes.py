@@ -1,14 +1,14 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each node is given in the API: labels, taints, and the addresses that its kubelet may be known by."""
+"""Render each node's settings in the API: labels, taints and allowed kubelet addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# kubeadm gives them at init and join; they are brought back like any other label.
+# kubeadm sets these at init and join; they are restored like any other label.
 _CONTROL_PLANE = {
     "node-role.kubernetes.io/control-plane": "",
     "node.kubernetes.io/exclude-from-external-load-balancers": "",
@@ -16,8 +16,8 @@ _CONTROL_PLANE = {
 
 
 def nodes(cluster: Mapping[str, Any], serving: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """For module kubernetes_node: [{name, labels, taints, addresses, serving}]; ``serving`` names nodes whose kubelet
-    has no serving certificate yet."""
+    """Return [{name, labels, taints, addresses, serving}] for module kubernetes_node; ``serving`` lists the nodes whose
+    kubelet has no serving certificate yet."""
     waiting = set(serving)
     return [
         {

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plugin routed: a bridge on each host, and a plain route to the pods of each other host.
+"""Render the plugin routed: a bridge on each host, and a static route to the pods of every other host.
 
-A node's part of the pods' network follows from its own address, so a new node is one more line on the others.
+A node's part of the pod network is derived from its address, so a new node adds one line on the others.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ UNIT = "photon-pod-routes.service"
 ROUTES = "/etc/photon/pod-routes"
 MASQUERADE = "/etc/photon/pod-masquerade.nft"
 PROGRAM = "/usr/local/sbin/photon-pod-routes"
-PROTOCOL = 98  # of our routes, to tell them from others (/etc/iproute2/rt_protos has none of this number)
+PROTOCOL = 98  # marks our routes; not assigned in /etc/iproute2/rt_protos
 _TABLE = "photon_pods"
 
-# Routes are replaced one by one, never flushed: a new node costs the others no packet.
+# Routes are replaced one by one, never flushed, so that no packets are lost.
 _PROGRAM = f"""#!/bin/sh
-# Makes the kernel's routes of protocol {PROTOCOL} those of {ROUTES}, and leaves all others alone.
+# Reconciles the kernel's routes of protocol {PROTOCOL} with {ROUTES}; other routes are not touched.
 set -eu
 while read -r network via; do
   ip route replace "$network" via "$via" proto {PROTOCOL}
@@ -50,7 +50,7 @@ WantedBy=multi-user.target
 
 
 def files(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The files of one member."""
+    """Return the files of one member."""
     net = cluster["networks"]
     return [
         _file(CONFLIST, json.dumps(conflist(member["pod_network"], net["mtu"]), indent=2) + "\n", []),
@@ -62,12 +62,12 @@ def files(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> list[dict[st
 
 
 def units() -> dict[str, Any]:
-    """The unit that sets the routes at boot, and when they change."""
+    """Return the unit that sets the routes at boot and when they change."""
     return {UNIT: {"enabled": True, "state": "started"}}
 
 
 def routes(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> str:
-    """A line per other node: the network of its pods and its address."""
+    """Return one line per other node: its pod network and its address."""
     return "".join(
         f"{other['pod_network']} {other['address']}\n"
         for other in cluster["members"]
@@ -76,7 +76,7 @@ def routes(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> str:
 
 
 def conflist(network: str, mtu: int | None) -> dict[str, Any]:
-    """The configuration of the CNI plugins bridge, host-local and portmap."""
+    """Return the configuration of the CNI plugins bridge, host-local and portmap."""
     bridge: dict[str, Any] = {
         "type": "bridge",
         "bridge": "cni0",
@@ -91,7 +91,7 @@ def conflist(network: str, mtu: int | None) -> dict[str, Any]:
 
 
 def masquerade(own: str, pods: str) -> str:
-    """nftables: the host's own address for pods that speak to the world; the table is replaced in one step."""
+    """Render nftables rules that masquerade traffic leaving the cluster; the table is replaced atomically."""
     return f"""table ip {_TABLE}
 delete table ip {_TABLE}
 table ip {_TABLE} {{

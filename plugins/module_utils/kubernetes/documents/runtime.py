@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plain container host, in no cluster: containerd or Docker from the variables of role container_runtime."""
+"""Render a standalone container host with containerd or Docker from the variables of role container_runtime."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _ENGINES = {
 def document(
     engine: str, settings: Mapping[str, Any], read_file: Callable[[str], str], manager: str = "apt"
 ) -> dict[str, Any]:
-    """The document of module linux_host for ``engine`` (containerd or docker).
+    """Return the document of module linux_host for ``engine`` (containerd or docker).
 
-    ``settings`` has the keys of a cluster's ``runtime`` and besides ``docker`` (keys of daemon.json), ``packages``
-    (names of more packages) and ``repositories``. Raises SpecInvalid with every mistake, by its key path below
+    ``settings`` has the keys of a cluster's ``runtime`` and also ``docker`` (keys of daemon.json), ``packages``
+    (additional packages) and ``repositories``. Raise SpecInvalid with every mistake, each with its key path below
     ``container_runtime``.
     """
     given = plain(settings)
@@ -38,7 +38,7 @@ def document(
     checker = Checker()
     runtime = checker.mapping(RUNTIME, complete(RUNTIME, given), "container_runtime")
     if engine not in _ENGINES:
-        checker.add("container_runtime_engine", f"{engine!r} is not possible here: use {', '.join(_ENGINES)}")
+        checker.add("container_runtime_engine", f"must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if not checker.mistakes:
         checks.registries(checker, runtime, read_file)
     if checker.mistakes:
@@ -56,7 +56,7 @@ def document(
 
 
 def daemon(runtime: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """daemon.json: Docker knows mirrors of its own hub alone; ``given`` wins."""
+    """Render daemon.json, which supports mirrors of Docker Hub only; ``given`` takes precedence."""
     registries = runtime["registries"]
     own: dict[str, Any] = {
         "exec-opts": [f"native.cgroupdriver={runtime['cgroup_driver']}"],

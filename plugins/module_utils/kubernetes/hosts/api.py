@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Kubernetes API, asked from a control-plane member with its own administrator's certificate.
+"""Call the Kubernetes API from a control-plane member with its administrator certificate.
 
-One connection, milliseconds a call. The member's own API server is asked first, so that what it says is about itself;
-then the cluster's endpoint.
+All calls use one connection. The member's own API server is tried first, so that the answers describe this member; the
+cluster's endpoint is the fallback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Object = dict[str, Any]
 
 
 class Refused(PhotonError):
-    """The API server's answer was no: ``status`` is its HTTP status."""
+    """The API server rejected a request with HTTP status ``status``."""
 
     def __init__(self, status: int, message: str, where: str) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class Refused(PhotonError):
 
 
 class Api:
-    """A connection to the API server. PhotonError ApiUnreachable when none answers, Refused when one says no."""
+    """A connection to the API server. PhotonError ApiUnreachable when none answers, Refused when one rejects a call."""
 
     def __init__(self, kubeconfig: Mapping[str, str], addresses: Sequence[tuple[str, int]], timeout: float = _SECONDS):
         self._addresses = list(addresses)
@@ -57,10 +57,10 @@ class Api:
 
     @classmethod
     def of_member(cls, kubeconfig: str = ADMIN, timeout: float = _SECONDS) -> Api:
-        """By the administrator's kubeconfig of this host; ApiUnreachable when it has none."""
+        """Connect with this host's administrator kubeconfig; ApiUnreachable when it does not exist."""
         text = read(kubeconfig)
         if not text:
-            raise PhotonError("ApiUnreachable", f"{kubeconfig} is not on this host: it is no control-plane member")
+            raise PhotonError("ApiUnreachable", f"{kubeconfig} does not exist. Run this on a control-plane member.")
         settings = parse_kubeconfig(text)
         parts = urllib.parse.urlsplit(settings["server"])
         own = own_address(read(MANIFEST))
@@ -68,17 +68,17 @@ class Api:
 
     @classmethod
     def of_endpoint(cls, kubeconfig: str = ADMIN, timeout: float = 5) -> Api:
-        """The same, by the cluster's endpoint alone, as all others reach it."""
+        """Connect through the cluster's endpoint only, as other hosts do."""
         settings = parse_kubeconfig(read(kubeconfig))
         parts = urllib.parse.urlsplit(settings["server"])
         return cls(settings, [(parts.hostname or "", parts.port or 443)], timeout)
 
     def get(self, path: str) -> Object | None:
-        """An object, or None when there is none."""
+        """Return an object, or None when it does not exist."""
         return self._call("GET", path, missing=True)
 
     def items(self, path: str) -> list[Object]:
-        """The items of a list."""
+        """Return the items of a list."""
         return (self._call("GET", path) or {}).get("items") or []
 
     def post(self, path: str, body: Mapping[str, Any]) -> Object:
@@ -86,15 +86,15 @@ class Api:
         return self._call("POST", path, body) or {}
 
     def put(self, path: str, body: Mapping[str, Any]) -> Object:
-        """Replace; with a resourceVersion in the body only what was read."""
+        """Replace an object; a resourceVersion in the body makes it conditional."""
         return self._call("PUT", path, body) or {}
 
     def merge(self, path: str, body: Mapping[str, Any]) -> Object:
-        """Change fields."""
+        """Change fields with a merge patch."""
         return self._call("PATCH", path, body, "application/merge-patch+json") or {}
 
     def apply(self, item: Mapping[str, Any], dry_run: bool = False, manager: str = FIELD_MANAGER) -> Object | None:
-        """Server-side apply; None when the place it belongs to (a namespace, a kind) is not there yet."""
+        """Apply an object server-side; return None when its namespace or kind does not exist yet."""
         query = f"?fieldManager={manager}&force=true" + ("&dryRun=All" if dry_run else "")
         path = self.path_of(item)
         if path is None:
@@ -102,11 +102,11 @@ class Api:
         return self._call("PATCH", path + query, item, "application/apply-patch+yaml", missing=True)
 
     def delete(self, path: str, body: Mapping[str, Any] | None = None) -> bool:
-        """False when there was nothing to delete."""
+        """Delete an object; return False when it does not exist."""
         return self._call("DELETE", path, body, missing=True) is not None
 
     def path_of(self, item: Mapping[str, Any]) -> str | None:
-        """Where an object lives, None when the API server does not know its kind."""
+        """Return an object's path, None when the API server does not know its kind."""
         version, kind = item["apiVersion"], item["kind"]
         base = f"/api/{version}" if "/" not in version else f"/apis/{version}"
         if not self._resources.get(version):
@@ -122,7 +122,7 @@ class Api:
         return f"{base}{space}/{found['name']}/{urllib.parse.quote(metadata['name'])}"
 
     def ready(self, wait: float = 0) -> bool:
-        """Does /readyz say ok, within ``wait`` seconds?"""
+        """Return whether /readyz reports ok within ``wait`` seconds."""
         deadline = time.monotonic() + wait
         while True:
             with contextlib.suppress(PhotonError):
@@ -148,7 +148,7 @@ class Api:
         return content
 
     def _exchange(self, method: str, path: str, body: str | None, kind: str) -> tuple[int, bytes]:
-        """Once more on a new connection when an old one was closed; what is sent twice is idempotent, POST apart."""
+        """Send a request; retry it once on a new connection when it is idempotent and the old one was closed."""
         headers = {"Content-Type": kind, "Accept": "application/json"}
         fresh = self._connection is None
         while True:
@@ -178,16 +178,16 @@ class Api:
         raise _unreachable(last)
 
     def close(self) -> None:
-        """End the connection; the next call makes another."""
+        """Close the connection; the next call opens another."""
         if self._connection:
             self._connection.close()
             self._connection = None
 
 
 def parse_kubeconfig(text: str) -> dict[str, str]:
-    """server, certificate-authority-data, client-certificate-data, client-key-data, current-context, cluster, user.
+    """Return the fields of a kubeconfig: server, certificate-authority-data, client-certificate-data and others.
 
-    For files that kubeadm and kubelet wrote, which have one cluster and one user; keys that are missing are "".
+    Supports files of kubeadm and kubelet, which have one cluster and one user; missing fields are "".
     """
     found = {}
     for key in (
@@ -206,14 +206,14 @@ def parse_kubeconfig(text: str) -> dict[str, str]:
 
 
 def own_address(manifest: str) -> tuple[str, int] | None:
-    """Where this member's API server listens, by its manifest."""
+    """Return the address of this member's API server from its manifest."""
     address = re.search(r"--advertise-address=(\S+)", manifest)
     port = re.search(r"--secure-port=(\d+)", manifest)
     return (address[1], int(port[1])) if address and port else None
 
 
 def decoded(settings: Mapping[str, str], key: str) -> str:
-    """A field of a kubeconfig that is base64, as text; "" when it is missing or broken."""
+    """Decode a base64 field of a kubeconfig; return "" when it is missing or invalid."""
     try:
         return base64.b64decode(settings.get(key) or "").decode("utf-8", "replace")
     except ValueError:
@@ -221,7 +221,7 @@ def decoded(settings: Mapping[str, str], key: str) -> str:
 
 
 def _context(kubeconfig: Mapping[str, str]) -> ssl.SSLContext:
-    """The key is on the disk for the moment that the library needs to read it, for root alone."""
+    """Build the TLS context; the ssl module needs the key in a file, which exists briefly and only root can read."""
     authority = decoded(kubeconfig, "certificate-authority-data")
     try:
         context = ssl.create_default_context(cadata=authority)
@@ -231,7 +231,7 @@ def _context(kubeconfig: Mapping[str, str]) -> ssl.SSLContext:
             handle.flush()
             context.load_cert_chain(handle.name)
     except (ssl.SSLError, ValueError) as error:
-        raise PhotonError("ApiUnreachable", f"{ADMIN} holds no usable certificate ({error})") from error
+        raise PhotonError("ApiUnreachable", f"{ADMIN} does not contain a usable certificate ({error})") from error
     return context
 
 

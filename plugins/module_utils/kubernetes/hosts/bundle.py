@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's part of a bundle: its packages in a folder that apt reads, its images in containerd.
+"""Install a host's part of a bundle: its packages in a local apt repository, its images in containerd.
 
-Nothing is noted on the host: files have digests, containerd knows its images. Images are pinned, so that kubelet leaves
-them where they are when it makes room: there is nowhere to pull them from again.
+No state is kept on the host: files have digests, and containerd knows its images. Images are pinned, so that kubelet's
+garbage collection keeps them, as they cannot be pulled again.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _INDEXES = ("packages/Packages", "packages/Release")
 
 
 class Image(NamedTuple):
-    """An image as containerd has it; ``ours``: pinned by this module."""
+    """An image in containerd; ``ours``: pinned by this module."""
 
     digest: str
     ours: bool
 
 
 def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -> dict[str, Any]:
-    """Bring this host to the parts (plans/bundle.py), as far as that can be done with the files in ``incoming``.
+    """Reconcile this host with its parts (plans/bundle.py), as far as the files in ``incoming`` allow.
 
-    ``runtime``: containerd has to answer, otherwise images wait until it does. Returns ``changed``, ``changes`` (dicts
-    of kind, name, before, after), ``diff``, ``missing`` (names within the bundle that have still to come in, in the
-    order in which they should; without ``incoming`` nothing was changed then) and ``waiting`` (are there images that
-    containerd could not be asked for?). Raises DiskFull, UnitFailed, HostChangeFailed or MemberChangeFailed.
+    ``runtime``: containerd must answer, otherwise images are deferred. Return ``changed``, ``changes`` (dicts of kind,
+    name, before, after), ``diff``, ``missing`` (names in the bundle that must still be sent, in order; without
+    ``incoming`` nothing was changed then) and ``waiting`` (images were deferred because containerd did not answer).
+    Raise DiskFull, UnitFailed, HostChangeFailed or MemberChangeFailed.
     """
     files, images, why = _files(), _images(), ""
     if isinstance(images, str):
@@ -48,7 +48,7 @@ def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -
         if runtime and parts["images"]:
             raise PhotonError(
                 "UnitFailed",
-                f"containerd does not answer, so no image can be imported ({why}): see systemctl status containerd",
+                f"images cannot be imported: containerd does not answer ({why}). Check systemctl status containerd.",
             )
     changes, missing = _compare(parts, files, images)
     answer = {
@@ -74,7 +74,7 @@ def visit(parts: Mapping[str, Any], incoming: str, runtime: bool, check: bool) -
 
 
 def remove(check: bool) -> dict[str, Any]:
-    """Take the packages away and let go of the images, which kubelet or `ctr` may then remove."""
+    """Remove the packages and unpin the images, so that kubelet or `ctr` can remove them."""
     images = _images()
     ours = [name for name, image in images.items() if image.ours] if isinstance(images, dict) else []
     changes = [_change("image", name, "pinned", "not pinned") for name in ours]
@@ -89,7 +89,7 @@ def remove(check: bool) -> dict[str, Any]:
 
 
 def parse_images(shown: str) -> dict[str, Image]:
-    """Name -> image, of what `ctr images list` printed; pure."""
+    """Parse the output of `ctr images list` into name -> image (pure)."""
     found = {}
     for line in shown.splitlines():
         match = re.match(r"(\S+)\s+\S+\s+(sha256:[0-9a-f]+)\s", line)
@@ -102,7 +102,7 @@ def parse_images(shown: str) -> dict[str, Image]:
 def _compare(
     parts: Mapping[str, Any], files: Mapping[str, str], images: Mapping[str, Image] | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """What differs, and what has to come in for it; pure."""
+    """Return the changes and the files that they need (pure)."""
     changes, missing = [], []
     for name, entry in sorted(parts["packages"].items(), key=lambda item: (item[0] in _INDEXES, item[0])):
         if files.get(name) != entry["sha256"]:
@@ -135,7 +135,7 @@ def _same(image: Image | None, known: str) -> bool:
 
 
 def _files() -> dict[str, str]:
-    """The packages' files that are there -> SHA-256."""
+    """Return the existing package files -> SHA-256."""
     folder = f"{UNPACKED}/packages"
     found = {}
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
@@ -145,9 +145,9 @@ def _files() -> dict[str, str]:
 
 
 def _images() -> dict[str, Image] | str:
-    """containerd's images, or why it cannot be asked."""
+    """Return containerd's images, or why they cannot be listed."""
     if not os.path.exists("/run/containerd/containerd.sock"):
-        return "it does not run"
+        return "it is not running"
     try:
         shown = run(*_CTR, "list")
     except PhotonError as error:
@@ -156,21 +156,21 @@ def _images() -> dict[str, Image] | str:
 
 
 def _check_space(parts: Mapping[str, Any], missing: Sequence[str]) -> None:
-    """Twice: what comes in, and what is made of it."""
+    """Require twice the size of the files: for the files and for their unpacked content."""
     needed = 2 * sum((parts["packages"].get(name) or parts["images"][name])["bytes"] for name in missing)
     free = shutil.disk_usage("/var/lib").free
     if free < needed:
         raise PhotonError(
             "DiskFull",
-            f"nothing was changed on this host: /var/lib has {show(free)} free, {show(needed)} are needed: make room",
+            f"/var/lib has {show(free)} free and needs {show(needed)}. This host was not changed. Free some space.",
         )
 
 
 def _bring_packages(parts: Mapping[str, Any], names: Sequence[str], incoming: str) -> None:
-    """In their order, in which the index is last: what it names is there."""
+    """Install package files in order; the index comes last, when all files it lists exist."""
     os.makedirs(f"{UNPACKED}/packages", mode=0o755, exist_ok=True)
     for path in (UNPACKED, f"{UNPACKED}/packages"):
-        os.chmod(path, 0o755)  # apt reads as a user of its own
+        os.chmod(path, 0o755)  # apt reads as user _apt
     for name in names:
         source = _verified(incoming, name, parts["packages"][name])
         part = f"{UNPACKED}/packages/.{os.path.basename(name)}.part"
@@ -198,7 +198,7 @@ def _bring_images(
             if not _same(there.get(name), known):
                 raise PhotonError(
                     "MemberChangeFailed",
-                    f"{part} was imported, and {name} is not what it should be: is it for this host's processor?",
+                    f"{name} from {part} has an unexpected digest. Check that it is for this processor.",
                     {"image": name, "archive": part},
                 )
     for name in wanted:
@@ -215,15 +215,15 @@ def _label(name: str, present: bool) -> None:
 
 
 def _verified(incoming: str, name: str, entry: Mapping[str, Any]) -> str:
-    """The path of a file that came in whole."""
+    """Return the path of a received file after verifying its checksum."""
     path = f"{incoming}/{os.path.basename(name)}"
     try:
         with open(path, "rb") as handle:
             hashed = digest(handle)
     except OSError as error:
-        raise PhotonError("HostChangeFailed", f"{name} did not come in: {error}; run again") from error
+        raise PhotonError("HostChangeFailed", f"{name} was not received: {error}. Run again.") from error
     if hashed != entry["sha256"]:
-        raise PhotonError("HostChangeFailed", f"{name} came in with a wrong checksum: run again", {"file": name})
+        raise PhotonError("HostChangeFailed", f"{name} was received with a wrong checksum. Run again.", {"file": name})
     return path
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster as its own API tells it: nodes, kubeadm's objects, requests for certificates, what runs in it."""
+"""Read a cluster's state from its API: nodes, kubeadm's objects, certificate requests, system workloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...model.errors import PhotonError
 from .api import Api
 from .observe import cluster_id
 
-# kubeadm's own objects, and the phase of init that makes each anew.
+# kubeadm's objects and the phase of init that re-creates each.
 OWN_OBJECTS = {
     "/api/v1/namespaces/kube-system/configmaps/kubeadm-config": ("upload-config", "kubeadm"),
     "/api/v1/namespaces/kube-system/configmaps/kubelet-config": ("upload-config", "kubelet"),
@@ -25,17 +25,17 @@ OWN_OBJECTS = {
     "/api/v1/namespaces/kube-system/services/kube-dns": ("addon", "coredns"),
 }
 _ROLE = "node-role.kubernetes.io/"
-TAINTS = "photon.platform/taints"  # the taints that are ours: what is no longer declared is taken away, others' stay
-CORDONED = "photon.platform/cordoned"  # who finds it on a node may let pods in again
+TAINTS = "photon.platform/taints"  # lists the taints set by us, so that only these are removed
+CORDONED = "photon.platform/cordoned"  # marks nodes cordoned by us, which we may uncordon
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 
 
 def cluster(api: Api | None = None) -> dict[str, Any]:
-    """The cluster that this control-plane member belongs to.
+    """Return the state of the cluster that this control-plane member belongs to.
 
-    Returns reachable, error ("" or why not), version ("1.37.2" of the API server), declared_version (kubeadm-config's),
-    cluster_name, cluster_id, nodes (see node), missing (names of kubeadm's objects that are gone), pending_certificates
-    ([{name, node}] for kubelets' serving certificates), addons (see workload).
+    Return reachable, error ("" or the reason), version ("1.37.2" of the API server), declared_version (of
+    kubeadm-config), cluster_name, cluster_id, nodes (see node), missing (names of kubeadm's objects that are missing),
+    pending_certificates ([{name, node}] for kubelets' serving certificates), addons (see workload).
     """
     try:
         api = api or Api.of_member()
@@ -78,8 +78,8 @@ def _read(api: Api) -> dict[str, Any]:
 
 
 def node(item: Mapping[str, Any]) -> dict[str, Any]:
-    """{name, version, ready, reason, addresses, labels, taints, unschedulable, cordoned (by us), settled (labels and
-    taints were set since it joined), roles, pod_network} of a Node; pure."""
+    """Return the state of a Node (pure): {name, version, ready, reason, addresses, labels, taints, unschedulable,
+    cordoned (by us), settled (labels and taints were set since it joined), roles, pod_network}."""
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -102,9 +102,9 @@ def node(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def workload(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """{kind, namespace, name, wanted, available, current} of a Deployment or DaemonSet; pure.
+    """Return {kind, namespace, name, wanted, available, current} of a Deployment or DaemonSet (pure).
 
-    ``current``: the pods are of the newest template, and the controller has seen it.
+    ``current``: the controller has observed the newest template and all pods use it.
     """
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     seen = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
@@ -125,13 +125,13 @@ def workload(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_version(text: str) -> str | None:
-    """1.37.2 of v1.37.2-whatever, None of anything else."""
+    """Return 1.37.2 for v1.37.2-suffix, None for anything else."""
     match = re.match(r"v?(\d+\.\d+\.\d+)", text or "")
     return match[1] if match else None
 
 
 def _field(text: str, key: str) -> str:
-    """A top-level field of YAML that kubeadm wrote, or of JSON."""
+    """Return a top-level field of JSON, or of YAML written by kubeadm."""
     if text.lstrip().startswith("{"):
         return str(json.loads(text).get(key, ""))
     match = re.search(rf"^{key}: *(\S+)", text, re.MULTILINE)

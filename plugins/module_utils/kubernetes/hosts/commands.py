@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A member's programs and files: run with their words kept for the error; files replaced whole or not at all."""
+"""Run a member's programs, keeping their output for error messages, and replace its files atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def run(
     *words: str, timeout: float = 120, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process, whatever its code; PhotonError MemberChangeFailed when it is missing or hangs."""
+    """Run a program and return the finished process; PhotonError MemberChangeFailed when it is missing or times out."""
     try:
         return subprocess.run(
             words,
@@ -35,12 +35,12 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise PhotonError(
             "MemberChangeFailed",
-            f"{' '.join(words[:3])} did not end within {timeout:.0f} s: look at this host, run again",
+            f"{' '.join(words[:3])} did not finish within {timeout:.0f} s. Check this host and run again.",
         ) from error
 
 
 def must(*words: str, timeout: float = 120, environment: Mapping[str, str] | None = None) -> str:
-    """What it printed; PhotonError MemberChangeFailed with its last words when it failed."""
+    """Run a program and return its output; PhotonError MemberChangeFailed with the end of its output when it fails."""
     result = run(*words, timeout=timeout, environment=environment)
     if result.returncode != 0:
         raise PhotonError(
@@ -52,14 +52,14 @@ def must(*words: str, timeout: float = 120, environment: Mapping[str, str] | Non
 
 
 def last_words(result: subprocess.CompletedProcess[str], lines: int = 8) -> str:
-    """The end of what it said, errors before the rest; of kubeadm its [ERROR ...] lines."""
+    """Return the last lines of a program's output, preferring error lines such as kubeadm's [ERROR ...]."""
     said = [line.strip() for line in (result.stderr.strip() or result.stdout.strip()).splitlines() if line.strip()]
     errors = [line for line in said if line.startswith(("[ERROR", "error", "error:", "Error"))]
     return "; ".join((errors or said)[-lines:]) or f"exit code {result.returncode}"
 
 
 def read(path: str) -> str:
-    """The text of a file, "" when there is none."""
+    """Return the text of a file, "" when it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as handle:
             return handle.read()
@@ -68,9 +68,9 @@ def read(path: str) -> str:
 
 
 def write(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file whole, or not at all, also when the host loses its power."""
+    """Replace a file atomically, also across a power loss."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{os.path.dirname(path)}/.{os.path.basename(path)}.new"  # kubelet starts no manifest that begins with a dot
+    part = f"{os.path.dirname(path)}/.{os.path.basename(path)}.new"  # kubelet ignores hidden files
     try:
         with open(part, "w", encoding="utf-8") as handle:
             os.fchmod(handle.fileno(), mode)
@@ -85,12 +85,12 @@ def write(path: str, text: str, mode: int = 0o600) -> None:
 
 
 def active(unit: str) -> bool:
-    """Does the unit run?"""
+    """Return whether the unit is active."""
     return run("systemctl", "is-active", "--quiet", unit).returncode == 0
 
 
 def processes(program: str) -> set[str]:
-    """The ids of the processes that run a program, in containers too."""
+    """Return the ids of the processes that run a program, including those in containers."""
     found = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit() and read_one(f"/proc/{entry}/comm").strip() == program[:15]:
@@ -99,7 +99,7 @@ def processes(program: str) -> set[str]:
 
 
 def read_one(path: str) -> str:
-    """As read, of a file that may vanish while it is read."""
+    """Read a file that may vanish while it is read."""
     try:
         return read(path)
     except OSError:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys of encryption at rest as they are: which a member knows, what is written with which, and all written anew."""
+"""Manage keys of encryption at rest: read and set a member's keys, find objects of old keys, rewrite them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Key = dict[str, str]
 
 
 def read_keys() -> list[Key]:
-    """The keys of this member's file [{name, secret}], the writing one first; [] where nothing is encrypted."""
+    """Return this member's keys [{name, secret}], the one used for writing first; [] when encryption is off."""
     text = read(ENCRYPTION)
     if not text:
         return []
@@ -36,19 +36,19 @@ def read_keys() -> list[Key]:
             dict(key) for one in providers for settings in one.values() for key in (settings or {}).get("keys") or ()
         ]
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise PhotonError("InvalidHostState", f"{ENCRYPTION} cannot be read: {error}; run cluster_repair") from error
+        raise PhotonError("InvalidHostState", f"{ENCRYPTION} cannot be read: {error}. Run cluster_repair.") from error
 
 
 def new_key() -> Key:
-    """A key of this cluster's own, with a name that says when it was made."""
+    """Generate a key whose name contains its creation time."""
     name = time.strftime("made-%Y%m%dt%H%M%S", time.gmtime())
     return {"name": name, "secret": b64encode(secrets.token_bytes(32)).decode()}
 
 
 def set_keys(settings: Mapping[str, Any], wanted: Sequence[Key], check: bool) -> bool:
-    """Make ``wanted`` this member's keys, in their order, and restart its API server; False when they are already.
+    """Set this member's keys in order and restart its API server; return False when nothing changes.
 
-    ``settings``: provider, resources. The API server is waited for.
+    ``settings``: provider, resources. Wait until the API server answers.
     """
     text = kubeadm.text([apiserver.encryption(settings["provider"], list(wanted), settings["resources"])])
     if [dict(key) for key in wanted] == read_keys():
@@ -60,15 +60,15 @@ def set_keys(settings: Mapping[str, Any], wanted: Sequence[Key], check: bool) ->
 
 
 def stale(resources: Sequence[str], provider: str, name: str) -> list[str]:
-    """The objects of ``resources`` that are not written with the key ``name`` as etcd's keys; values are not kept."""
+    """Return the etcd keys of objects of ``resources`` that are not encrypted with ``name``."""
     wanted = f"k8s:enc:{provider}:v1:{name}:".encode()
     return [key for key, value in _stored(resources) if not value.startswith(wanted)]
 
 
 def rewrite(resources: Sequence[str], provider: str, name: str) -> int:
-    """Write every object that is not of the key ``name`` again, unchanged, so that the API server encrypts it anew.
+    """Rewrite every object that is not encrypted with ``name``, so that the API server encrypts it again.
 
-    How many were. What somebody else changes or deletes at the same time is written by them.
+    Return their number. Objects that are changed or deleted concurrently need no rewrite.
     """
     api, written = Api.of_member(), 0
     paths = [_path(key) for key in stale(resources, provider, name)]
@@ -85,13 +85,13 @@ def rewrite(resources: Sequence[str], provider: str, name: str) -> int:
     left = stale(resources, provider, name)
     if left:
         raise PhotonError(
-            "ClusterNotReady", f"{len(left)} objects are not encrypted with {name} yet, such as {left[0]}: run again"
+            "ClusterNotReady", f"{len(left)} objects are not encrypted with {name} yet, such as {left[0]}. Run again."
         )
     return written
 
 
 def _stored(resources: Sequence[str]) -> list[tuple[str, bytes]]:
-    """(etcd's key, the first bytes of its value) of all objects of some resources of the core group."""
+    """Return (etcd key, first bytes of the value) of all objects of these core resources."""
     found, etcd = [], Etcd(timeout=30)
     for resource in resources:
         start, end = f"{_PREFIX}{resource}/".encode(), f"{_PREFIX}{resource}0".encode()
@@ -109,7 +109,7 @@ def _stored(resources: Sequence[str]) -> list[tuple[str, bytes]]:
 
 
 def _path(key: str) -> str:
-    """/registry/secrets/default/one is /api/v1/namespaces/default/secrets/one in the API."""
+    """Convert /registry/secrets/default/one to /api/v1/namespaces/default/secrets/one."""
     _empty, _registry, resource, *place = key.split("/")
     if len(place) == 1:
         return f"/api/v1/{resource}/{place[0]}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd of a cluster: health, members that leave, snapshots, restoring, defragmentation. Never below quorum by us."""
+"""Manage a cluster's etcd without losing its quorum: health, member removal, snapshots, restore, defragmentation."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .etcd_client import Etcd, observed, of_address, removal_refused
 from .member import ENCRYPTION, secret_file
 
 _PKI = observe.PKI
-# What makes a cluster itself again; all else is signed anew by these.
+# Identity of the cluster; all other certificates are signed again with these.
 KEYS = (
     "ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key",
 )  # fmt: skip
 _NAMESPACE = "k8s.io"
-# Far enough ahead that no watcher's revision of the time after the snapshot comes again.
+# Large enough that no revision seen by a watcher after the snapshot is used again.
 _BUMP = 1_000_000_000
 _POLL_SECONDS = 0.5
 
 
 def wait_healthy(seconds: float, members: int) -> dict[str, Any]:
-    """Wait until ``members`` voters (0: however many there are) are there and every member answers; etcd's members."""
+    """Wait until every member answers and there are ``members`` voters (0: any number); return etcd's members."""
     deadline = time.monotonic() + seconds
     while True:
         known = observed()
@@ -52,19 +52,19 @@ def wait_healthy(seconds: float, members: int) -> dict[str, Any]:
         if time.monotonic() >= deadline:
             raise PhotonError(
                 "EtcdUnhealthy",
-                f"etcd is not whole within {seconds:.0f} s: "
+                f"etcd is not healthy after {seconds:.0f} s: "
                 + (known["error"] or "; ".join(_words(one) for one in known["members"]))
-                + (f"; {members} voters are wanted" if len(voters) < members else "")
-                + ": run cluster_repair",
+                + (f"; {members} voters are required" if len(voters) < members else "")
+                + ". Run cluster_repair.",
                 {"members": known["members"]},
             )
         time.sleep(_POLL_SECONDS)
 
 
 def leave(name: str, address: str, check: bool) -> bool:
-    """Take a member out, known by its address or, where that is "", its name; False when it is not there.
+    """Remove a member, identified by its address or, if that is "", its name; return False when it does not exist.
 
-    QuorumAtRisk when those who stay would not be enough.
+    Raise QuorumAtRisk when the remaining members would not have a quorum.
     """
     known = observed()
     if known["error"]:
@@ -75,20 +75,20 @@ def leave(name: str, address: str, check: bool) -> bool:
         return False
     refused = removal_refused(known["members"], leaving)
     if refused:
-        raise PhotonError("QuorumAtRisk", f"{name or address} does not leave etcd: {refused}", {"host": name})
+        raise PhotonError("QuorumAtRisk", f"{name or address} cannot be removed from etcd: {refused}", {"host": name})
     if not check:
         Etcd().remove(leaving["id"])
     return True
 
 
 def snapshot(path: str) -> dict[str, Any]:
-    """A backup of the cluster at ``path`` on this member (module_utils/kubernetes/archive.py); its manifest.
+    """Write a backup (module_utils/kubernetes/archive.py) to ``path`` on this member; return its manifest.
 
-    It is taken from this member's etcd, verified, and written whole or not at all.
+    The snapshot is taken from this member's etcd, verified and written atomically.
     """
     there = cluster.cluster()
     if not there["reachable"]:
-        raise PhotonError("ApiUnreachable", f"no backup can be made here: {there['error']}")
+        raise PhotonError("ApiUnreachable", f"a backup requires the API of this member: {there['error']}")
     files = {f"pki/{name}": _bytes(f"{_PKI}/{name}") for name in KEYS}
     if read(ENCRYPTION):
         files["encryption.json"] = _bytes(ENCRYPTION)
@@ -102,7 +102,7 @@ def snapshot(path: str) -> dict[str, Any]:
         "nodes": sorted(one["name"] for one in there["nodes"]),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    with tempfile.TemporaryDirectory(dir=folder) as work:  # beside it: memory may be too small
+    with tempfile.TemporaryDirectory(dir=folder) as work:  # in the target folder, as memory may be too small
         database = f"{work}/{archive.SNAPSHOT}"
         _save(database)
         archive.write(path, database, files, about)
@@ -110,16 +110,16 @@ def snapshot(path: str) -> dict[str, Any]:
 
 
 def restore(path: str, configuration: str, name: str, address: str) -> list[str]:
-    """Make the data and keys of a backup those of this clean host, as the only member of etcd; kubeadm init goes on.
+    """Restore a backup's data and keys on this clean host, as the only etcd member; kubeadm init continues from there.
 
-    What was restored from the same cluster is left as it is. InvalidHostState when the host has other data.
+    Data already restored from the same cluster is kept. Raise InvalidHostState when the host has other data.
     """
     manifest = archive.verify(path)
     if os.path.isdir(observe.ETCD_DATA):
         if observe.cluster_id() == manifest["cluster_id"]:
             return []
         raise PhotonError(
-            "InvalidHostState", f"{observe.ETCD_DATA} holds data of another cluster: reset the host before the restore"
+            "InvalidHostState", f"{observe.ETCD_DATA} holds data of another cluster. Reset the host before the restore."
         )
     home = os.path.dirname(observe.ETCD_DATA)
     os.makedirs(home, mode=0o700, exist_ok=True)
@@ -139,14 +139,14 @@ def restore(path: str, configuration: str, name: str, address: str) -> list[str]
         for inner, content in files.items():
             target = ENCRYPTION if inner == "encryption.json" else f"{observe.FOLDER}/{inner}"
             write(target, content.decode("ascii"), 0o644 if inner.endswith((".crt", ".pub")) else 0o600)
-        os.replace(f"{home}/.restore/data/member", observe.ETCD_DATA)  # last: from here on it is restored
+        os.replace(f"{home}/.restore/data/member", observe.ETCD_DATA)  # last, as this completes the restore
     finally:
         shutil.rmtree(f"{home}/.restore", ignore_errors=True)
     return [f"snapshot of {manifest['made']} restored"]
 
 
 def defragment() -> list[str]:
-    """Give back the space of all members one by one, the leader last; each must answer again before the next."""
+    """Defragment all members one by one, the leader last; each must answer again before the next."""
     known = wait_healthy(30, 0)
     leader = Etcd().status()["leader"]
     done = []
@@ -160,7 +160,7 @@ def defragment() -> list[str]:
 
 
 def _save(path: str) -> None:
-    """The database as etcd streams it: lines of JSON, each with a piece in base64."""
+    """Save etcd's snapshot stream: lines of JSON, each with a chunk in base64."""
     parts = urllib.parse.urlsplit("https://127.0.0.1:2379")
     try:
         context = ssl.create_default_context(cafile=f"{_PKI}/etcd/ca.crt")
@@ -170,23 +170,23 @@ def _save(path: str) -> None:
             connection.request("POST", "/v3/maintenance/snapshot", "{}", {"Content-Type": "application/json"})
             response = connection.getresponse()
             if response.status != 200:
-                raise PhotonError("EtcdUnreachable", f"etcd refuses a snapshot: {response.read()[:200]!r}")
+                raise PhotonError("EtcdUnreachable", f"etcd rejected the snapshot request: {response.read()[:200]!r}")
             for line in response:
                 if not line.strip():
                     continue
                 answer = json.loads(line)
                 if "error" in answer:
-                    raise PhotonError("EtcdUnreachable", f"etcd broke the snapshot off: {answer['error']}")
+                    raise PhotonError("EtcdUnreachable", f"etcd aborted the snapshot: {answer['error']}")
                 handle.write(b64decode(answer["result"].get("blob") or ""))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise PhotonError("EtcdUnreachable", f"etcd on this member gave no snapshot: {error}") from error
+        raise PhotonError("EtcdUnreachable", f"the snapshot of this member's etcd failed: {error}") from error
     with open(path, "rb") as handle:
         archive.check_snapshot(handle, path)
 
 
 @contextlib.contextmanager
 def _programs(configuration: str) -> Iterator[str]:
-    """The folder with etcd's own programs out of its image, which the host pulls as kubeadm would."""
+    """Provide a folder with etcd's programs from its image, which the host pulls as kubeadm would."""
     with secret_file("images.yaml", configuration) as path:
         names = must("kubeadm", "config", "images", "list", "--config", path).split()
         [image] = [name for name in names if name.rpartition("/")[2].startswith("etcd:")]
@@ -205,7 +205,7 @@ def _bytes(path: str) -> bytes:
             return handle.read()
     except OSError as error:
         raise PhotonError(
-            "InvalidHostState", f"{path} cannot be backed up: {error}; run cluster_repair first"
+            "InvalidHostState", f"{path} cannot be backed up: {error}. Run cluster_repair first."
         ) from error
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd's members, asked by its JSON gateway with the certificate that kubeadm made for it: no program, no container.
+"""Call etcd's JSON gateway with the certificate that kubeadm created, without etcdctl or a container.
 
-Paths and fields: etcd's API v3 (rpc.proto), where 64-bit numbers are texts.
+Paths and fields are those of etcd's API v3 (rpc.proto); 64-bit numbers are encoded as text.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ Member = dict[str, Any]
 
 
 class Etcd:
-    """The etcd of this member. PhotonError EtcdUnreachable when it does not answer or refuses."""
+    """The etcd of this member. PhotonError EtcdUnreachable when it does not answer or rejects a call."""
 
     def __init__(self, url: str = _LOCAL, timeout: float = 10) -> None:
         self._url, self._timeout = url, timeout
 
     def members(self) -> list[Member]:
-        """[{id (text), name, peer_urls, client_urls, learner, started}]; a member without a name never started."""
+        """Return [{id (text), name, peer_urls, client_urls, learner, started}]; an unstarted member has no name."""
         answer = self.call("/v3/cluster/member/list", {})
         return read_members(answer)
 
     def remove(self, identity: str) -> None:
-        """Take a member out."""
+        """Remove a member."""
         self.call("/v3/cluster/member/remove", {"ID": identity})
 
     def promote(self, identity: str) -> None:
-        """Make a learner a voter."""
+        """Promote a learner to a voter."""
         self.call("/v3/cluster/member/promote", {"ID": identity})
 
     def status(self) -> dict[str, Any]:
-        """Of the member that is asked: {id, leader, version, size (bytes), learner, raft_index, errors}."""
+        """Return the status of the called member: {id, leader, version, size (bytes), learner, raft_index, errors}."""
         answer = self.call("/v3/maintenance/status", {})
         header = answer.get("header") or {}
         return {
@@ -56,7 +56,7 @@ class Etcd:
         }
 
     def call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """POST to the gateway."""
+        """Send a POST request to the gateway."""
         parts = urllib.parse.urlsplit(self._url)
         try:
             context = ssl.create_default_context(cafile=f"{_PKI}/etcd/ca.crt")
@@ -74,13 +74,13 @@ class Etcd:
             raise PhotonError("EtcdUnreachable", f"etcd at {self._url} does not answer: {error}") from error
         if response.status >= 400:
             raise PhotonError(
-                "EtcdUnreachable", f"etcd at {self._url} refuses {path}: {answer.get('message') or answer}"
+                "EtcdUnreachable", f"etcd at {self._url} rejected {path}: {answer.get('message') or answer}"
             )
         return answer
 
 
 def observed() -> dict[str, Any]:
-    """{members: [... , healthy], quorum (voters that must answer), healthy_voters, error}, of this host's etcd."""
+    """Return {members: [..., healthy], quorum (voters that must answer), healthy_voters, error} of this host's etcd."""
     try:
         members = Etcd().members()
     except PhotonError as error:
@@ -97,7 +97,7 @@ def observed() -> dict[str, Any]:
 
 
 def read_members(answer: Mapping[str, Any]) -> list[Member]:
-    """The gateway's list of members; pure."""
+    """Convert the gateway's list of members (pure)."""
     return [
         {
             "id": str(one.get("ID", "0")),
@@ -112,7 +112,7 @@ def read_members(answer: Mapping[str, Any]) -> list[Member]:
 
 
 def of_address(members: Sequence[Member], address: str) -> Member | None:
-    """The member whose peers find it at an address; pure."""
+    """Return the member with this peer address (pure)."""
     for member in members:
         if any(urllib.parse.urlsplit(url).hostname == address for url in member["peer_urls"]):
             return member
@@ -120,15 +120,15 @@ def of_address(members: Sequence[Member], address: str) -> Member | None:
 
 
 def removal_refused(members: Sequence[Member], leaving: Member) -> str:
-    """Why a member may not be taken out now, "" when it may; pure. ``members`` have ``healthy``.
+    """Return why a member cannot be removed now, "" when it can (pure). ``members`` have ``healthy``.
 
-    A learner has no vote. Of voters, those that stay must be enough on their own, and answer.
+    A learner has no vote. The remaining voters that answer must be a majority.
     """
     if leaving["learner"]:
         return ""
     staying = [member for member in members if not member["learner"] and member["id"] != leaving["id"]]
     healthy = sum(bool(member["healthy"]) for member in staying)
-    needed_now = (len(staying) + 1) // 2 + 1  # the removal itself must be agreed on
+    needed_now = (len(staying) + 1) // 2 + 1  # the removal itself needs a majority
     answering = healthy + bool(leaving["healthy"])
     if answering < needed_now:
         return f"etcd has no quorum: {answering} of {len(staying) + 1} members answer"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A member's later life: the next version, and certificates that would end."""
+"""Upgrade a member and renew its certificates."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .static_pods import in_order, restart
 
 
 def upgrade(configuration: str, settings: str, version: str, first: bool, timeout: float) -> list[str]:
-    """kubeadm upgrade apply (``first``) or node, with the UpgradeConfiguration; packages are another's business.
+    """Run kubeadm upgrade apply (``first``) or node with an UpgradeConfiguration; packages are upgraded elsewhere.
 
-    ``settings``: the text for kubeadm init. What it says of kubelets is in the cluster before the first member is
-    upgraded, as a kubelet of the new version may not start without it; "" leaves what is there. What this
-    member has already is not done again: kubeadm finds that itself, and goes on where it was killed.
+    ``settings``: the text for kubeadm init. Its kubelet settings are written to the cluster before the first member is
+    upgraded, as a kubelet of the new version may not start without them; "" keeps the current ones. kubeadm detects
+    completed steps and resumes an interrupted upgrade.
     """
     installed = observe.program_version("kubeadm")
     if installed != version:
         raise PhotonError(
-            "InvalidHostState", f"kubeadm {installed} is installed, {version} is needed before a member can be upgraded"
+            "InvalidHostState", f"kubeadm {installed} is installed. Install kubeadm {version} before the upgrade."
         )
     if first and settings:
         with secret_file("settings.yaml", settings) as path:
@@ -41,16 +41,16 @@ def upgrade(configuration: str, settings: str, version: str, first: bool, timeou
 
 
 def renew(days: int, configuration: str, check: bool) -> list[str]:
-    """Renew this control-plane member's certificates when one has fewer than ``days`` left, and restart what uses them.
+    """Renew this control-plane member's certificates when one has fewer than ``days`` left, and restart its users.
 
-    What a run that was killed renewed, and nothing that runs has read, is read now.
-    kubelet renews its own as long as it may ask; where its client certificate has ended it gets a new one by
-    ``configuration``, the text for kubeadm init. Static pods restart one after the other, the API server is waited for.
+    Certificates that an interrupted run renewed without a restart are loaded now. kubelet renews its own certificate
+    unless that has expired; then a new one is created with ``configuration``, the text for kubeadm init. Static pods
+    restart one by one, and the API server is waited for.
     """
     there = observe.certificates()
     ending = [one for one in there if one["days_left"] < days and _is_kubeadms(one)]
     ended = [one for one in there if one["days_left"] < 0 and _is_kubelets(one)]
-    # Where they have ended already, the members do not talk to each other before all have new ones.
+    # With expired certificates, members cannot reach each other until all are renewed.
     unread = observe.stale()
     dead = any(one["days_left"] < 0 for one in ending) or (bool(unread) and not _answers())
     done = [f"{one['path']} renewed" for one in [*ending, *ended]]
@@ -74,10 +74,10 @@ def _answers() -> bool:
 
 
 def _renew_kubelet(ended: list[dict[str, Any]], configuration: str) -> None:
-    """A certificate signed here, for one that the API server no longer takes; kubelet asks for the other itself."""
+    """Sign a client certificate that replaces an expired one; kubelet requests its serving certificate itself."""
     if any(not one["path"].startswith(f"{KUBELET}/pki/kubelet-server") for one in ended):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{FOLDER}/kubelet.conf")  # it holds nothing but what has ended
+            os.unlink(f"{FOLDER}/kubelet.conf")  # contains only the expired certificate
         with secret_file("renew.yaml", configuration) as path:
             must("kubeadm", "init", "phase", "kubeconfig", "kubelet", "--config", path)
         for path in glob.glob(f"{KUBELET}/pki/kubelet-client*"):
@@ -92,6 +92,6 @@ def _is_kubelets(certificate: dict[str, Any]) -> bool:
 
 
 def _is_kubeadms(certificate: dict[str, Any]) -> bool:
-    """Is it one that kubeadm renews? Authorities live on, kubelet sees to its own."""
+    """Return whether kubeadm renews the certificate; authorities are kept, kubelet renews its own."""
     path = certificate["path"]
     return not path.startswith(KUBELET) and not path.endswith(("/ca.crt", "-ca.crt", "/kubelet.conf"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a new member needs, made on one that is there: short-lived secrets. What stands in its way goes first."""
+"""Create the short-lived secrets that new members need to join, and remove their stale traces first."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ _GROUP = "system:bootstrappers:kubeadm:default-node-token"
 
 
 def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """{endpoint, certificate_authority, token, certificate_key, files} for ``joiners`` ({name, address, role}).
+    """Return {endpoint, certificate_authority, token, certificate_key, files} for ``joiners`` ({name, address, role}).
 
-    Stale traces of the joiners are removed before: a Node of the same name, and an etcd member at the same address.
-    ApiUnreachable where the endpoint does not answer, which members join by; QuorumAtRisk where removing the member
-    would cost etcd its majority.
+    First remove stale traces of the joiners: a Node of the same name and an etcd member with the same address. Raise
+    ApiUnreachable when the cluster's endpoint does not answer, QuorumAtRisk when etcd would lose its quorum.
     """
     api = Api.of_member()
     endpoint = urllib.parse.urlsplit(parse_kubeconfig(read(ADMIN))["server"]).netloc
@@ -65,7 +64,7 @@ def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
 
 
 def forget(api: Api, joiner: Mapping[str, str]) -> list[str]:
-    """Take a host that is about to join anew out of etcd and out of the nodes; what was taken out, in words."""
+    """Remove a host that is about to rejoin from etcd and the nodes; describe what was removed."""
     done = []
     if joiner["role"] == CONTROL_PLANE:
         known = etcd_client.observed()
@@ -76,7 +75,7 @@ def forget(api: Api, joiner: Mapping[str, str]) -> list[str]:
             refused = etcd_client.removal_refused(known["members"], stale)
             if refused:
                 raise PhotonError(
-                    "QuorumAtRisk", f"{joiner['name']} cannot join anew: {refused}", {"host": joiner["name"]}
+                    "QuorumAtRisk", f"{joiner['name']} cannot rejoin: {refused}", {"host": joiner["name"]}
                 )
             etcd_client.Etcd().remove(stale["id"])
             done.append(f"etcd member {joiner['name']}")
@@ -86,7 +85,7 @@ def forget(api: Api, joiner: Mapping[str, str]) -> list[str]:
 
 
 def new_token(api: Api) -> str:
-    """A token by which hosts may ask for a node's certificate, for half an hour; it finds no cluster by itself."""
+    """Create a token with which hosts can request a node certificate for half an hour."""
     identity, secret = _random(6), _random(16)
     ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + TOKEN_SECONDS))
     api.post(
@@ -103,7 +102,7 @@ def new_token(api: Api) -> str:
                 "usage-bootstrap-authentication": "true",
                 "usage-bootstrap-signing": "false",
                 "auth-extra-groups": _GROUP,
-                "description": "photon.platform: members that join",
+                "description": "photon.platform: joining members",
             },
         },
     )
@@ -111,7 +110,7 @@ def new_token(api: Api) -> str:
 
 
 def administrator(configuration: str, user: str, hours: int) -> str:
-    """A kubeconfig that may do everything and ends after some hours; the member keeps none of it."""
+    """Create an administrator kubeconfig that expires after some hours; the member does not keep it."""
     with secret_file("configuration.yaml", configuration) as path:
         return must(
             "kubeadm", "kubeconfig", "user", "--config", path, "--client-name", user, "--org", _ADMINISTRATORS,
@@ -120,7 +119,7 @@ def administrator(configuration: str, user: str, hours: int) -> str:
 
 
 def revoke(token: str) -> bool:
-    """End a token before its time; False when it is gone already."""
+    """Revoke a token; return False when it does not exist any more."""
     identity = token.partition(".")[0]
     if not re.fullmatch(r"[a-z0-9]{6}", identity):
         return False
@@ -128,17 +127,17 @@ def revoke(token: str) -> bool:
 
 
 def _must_answer(endpoint: str) -> None:
-    """Balancers notice a new API server within seconds; a join would wait for minutes on one that is not configured."""
+    """Check the endpoint first: balancers need seconds, but a join would wait for minutes for a missing balancer."""
     if not Api.of_endpoint().ready(_ENDPOINT_SECONDS):
         raise PhotonError(
             "ApiUnreachable",
-            f"the API does not answer at the cluster's endpoint {endpoint}, only on its member: look at the balancers "
-            "(playbook load_balancer deploys them), then run again",
+            f"the API does not answer at the cluster's endpoint {endpoint}, only on its member. Check the balancers "
+            "(playbook load_balancer deploys them) and run again.",
         )
 
 
 def revoke_all(check: bool) -> list[str]:
-    """End every token by which hosts may join, and the certificates uploaded for a control plane's members."""
+    """Revoke all join tokens and remove the certificates uploaded for control-plane members."""
     api, space = Api.of_member(), "/api/v1/namespaces/kube-system/secrets"
     names = [
         item["metadata"]["name"]

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host becomes a member, stays as declared, and stops being one: kubeadm does the work, what it finds decides which.
+"""Make a host a member of a cluster, reconcile it and reset it, using kubeadm; the current state decides the action.
 
-Nothing is noted on the host. An init that died is finished by running it again, for all it makes it keeps where it is
-there already; a join that died is thrown away and made again, for until it ends nobody needs what it left.
+No state is kept on the host. An interrupted init is completed by running it again, as it keeps everything it created;
+an interrupted join is discarded and repeated, as nothing depends on an incomplete join.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .observe import CONTROL_PLANE, FOLDER, KUBELET, MANIFESTS, PAIRS, PKI, STAT
 ENCRYPTION = f"{observe.SETTINGS}/encryption.json"
 _RUN = "/run/photon-kubernetes"
 _PORTS = (10250, 10257, 10259, 2379, 2380)
-# What an init or join that died may have left and another run of init may find.
+# Preflight checks that fail on the remains of an interrupted init or join.
 _KNOWN = (
     *(f"FileAvailable--etc-kubernetes-manifests-{name}.yaml" for name in STATIC_PODS),
     "DirAvailable--var-lib-etcd",
@@ -42,7 +42,7 @@ _TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", "flannel-ipv4"), 
 
 
 def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
-    """Make this host the first member, or finish that; what was done. MemberChangeFailed with kubeadm's words."""
+    """Initialize the first member, or complete an interrupted init; return the actions. MemberChangeFailed."""
     done = []
     state = observe.host()
     if state["etcd_data"] is False:
@@ -55,18 +55,18 @@ def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout
         words = ["kubeadm", "init", "--config", path, "--skip-token-print", "--skip-certificate-key-print"]
         words += [f"--ignore-preflight-errors={','.join(ignored)}"] if ignored else []
         kubeadm(words, timeout)
-    return [*done, "initialized" if state["state"] == "clean" else "initialized, what was begun is finished"]
+    return [*done, "initialized" if state["state"] == "clean" else "interrupted initialization completed"]
 
 
 def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout: float) -> list[str]:
-    """Make this host a member of the cluster that ``material`` is of; InvalidHostState where data would be lost."""
+    """Join this host to the cluster of ``material``; InvalidHostState when data would be lost."""
     done = []
     state = observe.host()
     if state["state"] != "clean":
         if state["etcd_data"] and not restart:
             raise PhotonError(
                 "InvalidHostState",
-                f"{observe.ETCD_DATA} holds data of etcd: say restart where nobody needs them any more",
+                f"{observe.ETCD_DATA} holds etcd data. Set restart if that data is not needed any more.",
             )
         done += reset()
     for path, text in (material.get("files") or {}).items():
@@ -82,18 +82,18 @@ def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout
 def settle(
     configuration: str, role: str, lost: Sequence[str], material: Mapping[str, Any] | None, check: bool
 ) -> tuple[list[str], list[dict[str, str]]]:
-    """Bring a member back to what kubeadm would have made of it: (what was or would be done, diff).
+    """Restore a member to the state that kubeadm would create; return (actions, diff).
 
-    ``lost``: names of kubeadm's own objects that the API no longer has (cluster()["missing"]), "node" where this host's
-    Node is gone: it registers when kubelet starts. One control-plane member
-    at a time: its API server may restart; it is waited for.
+    ``lost``: names of kubeadm's objects missing in the API (cluster()["missing"]), and "node" when this host's Node is
+    missing, which registers again when kubelet starts. Run it on one control-plane member at a time: its API server
+    may restart and is waited for.
     """
     state = observe.host(configuration, role)
     files = {path: text for path, text in ((material or {}).get("files") or {}).items() if not read(path)}
     drift, gone = state["drift"], [path for path in state["missing"] if not path.startswith(MANIFESTS)]
-    done = [f"{path} restored" for path in files] + [f"{path} made anew" for path in gone]
-    done += [f"{one['path']} {'mended' if one['before'] else 'made anew'}" for one in drift]
-    done += [f"{name} made anew" for name in lost if name != "node"]
+    done = [f"{path} restored" for path in files] + [f"{path} re-created" for path in gone]
+    done += [f"{one['path']} {'restored' if one['before'] else 're-created'}" for one in drift]
+    done += [f"{name} re-created" for name in lost if name != "node"]
     stopped, stale = not state["kubelet_active"] or "node" in lost, state["stale"]
     done += ["kubelet restarted"] if stopped else []
     done += [f"{one['pod']} restarted: {one['path']} is newer" for one in stale]
@@ -113,7 +113,9 @@ def settle(
         if role == CONTROL_PLANE:
             manifests = [one for one in changed if one.startswith(MANIFESTS)]
             static_pods.restarted({os.path.basename(one)[: -len(".yaml")] for one in manifests}, before)
-            for name in static_pods.in_order({one["pod"] for one in observe.stale()}):  # those just made anew, too
+            for name in static_pods.in_order(
+                {one["pod"] for one in observe.stale()}
+            ):  # including those whose files were just re-created
                 static_pods.restart(name)
             again = {OWN_OBJECTS[name] for name in OWN_OBJECTS if name.rpartition("/")[2] in lost}
             again |= {("upload-config", "kubeadm")} if manifests else set()
@@ -121,12 +123,12 @@ def settle(
             for phase in sorted(again):
                 must("kubeadm", "init", "phase", *phase, "--config", path)
     if not active("kubelet"):
-        raise PhotonError("UnitFailed", "kubelet does not stay up: look at journalctl -u kubelet on this host")
+        raise PhotonError("UnitFailed", "kubelet does not stay active. Check journalctl -u kubelet on this host.")
     return done, observe.shown(drift)
 
 
 def reset() -> list[str]:
-    """Make this host as if it had never been a member; its packages stay. Leaving etcd is another's business."""
+    """Remove all traces of membership except packages; the etcd member must have been removed before."""
     if observe.host()["state"] == "clean" and not _leftovers():
         return []
     if observe.program_version("kubeadm"):
@@ -151,7 +153,7 @@ def reset() -> list[str]:
 
 
 def new_encryption(settings: Mapping[str, Any]) -> str:
-    """A configuration of encryption at rest with a key of this cluster's own; ``settings``: provider, resources."""
+    """Generate an encryption configuration with a new key; ``settings``: provider, resources."""
     key = {
         "name": f"made-{time.strftime('%Y%m%d', time.gmtime())}",
         "secret": b64encode(secrets.token_bytes(32)).decode(),
@@ -160,7 +162,7 @@ def new_encryption(settings: Mapping[str, Any]) -> str:
 
 
 def with_material(configuration: str, material: Mapping[str, Any], known: str) -> str:
-    """The text for kubeadm join with its secrets; ``known`` is the file that the cluster is found by; pure."""
+    """Return the configuration for kubeadm join with its secrets; ``known`` is the discovery file (pure)."""
     documents = [json.loads(part) for part in configuration.split("\n---\n")]
     for document in documents:
         if document.get("kind") != "JoinConfiguration":
@@ -174,30 +176,30 @@ def with_material(configuration: str, material: Mapping[str, Any], known: str) -
 
 
 def discovery(endpoint: str, authority: str) -> str:
-    """A kubeconfig without a user: where the cluster is and whom to trust; pure.
+    """Return a kubeconfig for discovery, with the cluster's endpoint and authority but without a user (pure).
 
-    It came over a trusted way, so that no signature by a token, which takes its time, is needed.
+    It is transferred over a trusted connection, so the slower token signature is not needed.
     """
     cluster = {"server": f"https://{endpoint}", "certificate-authority-data": b64encode(authority.encode()).decode()}
-    one = {"name": "", "cluster": cluster}  # without a name and a context, as kubeadm's own cluster-info
+    one = {"name": "", "cluster": cluster}  # no name and no context, like kubeadm's cluster-info
     return json.dumps({"apiVersion": "v1", "kind": "Config", "clusters": [one], "contexts": [], "users": []})
 
 
 def kubeadm(words: Sequence[str], timeout: float) -> None:
-    """Run it; MemberChangeFailed with its words."""
+    """Run kubeadm; MemberChangeFailed with the end of its output."""
     result = run(*words, timeout=timeout)
     if result.returncode != 0:
         verb = words[1]
         raise PhotonError(
             "MemberChangeFailed",
-            f"kubeadm {verb} failed: {last_words(result)}; the next run goes on from there",
+            f"kubeadm {verb} failed: {last_words(result)}. Fix the cause and run again.",
             {"returncode": result.returncode},
         )
 
 
 @contextlib.contextmanager
 def secret_file(name: str, text: str) -> Iterator[str]:
-    """A file in memory that only root reads, gone afterwards."""
+    """Provide a file in memory that only root can read, and remove it afterwards."""
     os.makedirs(_RUN, mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_RUN) as folder:
         path = f"{folder}/{name}"
@@ -215,7 +217,7 @@ def _bind_port(configuration: str) -> int:
 
 
 def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
-    """The phases that make lost certificates and kubeconfigs, authorities' own apart: those are never made anew."""
+    """Return the phases that re-create lost certificates and kubeconfigs; authorities are never re-created."""
     names = {f"{PKI}/{path}.crt": phase for phase, path in PAIRS.items()}
     phases: list[tuple[str, ...]] = []
     for path in gone:
@@ -223,8 +225,8 @@ def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
             if names[path] in ("ca", "front-proxy-ca", "etcd-ca"):
                 raise PhotonError(
                     "InvalidHostState",
-                    f"{path} is lost and cannot be made anew without ending the cluster: run cluster_repair, which "
-                    "takes it from another member, or cluster_restore",
+                    f"{path} is lost and re-creating it would break the cluster. Run cluster_repair, which "
+                    "copies it from another member, or cluster_restore.",
                 )
             phases.append(("certs", names[path]))
         elif path.startswith(FOLDER) and path.endswith(".conf"):
@@ -233,7 +235,7 @@ def _phases(gone: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _drop_orphans() -> list[str]:
-    """Halves of certificate pairs, left by an init that was killed: only where no data were ever written with them."""
+    """Remove incomplete certificate pairs of an interrupted init, when no data was written with them."""
     halves = []
     for path in PAIRS.values():
         there = [f"{PKI}/{path}{end}" for end in (".crt", ".key") if read(f"{PKI}/{path}{end}").strip()]
@@ -241,16 +243,16 @@ def _drop_orphans() -> list[str]:
         if len(there) == 1 or len(there) != len(broken):
             halves += broken
     if any(os.path.basename(path) in ("ca.key", "front-proxy-ca.key") for path in halves):
-        # What such an authority signed is worth nothing: all is made anew.
+        # Certificates signed by an incomplete authority are useless and are re-created.
         halves = glob.glob(f"{PKI}/**/*.crt", recursive=True) + glob.glob(f"{PKI}/**/*.key", recursive=True)
         halves += glob.glob(f"{FOLDER}/*.conf")
     for path in halves:
         os.unlink(path)
-    return [f"{path} removed, it was half written" for path in halves]
+    return [f"{path} removed because it was incomplete" for path in halves]
 
 
 def _leftovers() -> list[str]:
-    """What kubeadm reset leaves, and what it could not find without its files."""
+    """Return the files that kubeadm reset leaves behind."""
     paths = [*glob.glob(f"{FOLDER}/*.conf"), *glob.glob(f"{FOLDER}/manifests/*"), *glob.glob(f"{PKI}/*")]
     paths += [*glob.glob("/var/lib/etcd/*"), *glob.glob("/etc/cni/net.d/*flannel*"), "/var/lib/cni", "/run/flannel"]
     paths += [ENCRYPTION, f"{KUBELET}/config.yaml", f"{KUBELET}/kubeadm-flags.env", f"{KUBELET}/instance-config.yaml"]

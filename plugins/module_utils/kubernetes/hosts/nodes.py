@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes in the API: labels, taints, kubelets' serving certificates, drain, removal."""
+"""Manage nodes in the API: labels, taints, kubelets' serving certificates, drain, removal."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ Node = Mapping[str, Any]
 def settle(
     nodes: Sequence[Node], check: bool, approve: bool, wait: float, api: Api | None = None, version: str = ""
 ) -> dict[str, Any]:
-    """Labels and taints as declared, serving certificates approved, all Ready.
+    """Reconcile labels and taints, approve serving certificates and wait until the nodes are Ready.
 
     ``nodes``: {name, labels, taints: [{key, value, effect}], addresses, serving: wait for its serving certificate too}.
-    ``wait``: seconds until all are there and Ready, with kubelets of ``version`` where it is given; 0 does not wait,
-    and a node that is not there is left out. Returns
-    {changes: [{kind, name, before, after}], not_ready: [words]}. ApiRefused for a request with names that are not its
-    node's. A request is approved when it comes from the declared node itself, and names nothing but it.
+    ``wait``: seconds to wait until all are registered and Ready, with kubelets of ``version`` if given; 0 does not wait
+    and skips nodes that are not registered. Return {changes: [{kind, name, before, after}], not_ready: [reasons]}. A
+    certificate request is approved only when a declared node sent it and it names only that node; ApiRefused otherwise.
     """
     api = api or Api.of_member()
     deadline, changes = time.monotonic() + wait, []
@@ -49,7 +48,7 @@ def settle(
             if approve:
                 approved, certain = _approve(api, nodes, check)
                 changes += approved
-                # An approved request may be an older one: what counts is that the kubelet has what came of it.
+                # The approved request may be an older one, so check that the kubelet uses its certificate.
                 uncertain -= {name for name in uncertain & certain if _serves(api, name)}
         except PhotonError as error:
             if check or not _passing(error) or time.monotonic() >= deadline:
@@ -65,7 +64,7 @@ def settle(
 def wanted_taints(
     now: Sequence[Mapping[str, Any]], ours: Sequence[str], declared: Sequence[Mapping[str, Any]]
 ) -> list[dict]:
-    """The taints of a node: declared ones, and those somebody else gave it; pure. ``ours``: key:effect of before."""
+    """Return a node's desired taints: declared ones and those set by others (pure). ``ours``: key:effect set by us."""
     declared = [{key: value for key, value in taint.items() if value is not None} for taint in declared]
     names = {_taint_name(taint) for taint in declared}
     others = [dict(taint) for taint in now if _taint_name(taint) not in names and _taint_name(taint) not in ours]
@@ -74,7 +73,7 @@ def wanted_taints(
 
 
 def refusal(request: Mapping[str, Any], nodes: Sequence[Node]) -> str | None:
-    """Why a request for a serving certificate is not approved: "" if it is, None if its node is none of ours; pure."""
+    """Return why a serving certificate request is refused, "" to approve it, None for an undeclared node (pure)."""
     spec = request["spec"]
     user = spec.get("username", "")
     node = next((one for one in nodes if user == f"system:node:{one['name']}"), None)
@@ -83,22 +82,22 @@ def refusal(request: Mapping[str, Any], nodes: Sequence[Node]) -> str | None:
     try:
         asked = x509.read_request(base64.b64decode(spec["request"]).decode("ascii"))
     except (ValueError, KeyError) as error:
-        return f"it cannot be read: {error}"
+        return f"it cannot be parsed: {error}"
     if "system:nodes" not in (spec.get("groups") or ()):
-        return "its sender is no node"
+        return "its sender is not a node"
     if asked.common_name != user or asked.organizations != ("system:nodes",):
-        return f"it is for {asked.common_name} ({', '.join(asked.organizations)})"
+        return f"its subject is {asked.common_name} ({', '.join(asked.organizations)})"
     if set(spec.get("usages") or ()) - _USAGES or "server auth" not in spec.get("usages", ()):
-        return f"it is to be used for {', '.join(spec.get('usages') or ('nothing',))}"
+        return f"its usages are {', '.join(spec.get('usages') or ('none',))}"
     strange = [name for name in asked.names.dns if name != node["name"]]
     strange += [address for address in asked.names.addresses if address not in (node.get("addresses") or ())]
     if strange or asked.names.others:
-        return f"it names {', '.join(strange) or 'more than hosts'}, which is not the node's"
-    return "" if asked.names.dns or asked.names.addresses else "it names no host"
+        return f"it names {', '.join(strange) or 'more than hosts'}, which do not belong to the node"
+    return "" if asked.names.dns or asked.names.addresses else "it contains no host names or addresses"
 
 
 def remove(name: str, check: bool, api: Api | None = None) -> bool:
-    """Delete the Node; False when it is not there."""
+    """Delete a Node; return False when it does not exist."""
     api = api or Api.of_member()
     path = f"/api/v1/nodes/{name}"
     if api.get(path) is None:
@@ -107,7 +106,7 @@ def remove(name: str, check: bool, api: Api | None = None) -> bool:
 
 
 def cordon(name: str, wanted: bool, check: bool, api: Api | None = None) -> bool:
-    """Make a node take new pods or not; False when it is so already. NotFound when there is no such node."""
+    """Cordon or uncordon a node; return False when nothing changes. NotFound when the node does not exist."""
     api = api or Api.of_member()
     item = api.get(f"/api/v1/nodes/{name}")
     if item is None:
@@ -115,17 +114,17 @@ def cordon(name: str, wanted: bool, check: bool, api: Api | None = None) -> bool
     if bool((item.get("spec") or {}).get("unschedulable")) == wanted:
         return False
     if not check:
-        # What an administrator cordoned is not noted as ours: an upgrade lets no pods in there again.
+        # A node cordoned by an administrator is not marked as ours, so an upgrade does not uncordon it.
         note = {"annotations": {CORDONED: "true" if wanted else None}}
         api.merge(f"/api/v1/nodes/{name}", {"metadata": note, "spec": {"unschedulable": wanted or None}})
     return True
 
 
 def drain(name: str, settings: Mapping[str, Any], check: bool) -> bool:
-    """Move all pods away, as PodDisruptionBudgets allow; False when it is cordoned and none is left to move.
+    """Drain a node within PodDisruptionBudgets; return False when it is cordoned and empty already.
 
-    ``settings``: timeout and grace_period in seconds (-1: the pods' own), force (pods that nobody makes anew),
-    delete_emptydir_data. DrainFailed with kubectl's words when the time is over: the node stays cordoned.
+    ``settings``: timeout and grace_period in seconds (-1: the pods' own), force (also pods without a controller),
+    delete_emptydir_data. DrainFailed with kubectl's output after the timeout; the node stays cordoned.
     """
     api = Api.of_member()
     was = bool((api.get(f"/api/v1/nodes/{name}") or {}).get("spec", {}).get("unschedulable"))
@@ -147,15 +146,15 @@ def drain(name: str, settings: Mapping[str, Any], check: bool) -> bool:
     if result.returncode != 0:
         raise PhotonError(
             "DrainFailed",
-            f"{name} could not be drained and stays cordoned: {last_words(result)}; look at its pods and "
-            "PodDisruptionBudgets, then run again",
+            f"{name} could not be drained and stays cordoned: {last_words(result)}. Check its pods and "
+            "PodDisruptionBudgets, and run again.",
             {"node": name},
         )
     return True
 
 
 def _passing(error: PhotonError) -> bool:
-    """A kubelet that starts anew may start the API server of its member anew, which may be the only one."""
+    """Return whether an error is transient: a restarting kubelet may restart the only API server."""
     return error.code == "ApiUnreachable" or (isinstance(error, Refused) and error.status in (403, 429, 500, 503))
 
 
@@ -195,7 +194,7 @@ def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[
 
 
 def _approve(api: Api, nodes: Sequence[Node], check: bool) -> tuple[list[dict[str, Any]], set[str]]:
-    """What was approved, and the nodes that have an approved request."""
+    """Approve requests; return the changes and the nodes that have an approved request."""
     changes, certain = [], set()
     for request in api.items(_CERTIFICATES):
         if request["spec"].get("signerName") != SERVING_SIGNER:
@@ -214,7 +213,7 @@ def _approve(api: Api, nodes: Sequence[Node], check: bool) -> tuple[list[dict[st
         if reason:
             raise PhotonError(
                 "CertificateRefused",
-                f"the request {request['metadata']['name']} of {node} is not approved: {reason}. Look at the host: "
+                f"the request {request['metadata']['name']} of {node} is not approved: {reason}. Check the host, and "
                 f"kubectl get csr {request['metadata']['name']} -o yaml",
                 {"node": node},
             )
@@ -225,7 +224,7 @@ def _approve(api: Api, nodes: Sequence[Node], check: bool) -> tuple[list[dict[st
 
 
 def _serves(api: Api, name: str) -> bool:
-    """Does the kubelet answer the API server? It needs a serving certificate for that."""
+    """Return whether the kubelet answers the API server, which requires a serving certificate."""
     try:
         return api.get(f"/api/v1/nodes/{name}/proxy/healthz") is not None
     except Refused:
@@ -235,13 +234,13 @@ def _serves(api: Api, name: str) -> bool:
 def _approve_one(api: Api, request: Mapping[str, Any]) -> None:
     condition = {
         "type": "Approved", "status": "True", "reason": "DeclaredNode",
-        "message": "names and addresses are those that the node is declared with",
+        "message": "names and addresses match the declared node",
     }  # fmt: skip
     body = {**request, "status": {**(request.get("status") or {}), "conditions": [condition]}}
     try:
         api.put(f"{_CERTIFICATES}/{request['metadata']['name']}/approval", body)
     except Refused as error:
-        if error.status not in (404, 409):  # gone or changed in between: the next look tells
+        if error.status not in (404, 409):  # deleted or changed concurrently: the next poll finds out
             raise
 
 
@@ -255,12 +254,12 @@ def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]], version
         elif not state["ready"]:
             late.append(f"{node['name']}: {state['reason']}")
         elif version and state["version"] != version:
-            late.append(f"{node['name']}: kubelet {state['version']} runs, not {version}")
+            late.append(f"{node['name']}: runs kubelet {state['version']}, not {version}")
     return late
 
 
 def _movable(api: Api, name: str) -> bool:
-    """Are there pods that a drain would move: neither a DaemonSet's, nor static, nor finished?"""
+    """Return whether a drain would evict pods: those of DaemonSets, static and finished pods do not count."""
     for pod in api.items(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}"):
         owners = [one["kind"] for one in pod["metadata"].get("ownerReferences") or ()]
         finished = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

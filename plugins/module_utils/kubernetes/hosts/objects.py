@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects of the API brought to what is declared, by server-side apply: the server itself says what would change."""
+"""Reconcile API objects with server-side apply; a dry run of the server determines the changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...model.errors import PhotonError
 from .api import Api, Refused
 from .cluster import workload
 
-# What others need comes first; the rest keeps its order.
+# Kinds that others depend on come first; the rest keeps its order.
 _FIRST = ("Namespace", "CustomResourceDefinition", "PriorityClass", "ServiceAccount", "ClusterRole", "Role")
 _WORKLOADS = {"Deployment": "deployments", "DaemonSet": "daemonsets"}
 _NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
@@ -25,11 +25,11 @@ Object = dict[str, Any]
 def apply(
     objects: Sequence[Mapping[str, Any]], absent: Sequence[Mapping[str, Any]], check: bool, api: Api | None = None
 ) -> dict[str, Any]:
-    """Make ``objects`` as they are given and remove ``absent`` (apiVersion, kind, metadata).
+    """Apply ``objects`` and remove ``absent`` (apiVersion, kind, metadata).
 
-    Returns {changes: [{kind, name (namespace/name), before, after}], diff}; with ``check`` nothing is changed. An
-    object that somebody changed is brought back; fields that are not declared are left alone. ApiRefused where the
-    server says no, naming the object.
+    Return {changes: [{kind, name (namespace/name), before, after}], diff}; with ``check`` nothing is changed. Declared
+    fields that were changed are restored; fields that are not declared are not touched. ApiRefused names the object
+    that the server rejects.
     """
     api = api or Api.of_member()
     changes, diff = [], []
@@ -53,7 +53,7 @@ def apply(
 
 
 def wait_available(workloads: Iterable[Mapping[str, str]], seconds: float, api: Api | None = None) -> list[str]:
-    """Wait until all pods of Deployments and DaemonSets ({kind, namespace, name}) are there; what is not, in words."""
+    """Wait until all pods of Deployments and DaemonSets ({kind, namespace, name}) are available; describe the rest."""
     api = api or Api.of_member()
     deadline = time.monotonic() + seconds
     waiting = [dict(one) for one in workloads if one["kind"] in _WORKLOADS]
@@ -65,14 +65,14 @@ def wait_available(workloads: Iterable[Mapping[str, str]], seconds: float, api: 
         time.sleep(_POLL_SECONDS)
     return [
         f"{one['kind']} {one['namespace']}/{one['name']}: "
-        + ("is not there" if state is None else f"{state['available']} of {state['wanted']} pods are available")
+        + ("does not exist" if state is None else f"{state['available']} of {state['wanted']} pods are available")
         for one, state in states
         if not _available(state)
     ]
 
 
 def workloads_of(objects: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The Deployments and DaemonSets among objects, as wait_available takes them; pure."""
+    """Return the Deployments and DaemonSets among objects, for wait_available (pure)."""
     return [
         {
             "kind": item["kind"],
@@ -85,45 +85,45 @@ def workloads_of(objects: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def ordered(objects: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Namespaces and definitions before what lives in them; pure."""
+    """Sort namespaces and definitions before the objects that depend on them (pure)."""
     return sorted(objects, key=lambda item: _FIRST.index(item["kind"]) if item["kind"] in _FIRST else len(_FIRST))
 
 
 def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Do two answers of the server describe the same object? Its own bookkeeping does not count; pure."""
+    """Return whether two answers describe the same object, ignoring server-managed fields (pure)."""
     return stripped(before) == stripped(after)
 
 
 def stripped(item: Mapping[str, Any]) -> Object:
-    """An object without status and bookkeeping; pure."""
+    """Return an object without status and server-managed fields (pure)."""
     result = {key: value for key, value in item.items() if key != "status"}
     result["metadata"] = {key: value for key, value in item["metadata"].items() if key not in _NOISE}
     return result
 
 
 def title(item: Mapping[str, Any]) -> str:
-    """namespace/name, or the name."""
+    """Return namespace/name, or the name of a cluster-wide object."""
     metadata = item["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
 
 
 def live(api: Api, item: Mapping[str, Any]) -> Object | None:
-    """The object as the server has it, None when it is not there."""
+    """Return the object from the server, None when it does not exist."""
     path = api.path_of(item)
     return api.get(path) if path else None
 
 
 def _applied(api: Api, item: Mapping[str, Any], dry_run: bool, patient: bool) -> Object | None:
-    """Server-side apply; a kind or namespace that is only just being made is waited for when ``patient``."""
+    """Apply an object; with ``patient``, wait for a kind or namespace that is being created."""
     deadline = time.monotonic() + (_ATTEMPTS_SECONDS if patient else 0)
     while True:
         try:
             answer = api.apply(item, dry_run)
             if answer is not None or dry_run:
                 return answer
-            reason = "the API server does not know this kind, or the namespace is missing"
+            reason = "the kind or the namespace does not exist"
         except Refused as error:
-            # 403 and 500: a service account or a webhook that is not there yet; 409: somebody was faster.
+            # 403 and 500: a service account or webhook does not exist yet; 409: a concurrent change.
             if error.status not in (403, 409, 429, 500, 503) or time.monotonic() >= deadline:
                 text = f"{item['kind']} {title(item)}: {error.message}"
                 # Refused is a PhotonError.  pylint: disable-next=bad-exception-cause

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host as it is: of which cluster it is a member, how far it came, where it differs from what kubeadm would write."""
+"""Observe a host: its cluster, how complete its membership is, and its drift from what kubeadm would write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ETCD_DATA = "/var/lib/etcd/member"
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBECONFIGS = ("admin.conf", "controller-manager.conf", "kubelet.conf", "scheduler.conf")
-# kubeadm's names of certificate phases and the pairs they make.
+# kubeadm's certificate phases and the pairs they create.
 PAIRS = {
     "ca": "ca", "apiserver": "apiserver", "apiserver-kubelet-client": "apiserver-kubelet-client",
     "front-proxy-ca": "front-proxy-ca", "front-proxy-client": "front-proxy-client", "etcd-ca": "etcd/ca",
@@ -37,11 +37,11 @@ PAIRS = {
 }  # fmt: skip
 _CLIENT = f"{KUBELET}/pki/kubelet-client-current.pem"
 _SERVER = f"{KUBELET}/pki/kubelet-server-current.pem"
-# What etcd read once, when its data were made: a member that joined has others, and none matters later.
+# Flags that etcd reads only when its data directory is created; they differ on joined members.
 _ONCE = re.compile(r"^\s*- --initial-cluster(-state)?=.*\n", re.MULTILINE)
 _SECONDS_A_DAY = 86400
-_READ_AGAIN = ("authentication.json", "encryption.json")  # the API server notices changes of these itself
-# What each static pod reads when it starts. Some follow a change later on: a restart more does no harm.
+_READ_AGAIN = ("authentication.json", "encryption.json")  # the API server reloads these itself
+# Files that each static pod reads at start. Some are reloaded as well; an extra restart is harmless.
 _READS = {
     "etcd": tuple(f"{PKI}/{PAIRS[name]}.crt" for name in ("etcd-server", "etcd-peer")),
     "kube-apiserver": tuple(
@@ -54,26 +54,26 @@ _READS = {
 
 
 class Traces(NamedTuple):
-    """What kubeadm and kubelet left on a host."""
+    """Files of kubeadm and kubelet on a host."""
 
     files: frozenset[str]  # of KUBECONFIGS and bootstrap-kubelet.conf
     manifests: frozenset[str]  # of STATIC_PODS
-    pairs: frozenset[str]  # keys of PAIRS, whole ones
+    pairs: frozenset[str]  # keys of complete PAIRS
     authority: bool  # the cluster's CA certificate
     etcd_data: bool
-    client_valid: bool  # kubelet's certificate is there and has not ended
+    client_valid: bool  # kubelet's certificate exists and has not expired
 
 
 def host(configuration: str = "", role: str = "") -> dict[str, Any]:
-    """This host's state.
+    """Return this host's state.
 
-    ``configuration``: the text for kubeadm init of this host, from which kubeadm itself renders what should be there;
-    "" looks at no drift. ``role``: what the host is declared to be, "" what it looks like.
+    ``configuration``: the text for kubeadm init of this host, from which kubeadm renders the expected files; "" skips
+    drift detection. ``role``: the declared role, "" to derive it.
 
-    Returns state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
-    or None), cluster_name (control plane only), server (URL that kubelet talks to), kubeadm_version and
-    kubelet_version (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift
-    ([{path, before, after}], texts), stale (see there).
+    Return state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
+    or None), cluster_name (control plane only), server (the API URL of kubelet), kubeadm_version and kubelet_version
+    (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before,
+    after}], texts), stale (see stale).
     """
     traces = _traces()
     found = recognise(traces)
@@ -97,10 +97,10 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
 
 
 def recognise(traces: Traces) -> dict[str, str]:
-    """How far a host came: {state, role}; pure.
+    """Classify a host as {state, role} (pure).
 
-    A worker is a member when its kubelet has a certificate of its own; a control-plane member when its authority,
-    etcd's data and kubelet's kubeconfig are there. What is in between is partial: an init or join that did not end.
+    A worker is a member when its kubelet has a client certificate; a control-plane member when the authority, etcd's
+    data and kubelet's kubeconfig exist. Anything between is partial: an incomplete init or join.
     """
     control_plane = bool(
         traces.etcd_data or traces.manifests or traces.files & {"admin.conf", "controller-manager.conf"}
@@ -116,7 +116,7 @@ def recognise(traces: Traces) -> dict[str, str]:
 
 
 def missing(traces: Traces, role: str) -> list[str]:
-    """What a member of this role lacks, as paths; pure."""
+    """Return the paths that a member of this role lacks (pure)."""
     lacking = []
     if role == CONTROL_PLANE:
         lacking += [f"{FOLDER}/{name}" for name in KUBECONFIGS if name not in traces.files]
@@ -130,7 +130,7 @@ def missing(traces: Traces, role: str) -> list[str]:
 
 
 def cluster_id() -> str | None:
-    """sha256:HEX of the public key of the authority that this host trusts, as in caCertHashes."""
+    """Return sha256:HEX of the trusted authority's public key, as in caCertHashes."""
     for text in (
         read(f"{PKI}/ca.crt"),
         *(decoded(parse_kubeconfig(read(f"{FOLDER}/{name}")), "certificate-authority-data") for name in KUBECONFIGS),
@@ -143,13 +143,13 @@ def cluster_id() -> str | None:
 
 
 def rendered(configuration: str, role: str) -> dict[str, str]:
-    """Path -> text of what kubeadm would write on this host: kubelet's files, and the control plane's manifests."""
+    """Return path -> text that kubeadm would write on this host: kubelet's files and the static pod manifests."""
     phases = [("kubelet-start",)]
     if role == CONTROL_PLANE:
         phases += [("control-plane", "all"), ("etcd", "local")]
     with tempfile.TemporaryDirectory(prefix="photon-", dir="/run") as folder:
         path = f"{folder}/configuration.yaml"
-        # On a worker kubeadm init would mistake the authority without its key for one of the user's own.
+        # On a worker, kubeadm init would treat the authority without its key as an external CA.
         other = f"{folder}/pki" if role != CONTROL_PLANE else ""
         with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as handle:
             handle.write(_with_certificates(configuration, other) if other else configuration)
@@ -170,11 +170,11 @@ def rendered(configuration: str, role: str) -> dict[str, str]:
 
 
 class RenderError(Exception):
-    """kubeadm does not take the configuration."""
+    """kubeadm rejects the configuration."""
 
 
 def drifted(configuration: str, role: str) -> list[dict[str, str]]:
-    """[{path, before, after}] where a file is not what kubeadm would write; before is "" when it is missing."""
+    """Return [{path, before, after}] of files that differ from what kubeadm would write; before is "" when missing."""
     found = []
     for path, text in rendered(configuration, role).items():
         before = read(path)
@@ -185,7 +185,7 @@ def drifted(configuration: str, role: str) -> list[dict[str, str]]:
 
 
 def as_it_would_be(path: str, before: str, text: str) -> str:
-    """What kubeadm renders, with what a file may have of its own: etcd's first members, the taints of a first start."""
+    """Add to kubeadm's text what a file may have of its own: initial etcd members and registration taints."""
     if path.endswith("/etcd.yaml") and before:
         return before if _ONCE.sub("", before) == _ONCE.sub("", text) else _with_once(before, text)
     if path.endswith("/kubeadm-flags.env") and before:
@@ -194,7 +194,7 @@ def as_it_would_be(path: str, before: str, text: str) -> str:
 
 
 def shown(drift: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Ansible's diff of a drift."""
+    """Return Ansible's diff of a drift."""
     return [
         {"before_header": one["path"], "after_header": one["path"], "before": one["before"], "after": one["after"]}
         for one in drift
@@ -202,14 +202,14 @@ def shown(drift: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def summary(one: Mapping[str, str]) -> dict[str, Any]:
-    """A drift in a few words, as plans and reports have it."""
+    """Summarize a drift for plans and reports."""
     lines = difflib.unified_diff(one["before"].splitlines(), one["after"].splitlines(), lineterm="", n=0)
     changed = [line for line in lines if line[:1] in "+-" and not line.startswith(("+++", "---"))]
     return {"path": one["path"], "missing": not one["before"], "lines": len(changed)}
 
 
 def certificates() -> list[dict[str, Any]]:
-    """[{path, subject, not_after (ISO 8601), days_left}] of every certificate of this member, soonest end first."""
+    """Return [{path, subject, not_after (ISO 8601), days_left}] of this member's certificates, by expiry."""
     texts = {path: read(path) for path in sorted(glob.glob(f"{PKI}/*.crt") + glob.glob(f"{PKI}/etcd/*.crt"))}
     for path in sorted(glob.glob(f"{FOLDER}/*.conf")):
         embedded = decoded(parse_kubeconfig(read(path)), "client-certificate-data")
@@ -234,7 +234,7 @@ def certificates() -> list[dict[str, Any]]:
 
 
 def stale() -> list[dict[str, str]]:
-    """[{pod, path}]: settings and certificates that a running static pod has not read since they changed."""
+    """Return [{pod, path}] of settings and certificates that changed after the static pod that reads them started."""
     settings = (path for path in sorted(glob.glob(f"{SETTINGS}/*.json")) if os.path.basename(path) not in _READ_AGAIN)
     reads = {**_READS, "kube-apiserver": (*settings, *_READS["kube-apiserver"])}
     found = []
@@ -245,7 +245,7 @@ def stale() -> list[dict[str, str]]:
 
 
 def program_version(name: str) -> str | None:
-    """1.37.2, or None when the program is not installed."""
+    """Return a version such as 1.37.2, or None when the program is not installed."""
     path = next(
         (f"{folder}/{name}" for folder in ("/usr/bin", "/usr/local/bin") if os.access(f"{folder}/{name}", os.X_OK)), ""
     )
@@ -288,7 +288,7 @@ def _changed(path: str) -> float:
 
 
 def _started(process: str) -> float:
-    """Seconds since 1970, 0 when it has ended."""
+    """Return the start time of a process in seconds since the epoch, 0 when it has exited."""
     fields = read(f"/proc/{process}/stat").rpartition(")")[2].split()
     boot = re.search(r"^btime (\d+)", read("/proc/stat"), re.MULTILINE)
     if len(fields) < 20 or not boot:
@@ -304,7 +304,7 @@ def _ends(pem: str) -> int:
 
 
 def _with_once(before: str, text: str) -> str:
-    """``text`` with the lines that only count once taken from ``before``, where the first of them is in ``text``."""
+    """Replace the flags in ``text`` that are read only once by those in ``before``."""
     lines = "".join(match[0] for match in _ONCE.finditer(before))
     first = _ONCE.search(text)
     if not lines or not first:

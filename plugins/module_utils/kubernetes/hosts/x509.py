@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates and requests for them, as far as a member needs to read them: RFC 5280 and RFC 2986, by hand in DER.
+"""Parse the parts of certificates (RFC 5280) and signing requests (RFC 2986) that a member needs, from DER.
 
-Hosts have neither a library for it nor always the program openssl.
+Hosts have no library for this, and not always the program openssl.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DNS, _ADDRESS = 0x82, 0x87
 
 
 class CertificateError(ValueError):
-    """The text holds no certificate (or request) that can be read."""
+    """The text does not contain a valid certificate or request."""
 
 
 class Names(NamedTuple):
-    """Subject alternative names, each kind apart."""
+    """Subject alternative names by type."""
 
     dns: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Names(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """``key_hash``: sha256:HEX of the public key (SPKI), as in caCertHashes; ``not_after``: seconds since 1970."""
+    """A certificate. ``key_hash``: sha256:HEX of its public key, as in caCertHashes; ``not_after``: epoch seconds."""
 
     common_name: str
     organizations: tuple[str, ...]
@@ -57,7 +57,7 @@ class Request(NamedTuple):
 
 
 def read(pem: str) -> Certificate:
-    """The first certificate of a PEM text; CertificateError when there is none."""
+    """Parse the first certificate of a PEM text; CertificateError when there is none."""
     try:
         body = _children(_first(pem, ("CERTIFICATE",)))[0]
         fields = [item for item in _items(body[1]) if item[0] != _EXPLICIT_0]  # the version is optional
@@ -69,11 +69,11 @@ def read(pem: str) -> Certificate:
             name, organizations, _time(_items_list(validity[1])[1]), f"sha256:{digest}", _alternative_names(extensions)
         )
     except (IndexError, ValueError) as error:
-        raise CertificateError(f"no certificate: {error}") from error
+        raise CertificateError(f"not a valid certificate: {error}") from error
 
 
 def read_request(pem: str) -> Request:
-    """The certificate signing request of a PEM text; CertificateError when there is none."""
+    """Parse the certificate signing request of a PEM text; CertificateError when there is none."""
     try:
         body = _children(_first(pem, ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")))[0]
         fields = _items_list(body[1])
@@ -85,7 +85,7 @@ def read_request(pem: str) -> Request:
                 names = _alternative_names(_value(values[1]))
         return Request(name, organizations, names)
     except (IndexError, ValueError) as error:
-        raise CertificateError(f"no certificate signing request: {error}") from error
+        raise CertificateError(f"not a valid certificate signing request: {error}") from error
 
 
 def _first(pem: str, kinds: tuple[str, ...]) -> bytes:
@@ -99,7 +99,7 @@ def _first(pem: str, kinds: tuple[str, ...]) -> bytes:
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """The elements side by side in ``data``: tag, content, and all of it."""
+    """Yield the sibling elements in ``data``: tag, content, complete encoding."""
     at = 0
     while at < len(data):
         start, tag, length = at, data[at], data[at + 1]
@@ -109,7 +109,7 @@ def _items(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
             length = int.from_bytes(data[at : at + size], "big")
             at += size
         if at + length > len(data):
-            raise ValueError("cut off")
+            raise ValueError("truncated data")
         yield tag, data[at : at + length], data[start : at + length]
         at += length
 
@@ -119,12 +119,12 @@ def _items_list(data: bytes) -> list[tuple[int, bytes, bytes]]:
 
 
 def _value(data: bytes) -> bytes:
-    """The content of the first element in ``data``."""
+    """Return the content of the first element in ``data``."""
     return next(_items(data))[1]
 
 
 def _children(data: bytes) -> list[tuple[int, bytes, bytes]]:
-    """The elements within the one element of ``data``."""
+    """Return the child elements of the single element in ``data``."""
     return _items_list(_value(data))
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what is declared and what was observed to actions with reasons: pure functions."""
+"""Compare declared with observed clusters and plan actions with reasons (pure functions)."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pure: what of a bundle a cluster calls for, and a host of it."""
+"""Select the parts of a bundle that a cluster and each of its hosts need (pure)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CONTROL_PLANE = (*CONTROL_PLANE_IMAGES, "etcd")
 
 
 def lacking(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
-    """Images that the declared cluster runs and the bundle of this manifest has not.
+    """Return the images of the declared cluster that the bundle of this manifest does not contain.
 
-    Those of manifests of the user's own are not known here.
+    Images of user-supplied manifests are not known here.
     """
     there = manifest.get("images") or {}
     version = cluster["version"].removeprefix("v")
@@ -36,11 +36,11 @@ def lacking(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str
 
 
 def parts(manifest: Mapping[str, Any], version: str, role: str) -> dict[str, Any]:
-    """What a host with this role ("control_plane" or "worker") of a cluster of this version is given.
+    """Return the parts for a host with this role ("control_plane" or "worker") in a cluster of this version.
 
-    Returns ``packages`` {name within the bundle: {sha256, bytes}} and ``images`` {name within the bundle: {sha256,
-    bytes, names: {image: digest or ""}}}. Kubernetes' own parts of other versions are left out, and for workers what
-    runs on the control plane alone.
+    Return ``packages`` {name within the bundle: {sha256, bytes}} and ``images`` {name within the bundle: {sha256,
+    bytes, names: {image: digest or ""}}}. Omit Kubernetes parts of other versions and, for workers, the images that
+    run only on the control plane.
     """
     versions.parse(version)
     files = manifest["files"]
@@ -62,6 +62,6 @@ def _base(image: str) -> str:
 
 
 def _wanted(name: str, version: str) -> bool:
-    """A package's file is named NAME_VERSION_ARCHITECTURE.deb; the repository's index is none."""
+    """Return whether a file is needed; packages are named NAME_VERSION_ARCHITECTURE.deb."""
     words = name.rpartition("/")[2].split("_")
     return words[0] not in PROGRAMS or upstream(words[1]) == version

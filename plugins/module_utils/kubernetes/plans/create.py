@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_create has to do: pure, from the declared cluster and one look at each of its hosts.
+"""Plan cluster_create from the declared cluster and the observed state of each of its hosts (pure).
 
-All that is wrong is found before anything changes. A cluster exists when one of its control-plane members answers for
-it; then hosts that are not members join, and members are mended. Otherwise the first member is initialised.
+Every problem is found before anything changes. A cluster exists when one of its control-plane members answers for it;
+then other hosts join, and members are repaired. Otherwise the first member is initialized.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .. import versions
 CREATING, READY = "CREATING", "READY"
 INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
 CONTROL_PLANE, WORKER = "control_plane", "worker"
-# What init makes last: where all of it is missing, init did not end.
+# Objects that init creates last: when all are missing, init is incomplete.
 _LAST = {"cluster-info", "coredns", "kube-proxy"}
 _AUTHORITIES = {f"/etc/kubernetes/pki/{name}.crt" for name in ("ca", "etcd/ca", "front-proxy-ca")}
 Cluster = Mapping[str, Any]
@@ -28,17 +28,17 @@ Observation = Mapping[str, Any]
 def plan(
     cluster: Cluster, observed: Mapping[str, Observation | None], only: Iterable[str] | None = None
 ) -> dict[str, Any]:
-    """The steps of a create or of its continuation.
+    """Plan a create, or resume an interrupted one.
 
-    ``observed``: host -> answer of module kubernetes_info (host, linux; cluster, etcd, objects, nodes where read), or
-    None for a host that was not reached. ``only``: the hosts that this run may touch; the others count as they are.
+    ``observed``: host -> result of module kubernetes_info (host, linux; optionally cluster, etcd, objects, nodes), or
+    None for an unreachable host. ``only``: the hosts that this run may change.
 
-    Returns state (CREATING or READY), exists, source (the member to ask and to make secrets on), prepare (hosts),
-    initialize (host or None), join: {control_plane, worker} (hosts), joiners ([{name, address, role}]), restart (those
-    that throw a half join away), settle (hosts), lost ({host: names of kubeadm's objects}), material (members that need
-    files of the source), serving (nodes whose kubelet has no serving certificate), nodes and objects (booleans: there
-    is something to do), actions ([{host, action, reasons}]) and undeclared (nodes).
-    Raises PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
+    Return state (CREATING or READY), exists, source (the member to query and to create secrets on), prepare (hosts),
+    initialize (host or None), join: {control_plane, worker} (hosts), joiners ([{name, address, role}]), restart (hosts
+    whose incomplete join is discarded), settle (hosts), lost ({host: names of kubeadm's objects}), material (members
+    that need files of the source), serving (nodes whose kubelet lacks a serving certificate), nodes and objects
+    (booleans: changes are needed), actions ([{host, action, reasons}]) and undeclared (nodes).
+    Raise PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
     InvalidHostState, UpgradeNeeded, CertificateRefused, SpecInvalid, ClusterNotFound.
     """
     found = _Observed(cluster, observed, only)
@@ -66,11 +66,11 @@ class _Observed:
         self.kinds: dict[str, str] = {}
 
     def check(self) -> None:
-        """Everything that forbids to begin."""
+        """Refuse to start, reporting every reason."""
         for member in self.members:
             answer = self.observed.get(member["name"])
             if answer is None:
-                self._refuse("HostUnreachable", member["name"], "cannot be reached: look at the host and the way to it")
+                self._refuse("HostUnreachable", member["name"], "is unreachable. Check the host and its network.")
                 continue
             self._check_host(member, answer)
         self._check_identity()
@@ -83,7 +83,7 @@ class _Observed:
             lines = "\n".join(f"- {host}: {reason}" for _code, host, reason in self.reasons)
             raise PhotonError(
                 codes[0],
-                f"cluster {self.cluster['name']}: nothing was changed, because\n{lines}",
+                f"cluster {self.cluster['name']}: nothing was changed:\n{lines}",
                 {"reasons": [{"code": c, "host": h, "reason": r} for c, h, r in self.reasons]},
             )
 
@@ -134,14 +134,18 @@ class _Observed:
         if host.get("role") and host["role"] != member["role"]:
             is_, wanted = host["role"].replace("_", "-"), member["role"].replace("_", "-")
             self._refuse(
-                "InvalidHostState", name, f"is a {is_} member, declared as {wanted}: take it out of the cluster first"
+                "InvalidHostState",
+                name,
+                f"is a {is_} member but declared as {wanted}. Remove it from the cluster first.",
             )
         other = host.get("cluster_name")
         if other and other != self.cluster["name"]:
-            self._refuse("HostOfAnotherCluster", name, f"belongs to cluster {other}: take it out of there first")
+            self._refuse(
+                "HostOfAnotherCluster", name, f"belongs to cluster {other}. Remove it from that cluster first."
+            )
 
     def _check_identity(self) -> None:
-        """All that belong to a cluster must belong to the same: that of its control plane."""
+        """Refuse members that do not belong to the control plane's cluster."""
         identities = {
             member["name"]: self._host(member["name"]).get("cluster_id")
             for member in self.cluster["members"]
@@ -153,18 +157,18 @@ class _Observed:
                 self._refuse(
                     "HostOfAnotherCluster",
                     name,
-                    "trusts another cluster's authority than the control plane: reset it first",
+                    "trusts another cluster's authority than the control plane. Reset it first.",
                 )
             elif identity and not own and name not in self.cluster["control_plane"]:
                 self._refuse(
                     "HostOfAnotherCluster",
                     name,
-                    "is a worker of a cluster, and no control-plane member of it is declared here",
+                    "is a worker of a cluster without a declared control-plane member. Declare one, or reset the host.",
                 )
 
     def _check_versions(self) -> None:
         wanted = self.cluster["version"]
-        hint = f"but {wanted} is declared: create never upgrades, run cluster_upgrade"
+        hint = f"but {wanted} is declared. Run cluster_upgrade: create never upgrades."
         there = self._there(self.source)
         declared = there.get("declared_version")
         if declared and declared != wanted:
@@ -183,21 +187,21 @@ class _Observed:
         self._check_skew(running)
 
     def _check_skew(self, running: Mapping[str, str]) -> None:
-        """Members that join, or are there, beside API servers that an upgrade has not come to yet."""
+        """Refuse members that are too new for API servers that are not upgraded yet."""
         servers = {name: self._there(name).get("version") for name in self.established}
         kubelets = {name: version for name, version in running.items() if name not in self.cluster["control_plane"]}
         kubelets |= {name: self.cluster["version"] for name in self._names() if name in self.cluster["workers"]}
         for mistake in versions.check_skew(filter(None, servers.values()), kubelets):
-            self._refuse("UpgradeNeeded", self.source or "", f"{mistake}: run cluster_upgrade to its end first")
+            self._refuse("UpgradeNeeded", self.source or "", f"{mistake}. Complete cluster_upgrade first.")
 
     def _check_requests(self) -> None:
-        """A request for a certificate with names that are not its node's is for people to look at."""
+        """Refuse certificate requests whose names are not their node's; an administrator has to review them."""
         nodes = (self.observed.get(self.source or "") or {}).get("nodes") or {}
         if nodes.get("error_code") == "CertificateRefused":
             self._refuse("CertificateRefused", self.source or "", nodes["error"])
 
     def _check_quorum(self) -> None:
-        """Without a member that answers only the first may have begun: what others hold may be all there is."""
+        """Refuse to initialize when no member answers and others hold data, which may be the only copy."""
         if self.established:
             return
         cluster = self.cluster
@@ -206,16 +210,18 @@ class _Observed:
             name for name in cluster["control_plane"] if name != cluster["first"] and self._host(name).get("etcd_data")
         ]
         for name in others:
-            if first.get("etcd_data") and self._mends(name):
+            if first.get("etcd_data") and self._repairs(name):
                 continue
             self._refuse(
                 "InvalidHostState",
                 name,
-                "has data of the cluster, but no control-plane member answers: run cluster_repair, or cluster_restore",
+                "holds cluster data, but no control-plane member answers. Run cluster_repair or cluster_restore.",
             )
         if self.only_workers():
             self._refuse(
-                "ClusterNotFound", cluster["first"] or "", "no control-plane member answers: create them first"
+                "ClusterNotFound",
+                cluster["first"] or "",
+                "no control-plane member answers. Create the control plane first.",
             )
 
     def only_workers(self) -> bool:
@@ -225,39 +231,39 @@ class _Observed:
         name, host = member["name"], self._host(member["name"])
         state = host.get("state")
         if not self.established and name == self.cluster["first"] and not self._others_hold_data():
-            words = {"clean": "no member has the cluster"}
-            self._add(name, INITIALIZE, [words.get(state or "", "its init did not end, or its API is down")])
+            words = {"clean": "the cluster does not exist yet"}
+            self._add(name, INITIALIZE, [words.get(state or "", "its init is incomplete, or its API is down")])
             return
         if state == "clean":
-            self._add(name, JOIN, ["is no member yet"])
+            self._add(name, JOIN, ["is not a member yet"])
         elif member["role"] == CONTROL_PLANE and self.established and not self._votes(member):
-            self._add(name, JOIN, ["its join did not end: it is no voting member of etcd"])
+            self._add(name, JOIN, ["its join is incomplete: it is not a voting member of etcd"])
         elif member["role"] == CONTROL_PLANE and self.established and _AUTHORITIES & set(host.get("missing") or ()):
-            self._add(name, JOIN, ["it has lost the cluster's authorities"])
+            self._add(name, JOIN, ["the cluster's authorities are lost"])
         elif state == "partial" and not (member["role"] == CONTROL_PLANE and self._votes(member)):
-            self._add(name, JOIN, ["its join did not end"])
+            self._add(name, JOIN, ["its join is incomplete"])
         else:
-            reasons = self._mends(name)
+            reasons = self._repairs(name)
             if reasons:
                 self._add(name, SETTLE, reasons)
 
-    def _mends(self, name: str) -> list[str]:
+    def _repairs(self, name: str) -> list[str]:
         host = self._host(name)
         reasons = [f"{path} is missing" for path in host.get("missing") or ()]
         reasons += [
             f"{one['path']} differs in {one['lines']} lines" for one in host.get("drift") or () if not one["missing"]
         ]
         reasons += [f"{one['path']} is missing" for one in host.get("drift") or () if one["missing"]]
-        reasons += [] if host.get("kubelet_active") else ["kubelet does not run"]
+        reasons += [] if host.get("kubelet_active") else ["kubelet is not running"]
         reasons += [f"{one['pod']} has not read {one['path']}" for one in host.get("stale") or ()]
         reasons += ["the keys of encryption at rest are missing"] if self._lacks_keys(name) else []
         reasons += ["its node is not registered"] if self._unregistered(name) else []
-        # What is prepared may be what kubeadm renders from, or what a static pod reads.
+        # Changed files may be inputs of kubeadm or of a static pod.
         reasons += ["its files change"] if self._linux(name).get("changed") else []
         return list(dict.fromkeys(reasons))
 
     def _votes(self, member: Mapping[str, Any]) -> bool:
-        """Is it a started voter, by what the source says? Peers know it by its address."""
+        """Return whether the source reports the member as a started voter; peers are matched by address."""
         for one in ((self.observed.get(self.source or "") or {}).get("etcd") or {}).get("members") or ():
             if any(url.rpartition(":")[0].endswith(f"//{member['address']}") for url in one["peer_urls"]):
                 return one["started"] and not one["learner"]
@@ -273,7 +279,7 @@ class _Observed:
         return wanted and not self.cluster["encryption"]["keys"] and not self._host(name).get("encryption_keys")
 
     def _lost(self) -> dict[str, list[str]]:
-        """kubeadm's objects are made anew by the source alone; a node registers when its kubelet starts."""
+        """Return lost objects per host: the source re-creates kubeadm's objects, a kubelet registers its own node."""
         lost: dict[str, list[str]] = {
             name: ["node"] for name, kind in self.kinds.items() if kind == SETTLE and self._unregistered(name)
         }
@@ -326,7 +332,7 @@ class _Observed:
 
 
 def _established(answer: Observation, others: bool) -> bool:
-    """Does this member answer for a cluster whose init has ended? Where other members have data, it has."""
+    """Return whether this member answers for an initialized cluster; data on other members proves it."""
     host, there = answer.get("host") or {}, answer.get("cluster") or {}
     if not host.get("etcd_data") or not there.get("reachable") or not there.get("nodes"):
         return False

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd's majority: what may be taken from it, and when it is lost. Pure."""
+"""Decide which members etcd can lose without losing its quorum (pure)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ Member = Mapping[str, Any]
 
 
 def needed(voters: int) -> int:
-    """How many of so many voters must answer."""
+    """Return the size of the majority of this many voters."""
     return voters // 2 + 1
 
 
 def refusal(voters: Mapping[str, bool], leaving: str) -> str:
-    """Why ``leaving`` may not be taken out of ``voters`` (name -> answers), "" when it may.
+    """Return why ``leaving`` cannot be removed from ``voters`` (name -> answers), or "" when it can.
 
-    The removal must be agreed on by those who are, and those who stay must be enough.
+    A majority must answer both before and after the removal.
     """
     answering = sum(voters.values())
     if answering < needed(len(voters)):
         return f"etcd has no quorum: {answering} of {len(voters)} members answer"
     staying = {name: healthy for name, healthy in voters.items() if name != leaving}
     if not staying:
-        return f"{leaving} is etcd's only member"
+        return f"{leaving} is the only member of etcd"
     if sum(staying.values()) < needed(len(staying)):
         return f"without {leaving} etcd would lose its quorum: {sum(staying.values())} of {len(staying)} answer"
     return ""
 
 
 def voters_of(members: Sequence[Member]) -> dict[str, bool]:
-    """Voters by their names, or addresses where they never started: do they answer?"""
+    """Return whether each voter answers, by name, or by address when it never started."""
     return {one["name"] or ",".join(one["peer_urls"]): bool(one["healthy"]) for one in members if not one["learner"]}
 
 
 def member_of(members: Sequence[Member], host: Mapping[str, Any]) -> Member | None:
-    """The member of etcd that a host of the cluster is, known by its address, or its name."""
+    """Return a host's etcd member, matched by address or name."""
     for one in members:
         if any(url.rpartition(":")[0].endswith(f"//{host['address']}") for url in one["peer_urls"]):
             return one
@@ -46,9 +46,9 @@ def member_of(members: Sequence[Member], host: Mapping[str, Any]) -> Member | No
 
 
 def lost(cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """Why etcd has lost its majority for good, "" when it has not or nobody knows.
+    """Return why etcd's quorum is permanently lost, or "" when it is not lost or this is unknown.
 
-    A voter may come back when its host still holds its data, or was not reached, or is not ours to know.
+    A voter may return when its host still holds its data, is unreachable or is not declared.
     """
     members = next(
         (
@@ -69,4 +69,6 @@ def lost(cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any] | 
             gone.append(one["name"] or ",".join(one["peer_urls"]))
     if len(voters) - len(gone) >= needed(len(voters)):
         return ""
-    return f"etcd has lost its majority: the data of {', '.join(gone)} are gone, {len(voters)} members were"
+    return (
+        f"etcd's quorum is permanently lost: {len(gone)} of {len(voters)} members lost their data ({', '.join(gone)})"
+    )

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_repair has to do: pure, from the declared cluster and one look at each host that can be reached.
+"""Plan cluster_repair from the declared cluster and the observed state of each reachable host (pure).
 
-The original replaced lost workers alone; here every member is repaired. It is gentle first: what a create would mend is
-mended. What is not whole after that (``again``) is thrown away and joins anew, as etcd's majority allows.
+The first pass applies the repairs that cluster_create makes. A second pass (``again``) resets members that are still
+broken and joins them again, as far as etcd's quorum allows.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str, Any]:
-    """The steps of a repair: those of create.plan for the hosts that were reached, and besides
+    """Plan a repair: the steps of create.plan for the reachable hosts, and in addition
 
-    health (state and reasons, plans/state.py), renew (control-plane members with certificates that have ended, or that
-    were renewed and nothing has read, while no API answers: nothing else is planned before that), gone ([{name,
-    address, role, etcd}]: members that leave the cluster, as their hosts cannot be reached and their nodes are not
-    Ready), unreachable (hosts) and rejoin ([{host, reasons}]).
-    Raises QuorumLost, and what create.plan raises.
+    health (state and reasons, plans/state.py), renew (control-plane members with certificates that expired, or that
+    were renewed but not reloaded while no API answers: nothing else is planned before that), gone ([{name, address,
+    role, etcd}]: members to remove, as their hosts are unreachable and their nodes are not Ready), unreachable (hosts)
+    and rejoin ([{host, reasons}]).
+    Raise QuorumLost, and the errors of create.plan.
     """
     health = state(cluster, observed)
     if health["state"] == FATAL_ERROR:
         raise PhotonError(
-            "QuorumLost", f"cluster {cluster['name']}: {health['reasons'][0]}; run cluster_restore", health
+            "QuorumLost", f"cluster {cluster['name']}: {health['reasons'][0]}. Run cluster_restore.", health
         )
     reached = [member["name"] for member in cluster["members"] if observed.get(member["name"]) is not None]
     extra = {
@@ -47,13 +47,14 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     }
     if not any(name in reached for name in cluster["control_plane"]):
         raise PhotonError(
-            "HostUnreachable", f"no control-plane member of {cluster['name']} can be reached: look at the way to it"
+            "HostUnreachable",
+            f"no control-plane member of {cluster['name']} is reachable. Check the hosts and the network.",
         )
     ended = [name for name in reached if any(path.endswith(_AUTHORITIES) for path in expired(observed[name]))]
     if ended:
         raise PhotonError(
             "AuthorityEnded",
-            f"the authority of {cluster['name']} has ended on {', '.join(ended)}: all of it has to be made anew",
+            f"the authority of {cluster['name']} has expired on {', '.join(ended)}. Delete and re-create the cluster.",
         )
     source = source_of(cluster, observed)
     renew = [
@@ -67,7 +68,7 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
     steps = {**create.plan(cluster, observed, reached), **extra}
     if source is None:
         if _had_more_members(cluster, observed):
-            # Its etcd waits for others: nothing is made anew, what stands still is started.
+            # Its etcd waits for other members, so only start stopped services and re-create nothing.
             steps |= {"initialize": None, "join": {"control_plane": [], "worker": []}, "joiners": [], "restart": []}
             steps |= {"source": None, "nodes": False, "objects": False, "material": []}
         return steps
@@ -78,7 +79,7 @@ def plan(cluster: Cluster, observed: Observed, again: bool = False) -> dict[str,
 
 
 def _unread(answer: Mapping[str, Any] | None) -> bool:
-    """Does a static pod run with what it read before it changed?"""
+    """Return whether a static pod runs with outdated files."""
     return bool(((answer or {}).get("host") or {}).get("stale"))
 
 
@@ -101,11 +102,11 @@ def _gone(cluster: Cluster, observed: Observed, source: str) -> list[dict[str, A
         if observed.get(name) is not None or (node is None and voter is None):
             continue
         if (node and node["ready"]) or (voter and voter["healthy"]):
-            continue  # only the way to it is broken
+            continue  # only the connection from the controller is broken
         if voter and not voter["learner"]:
             key = voter["name"] or ",".join(voter["peer_urls"])
             if quorum.refusal(voters, key):
-                continue  # it stays a member until others answer again
+                continue  # keep it as a member until others answer again
             del voters[key]
         gone.append({**{key: member[key] for key in ("name", "address", "role")}, "etcd": voter is not None})
     return gone
@@ -114,7 +115,7 @@ def _gone(cluster: Cluster, observed: Observed, source: str) -> list[dict[str, A
 def _rejoining(
     cluster: Cluster, observed: Observed, source: str, steps: Mapping[str, Any], again: bool
 ) -> dict[str, list[str]]:
-    """Members that nothing but a new join makes whole; of the control plane one at a time."""
+    """Return members that only a new join repairs; control-plane members one at a time."""
     look = observed[source] or {}
     nodes = {node["name"]: node for node in look["cluster"]["nodes"]}
     etcd = (look.get("etcd") or {}).get("members") or ()
@@ -154,4 +155,4 @@ def _rejoin(cluster: Cluster, steps: dict[str, Any], name: str, reasons: list[st
     steps["state"] = create.CREATING
     steps["rejoin"].append({"host": name, "reasons": reasons})
     steps["actions"] = [one for one in steps["actions"] if one["host"] != name or one["action"] == "prepare"]
-    steps["actions"].append({"host": name, "action": "join anew", "reasons": reasons})
+    steps["actions"].append({"host": name, "action": "rejoin", "reasons": reasons})

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_resize has to do: pure, from the declared cluster and what one of its control-plane members says.
+"""Plan cluster_resize from the declared cluster and the status of one control-plane member (pure).
 
-Hosts that joined are not looked at: adding a worker touches that worker and the member that is asked.
+Existing members are not queried: adding a worker involves only that worker and one control-plane member.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _CONTROL_PLANE_ROLE = "control-plane"
 
 
 def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
-    """The steps of a resize or of its continuation.
+    """Plan a resize, or resume an interrupted one.
 
-    ``look`` is what module kubernetes_info answered on ``source`` (cluster, etcd), ``known`` the inventory's hosts.
+    ``look`` is the result of module kubernetes_info on ``source`` (cluster, etcd), ``known`` the inventory's hosts.
 
-    Returns state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members that go
-    before and after others join: {name, address, role, ready, etcd, reset}), touched (hosts that are looked at and
-    prepared), routes (hosts whose routes change, besides), balancers (bool: the control plane changes) and actions.
-    Raises PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
+    Return state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members removed
+    before and after others join: {name, address, role, ready, etcd, reset}), touched (hosts to observe and prepare),
+    routes (further hosts whose routes change), balancers (bool: the control plane changes) and actions.
+    Raise PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
     """
     there = look["cluster"]
     _check(cluster, source, there)
@@ -53,8 +53,8 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
     ):
         raise PhotonError(
             "SpecInvalid",
-            f"cluster {cluster['name']}: every worker would leave, and none that is declared has joined; look at the "
-            f"group {cluster['groups']['workers']}, or add the new workers first",
+            f"cluster {cluster['name']}: every worker would be removed and no declared worker has joined. Check "
+            f"the inventory group {cluster['groups']['workers']}, or add the new workers first.",
         )
     _check_skew(cluster, nodes, join[WORKER])
     _check_quorum(cluster, etcd, lost, join[CONTROL_PLANE], leave)
@@ -75,7 +75,11 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
         "balancers": bool(join[CONTROL_PLANE]) or any(one["role"] == CONTROL_PLANE for one in leaving),
         "actions": actions
         + [
-            {"host": name, "action": "join", "reasons": ["its join did not end" if name in nodes else "has not joined"]}
+            {
+                "host": name,
+                "action": "join",
+                "reasons": ["its join is incomplete" if name in nodes else "has not joined"],
+            }
             for name in joining
         ],
     }
@@ -85,28 +89,28 @@ def _check(cluster: Mapping[str, Any], source: str, there: Mapping[str, Any]) ->
     name = cluster["name"]
     if not there.get("reachable"):
         raise PhotonError(
-            "ClusterNotFound", f"cluster {name} does not answer on {source}: {there.get('error')}; run cluster_status"
+            "ClusterNotFound", f"cluster {name} does not answer on {source}: {there.get('error')}. Run cluster_status."
         )
     if there.get("cluster_name") and there["cluster_name"] != name:
         raise PhotonError(
             "HostOfAnotherCluster",
-            f"{source} belongs to cluster {there['cluster_name']}, not to {name}: look at the groups",
+            f"{source} belongs to cluster {there['cluster_name']}, not to {name}. Check the inventory groups.",
         )
     if there.get("declared_version") and there["declared_version"] != cluster["version"]:
         raise PhotonError(
             "UpgradeNeeded",
-            f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared: run cluster_upgrade",
+            f"cluster {name} runs {there['declared_version']}, {cluster['version']} is declared. Run cluster_upgrade.",
         )
 
 
 def _check_skew(cluster: Mapping[str, Any], nodes: Mapping[str, Any], joining: Iterable[str]) -> None:
-    """No worker joins that is newer than an API server: each of those is at least as new as the kubelet beside it."""
+    """Refuse workers that are newer than an API server, which is at least as new as the kubelet of its host."""
     servers = [node["version"] for node in nodes.values() if _CONTROL_PLANE_ROLE in node["roles"] and node["version"]]
     mistakes = "; ".join(versions.check_skew(servers, dict.fromkeys(joining, cluster["version"])))
     if mistakes:
         raise PhotonError(
             "UpgradeNeeded",
-            f"cluster {cluster['name']}: {mistakes}: run cluster_upgrade to its end first, nothing was changed",
+            f"cluster {cluster['name']}: {mistakes}. Nothing was changed. Complete cluster_upgrade first.",
         )
 
 
@@ -125,7 +129,7 @@ def _leaver(node: Mapping[str, Any], etcd: Any, known: Iterable[str]) -> dict[st
 
 
 def _without_node(cluster: Mapping[str, Any], etcd: Any, leaving: Any, known: Iterable[str]) -> list[dict[str, Any]]:
-    """Members of etcd that are no node: a removal that ended half-way."""
+    """Return etcd members without a node, left by an incomplete removal."""
     ours = [quorum.member_of(etcd, host) for host in (*cluster["members"], *leaving)]
     return [
         {
@@ -142,7 +146,7 @@ def _without_node(cluster: Mapping[str, Any], etcd: Any, leaving: Any, known: It
 
 
 def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any, leave: Any) -> None:
-    """Every step on its own, as they will be taken."""
+    """Check etcd's quorum for each step in the order of execution."""
     voters = quorum.voters_of(etcd)
     learners = {one["name"] for one in etcd if one["learner"]}
 
@@ -154,7 +158,7 @@ def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any
         if refused:
             raise PhotonError(
                 "QuorumAtRisk",
-                f"cluster {cluster['name']}: {name} cannot leave, nothing was changed: {refused}; run cluster_repair",
+                f"cluster {cluster['name']}: {name} cannot leave: {refused}. Nothing was changed. Run cluster_repair.",
                 {"host": name},
             )
         del voters[name]
@@ -162,14 +166,16 @@ def _check_quorum(cluster: Mapping[str, Any], etcd: Any, lost: Any, joining: Any
     for one in lost:
         without(one)
     for name in joining:
-        if name in voters:  # only its node is not settled
+        if name in voters:  # its etcd member exists, only its node is not settled
             continue
         answering = sum(voters.values())
-        if answering < len(voters):  # kubeadm joins nobody then, and one more voter would only raise the majority
+        if answering < len(
+            voters
+        ):  # kubeadm refuses joins in this state, and another voter would only raise the majority
             raise PhotonError(
                 "QuorumAtRisk",
                 f"cluster {cluster['name']}: {name} cannot join while {len(voters) - answering} of "
-                f"{len(voters)} members of etcd do not answer; run cluster_repair first, nothing was changed",
+                f"{len(voters)} members of etcd do not answer. Nothing was changed. Run cluster_repair first.",
                 {"host": name},
             )
         voters[name] = True

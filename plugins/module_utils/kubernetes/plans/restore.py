@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_restore has to do: pure. The first member gets the data, cluster_create goes on from there."""
+"""Plan cluster_restore (pure). The data is restored on the first member, then cluster_create continues."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .. import versions
 def plan(
     cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any] | None], manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """{restore: the host that gets the data, "" when it has them already; prepare: hosts; reasons}.
+    """Return {restore: host to restore, "" when it is restored already; prepare: hosts; reasons}.
 
-    Raises PhotonError with every reason: HostUnreachable, BackupInvalid, InvalidHostState.
+    Raise PhotonError with every reason: HostUnreachable, BackupInvalid, InvalidHostState.
     """
     first = cluster["first"]
     found = [("BackupInvalid", reason) for reason in _backup(cluster, manifest)]
     hosts = {member["name"]: (observed.get(member["name"]) or {}).get("host") for member in cluster["members"]}
-    found += [("HostUnreachable", f"{name} cannot be reached") for name, host in hosts.items() if host is None]
-    # A run that stopped after the data were in place, and whatever came of it since.
+    found += [("HostUnreachable", f"{name} is unreachable") for name, host in hosts.items() if host is None]
+    # A previous run restored the data and may have continued from there.
     restored = (
         bool(hosts[first]) and bool(hosts[first]["etcd_data"]) and hosts[first]["cluster_id"] == manifest["cluster_id"]
     )
@@ -31,18 +31,18 @@ def plan(
         if host is None or host["state"] == "clean" or (restored and host["cluster_id"] == manifest["cluster_id"]):
             continue
         if name == first and not host["etcd_data"] and host["cluster_id"] == manifest["cluster_id"]:
-            continue  # the keys are there, the data are not yet
+            continue  # the keys are restored, the data is not yet
         found.append(
             (
                 "InvalidHostState",
-                f"{name} is {_what(host)}: say -e kubernetes_restore_reset=true to throw that away first",
+                f"{name} is {_what(host)}. Set -e kubernetes_restore_reset=true to reset it first and lose that data.",
             )
         )
     if found:
         lines = "\n".join(f"- {reason}" for _code, reason in found)
         raise PhotonError(
             found[0][0],
-            f"cluster {cluster['name']} is not restored, nothing was changed, because\n{lines}",
+            f"cluster {cluster['name']} cannot be restored. Nothing was changed:\n{lines}",
             {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
         )
     prepare = [name for name in hosts if (observed[name] or {}).get("linux", {}).get("changed")]
@@ -55,7 +55,9 @@ def _backup(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str
         reasons.append(f"the backup is of cluster {manifest['cluster']}, not of {cluster['name']}")
     there, wanted = versions.parse(manifest["version"]), versions.parse(cluster["version"])
     if there.minor != wanted.minor or there > wanted:
-        reasons.append(f"the backup is of version {there}: declare that, {wanted} is declared; upgrade afterwards")
+        reasons.append(
+            f"the backup is of version {there} but {wanted} is declared. Declare {there}, and upgrade afterwards."
+        )
     return reasons
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order in which keys of encryption at rest change: all read before one writes, all is rewritten before one goes.
+"""Plan the rotation of encryption keys: distribute the new key, use it, rewrite all objects, remove the old key.
 
-Pure; a step depends on the files and the objects as they are, so that a run that stopped is gone on with.
+Pure; each step is derived from the current files and objects, so an interrupted rotation resumes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ ADD, LEAD, REWRITE, DROP, DONE = "add", "lead", "rewrite", "drop", "done"
 
 
 def wanted(files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int) -> dict[str, object]:
-    """The keys that there should be: {keys: names, new: whether one has to be made}.
+    """Return the desired keys: {keys: names, new: whether a key must be generated}.
 
-    ``declared`` keys are what is wanted. Keys of the cluster's own carry the time they were made in their names: where
-    a change is under way, as a run that stopped leaves it, the newest is wanted, and no other is made although one is
-    ``due``.
+    ``declared`` keys are used as given. Generated keys carry their creation time in their names: when a rotation was
+    interrupted, its newest key is completed and no other is generated, even if one is ``due``.
     """
     if declared:
         return {"keys": list(declared), "new": False}
@@ -30,10 +29,10 @@ def wanted(files: Mapping[str, Sequence[str]], declared: Sequence[str], due: boo
 
 
 def step(wanted: Sequence[str], files: Mapping[str, Sequence[str]], stale: int) -> dict[str, object]:
-    """The next step: {step, reasons, files: {host: names in their new order}}.
+    """Return the next step: {step, reasons, files: {host: names in their new order}}.
 
-    ``wanted``: names of keys, the writing one first. ``files``: host -> names in its file, in order. ``stale``: objects
-    that are not written with the first of ``wanted``.
+    ``wanted``: names of keys, the one used for writing first. ``files``: host -> names in its file, in order.
+    ``stale``: number of objects that are not encrypted with the first of ``wanted``.
     """
     new = wanted[0]
     lacking = {host: names for host, names in files.items() if any(name not in names for name in wanted)}
@@ -48,7 +47,7 @@ def step(wanted: Sequence[str], files: Mapping[str, Sequence[str]], stale: int) 
         return _step(REWRITE, [f"{stale} objects are not encrypted with {new}"], {})
     more = {host: names for host, names in files.items() if list(names) != list(wanted)}
     if more:
-        return _step(DROP, [f"{host} still knows other keys" for host in more], {host: list(wanted) for host in more})
+        return _step(DROP, [f"{host} still has old keys" for host in more], {host: list(wanted) for host in more})
     return _step(DONE, [], {})
 
 

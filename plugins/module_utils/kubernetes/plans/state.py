@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an observed cluster is in, in the original's words: pure."""
+"""Derive the state of an observed cluster (pure)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def state(cluster: Cluster, observed: Observed) -> dict[str, Any]:
-    """{state, reasons, source}: the worst that holds, and why; ``source`` is a member whose API answers, or None.
+    """Return {state, reasons, source}: the worst state that applies; ``source`` is a member whose API answers, or None.
 
-    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd; certificates where read), None for one
-    that was not reached.
+    ``observed``: host -> result of module kubernetes_info (host, cluster, etcd; optionally certificates), None for an
+    unreachable host.
     """
     source = source_of(cluster, observed)
     lost = quorum.lost(cluster, observed)
@@ -42,7 +42,7 @@ def state(cluster: Cluster, observed: Observed) -> dict[str, Any]:
 
 
 def source_of(cluster: Cluster, observed: Observed) -> str | None:
-    """The first control-plane member that holds data and whose API answers."""
+    """Return the first control-plane member that holds data and whose API answers."""
     for name in cluster["control_plane"]:
         answer = observed.get(name) or {}
         there = answer.get("cluster") or {}
@@ -52,7 +52,7 @@ def source_of(cluster: Cluster, observed: Observed) -> str | None:
 
 
 def expired(answer: Mapping[str, Any] | None) -> list[str]:
-    """The paths of certificates that have ended."""
+    """Return the paths of expired certificates."""
     return [one["path"] for one in (answer or {}).get("certificates") or () if one["days_left"] < 0]
 
 
@@ -67,9 +67,9 @@ def _silent(cluster: Cluster, observed: Observed) -> list[str]:
     for name in cluster["control_plane"]:
         answer = observed.get(name)
         if answer is None:
-            reasons.append(f"{name} cannot be reached")
+            reasons.append(f"{name} is unreachable")
         elif (answer.get("host") or {}).get("state") == "clean":
-            reasons.append(f"{name} is no member")
+            reasons.append(f"{name} is not a member")
         else:
             reasons.append(f"{name}: {(answer.get('cluster') or {}).get('error') or 'its API has no nodes yet'}")
     return reasons
@@ -83,22 +83,22 @@ def _broken(cluster: Cluster, observed: Observed, look: Mapping[str, Any]) -> li
         name, node = member["name"], nodes.get(member["name"])
         answer = observed.get(name)
         if answer is None:
-            reasons.append(f"{name} cannot be reached")
+            reasons.append(f"{name} is unreachable")
         elif node and (answer.get("host") or {}).get("state") == "clean":
-            reasons.append(f"{name} has lost its disk, or was reset")
+            reasons.append(f"{name} was reset or lost its disk")
         if node and not node["ready"]:
             reasons.append(f"{name} is not Ready: {node['reason']}")
         if member["role"] == "control_plane" and node:
             voter = quorum.member_of(members, member)
             if voter is None:
-                reasons.append(f"{name} is no member of etcd")
+                reasons.append(f"{name} is not a member of etcd")
             elif voter["learner"] or not voter["healthy"]:
                 reasons.append(f"{name}'s etcd " + ("is a learner" if voter["learner"] else "does not answer"))
         if answer:
-            reasons += [f"{name}: {path} has ended" for path in expired(answer)]
+            reasons += [f"{name}: {path} has expired" for path in expired(answer)]
             unread = (answer.get("host") or {}).get("stale") or ()
             reasons += [f"{name}: {one['pod']} has not read {one['path']} since it changed" for one in unread]
-    if look["cluster"].get("missing"):  # init has not ended
+    if look["cluster"].get("missing"):  # init is incomplete
         return reasons
     reasons += [
         f"{one['kind']} {one['namespace']}/{one['name']}: {one['available']} of {one['wanted']} pods are available"

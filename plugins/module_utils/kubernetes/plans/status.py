@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster for the eye and for programs: pure, from one look at each of its hosts."""
+"""Summarize a cluster for people and programs from the observed state of each host (pure)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
-    """{name, state, reasons, version, endpoint, nodes, etcd, certificates, addons}: plain JSON.
+    """Return {name, state, reasons, version, endpoint, nodes, etcd, certificates, addons} as plain JSON.
 
-    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd, certificates), None for one that was
-    not reached. Nodes are the declared members in their order, then what else is registered.
+    ``observed``: host -> result of module kubernetes_info (host, cluster, etcd, certificates), None for an unreachable
+    host. Nodes are the declared members in order, followed by other registered nodes.
     """
     found = states.state(cluster, observed)
     look = observed.get(found["source"] or "") or {}
@@ -49,8 +49,8 @@ def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> list[str]:
-    """The lines of a status for a terminal."""
-    version = found["version"] or "not known"
+    """Format a status for a terminal."""
+    version = found["version"] or "unknown"
     if found["version"] and found["version"] != found["declared_version"]:
         version += f" ({found['declared_version']} is declared)"
     lines = [f"cluster {found['name']}: {found['state']}, version {version}, {found['endpoint']}"]
@@ -58,7 +58,7 @@ def table(found: Mapping[str, Any]) -> list[str]:
     etcd = found["etcd"]
     lines.append("")
     lines += _aligned(
-        ["NODE", "ROLE", "ADDRESS", "VERSION", "STATE", "ETCD", "FIRST CERTIFICATE ENDS"],
+        ["NODE", "ROLE", "ADDRESS", "VERSION", "STATE", "ETCD", "CERTIFICATE EXPIRES"],
         [
             [
                 node["name"], node["role"], node["address"] or "-", node["version"] or "-", node["state"],
@@ -94,9 +94,9 @@ def _nodes(cluster: Cluster, observed: Observed, nodes: Iterable[Mapping[str, An
             word += ", cordoned" if node["unschedulable"] else ""
             word += ", not declared" if member["role"] is None else ""
         elif answer is None and member["role"]:
-            word = "cannot be reached"
+            word = "unreachable"
         else:
-            word = {"clean": "no member", "partial": "half joined"}.get(
+            word = {"clean": "not a member", "partial": "join incomplete"}.get(
                 (answer or {}).get("host", {}).get("state"), "not registered"
             )
         role = member["role"] or ("control_plane" if "control-plane" in (node or {}).get("roles", ()) else "worker")
@@ -111,7 +111,7 @@ def _nodes(cluster: Cluster, observed: Observed, nodes: Iterable[Mapping[str, An
 
 
 def _voters(observed: Observed) -> dict[str, str]:
-    """Address -> how its etcd is, by the first member that says so."""
+    """Return address -> etcd health, as reported by the first member that answers."""
     for answer in observed.values():
         members = ((answer or {}).get("etcd") or {}).get("members") or ()
         if members:
@@ -124,7 +124,7 @@ def _voters(observed: Observed) -> dict[str, str]:
 
 
 def _certificates(cluster: Cluster, observed: Observed) -> dict[str, dict[str, Any]]:
-    """Host -> its certificate that ends first."""
+    """Return host -> its certificate that expires first."""
     found = {}
     for member in cluster["members"]:
         listed: Sequence[Mapping[str, Any]] = (observed.get(member["name"]) or {}).get("certificates") or ()

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_upgrade has to do: pure, from the declared version and one look at each host.
+"""Plan cluster_upgrade from the declared version and the observed state of each host (pure).
 
-One minor at a time; the control plane one by one, each member's API server before its kubelet; then workers in batches.
-What was begun goes first, so that a run that stopped is gone on with.
+One minor at a time; control-plane members one by one, each API server before its kubelet; then workers in batches.
+Members whose upgrade was interrupted come first.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, Any]:
-    """The steps of an upgrade to the declared version, or of its continuation; ``at_once``: workers of one batch.
+    """Plan an upgrade to the declared version, or resume an interrupted one; ``at_once``: workers per batch.
 
-    ``observed``: host -> answer of module kubernetes_info (host, cluster, etcd), None for a host that was not reached.
+    ``observed``: host -> result of module kubernetes_info (host, cluster, etcd), None for an unreachable host.
 
-    Returns needed (bool), source, from (versions that run), apply (the host of ``kubeadm upgrade apply``, "" when the
-    cluster has it already), control_plane (hosts in their order), batches (lists of workers), helper ({host: the member
-    that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned (hosts that an
-    administrator keeps pods from: they stay so) and actions. Raises PhotonError with every reason: HostUnreachable,
-    InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid.
+    Return needed (bool), source, from (running versions), apply (the host of ``kubeadm upgrade apply``, "" when the
+    cluster configuration is upgraded already), control_plane (hosts in order), batches (lists of workers), helper
+    ({host: the member that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned
+    (hosts that an administrator cordoned and that stay cordoned) and actions. Raise PhotonError with every reason:
+    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid.
     """
     source = source_of(cluster, observed)
     if source is None:
         raise PhotonError(
             "ClusterNotFound",
-            f"no control-plane member of {cluster['name']} answers: run cluster_repair, nothing was changed",
+            f"no control-plane member of {cluster['name']} answers. Nothing was changed. Run cluster_repair.",
         )
     found = _Members(cluster, observed, source)
     found.check()
@@ -47,7 +47,7 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     control_plane = [name for name in ordered if name in cluster["control_plane"]]
     workers = [name for name in ordered if name in cluster["workers"]]
     apply = found.declared != cluster["version"]
-    if apply and not control_plane:  # the members are there, kubeadm's own record is not
+    if apply and not control_plane:  # all members are upgraded, but not kubeadm's own record
         control_plane = [source]
     return {
         "needed": bool(control_plane or workers),
@@ -65,7 +65,7 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
             {
                 "host": name,
                 "action": "upgrade",
-                "reasons": [f"{found.running.get(name)} runs, {cluster['version']} is declared"],
+                "reasons": [f"runs {found.running.get(name)}, {cluster['version']} is declared"],
             }
             for name in [*control_plane, *workers]
         ],
@@ -85,7 +85,7 @@ class _Members:
         self.running = {name: self.nodes[name]["version"] for name in self.names if name in self.nodes}
 
     def check(self) -> None:
-        """Everything that forbids to begin or to go on."""
+        """Refuse to start or resume the upgrade, reporting every reason."""
         found: list[tuple[str, str]] = []
         for name in self.names:
             found += self._check_member(name)
@@ -95,7 +95,7 @@ class _Members:
             lines = "\n".join(f"- {reason}" for _code, reason in found)
             raise PhotonError(
                 found[0][0],
-                f"cluster {self.cluster['name']} is not upgraded to {self.target}, nothing changed, because\n{lines}",
+                f"cluster {self.cluster['name']} cannot be upgraded to {self.target}. Nothing was changed:\n{lines}",
                 {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
             )
 
@@ -111,7 +111,7 @@ class _Members:
         )
 
     def begun(self, name: str) -> bool:
-        """Did an upgrade of this member start? Its kubeadm is the first thing that changes."""
+        """Return whether an upgrade of this member has started; its kubeadm changes first."""
         host, node = self._host(name), self.nodes.get(name) or {}
         return host.get("kubeadm_version") == self.target or bool(node.get("cordoned"))
 
@@ -125,7 +125,7 @@ class _Members:
         return bool(node.get("unschedulable")) and not node.get("cordoned")
 
     def helper(self, name: str, control_plane: Sequence[str]) -> str:
-        """A member other than the host itself, as its API server will stop; one that is not upgraded in this run."""
+        """Return the member that drains the host; the host's own API server stops during the upgrade."""
         others = [one for one in self.cluster["control_plane"] if one != name and self._api(one)]
         settled = [one for one in others if one not in control_plane]
         return (settled or others or [name])[0]
@@ -133,20 +133,20 @@ class _Members:
     def _check_member(self, name: str) -> list[tuple[str, str]]:
         answer, node = self.observed.get(name), self.nodes.get(name)
         if answer is None:
-            return [("HostUnreachable", f"{name} cannot be reached: look at the host and the way to it")]
+            return [("HostUnreachable", f"{name} is unreachable. Check the host and its network.")]
         state = (answer.get("host") or {}).get("state")
         if node is None or state == "clean":
             return [
                 (
                     "InvalidHostState",
-                    f"{name} is no member: run cluster_create or cluster_resize at {self.declared} first",
+                    f"{name} is not a member. Run cluster_create or cluster_resize with version {self.declared} first.",
                 )
             ]
         linux = answer.get("linux") or {}
         if linux.get("error"):
             return [(linux.get("error_code") or "PreflightFailed", f"{name}: {linux['error']}")]
         if not node["ready"] and not self.begun(name):
-            return [("ClusterNotReady", f"{name} is not Ready ({node['reason']}): run cluster_repair first")]
+            return [("ClusterNotReady", f"{name} is not Ready ({node['reason']}). Run cluster_repair first.")]
         return []
 
     def _check_versions(self) -> list[str]:
@@ -156,12 +156,12 @@ class _Members:
             for name in self.cluster["control_plane"]
             if self._api(name)
         }
-        # A control-plane member's kubelet talks to its own API server, which is always upgraded before it.
+        # A control-plane member's kubelet uses its own API server, which is always upgraded first.
         skew = versions.check_skew(
             filter(None, map(self._api, self.cluster["control_plane"])),
             {name: version for name, version in running.items() if name in self.cluster["workers"]},
         )
-        return versions.check_step(running, self.target) or [f"{one}: mend that by hand first" for one in skew]
+        return versions.check_step(running, self.target) or [f"{one}. Fix this manually first." for one in skew]
 
     def _check_etcd(self) -> list[tuple[str, str]]:
         reasons = []
@@ -169,17 +169,17 @@ class _Members:
             member = next(one for one in self.cluster["members"] if one["name"] == name)
             voter = quorum.member_of(self.etcd, member)
             if voter is None or voter["learner"]:
-                reasons.append(("QuorumAtRisk", f"{name} has no vote in etcd: run cluster_repair first"))
+                reasons.append(("QuorumAtRisk", f"{name} is not a voting member of etcd. Run cluster_repair first."))
             elif not voter["healthy"] and not self.begun(name):
-                reasons.append(("QuorumAtRisk", f"etcd on {name} does not answer: run cluster_repair first"))
+                reasons.append(("QuorumAtRisk", f"etcd on {name} does not answer. Run cluster_repair first."))
         down = [one for one in self.etcd if not one["learner"] and not one["healthy"]]
         if len(down) > 1:
-            reasons.append(("QuorumAtRisk", f"{len(down)} members of etcd do not answer: run cluster_repair first"))
+            reasons.append(("QuorumAtRisk", f"{len(down)} members of etcd do not answer. Run cluster_repair first."))
         return reasons
 
     def _host(self, name: str) -> Mapping[str, Any]:
         return (self.observed.get(name) or {}).get("host") or {}
 
     def _api(self, name: str) -> str | None:
-        """The version of a member's own API server."""
+        """Return the version of a member's own API server."""
         return ((self.observed.get(name) or {}).get("cluster") or {}).get("version")

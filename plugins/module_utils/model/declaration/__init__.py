@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The declaration: what a user writes in inventory variables, checked as a whole and brought into one normal form.
+"""The declaration: inventory variables of a user, checked as a whole and converted to one normal form.
 
 ``validate(tree, known)`` takes the whole tree, ``check_items(kind, items, ...)`` the items of a module of one kind.
 Both raise one SpecInvalid whose ``data["mistakes"]`` lists every mistake as {path, message, code}.
@@ -9,13 +9,14 @@ Both raise one SpecInvalid whose ``data["mistakes"]`` lists every mistake as {pa
 
 from __future__ import annotations
 
+from .declared import Declaration
 from .fields import Checker, Field, Mistake
 from .known import Known
-from .schema import DOORS_ONLY, ITEMS, SITE, argument_spec, describe, with_initial
-from .validate import Declaration, check_items, validate
+from .schema import CONNECTION, ITEMS, SITE, argument_spec, describe, with_initial
+from .validate import check_items, validate
 
 __all__ = [
-    "DOORS_ONLY",
+    "CONNECTION",
     "ITEMS",
     "SITE",
     "Checker",

@@ -60,21 +60,21 @@ def duplicates(checker: Checker, kind: str, entities: list[Item]) -> None:
     """Names that are declared twice; one mistake for each later item, however many names it repeats."""
     seen: dict[tuple[Any, ...], str] = {}
     hosts: dict[tuple[Any, ...], str] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     scopes = _SCOPES.get(kind, ())
     for entity in entities:
         name, path = entity["name"], entity["path"]
-        if name is None or path in told:
+        if name is None or path in reported:
             continue
         identity = (*(entity.get(key) for key in scopes), name)
         if identity in seen:
-            told.add(path)
+            reported.add(path)
             checker.add(f"{path}.name", f"{name!r} is already declared at {seen[identity]}", "NameTaken")
         seen[identity] = path
         if kind == "host" and entity["state"] != "absent":
             address = (entity["endpoint"], entity["address"] or name)
             if hosts.setdefault(address, name) != name:
-                told.add(path)
+                reported.add(path)
                 checker.add(
                     f"{path}.address",
                     f"{address[1]!r} is already the address of host {hosts[address]}",
@@ -121,20 +121,20 @@ def _image(checker: Checker, item: Item) -> None:
     if item["file_type"] is None:
         checker.add(
             f"{item['path']}.file",
-            f"{item['file']!r} is no image: its name must end in .ova or .vmdk",
+            f"{item['file']!r} is not an image: its name must end in .ova or .vmdk",
             "UnsupportedImageFileType",
         )
 
 
 def _vm(checker: Checker, item: Item) -> None:
     if item["max_skew"] is not None and item["spread_over"] is None:
-        checker.add(f"{item['path']}.max_skew", "says nothing without spread_over: add spread_over: zone, rack or host")
+        checker.add(f"{item['path']}.max_skew", "needs spread_over: add spread_over: zone, rack or host")
     for key in ("disks", "affinity", "anti_affinity"):
         seen = set()
         for row in item[key] or []:
             identity, path = (row["name"], row.get("level")), row.pop("path")
             if identity in seen:
-                checker.add(f"{path}.name", f"{row['name']!r} is there twice")
+                checker.add(f"{path}.name", f"{row['name']!r} is defined twice")
             seen.add(identity)
     both = {(r["name"], r["level"]) for r in item["affinity"] or []} & {
         (r["name"], r["level"]) for r in item["anti_affinity"] or []
@@ -142,7 +142,7 @@ def _vm(checker: Checker, item: Item) -> None:
     for name, level in sorted(both, key=str):
         checker.add(
             f"{item['path']}.anti_affinity",
-            f"members of {name!r} cannot both share a {level} and not",
+            f"group {name!r} is also in affinity at level {level}: its members cannot be together and apart",
             "UnfullfillableAffinities",
         )
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The types of a declaration's values, and the checker that turns a declared mapping into a normal one.
+"""The types of a declaration's values, and the checker that converts a declared mapping to its normal form.
 
 A schema is a mapping of key to Field. The checker goes on after a mistake, so that a user reads all of them at once.
 """
@@ -22,12 +22,13 @@ Schema = Mapping[str, "Field"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key: ``type`` (a key of TYPES), what it may be, and what it means.
+    """One key: ``type`` (a key of TYPES), its possible values, and its meaning.
 
-    ``required`` is True, False or "create": needed only for an entity that does not exist yet. ``default`` stands for
-    a key that is left out. Where there is none, ``initial`` does in a declared tree, which tells the whole intent; in
-    a module of one kind a key that is left out stays as it is (None), and only a new entity gets ``initial``.
-    ``elements`` is the type of a list's members, ``options`` the schema of a mapping (or of the mappings in a list).
+    ``required`` is True, False or "create": needed only for an entity that does not exist yet. ``default`` replaces
+    an omitted key. Where there is none, ``initial`` does in a declared tree, which holds the whole intent; in a module
+    of one kind an omitted key stays as it is (None), and only a new entity gets ``initial``. ``elements`` is the type
+    of a list's members, ``options`` the schema of a mapping (or of the mappings in a list). ``secret``: no message
+    shows its value.
     """
 
     type: str
@@ -41,6 +42,17 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     code: str = "SpecInvalid"
+    secret: bool = False
+
+    def shown(self, value: Any) -> str:
+        """``value`` for a message; only its type where it may hold a secret."""
+        if self.secret:
+            return next((words for cls, words in _TYPE_NAMES.items() if isinstance(value, cls)), "this value")
+        text = repr(value)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_TYPE_NAMES = {bool: "a boolean", str: "a text", int: "a number", float: "a number", list: "a list", Mapping: "a mapping"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +76,19 @@ class Checker:
 
     complete: bool = True
     mistakes: list[Mistake] = field(default_factory=list)
-    _told: set[Mistake] = field(default_factory=set)
+    _reported: set[Mistake] = field(default_factory=set)
 
     def add(self, path: str, message: str, code: str = "SpecInvalid") -> None:
         mistake = Mistake(path, message, code)
-        if mistake not in self._told:  # the members of a range make the same mistakes
-            self._told.add(mistake)
+        if mistake not in self._reported:  # the members of a range have the same mistakes
+            self._reported.add(mistake)
             self.mistakes.append(mistake)
 
-    def mapping(self, schema: Schema, value: Any, path: str) -> dict[str, Any]:
-        """``value`` with every key of the schema: checked, converted, or the default. None counts as not given."""
+    def mapping(self, schema: Schema, value: Any, path: str, spec: Field | None = None) -> dict[str, Any]:
+        """``value`` with every key of the schema: checked, converted, or the default. None counts as omitted."""
         if not isinstance(value, Mapping):
-            self.add(path, f"{_shown(value)} is no mapping: write {_example(schema)}")
+            shown = (spec or Field("mapping", "")).shown(value)
+            self.add(path, f"must be a mapping, not {shown}: write {_example(schema)}")
             return {key: spec.default for key, spec in schema.items()}
         for key in value:
             if key not in schema:
@@ -87,13 +100,13 @@ class Checker:
             if given is not None:
                 result[key] = self.value(spec, given, join(path, key))
                 continue
-            result[key] = self.left_out(spec)
+            result[key] = self.omitted(spec)
             if spec.required is True or (spec.required == "create" and self.complete and not absent):
                 self.add(join(path, key), f"missing: {spec.description}", spec.code)
         return result
 
-    def left_out(self, spec: Field) -> Any:
-        """What stands for a key that is left out; for a mapping, its options' defaults where it has some."""
+    def omitted(self, spec: Field) -> Any:
+        """The value of an omitted key; for a mapping, its options' defaults where it has some."""
         options = (spec.options or {}).values() if spec.type == "mapping" else ()
         if any(option.default is not None for option in options):
             return {key: option.default for key, option in (spec.options or {}).items()}
@@ -166,7 +179,7 @@ _SYNONYMS = {
 def _text(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
     if isinstance(given, str) and given.strip():
         return given
-    checker.add(path, f"{_shown(given)} is no text", spec.code)
+    checker.add(path, f"must be a text, not {spec.shown(given)}", spec.code)
     return None
 
 
@@ -192,7 +205,7 @@ def _boolean(checker: Checker, spec: Field, given: Any, path: str) -> bool | Non
     value = _BOOLEANS.get(given.strip().lower()) if isinstance(given, str) else given
     if isinstance(value, bool):
         return value
-    checker.add(path, f"{_shown(given)} is neither true nor false", spec.code)
+    checker.add(path, f"must be true or false, not {spec.shown(given)}", spec.code)
     return None
 
 
@@ -206,7 +219,7 @@ def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int
             raise ValueError
         value = int(str(given)) if whole else float(given)
     except ValueError:
-        checker.add(path, f"{_shown(given)} is no {'whole ' if whole else ''}number", spec.code)
+        checker.add(path, f"must be a {'whole ' if whole else ''}number, not {spec.shown(given)}", spec.code)
         return None
     if not (spec.minimum is None or value >= spec.minimum) or not (spec.maximum is None or value <= spec.maximum):
         bounds = [f"at least {spec.minimum:g}"] if spec.minimum is not None else []
@@ -219,13 +232,13 @@ def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int
 def _capacity(checker: Checker, spec: Field, given: Any, path: str) -> int:
     amount, unit = units.parse(given, "GB")
     if unit not in units.BYTES or amount < (spec.minimum or 0):
-        raise PhotonError(spec.code, f'{_shown(given)} is no size of a disk: write at least "1 GB"')
+        raise PhotonError(spec.code, f'must be the size of a disk, not {spec.shown(given)}: write for example "20 GB"')
     return amount
 
 
 def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]] | None:
     if not isinstance(given, Mapping):
-        checker.add(path, f"{_shown(given)} is no mapping: write {{vm.count: 10, vm.memory: 40 GB}}")
+        checker.add(path, f"must be a mapping, not {spec.shown(given)}: write {{vm.count: 10, vm.memory: 40 GB}}")
         return None
     parsed = {}
     for key, text in given.items():
@@ -237,10 +250,12 @@ def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tu
 
 
 def _cost(checker: Checker, spec: Field, given: Any, path: str) -> Any:
-    """Only that it is a mapping: its rules hang on the flavor's kind."""
+    """Check only that it is a mapping: its rules depend on the flavor's kind."""
     if not isinstance(given, Mapping):
         checker.add(
-            path, f"{_shown(given)} is no mapping: write {{vm.cpu: 2, vm.memory: 4 GB}}", "InvalidFlavorSpecification"
+            path,
+            f"must be a mapping, not {spec.shown(given)}: write {{vm.cpu: 2, vm.memory: 4 GB}}",
+            "InvalidFlavorSpecification",
         )
         return None
     return dict(given)
@@ -257,36 +272,52 @@ def _security_group(checker: Checker, spec: Field, given: Any, path: str) -> str
 def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, str] | None:
     """A mapping of text to text; numbers and booleans become text."""
     if not isinstance(given, Mapping):
-        checker.add(path, f"{_shown(given)} is no mapping of names to text", spec.code)
+        checker.add(path, f"must be a mapping of names to text, not {spec.shown(given)}", spec.code)
         return None
     result = {}
     for key, value in given.items():
         if isinstance(value, (Mapping, list)) or value is None:
-            checker.add(join(path, str(key)), f"{_shown(value)} is no text", spec.code)
+            checker.add(join(path, str(key)), f"must be a text, not {spec.shown(value)}", spec.code)
         else:
             result[str(key)] = ("true" if value else "false") if isinstance(value, bool) else str(value)
     return result
 
 
 def _free(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
-    """A mapping that is handed on as it is."""
+    """A mapping that is passed on unchanged."""
     if isinstance(given, Mapping):
         return dict(given)
-    checker.add(path, f"{_shown(given)} is no mapping", spec.code)
+    checker.add(path, f"must be a mapping, not {spec.shown(given)}", spec.code)
     return None
 
 
 def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
-    return checker.mapping(spec.options or {}, given, path)
+    return checker.mapping(spec.options or {}, given, path, spec)
+
+
+def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
+    """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be a misplaced value."""
+    if not isinstance(given, Mapping):
+        checker.add(path, f"must be a mapping, not {spec.shown(given)}: write {_CREDENTIAL}", spec.code)
+        return None
+    for name, entry in given.items():
+        if not isinstance(entry, Mapping):
+            checker.add(join(path, str(name)), f"must be a mapping, not {spec.shown(entry)}: write {_CREDENTIAL}")
+        elif set(entry) - {"username", "password"}:
+            checker.add(join(path, str(name)), f"has unknown keys: write {_CREDENTIAL}")
+    return dict(given)
+
+
+_CREDENTIAL = "name: {username: ..., password: ...}"
 
 
 def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | None:
     if not isinstance(given, (list, tuple)):
-        checker.add(path, f"{_shown(given)} is no list: write [ ... ]", spec.code)
+        checker.add(path, f"must be a list, not {spec.shown(given)}: write [ ... ]", spec.code)
         return None
     if spec.minimum and len(given) < spec.minimum:
-        checker.add(path, f"needs at least {spec.minimum:g} member", spec.code)
-    member = Field(spec.elements, spec.description, options=spec.options, code=spec.code)
+        checker.add(path, f"must have at least {spec.minimum:g} member", spec.code)
+    member = Field(spec.elements, spec.description, options=spec.options, code=spec.code, secret=spec.secret)
     check: Callable[..., Any] = TYPES[spec.elements]
     result = []
     for index, element in enumerate(given):
@@ -298,7 +329,7 @@ def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | N
         if spec.elements == "mapping":
             converted["path"] = f"{path}[{index}]"
         elif converted in result:
-            checker.add(f"{path}[{index}]", f"{_shown(element)} is there twice", spec.code)
+            checker.add(f"{path}[{index}]", f"{spec.shown(element)} is listed twice", spec.code)
         result.append(converted)
     return result
 
@@ -318,14 +349,10 @@ TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "security_group": _security_group,
     "strings": _strings,
     "free": _free,
+    "credentials": _credentials,
     "mapping": _mapping,
     "list": _list,
 }
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _example(schema: Schema) -> str:

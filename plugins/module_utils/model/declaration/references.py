@@ -1,22 +1,18 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the items of a declaration say about each other: names that must exist, quotas that must fit, contradictions."""
+"""References between the items of a declaration: names that must exist, quotas that must fit, contradictions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import flavors, quota, units
+from .declared import Declaration, Item
 from .fields import Checker, did_you_mean
 from .known import Known
-
-if TYPE_CHECKING:
-    from .validate import Declaration
-
-Item = dict[str, Any]
 
 
 def check(checker: Checker, declaration: Declaration, known: Known) -> None:
@@ -40,13 +36,13 @@ def check(checker: Checker, declaration: Declaration, known: Known) -> None:
 def check_project_quota(checker: Checker, project: Item) -> None:
     """A project has limits of its own or a part of its tenant's, not both."""
     if project["quota"] is not None and project["quota_percent"] is not None:
-        checker.add(f"{project['path']}.quota_percent", "there is a quota too: write one of the two")
+        checker.add(f"{project['path']}.quota_percent", "cannot be combined with quota: remove one of the two")
     for key in set(project["quota"] or ()) & set(project["quota_exclude"] or ()):
-        checker.add(f"{project['path']}.quota_exclude", f"{key} is in quota too: write it in one of the two")
+        checker.add(f"{project['path']}.quota_exclude", f"{key} is in quota as well: remove it from one of the two")
 
 
 def warnings(declaration: Declaration) -> list[str]:
-    """Limits on keys that nothing is charged for: a slip of the pen more often than not."""
+    """Warn of limits on keys that no flavor is charged for: most are typing errors."""
     charged = set(quota.KEYS)
     for _kind, _name, cost in flavors.shipped():
         charged.update(cost)
@@ -88,7 +84,7 @@ class _Names:
 
 def _need(checker: Checker, path: str, what: str, name: str, known: Collection[str], code: str) -> None:
     if name not in known:
-        hint = did_you_mean(name, known) or f"; there are: {', '.join(sorted(known)[:10]) or 'none'}"
+        hint = did_you_mean(name, known) or f"; known: {', '.join(sorted(known)[:10]) or 'none'}"
         checker.add(path, f"no {what} is named {name!r}{hint}", code)
 
 
@@ -129,21 +125,21 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
 
 def _check_containers(checker: Checker, declaration: Declaration) -> None:
     """Nothing may be declared in what is declared absent."""
-    gone_tenants = {t["name"] for t in declaration.tenants if t["state"] == "absent"}
-    gone_projects = {(p["tenant"], p["name"]) for p in declaration.projects if p["state"] == "absent"}
-    told: set[str] = set()
+    absent_tenants = {t["name"] for t in declaration.tenants if t["state"] == "absent"}
+    absent_projects = {(p["tenant"], p["name"]) for p in declaration.projects if p["state"] == "absent"}
+    reported: set[str] = set()
     for project in declaration.projects:
-        if project["tenant"] in gone_tenants and project["state"] != "absent":
+        if project["tenant"] in absent_tenants and project["state"] != "absent":
             checker.add(
                 f"{project['path']}.state",
-                f"tenant {project['tenant']} is absent: make this absent too",
+                f"tenant {project['tenant']} is absent: set state: absent here too",
                 "ContainerNotEmpty",
             )
     for vm in declaration.vms:
-        if (vm["tenant"], vm["project"]) in gone_projects and vm["state"] != "absent" and vm["path"] not in told:
-            told.add(vm["path"])
+        if (vm["tenant"], vm["project"]) in absent_projects and vm["state"] != "absent" and vm["path"] not in reported:
+            reported.add(vm["path"])
             checker.add(
-                f"{vm['path']}.state", f"project {vm['project']} is absent: make this absent too", "ContainerNotEmpty"
+                f"{vm['path']}.state", f"project {vm['project']} is absent: set state: absent here too", "ContainerNotEmpty"
             )
 
 
@@ -155,7 +151,7 @@ def _check_quotas(checker: Checker, declaration: Declaration, known: Known) -> N
             projects[project["tenant"]].append(project)
     for tenant in declaration.tenants:
         for key in set(tenant["quota"] or ()) & set(tenant["quota_exclude"] or ()):
-            checker.add(f"{tenant['path']}.quota_exclude", f"{key} is in quota too: write it in one of the two")
+            checker.add(f"{tenant['path']}.quota_exclude", f"{key} is in quota as well: remove it from one of the two")
         if tenant["state"] != "absent":
             _check_tenant_quota(checker, tenant, projects[tenant["name"]], known)
 
@@ -165,7 +161,7 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
     if percents > 100:
         checker.add(
             f"{tenant['path']}.projects",
-            f"the projects' quota_percent sum up to {percents}: give 100 at most",
+            f"the projects' quota_percent add up to {percents}: at most 100 are possible",
             "QuotaError",
         )
     limits = tenant["quota"]
@@ -187,7 +183,7 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
         ):
             checker.add(
                 f"{project['path']}.quota",
-                f"missing: tenant {tenant['name']} has limits, so give its project "
+                f"missing: tenant {tenant['name']} has limits, so its project needs "
                 "quota_percent, or a quota with the same keys",
                 "InvalidResourceTicketSubdivide",
             )
@@ -195,7 +191,7 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
         if given[key] > limit and percents <= 100:
             checker.add(
                 f"{tenant['path']}.quota.{key}",
-                f"the projects' limits sum up to "
+                f"the projects' limits add up to "
                 f"{units.show(given[key], unit)}, the tenant's is {units.show(limit, unit)}",
                 "QuotaError",
             )
@@ -208,6 +204,6 @@ def _check_superset(checker: Checker, tenant: Item, project: Item, limits: dict[
     if lacking:
         checker.add(
             f"{project['path']}.quota",
-            f"must limit every key that tenant {tenant['name']} limits; lacks {', '.join(lacking)}",
+            f"must limit every key that tenant {tenant['name']} limits: add {', '.join(lacking)}",
             "InvalidResourceTicketSubdivide",
         )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be declared: one table per kind of item, and the table of the variables that hold them.
+"""The schema of declarations: one table per kind of item, and the table of the variables that hold them.
 
 docs/declaration.md and the modules' arguments follow these tables; tests compare them.
 """
@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from .fields import Field, Schema
 
 _STATE = Field("text", "whether it exists", default="present", choices=("present", "absent"))
-_PROTECTED = Field("boolean", "refuse to delete it until this is set to false; left out: as it is")
+_PROTECTED = Field("boolean", "refuse to delete it until this is set to false; omitted: unchanged")
 _GROUPS = Field(
     "list",
-    "security groups (domain\\group) whose members may use it; left out: as they are",
+    "security groups (domain\\group) whose members may use it; omitted: unchanged",
     elements="security_group",
     code="InvalidSecurityGroupFormat",
 )
 _QUOTA = {
-    "quota": Field("quota", "limits by key; left out: as they are"),
+    "quota": Field("quota", "limits by key; omitted: unchanged"),
     "quota_mode": Field(
         "text",
         "replace the whole set of limits by quota, or merge quota into it",
@@ -68,8 +68,8 @@ HOST: Schema = {
     "rack": Field("text", "rack it stands in"),
     "tags": Field("list", "own tags that a VM can ask for (host_tags)", initial=[], elements="text"),
     "metadata": Field("strings", "own notes", initial={}),
-    "cpu_overcommit": Field("number", "virtual CPUs per core thread", initial=16.0, minimum=1, maximum=1000),
-    "memory_overcommit": Field("number", "memory promised per memory there is", initial=1.0, minimum=1, maximum=100),
+    "cpu_overcommit": Field("number", "virtual CPUs per physical core", initial=16.0, minimum=1, maximum=1000),
+    "memory_overcommit": Field("number", "memory of VMs per physical memory", initial=1.0, minimum=1, maximum=100),
     "allowed_datastores": Field(
         "list", "names of the only datastores to use on it; empty: all", initial=[], elements="text"
     ),
@@ -111,10 +111,10 @@ DISK: Schema = {
     "capacity": Field("capacity", "size; a plain number is GB", required=True, minimum=1 << 20),
 }
 METADATA: Schema = {
-    "user_data": Field("text", "cloud-init user-data"),
-    "meta_data": Field("free", "more cloud-init meta-data"),
+    "user_data": Field("text", "cloud-init user-data", secret=True),
+    "meta_data": Field("free", "more cloud-init meta-data", secret=True),
     "ssh_keys": Field("list", "public keys of the default user", elements="text"),
-    "environment": Field("strings", "names and values handed to the guest"),
+    "environment": Field("strings", "names and values for the guest", secret=True),
 }
 GROUP: Schema = {
     "name": Field("name", "name of the group; VMs of one project that name it are its members", required=True),
@@ -129,26 +129,29 @@ VM: Schema = {
         "name", "flavor of kind ephemeral-disk for the boot disk", required="create", code="InvalidEntity"
     ),
     "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=DISK),
-    "zone": Field("name", "availability zone to be in; left out: any"),
+    "zone": Field("name", "availability zone to be in; omitted: any"),
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
     "port_groups": Field(
         "list",
-        "port groups to connect to, one adapter each; a new VM without them gets the platform's choice",
+        "port groups to connect to, one adapter each; a new VM without them gets the default port group",
         elements="text",
     ),
     "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
-    "metadata": Field("mapping", "what the guest is told", options=METADATA),
+    "metadata": Field("mapping", "cloud-init data of the guest", options=METADATA, secret=True),
     "spread_over": Field("text", "keep the VMs of this item evenly over these", choices=LEVELS),
     "max_skew": Field(
-        "int", "difference in number that spread_over never exceeds; left out: as even as possible", minimum=1
+        "int", "difference in number that spread_over never exceeds; omitted: as even as possible", minimum=1
     ),
     "affinity": Field("list", "groups whose members stay together", elements="mapping", options=GROUP),
     "anti_affinity": Field("list", "groups whose members stay apart", elements="mapping", options=GROUP),
     "force": Field("boolean", "stop it where deleting or changing needs that", default=False),
+    "register": Field(
+        "boolean", "if vSphere lost it, register its files again, or take over its restored copy", default=False
+    ),
     "deletion_protection": _PROTECTED,
     "state": Field(
         "text",
-        "present: a new VM is stopped, another stays as it is",
+        "present: a new VM is stopped, an existing one stays as it is",
         default="present",
         choices=("present", "absent", "started", "stopped", "suspended"),
     ),
@@ -183,19 +186,19 @@ ITEMS: dict[str, Schema] = {
     "vm": VM,
 }
 
-_NEVER_OUR_ITEMS = "taken by the doors; not part of the plan"
+_NOT_PLANNED = "connection of the run; not part of the plan"
 SITE: Schema = {
-    "photon_site": Field("name", "name of this site: what it makes is managed_by inventory:<site>", default="site"),
+    "photon_site": Field("name", "name of this site: resources that it creates are managed_by inventory:<site>", default="site"),
     "photon_endpoints": Field("list", "vCenters and standalone ESXi hosts", elements="mapping", options=ENDPOINT),
     "photon_zones": Field("list", "availability zones", elements="mapping", options=ZONE),
     "photon_hosts": Field("list", "ESXi hosts", elements="mapping", options=HOST),
     "photon_datastores": Field(
-        "list", "datastores about which there is something to say", elements="mapping", options=DATASTORE
+        "list", "settings of single datastores", elements="mapping", options=DATASTORE
     ),
     "photon_image_datastores": Field(
-        "list", "names of the datastores that keep images; none: the fewest that serve all hosts", elements="text"
+        "list", "names of the datastores that keep images; omitted: the fewest that serve all hosts", elements="text"
     ),
-    "photon_flavors": Field("list", "flavors beside the shipped ones", elements="mapping", options=FLAVOR),
+    "photon_flavors": Field("list", "flavors in addition to the shipped ones", elements="mapping", options=FLAVOR),
     "photon_images": Field("list", "images for everybody", elements="mapping", options=IMAGE),
     "photon_security_groups": Field(
         "list",
@@ -205,17 +208,31 @@ SITE: Schema = {
     ),
     "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
     "photon_placement_policy": Field(
-        "text", "spread VMs over the hosts, or pack them", default="spread", choices=("spread", "pack")
+        "text",
+        "spread VMs over the hosts, pack them, or sample hosts as the original did",
+        default="spread",
+        choices=("spread", "pack", "photon"),
+    ),
+    "photon_placement_quality": Field(
+        "text", "place normal, or search for the optimum", default="normal", choices=("normal", "optimal")
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
     "photon_prune": Field(
         "text",
-        "what becomes of entities of this site that are no longer declared",
+        "report or delete resources of this site that are no longer declared",
         default="report",
         choices=("report", "delete"),
     ),
-    "photon_max_deletes": Field("int", "largest number of entities that one run deletes", default=10, minimum=0),
-    "photon_atomic": Field("boolean", "make no VM unless every one can be made", default=False),
+    "photon_max_deletes": Field(
+        "int", "largest number of resources that one run deletes, declared absent or pruned", default=10, minimum=0
+    ),
+    "photon_max_recreates": Field(
+        "int", "largest number of VMs missing in vSphere that one run creates again", default=10, minimum=0
+    ),
+    "photon_cloudstore_new": Field(
+        "boolean", "start with an empty CloudStore although vSphere has VMs of this site", default=False
+    ),
+    "photon_atomic": Field("boolean", "create no VM unless all can be created", default=False),
     "photon_diff_limit": Field("int", "largest number of items in a diff", default=50, minimum=0),
     "photon_act_as": Field(
         "mapping",
@@ -227,18 +244,20 @@ SITE: Schema = {
             ),
         },
     ),
-    "photon_cloudstore_url": Field("text", f"URL of the CloudStore's database ({_NEVER_OUR_ITEMS})"),
+    "photon_cloudstore_url": Field("text", f"URL of the CloudStore's database ({_NOT_PLANNED})"),
     "photon_cloudstore_allow_ephemeral": Field(
-        "boolean", f"accept a database file that may be lost with the job ({_NEVER_OUR_ITEMS})", default=False
+        "boolean", f"accept a database file that may be lost with the job ({_NOT_PLANNED})", default=False
     ),
-    "photon_credentials": Field("free", f"credentials by name: {{username, password}} ({_NEVER_OUR_ITEMS})"),
+    "photon_credentials": Field(
+        "credentials", f"credentials by name: {{username, password}} ({_NOT_PLANNED})", secret=True
+    ),
 }
-# Variables that the doors use and the plan never holds.
-DOORS_ONLY = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_credentials")
+# Variables that entry points use and plans never hold.
+CONNECTION = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_credentials")
 
 
 def describe(schema: Schema) -> dict[str, dict[str, object]]:
-    """The table as plain data, one mapping per key: type, required, default, initial, choices, elements, options,
+    """Return the table as plain data, one mapping per key: type, required, default, initial, choices, elements, options,
     description."""
     table: dict[str, dict[str, object]] = {}
     for key, spec in schema.items():
@@ -259,7 +278,7 @@ def describe(schema: Schema) -> dict[str, dict[str, object]]:
 
 
 def with_initial(kind: str, item: dict[str, object], body: Mapping[str, object] | None = None) -> dict[str, object]:
-    """The item with what a module's caller left out: as it is in ``body``, or for a new entity the initial value."""
+    """Fill the keys that a module's caller omitted: as in ``body``, or for a new entity with the initial values."""
     filled = dict(item)
     for key, spec in ITEMS[kind].items():
         if filled.get(key) is None and spec.initial is not None:
@@ -297,6 +316,7 @@ _ANSIBLE_TYPES = {
     "cost": "dict",
     "strings": "dict",
     "free": "dict",
+    "credentials": "dict",
     "mapping": "dict",
     "list": "list",
 }

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import PhotonError
 from . import expand, references
+from .declared import Declaration, Item
 from .fields import Checker, Mistake
 from .known import Known
-from .schema import DOORS_ONLY, ITEMS, SITE
+from .schema import CONNECTION, ITEMS, SITE
 
-Item = dict[str, Any]
 _NESTED = {"tenant": ("projects",), "project": ("images", "vms")}
 _LISTED = {
     "endpoint": "photon_endpoints",
@@ -27,41 +26,6 @@ _LISTED = {
 }
 _SCOPE = {"project": {"tenant": ""}, "image": {"tenant": "", "project": ""}, "vm": {"tenant": "", "project": ""}}
 _SHOWN = 50  # mistakes in the message; data has all of them
-
-
-@dataclass(slots=True)
-class Declaration:
-    """A declared site in normal form.
-
-    Each list holds one dict per entity: every key of its schema (docs/declaration.md), ranges expanded, quantities as
-    integers in base units, quotas and costs as ``{key: (amount, unit)}``, and ``path``, its key path. None stands for
-    what was left out. Projects also have ``tenant``; images and VMs ``tenant`` and ``project`` (both empty for an image
-    of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images ``file_type``.
-    ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune`` ...).
-    """
-
-    site: str = "site"
-    settings: dict[str, Any] = field(default_factory=dict)
-    security_groups: list[str] | None = None
-    image_datastores: list[str] | None = None
-    endpoints: list[Item] = field(default_factory=list)
-    zones: list[Item] = field(default_factory=list)
-    hosts: list[Item] = field(default_factory=list)
-    datastores: list[Item] = field(default_factory=list)
-    flavors: list[Item] = field(default_factory=list)
-    images: list[Item] = field(default_factory=list)
-    tenants: list[Item] = field(default_factory=list)
-    projects: list[Item] = field(default_factory=list)
-    vms: list[Item] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def managed_by(self) -> str:
-        return f"inventory:{self.site}"
-
-    def of(self, kind: str) -> list[Item]:
-        """The items of a kind."""
-        return list(getattr(self, f"{kind}s"))
 
 
 def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration:
@@ -79,7 +43,7 @@ def validate(tree: Mapping[str, Any], known: Known | None = None) -> Declaration
         settings={
             key.removeprefix("photon_"): value
             for key, value in values.items()
-            if key not in DOORS_ONLY and key not in _NOT_SETTINGS
+            if key not in CONNECTION and key not in _NOT_SETTINGS
         },
     )
     for kind, variable in _LISTED.items():
@@ -155,6 +119,6 @@ def _raise(mistakes: list[Mistake], what: str) -> None:
     number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise PhotonError(
         "SpecInvalid",
-        f"{number} in {what}, nothing was done:\n" + "\n".join(lines),
+        f"{number} in {what}; nothing was done:\n" + "\n".join(lines),
         {"mistakes": [m.to_dict() for m in mistakes], "path": mistakes[0].path},
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parts of a bundle go to a host in batches, so that it needs room for one beside what is made of them."""
+"""Parts of a bundle are sent in batches, so that a host temporarily stores only one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_batches_keep_the_order_and_the_limit():
     assert _batches({}) == []
 
 
-def test_paths_are_of_the_folder_that_ansible_was_started_in(monkeypatch, tmp_path):
+def test_paths_are_relative_to_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/somebody")
     assert _absolute(["a", "/b", "~/c"]) == [f"{tmp_path}/a", "/b", "/home/somebody/c"]

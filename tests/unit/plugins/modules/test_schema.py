@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.photon.platform.plugins.module_utils import door
+from ansible_collections.photon.platform.plugins.module_utils import entry_point
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import ITEMS, Field
 
 PACKAGE = "ansible_collections.photon.platform.plugins.modules"
-COMMON = {*door.CHANGING, *door.OWNING, *door.PLACING}
+COMMON = {*entry_point.CHANGING, *entry_point.OWNING, *entry_point.PLACING}
 
 
 def documented(kind: str) -> dict[str, Any]:
@@ -25,17 +25,17 @@ def items(kind: str) -> dict[str, Any]:
     return documented(kind)[f"{kind}s"]["suboptions"]
 
 
-@pytest.mark.parametrize("kind", door.KINDS)
+@pytest.mark.parametrize("kind", entry_point.KINDS)
 def test_modules_have_the_keys_of_the_schema(kind: str) -> None:
-    expected = set(ITEMS[kind]) - set(door.KINDS[kind].leave_out)
+    expected = set(ITEMS[kind]) - set(entry_point.KINDS[kind].leave_out)
     assert set(items(kind)) == expected
-    assert set(documented(kind)) - COMMON == expected | {f"{kind}s", *door.KINDS[kind].scope}
+    assert set(documented(kind)) - COMMON == expected | {f"{kind}s", *entry_point.KINDS[kind].scope}
 
 
-@pytest.mark.parametrize("kind", door.KINDS)
+@pytest.mark.parametrize("kind", entry_point.KINDS)
 def test_modules_document_what_they_accept(kind: str) -> None:
-    compare(items(kind), door.item_spec(kind), ITEMS[kind])
-    spec = {key: value for key, value in door.kind_spec(kind).items() if key not in COMMON}
+    compare(items(kind), entry_point.item_spec(kind), ITEMS[kind])
+    spec = {key: value for key, value in entry_point.kind_spec(kind).items() if key not in COMMON}
     for key, row in documented(kind).items():
         if key not in COMMON:
             assert row["type"] == spec[key]["type"], key

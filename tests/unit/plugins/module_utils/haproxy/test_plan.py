@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The declaration of load balancing: every mistake is found before a host is touched, and named by its key path."""
+"""The load balancing declaration: every mistake is reported with its key path before a host is contacted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROLE = pathlib.Path(__file__).resolve().parents[5] / "roles" / "haproxy"
 CONTRACT = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 READY_MADE = yaml.safe_load((ROLE / "vars/platform_services.yml").read_text())["__haproxy_platform_services"]
-# The certificates of these tests are made after this line is read.
+# The tests' certificates are created after this module is imported.
 NOW = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
 ADDRESSES = {"lb1": "198.51.100.1", "lb2": "198.51.100.2", "w1": "198.51.100.3", "w2": "198.51.100.4"}
 GROUPS = {"all": list(ADDRESSES), "load_balancers": ["lb1", "lb2"], "web": ["w1", "w2"], "empty": []}
@@ -63,7 +63,7 @@ def problems(declaration, **more):
     return caught.value.problems
 
 
-def test_the_whole_is_rendered(declared):
+def test_declaration_is_rendered(declared):
     built = build(declared)
     assert "    bind 198.51.100.200:443 transparent ssl crt web.pem alpn h2,http/1.1" in built["haproxy"].splitlines()
     assert built["services"] == {"web": ["w1", "w2"], "db": ["w1", "w2"]}
@@ -74,52 +74,56 @@ def test_the_whole_is_rendered(declared):
 MISTAKES = [
     ("services.0.bnid", 1, "haproxy_services[0] (web).bnid: unknown key"),
     ("services.0.bind.0.prot", 1, "haproxy_services[0] (web).bind[0].prot: unknown key"),
-    ("services.0.mode", "udp", "haproxy_services[0] (web).mode: 'udp' is none of http, tcp"),
-    ("services.0.bind.0.port", "many", "haproxy_services[0] (web).bind[0].port: wants a whole number, got 'many'"),
-    ("services.0.bind.0.port", 70000, "haproxy_services[0] (web).bind[0].port: 70000 is no TCP port"),
+    ("services.0.mode", "udp", "haproxy_services[0] (web).mode: must be one of http, tcp, got 'udp'"),
+    ("services.0.bind.0.port", "many", "haproxy_services[0] (web).bind[0].port: must be an integer, got 'many'"),
+    ("services.0.bind.0.port", 70000, "haproxy_services[0] (web).bind[0].port: must be a TCP port, got 70000"),
     (
         "services.1.bind.0.port",
         443,
-        "haproxy_services[1] (db).bind[0].port: *:443 is taken by haproxy_services[0] (web)",
+        "haproxy_services[1] (db).bind[0].port: *:443 is used by haproxy_services[0] (web)",
     ),
-    ("services.1.name", "web", "haproxy_services[1] (web).name: there are two with this name"),
+    ("services.1.name", "web", "haproxy_services[1] (web).name: 'web' is defined twice"),
     ("services.0.group", "empty", "haproxy_services[0] (web).group: the inventory group empty is empty"),
     ("services.0.group", "missing", "haproxy_services[0] (web).group: the inventory group missing is empty"),
     (
         "services.0.certificates",
         ["nope"],
-        "haproxy_services[0] (web).certificates[0]: haproxy_certificates has no nope",
+        "haproxy_services[0] (web).certificates[0]: 'nope' is not defined in haproxy_certificates",
     ),
-    ("services.0.bind.0.vip", "nope", "haproxy_services[0] (web).bind[0].vip: haproxy_vips has no nope"),
+    ("services.0.bind.0.vip", "nope", "haproxy_services[0] (web).bind[0].vip: 'nope' is not defined in haproxy_vips"),
     ("services.0.servers", [{"name": "x", "address": "no.such.host.invalid"}], "no.such.host.invalid does not resolve"),
-    ("services.0.servers", [{"name": "x"}], "haproxy_services[0] (web).servers[x].address: is missing"),
+    ("services.0.servers", [{"name": "x"}], "haproxy_services[0] (web).servers[x].address: is required"),
     ("services.0.servers", [{"name": "w1", "weight": 300}], "servers[w1].weight: 300 is not within 0..256"),
     ("services.0.allowed_networks", ["10.0.0.1/8"], "haproxy_services[0] (web).allowed_networks[0]: "),
-    ("services.0.timeouts", {"client": "1m\nbad"}, "timeouts.client: a line break is not allowed here"),
-    ("services.0.tls", {"verify": True}, "haproxy_services[0] (web).tls.authority: is needed"),
-    ("services.1.stickiness", {"type": "cookie"}, "haproxy_services[1] (db).stickiness.type: cookie needs mode http"),
-    ("services.1.redirect_port", 80, "haproxy_services[1] (db).redirect_port: needs mode http and certificates"),
+    ("services.0.timeouts", {"client": "1m\nbad"}, "timeouts.client: must not contain a line break"),
+    ("services.0.tls", {"verify": True}, "haproxy_services[0] (web).tls.authority: is required"),
+    (
+        "services.1.stickiness",
+        {"type": "cookie"},
+        "haproxy_services[1] (db).stickiness.type: cookie requires mode http",
+    ),
+    ("services.1.redirect_port", 80, "haproxy_services[1] (db).redirect_port: requires mode http and certificates"),
     (
         "vips.0.address",
         "203.0.113.9/24",
         "haproxy_vips[0] (public).address: lb1 (198.51.100.1) is not in the VIP's network",
     ),
-    ("vips.0.address", "198.51.100.200", "haproxy_vips[0] (public).address: say its network too"),
-    ("vips.0.address", "198.51.100.1/24", "haproxy_vips[0] (public).address: is the address of lb1"),
+    ("vips.0.address", "198.51.100.200", "haproxy_vips[0] (public).address: 198.51.100.200 has no prefix length"),
+    ("vips.0.address", "198.51.100.1/24", "haproxy_vips[0] (public).address: 198.51.100.1/24 is the address of lb1"),
     ("vips.0.router_id", 256, "haproxy_vips[0] (public).router_id: 256 is not within 1..255"),
-    ("vips.0.priorities", {"lb9": 1}, "haproxy_vips[0] (public).priorities.lb9: is no balancer"),
+    ("vips.0.priorities", {"lb9": 1}, "haproxy_vips[0] (public).priorities.lb9: lb9 is not a balancer"),
     (
         "certificates.0.certificate",
         "/no/such.pem",
         "haproxy_certificates[0] (web).certificate: /no/such.pem cannot be read",
     ),
     ("statistics", {"user": "x"}, "haproxy_statistics.password: is missing"),
-    ("group", "nobody", "haproxy_group: the inventory group nobody is empty"),
+    ("group", "missing", "haproxy_group: the inventory group missing is empty"),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
-def test_a_mistake_is_named_by_its_path(declared, path, value, expected):
+def test_mistake_is_reported_with_its_path(declared, path, value, expected):
     *steps, last = path.split(".")
     item = declared
     for step in steps:
@@ -128,41 +132,41 @@ def test_a_mistake_is_named_by_its_path(declared, path, value, expected):
     assert any(expected in problem for problem in problems(declared))
 
 
-def test_all_mistakes_are_told_at_once(declared):
+def test_all_mistakes_are_reported_at_once(declared):
     declared["services"][0]["port"] = "x"
     declared["services"][1]["nonsense"] = 1
     assert len(problems(declared)) == 2
 
 
-def test_a_key_of_another_certificate_is_refused(declared, pems):
+def test_key_of_another_certificate_is_refused(declared, pems):
     declared["certificates"][0]["key"] = f"{pems}/else.key"
-    assert problems(declared) == ["haproxy_certificates[0] (web).key: does not belong to the certificate"]
+    assert problems(declared) == ["haproxy_certificates[0] (web).key: does not match the certificate"]
 
 
-def test_an_expired_certificate_is_refused(declared):
+def test_expired_certificate_is_refused(declared):
     found = problems(declared, now=NOW + datetime.timedelta(days=11))
     assert found[0].startswith("haproxy_certificates[0] (web).certificate: the certificate expired on ")
 
 
-def test_a_certificate_that_ends_too_soon_is_refused(declared):
+def test_certificate_that_expires_soon_is_refused(declared):
     declared["certificate_days"] = 20
-    assert "has less than 20 days left" in problems(declared)[0]
+    assert "expires in less than 20 days" in problems(declared)[0]
 
 
-def test_a_line_is_told_in_the_declarations_terms(declared):
+def test_configuration_line_is_traced_to_the_declaration(declared):
     declared["services"][1]["extra_backend"] = ["bogus"]
     lines = build(declared)["haproxy"].splitlines()
     assert render.origin(lines, lines.index("    bogus") + 1) == "haproxy_services[1] (db).extra_backend"
 
 
-def test_ready_made_services_follow_their_groups(declared):
+def test_platform_services_follow_their_groups(declared):
     groups = GROUPS | {"lightwave": ["w1"], "kubernetes_masters": ["w2"]}
     declared |= {"ready_made": READY_MADE, "platform_services": list(READY_MADE)}
     built = build(declaration_of(declared, groups), groups)
     assert set(built["services"]) == {"lightwave_ldap", "lightwave_kdc", "kubernetes_api", "web", "db"}
 
 
-def test_every_ready_made_service_is_valid(declared, pems):
+def test_every_platform_service_is_valid(declared, pems):
     groups = GROUPS | {service["group"]: ["w1", "w2"] for service in READY_MADE.values()}
     pem = {"certificate": f"{pems}/good.pem", "key": f"{pems}/good.key"}
     declared |= {"ready_made": READY_MADE, "platform_services": list(READY_MADE), "services": []}
@@ -170,8 +174,8 @@ def test_every_ready_made_service_is_valid(declared, pems):
     assert set(build(declaration_of(declared, groups), groups)["services"]) == set(READY_MADE)
 
 
-def test_an_unknown_ready_made_service_is_named(declared):
+def test_unknown_platform_service_is_refused(declared):
     with pytest.raises(
-        plan.DeclarationError, match=r"haproxy_platform_services: there is no nope; there are management_api"
+        plan.DeclarationError, match=r"haproxy_platform_services: unknown service nope, must be one of management_api"
     ):
         declaration_of(declared | {"ready_made": READY_MADE, "platform_services": ["nope"]}, GROUPS)

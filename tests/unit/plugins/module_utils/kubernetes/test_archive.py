@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup is what was written into it, or it is none."""
+"""Backups are read back unchanged, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fixture_backup(tmp_path):
     return tmp_path / "prod.tar"
 
 
-def test_what_was_written_is_read(backup, tmp_path):
+def test_written_backup_is_read_back(backup, tmp_path):
     manifest = archive.verify(str(backup))
     assert ABOUT.items() <= manifest.items()
     assert manifest["snapshot_bytes"] == len(SNAPSHOT)
@@ -35,7 +35,7 @@ def test_what_was_written_is_read(backup, tmp_path):
     assert (tmp_path / "out").read_bytes() == SNAPSHOT
 
 
-def test_only_its_owner_reads_it(backup, tmp_path):
+def test_only_the_owner_can_read_it(backup, tmp_path):
     archive.extract(str(backup), str(tmp_path / "out"))
     assert backup.stat().st_mode & 0o777 == (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     with tarfile.open(backup) as found:
@@ -44,31 +44,31 @@ def test_only_its_owner_reads_it(backup, tmp_path):
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_byte_of_any_part_changes_unseen(backup, tmp_path, data):
+def test_any_changed_byte_is_detected(backup, tmp_path, data):
     content = bytearray(backup.read_bytes())
     with tarfile.open(backup) as found:
         entry = data.draw(st.sampled_from([one for one in found if one.name != archive.MANIFEST]))
     content[entry.offset_data + data.draw(st.integers(0, entry.size - 1))] ^= data.draw(st.integers(1, 255))
     (tmp_path / "bad.tar").write_bytes(content)
-    with pytest.raises(PhotonError, match="no usable backup") as caught:
+    with pytest.raises(PhotonError, match="not a usable backup") as caught:
         archive.verify(str(tmp_path / "bad.tar"))
     assert caught.value.code == "BackupInvalid"
 
 
 @pytest.mark.parametrize("size", [0, 1000, 15000])
-def test_a_file_that_ends_early_is_none(backup, tmp_path, size):
+def test_truncated_file_is_refused(backup, tmp_path, size):
     (tmp_path / "bad.tar").write_bytes(backup.read_bytes()[:size])
-    with pytest.raises(PhotonError, match="no usable backup"):
+    with pytest.raises(PhotonError, match="not a usable backup"):
         archive.verify(str(tmp_path / "bad.tar"))
 
 
-def test_a_snapshot_that_etcd_did_not_end_is_refused_although_its_digest_fits(tmp_path):
+def test_truncated_snapshot_with_a_matching_digest_is_refused(tmp_path):
     (tmp_path / "db").write_bytes(PAGES)
     archive.write(str(tmp_path / "prod.tar"), str(tmp_path / "db"), FILES, ABOUT)
-    with pytest.raises(PhotonError, match="cut off or damaged"):
+    with pytest.raises(PhotonError, match="truncated or damaged"):
         archive.verify(str(tmp_path / "prod.tar"))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_missing_file_is_reported(tmp_path):
     with pytest.raises(PhotonError, match="No such file"):
         archive.verify(str(tmp_path / "none.tar"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into a bundle: all of a version, nothing of another, and what is lacking is told."""
+"""Collecting a bundle: everything of its versions, nothing of others, and missing parts are reported."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def collect(folders, *versions, **more):
     return bundle_sources.collect(versions, [str(packages)], [str(images)], more.pop("manifests", []), **more)
 
 
-def test_without_versions_all_that_are_there(folders):
+def test_all_versions_are_collected_by_default(folders):
     assert collect(folders).versions == [OLD, NEW]
 
 
-def test_other_versions_stay_out(folders):
+def test_other_versions_are_omitted(folders):
     contents = collect(folders, NEW)
     assert not [name for name in contents.files if OLD in name]
     assert contents.about["packages"] == {
@@ -46,8 +46,8 @@ def test_other_versions_stay_out(folders):
     assert set(contents.about["images"]) == set(bundles.image_names(NEW))
 
 
-def test_the_index_is_what_apt_makes_of_the_folder(folders, tmp_path):
-    """Compared with the project's own program, field by field."""
+def test_index_matches_the_packages(folders, tmp_path):
+    """Compare every entry with the fields that dpkg-deb prints."""
     contents = collect(folders)
     text = contents.files["packages/Packages"].decode()
     entries = [dict(line.split(": ", 1) for line in entry.splitlines()) for entry in text.split("\n\n")]
@@ -60,11 +60,11 @@ def test_the_index_is_what_apt_makes_of_the_folder(folders, tmp_path):
         with open(path, "rb") as handle:
             assert entry["SHA256"] == bundle.digest(handle)
             assert int(entry["Size"]) == handle.tell()
-    assert entries[0]["Filename"] == "./conntrack_1.4.8-2_amd64.deb", "an epoch is no part of a URL"
+    assert entries[0]["Filename"] == "./conntrack_1.4.8-2_amd64.deb", "a URL must not contain an epoch"
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz"])
-def test_a_file_comes_out_of_a_package(tmp_path, compression):
+def test_file_is_extracted_from_a_package(tmp_path, compression):
     path = bundles.deb(tmp_path, "kubeadm", f"{NEW}-1.1", compression, kubeadm=b"program")
     assert debian_packages.read(str(path)).version == f"{NEW}-1.1"
     assert debian_packages.extract(str(path), "usr/bin/kubeadm", str(tmp_path / "out"))
@@ -72,7 +72,7 @@ def test_a_file_comes_out_of_a_package(tmp_path, compression):
     assert not debian_packages.extract(str(path), "usr/bin/other", str(tmp_path / "other"))
 
 
-def test_a_package_with_zstd_is_read_by_dpkg(tmp_path):
+def test_package_with_zstd_is_read_with_dpkg(tmp_path):
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
@@ -92,54 +92,54 @@ def test_a_package_with_zstd_is_read_by_dpkg(tmp_path):
     assert (tmp_path / "out").read_bytes() == b"program" * 100_000
 
 
-def test_kubeadm_itself_says_which_images(tmp_path):
+def test_kubeadm_lists_the_images(tmp_path):
     script = b'#!/bin/sh\necho "$5/etcd:9.9-0"\n'
     path = bundles.deb(tmp_path, "kubeadm", f"{NEW}-1.1", kubeadm=script.replace(b"$5", b"${5#*=}"))
     package = debian_packages.read(str(path))
     assert bundle_sources.kubeadm_images([NEW], [package], "r.example/k8s") == {NEW: ["r.example/k8s/etcd:9.9-0"]}
 
 
-def test_an_image_that_kubeadm_calls_for_is_not_replaced_by_another_of_its_name(folders):
+def test_image_required_by_kubeadm_is_not_replaced_by_another_tag(folders):
     packages, _images = folders
     bundles.deb(packages, "kubeadm", f"{NEW}-1.1", kubeadm=b"#!/bin/sh\necho registry.k8s.io/etcd:9.9-0\n")
-    with pytest.raises(PhotonError, match=r"lack registry\.k8s\.io/etcd:9\.9-0 \(of 1\.37\.2\)") as caught:
+    with pytest.raises(PhotonError, match=r"missing: registry\.k8s\.io/etcd:9\.9-0 \(of 1\.37\.2\)") as caught:
         collect(folders, NEW)
     assert caught.value.code == "ImageNotFound"
 
 
-def test_all_that_is_lacking_is_told_at_once(folders):
+def test_all_missing_parts_are_reported_at_once(folders):
     packages, images = folders
     (packages / f"kubelet_{NEW}-1.1_amd64.deb").unlink()
     (packages / f"kubectl_{OLD}-1.1_amd64.deb").unlink()
-    with pytest.raises(PhotonError, match=f"lack kubectl {OLD}, kubelet {NEW}") as caught:
+    with pytest.raises(PhotonError, match=f"missing: kubectl {OLD}, kubelet {NEW}") as caught:
         collect(folders)
     assert caught.value.code == "PackageNotFound"
     for path in images.glob("*kube-proxy*"):
         path.unlink()
-    with pytest.raises(PhotonError, match=rf"lack kube-proxy:v{NEW} \(of {NEW}\)"):
+    with pytest.raises(PhotonError, match=rf"missing: kube-proxy:v{NEW} \(of {NEW}\)"):
         bundle_sources._check_images([NEW], {}, [n for n in bundles.image_names(NEW) if "proxy" not in n])
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.deb", b"text"), ("x.deb", b"!<arch>\n"), ("x.tar", b"text")])
-def test_a_file_that_is_none_is_named(folders, name, content):
+def test_invalid_file_is_named(folders, name, content):
     packages, images = folders
     (packages if name.endswith("deb") else images).joinpath(name).write_bytes(content)
-    with pytest.raises(PhotonError, match=rf"{name} is no") as caught:
+    with pytest.raises(PhotonError, match=rf"{name} is not") as caught:
         collect(folders)
     assert caught.value.code == "SpecInvalid"
 
 
-def test_a_folder_that_is_not_there_is_named(folders):
-    with pytest.raises(PhotonError, match="/nowhere is not there"):
+def test_missing_folder_is_named(folders):
+    with pytest.raises(PhotonError, match="/nowhere does not exist"):
         collect(folders, manifests=["/nowhere"])
 
 
-def test_manifests_come_along_and_names_are_not_taken_twice(folders, tmp_path):
+def test_manifests_are_collected_and_duplicate_names_refused(folders, tmp_path):
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
         (tmp_path / place / "calico.yml").write_text("kind: x")
     assert collect(folders, manifests=[str(tmp_path / "one")]).files["manifests/calico.yml"].endswith("one/calico.yml")
-    with pytest.raises(PhotonError, match="have one name"):
+    with pytest.raises(PhotonError, match="have the same name"):
         collect(folders, manifests=[str(tmp_path / "one"), str(tmp_path / "two/calico.yml")])
 
 
@@ -153,13 +153,13 @@ def test_manifests_come_along_and_names_are_not_taken_twice(folders, tmp_path):
     ],
 )
 @pytest.mark.parametrize("form", ["oci", "docker"])
-def test_names_are_as_containerd_knows_them(tmp_path, given, known, form):
+def test_image_names_are_expanded_as_by_containerd(tmp_path, given, known, form):
     found = image_archives.read(str(bundles.image(tmp_path, given, form)))
     assert list(found) == [known]
     assert found[known].startswith("sha256:") if form == "oci" else found[known] == ""
 
 
-def test_make_writes_once_and_mends(folders, tmp_path):
+def test_bundle_is_written_once_and_restored(folders, tmp_path):
     path = str(tmp_path / "made" / "b.tar")
     contents = collect(folders)
     planned = bundle_sources.make(path, contents, check=True)
@@ -174,13 +174,13 @@ def test_make_writes_once_and_mends(folders, tmp_path):
     with open(path, "r+b") as handle:
         handle.seek(-20_000, 2)
         handle.write(b"x" * 100)
-    mended = bundle_sources.make(path, contents, check=False)
-    assert mended["changed"]
-    assert "is no bundle" in mended["diff"]["before"]
+    restored = bundle_sources.make(path, contents, check=False)
+    assert restored["changed"]
+    assert "is not a valid bundle" in restored["diff"]["before"]
     assert bundle.verify(path) == made["manifest"]
 
 
-def test_a_host_is_given_what_it_runs(folders, tmp_path):
+def test_host_receives_the_parts_it_runs(folders, tmp_path):
     contents = collect(folders)
     manifest = bundle.manifest_of(contents.versions, contents.files, contents.about)
     worker, member = plans.parts(manifest, NEW, "worker"), plans.parts(manifest, NEW, "control_plane")
@@ -195,7 +195,7 @@ def test_a_host_is_given_what_it_runs(folders, tmp_path):
     assert all(entry["bytes"] > 0 and len(entry["sha256"]) == 64 for entry in worker["images"].values())
 
 
-def test_of_two_versions_lists_the_host_is_given_its_own():
+def test_host_receives_the_images_of_its_version():
     manifest = bundles.manifest(NEW)("")
     other = {"registry.k8s.io/etcd:3.6.8-0": {"file": "images/0.tar", "digest": ""}}
     manifest["images"] |= other
@@ -207,7 +207,7 @@ def test_of_two_versions_lists_the_host_is_given_its_own():
     assert bundles.METRICS in names(plans.parts(manifest, NEW, "control_plane"))
 
 
-def test_what_a_cluster_lacks_is_of_its_declaration():
+def test_missing_images_follow_the_declaration():
     manifest = bundles.manifest(NEW, "flannel", "metrics-server")("")
     assert plans.lacking(one(), manifest) == [*reversed(bundles.FLANNEL), bundles.METRICS]
     routed = one(networks={"plugin": "routed", "hosts": "10.0.0.0/24"}, addons={"metrics_server": False})

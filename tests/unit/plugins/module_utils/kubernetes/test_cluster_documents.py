@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What kubeadm, the API server and the cluster are given."""
+"""The documents for kubeadm, the API server and the cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMESPACE = {
 
 
 def documents(text):
-    """Kind -> document of a kubeadm text."""
+    """Return kind -> document of a kubeadm text."""
     return {item["kind"]: item for item in map(json.loads, text.split("---\n"))}
 
 
@@ -41,13 +41,13 @@ def flags(entries):
 
 
 def named(objects):
-    """(kind, name) -> object; none is there twice."""
+    """Return (kind, name) -> object, and check that there are no duplicates."""
     found = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     assert len(found) == len(objects)
     return found
 
 
-def test_init_has_the_whole_cluster():
+def test_init_configures_the_complete_cluster():
     found = documents(kubernetes_configuration(one(), "c1", "init"))
     assert set(found) == {
         "InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "KubeProxyConfiguration",
@@ -62,14 +62,14 @@ def test_init_has_the_whole_cluster():
     ]
 
 
-def test_flags_that_the_role_claims_are_set():
+def test_documented_flags_are_set():
     shared = documents(kubernetes_configuration(one(), "c1", "init"))["ClusterConfiguration"]
     server = flags(shared["apiServer"]["extraArgs"])
     assert server["profiling"] == "false"
     assert server["enable-admission-plugins"] == "NodeRestriction"
     assert server["kubelet-certificate-authority"] == "/etc/kubernetes/pki/ca.crt"
     assert {"audit-policy-file", "audit-log-path", "encryption-provider-config", "authentication-config"} <= set(server)
-    assert "anonymous-auth" not in server, "it is the authentication configuration's business"
+    assert "anonymous-auth" not in server, "the authentication configuration sets it"
     assert flags(shared["controllerManager"]["extraArgs"])["profiling"] == "false"
     assert flags(shared["scheduler"]["extraArgs"]) == {"profiling": "false"}
     mounted = {volume["hostPath"] for volume in shared["apiServer"]["extraVolumes"]}
@@ -79,7 +79,7 @@ def test_flags_that_the_role_claims_are_set():
     assert all(any(value.startswith(folder + "/") for folder in mounted) for value in read_by_it)
 
 
-def test_flags_of_the_declaration_win_and_add_up():
+def test_declared_flags_take_precedence_and_are_merged():
     given = {
         "api_server": {"--profiling": True, "max-requests-inflight": 800},
         "etcd": {"quota-backend-bytes": 4294967296},
@@ -92,7 +92,7 @@ def test_flags_of_the_declaration_win_and_add_up():
     assert flags(shared["etcd"]["local"]["extraArgs"]) == {"quota-backend-bytes": "4294967296"}
 
 
-def test_what_is_switched_off_leaves_no_flag():
+def test_disabled_features_have_no_flags():
     found = one(audit={"enabled": False}, encryption={"provider": "none"})
     shared = documents(kubernetes_configuration(found, "c1", "init"))["ClusterConfiguration"]
     names = set(flags(shared["apiServer"]["extraArgs"]))
@@ -100,7 +100,7 @@ def test_what_is_switched_off_leaves_no_flag():
     assert [volume["name"] for volume in shared["apiServer"]["extraVolumes"]] == ["settings"]
 
 
-def test_kubelet_of_the_declaration_is_laid_over_the_role_s():
+def test_declared_kubelet_settings_override_the_role_s():
     own = {"failCgroupV1": False, "authentication": {"webhook": {"cacheTTL": "1m"}}}
     found = documents(kubernetes_configuration(one(kubelet=own), "c1", "init"))["KubeletConfiguration"]
     assert found["failCgroupV1"] is False
@@ -109,7 +109,7 @@ def test_kubelet_of_the_declaration_is_laid_over_the_role_s():
 
 
 @pytest.mark.parametrize("plugin", ["flannel", "routed"])
-def test_only_one_gives_nodes_their_networks(plugin):
+def test_only_one_component_assigns_pod_networks(plugin):
     found = one(networks={"plugin": plugin, "hosts": "10.0.0.0/24", "node_mask": 25})
     shared = documents(kubernetes_configuration(found, "c1", "init"))["ClusterConfiguration"]
     manager = flags(shared["controllerManager"]["extraArgs"])
@@ -117,7 +117,7 @@ def test_only_one_gives_nodes_their_networks(plugin):
     assert manager.get("node-cidr-mask-size") == (None if plugin == "routed" else "25")
 
 
-def test_a_worker_joins_without_the_certificate_key_and_with_its_taints():
+def test_worker_joins_without_the_certificate_key_and_with_its_taints():
     found = one(nodes={"w1": {"taints": [{"key": "gpu", "effect": "NoSchedule"}]}})
     text = kubernetes_configuration(found, "w1", "join", MATERIAL)
     joined = documents(text)["JoinConfiguration"]
@@ -128,13 +128,13 @@ def test_a_worker_joins_without_the_certificate_key_and_with_its_taints():
     assert "unsafe" not in text
 
 
-def test_a_control_plane_member_joins_with_it():
+def test_control_plane_member_joins_with_the_certificate_key():
     joined = documents(kubernetes_configuration(one(), "c2", "join", MATERIAL))["JoinConfiguration"]
     assert joined["controlPlane"]["certificateKey"] == MATERIAL["certificate_key"]
     assert joined["controlPlane"]["localAPIEndpoint"] == {"advertiseAddress": "10.0.0.21", "bindPort": 6443}
 
 
-def test_an_upgrade_passes_over_what_init_did():
+def test_upgrade_ignores_the_same_checks_as_init():
     found = one(kubeadm={"ignore_preflight_errors": ["SystemVerification"]})
     upgrade = documents(kubernetes_configuration(found, "c1", "upgrade"))["UpgradeConfiguration"]
     assert upgrade["apply"]["kubernetesVersion"] == "v1.37.2"
@@ -143,14 +143,14 @@ def test_an_upgrade_passes_over_what_init_did():
     )
 
 
-def test_a_host_or_a_verb_that_is_none_is_told():
-    with pytest.raises(AnsibleFilterError, match="x is no member of cluster prod"):
+def test_unknown_host_or_verb_is_refused():
+    with pytest.raises(AnsibleFilterError, match="x is not a member of cluster prod"):
         kubernetes_configuration(one(), "x", "init")
-    with pytest.raises(AnsibleFilterError, match="none of init, join, upgrade"):
+    with pytest.raises(AnsibleFilterError, match="one of init, join, upgrade"):
         kubernetes_configuration(one(), "c1", "reset")
 
 
-def test_tokens_of_an_issuer_cannot_name_kubernetes_own_users():
+def test_tokens_of_an_issuer_cannot_name_system_users():
     found = apiserver.authentication(one(oidc=[ISSUER])["oidc"])
     issuer = found["jwt"][0]
     assert issuer["claimMappings"]["username"] == {"claim": "sub", "prefix": "lightwave:"}
@@ -160,35 +160,35 @@ def test_tokens_of_an_issuer_cannot_name_kubernetes_own_users():
     assert {entry["path"] for entry in found["anonymous"]["conditions"]} == set(apiserver.ANONYMOUS_PATHS)
 
 
-def test_a_prefix_with_quotes_stays_text_of_the_rule():
+def test_prefix_with_quotes_is_escaped():
     found = apiserver.authentication(one(oidc=[{**ISSUER, "prefix": "o'r\\:"}])["oidc"])
     assert r"'o\'r\\:system:'" in found["jwt"][0]["userValidationRules"][0]["expression"]
 
 
-def test_without_an_issuer_there_is_none():
+def test_no_issuer_without_a_declaration():
     assert "jwt" not in apiserver.authentication([])
 
 
-def test_the_newest_key_writes_and_plain_text_is_still_read():
+def test_newest_key_encrypts_and_plain_text_is_still_read():
     keys = [{"name": "new", "secret": SECRET}, {"name": "old", "secret": base64.b64encode(bytes(32)).decode()}]
     found = apiserver.encryption("secretbox", keys, ["secrets"])["resources"][0]
     assert [key["name"] for key in found["providers"][0]["secretbox"]["keys"]] == ["new", "old"]
     assert found["providers"][-1] == {"identity": {}}
 
 
-def test_the_audit_log_never_has_the_content_of_secrets():
+def test_audit_log_never_contains_secrets():
     rules = apiserver.audit_policy()["rules"]
     first = next(rule for rule in rules if "secrets" in str(rule) and rule["level"] != "None")
     assert first["level"] == "Metadata"
     silent = [rule for rule in rules[: rules.index(first)] if rule["level"] != "None"]
-    assert silent == [], "nothing before it writes more"
+    assert silent == [], "no earlier rule logs more"
 
 
-def test_a_policy_of_one_s_own_replaces_the_shipped_one():
+def test_custom_policy_replaces_the_shipped_one():
     assert apiserver.audit_policy({"rules": [{"level": "None"}]})["rules"] == [{"level": "None"}]
 
 
-def test_pod_security_exempts_the_cluster_s_own_parts():
+def test_pod_security_exempts_the_cluster_s_own_components():
     found = apiserver.admission(
         one(pod_security={"enforce": "restricted", "exempt_namespaces": ["longhorn"]})["pod_security"]
     )
@@ -213,11 +213,11 @@ def test_flannel_follows_the_declaration():
 @pytest.mark.parametrize(
     "networks", [{"plugin": "routed", "hosts": "10.0.0.0/24"}, {"plugin": "manifest", "manifest": "calico.yml"}]
 )
-def test_other_plugins_have_no_objects_of_ours(networks):
+def test_other_plugins_have_no_objects(networks):
     assert network.objects(one(networks=networks)) == []
 
 
-def test_coredns_asks_zones_at_their_own_servers():
+def test_coredns_forwards_zones_to_their_servers():
     found = one(
         addons={"coredns": {"forward": ["10.0.0.53"], "zones": {"corp.example.com": ["10.1.0.53", "10.2.0.53"]}}}
     )
@@ -234,21 +234,21 @@ def test_coredns_is_patched_and_not_replaced():
     assert deployment["spec"] == {"replicas": 3}
 
 
-def test_metrics_server_trusts_kubelets_by_the_cluster_s_authority():
+def test_metrics_server_verifies_kubelets_with_the_cluster_s_authority():
     found = named(addons.metrics_server(one()))
     arguments = found["Deployment", "metrics-server"]["spec"]["template"]["spec"]["containers"][0]["args"]
     assert "--kubelet-certificate-authority=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt" in arguments
     assert not [argument for argument in arguments if "insecure" in argument]
 
 
-def test_metrics_server_goes_when_it_is_switched_off():
+def test_disabled_metrics_server_is_removed():
     on, off = one(), one(addons={"metrics_server": False})
     assert addons.metrics_server(off) == []
     assert set(named(addons.absent(off))) == set(named(addons.metrics_server(on)))
     assert addons.absent(on) == []
 
 
-def test_a_project_s_groups_get_kubernetes_own_roles():
+def test_groups_of_a_project_are_bound_to_predefined_roles():
     found = named(namespaces.objects(one(namespaces=[NAMESPACE], oidc=[ISSUER])))
     assert set(found) == {
         ("Namespace", "web"), ("ResourceQuota", "project-quota"), ("LimitRange", "project-limits"),
@@ -261,12 +261,12 @@ def test_a_project_s_groups_get_kubernetes_own_roles():
     assert found["Namespace", "web"]["metadata"]["labels"]["photon.platform/project"] == "web"
 
 
-def test_rights_carry_the_prefix_of_the_issuer():
+def test_role_bindings_use_the_prefix_of_the_issuer():
     found = named(namespaces.objects(one(namespaces=[NAMESPACE], oidc=[{**ISSUER, "prefix": "corp:"}])))
     assert found["RoleBinding", "project-admin"]["subjects"][0]["name"] == "corp:photon\\web-admins"
 
 
-def test_what_was_taken_out_of_a_namespace_goes():
+def test_objects_removed_from_a_namespace_are_deleted():
     gone = named(namespaces.absent(one(namespaces=[{"name": "web", "edit": ["photon\\web"]}])))
     assert set(gone) == {
         ("ResourceQuota", "project-quota"), ("LimitRange", "project-limits"),
@@ -274,7 +274,7 @@ def test_what_was_taken_out_of_a_namespace_goes():
     }  # fmt: skip
 
 
-def test_manifests_of_one_s_own_are_read_from_the_controller(tmp_path):
+def test_user_manifests_are_read_from_the_controller(tmp_path):
     path = tmp_path / "own.yml"
     path.write_text(
         "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n"
@@ -285,12 +285,12 @@ def test_manifests_of_one_s_own_are_read_from_the_controller(tmp_path):
     names = [item["metadata"]["name"] for item in kubernetes_manifests(found, "addons")["objects"]]
     assert names[-2:] == ["a", "b"]
     path.write_text("just text")
-    with pytest.raises(AnsibleFilterError, match="document 1 is no object"):
+    with pytest.raises(AnsibleFilterError, match="document 1 is not a Kubernetes object"):
         kubernetes_manifests(found, "addons")
-    with pytest.raises(AnsibleFilterError, match="none of network, addons, namespaces"):
+    with pytest.raises(AnsibleFilterError, match="one of network, addons, namespaces"):
         kubernetes_manifests(found, "everything")
 
 
-def test_texts_are_equal_for_equal_declarations():
+def test_equal_declarations_give_equal_texts():
     again = read(cluster(), groups=dict(reversed(GROUPS.items())))[0]
     assert kubeadm.init(again, again["members"][0]) == kubeadm.init(one(), one()["members"][0])

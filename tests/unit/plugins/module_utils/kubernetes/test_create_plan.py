@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cluster_create decides from what hosts say: nothing begins while anything forbids it."""
+"""The plan of cluster_create: nothing starts while there is any obstacle."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def voter(name, **more):
 
 
 def member(name, nodes, voters, **more):
-    """A control-plane member whose API answers."""
+    """Return a control-plane member whose API answers."""
     there = {
         "reachable": True, "error": "", "version": "1.37.2", "declared_version": "1.37.2", "cluster_name": "prod",
         "cluster_id": OURS, "nodes": nodes, "missing": [], "pending_certificates": [], "addons": [],
@@ -70,7 +70,7 @@ def settled():
     }
 
 
-def test_clean_hosts_are_initialised_and_joined():
+def test_clean_hosts_are_initialized_and_joined():
     plan = create.plan(cluster(), {"cp1": host("clean"), "w1": host("clean")})
     assert plan["initialize"] == "cp1"
     assert plan["join"] == {"control_plane": [], "worker": ["w1"]}
@@ -78,7 +78,7 @@ def test_clean_hosts_are_initialised_and_joined():
     assert not plan["exists"]
 
 
-def test_a_settled_cluster_is_ready_and_nothing_is_done():
+def test_settled_cluster_is_ready_without_actions():
     plan = create.plan(cluster(), settled())
     assert plan["state"] == "READY"
     assert plan["actions"] == []
@@ -87,14 +87,14 @@ def test_a_settled_cluster_is_ready_and_nothing_is_done():
 @pytest.mark.parametrize(
     ("where", "change", "expected"),
     [
-        ("w1", {"kubelet_active": False}, "kubelet does not run"),
+        ("w1", {"kubelet_active": False}, "kubelet is not running"),
         ("cp1", {"missing": ["/etc/kubernetes/manifests/kube-scheduler.yaml"]}, "kube-scheduler.yaml is missing"),
         ("cp1", {"drift": [{"path": "/x", "missing": False, "lines": 2}]}, "/x differs in 2 lines"),
         ("cp1", {"stale": [{"pod": "kube-apiserver", "path": "/etc/kubernetes/apiserver/audit.json"}]}, "has not read"),
         ("cp1", {"encryption_keys": False}, "keys of encryption at rest"),
     ],
 )
-def test_what_differs_on_a_member_is_mended(where, change, expected):
+def test_differences_on_a_member_are_repaired(where, change, expected):
     observed = settled()
     observed[where]["host"].update(change)
     plan = create.plan(cluster(), observed)
@@ -102,7 +102,7 @@ def test_what_differs_on_a_member_is_mended(where, change, expected):
     assert any(expected in reason for reason in plan["actions"][0]["reasons"])
 
 
-def test_lost_objects_of_kubeadm_are_made_anew_by_the_source():
+def test_lost_objects_of_kubeadm_are_re_created_by_the_source():
     observed = settled()
     observed["cp1"]["cluster"]["missing"] = ["coredns"]
     plan = create.plan(cluster(), observed)
@@ -110,14 +110,14 @@ def test_lost_objects_of_kubeadm_are_made_anew_by_the_source():
     assert plan["settle"] == ["cp1"]
 
 
-def test_a_node_that_is_gone_registers_again():
+def test_missing_node_registers_again():
     observed = settled()
     observed["cp1"]["cluster"]["nodes"].pop()
     plan = create.plan(cluster(), observed)
     assert plan["lost"] == {"w1": ["node"]}
 
 
-def test_changed_objects_and_nodes_are_noticed():
+def test_changed_objects_and_nodes_are_detected():
     observed = settled()
     observed["cp1"]["objects"]["changes"] = [{"kind": "ConfigMap", "name": "x"}]
     observed["cp1"]["nodes"]["changes"] = [{"kind": "labels", "name": "w1"}]
@@ -127,7 +127,7 @@ def test_changed_objects_and_nodes_are_noticed():
     assert plan["state"] == "CREATING"
 
 
-def test_an_init_that_died_is_finished():
+def test_interrupted_init_is_completed():
     observed = {"cp1": host("partial"), "w1": host("clean")}
     assert create.plan(cluster(), observed)["initialize"] == "cp1"
     begun = member("cp1", [node("cp1")], [voter("cp1")])
@@ -135,7 +135,7 @@ def test_an_init_that_died_is_finished():
     assert create.plan(cluster(), {"cp1": begun, "w1": host("clean")})["initialize"] == "cp1"
 
 
-def test_a_worker_whose_join_died_joins_anew():
+def test_worker_with_an_incomplete_join_rejoins():
     observed = settled()
     observed["w1"] = host("partial", role="worker")
     plan = create.plan(cluster(), observed)
@@ -144,7 +144,7 @@ def test_a_worker_whose_join_died_joins_anew():
 
 
 @pytest.mark.parametrize("half", [None, {"learner": True}, {"started": False}])
-def test_a_control_plane_member_without_a_vote_joins_anew(half):
+def test_control_plane_member_without_a_vote_rejoins(half):
     voters = [voter("cp1"), voter("cp2")] + ([voter("cp3", **half)] if half else [])
     nodes = [node(name) for name in ADDRESSES]
     observed = {name: member(name, nodes, voters) for name in ("cp1", "cp2", "cp3")} | {"w1": host(role="worker")}
@@ -154,7 +154,7 @@ def test_a_control_plane_member_without_a_vote_joins_anew(half):
     assert plan["initialize"] is None
 
 
-def test_a_member_with_a_vote_is_never_thrown_away():
+def test_voting_member_is_never_reset():
     voters = [voter(name) for name in ("cp1", "cp2", "cp3")]
     nodes = [node(name) for name in ADDRESSES]
     observed = {name: member(name, nodes, voters) for name in ("cp1", "cp2", "cp3")} | {"w1": host(role="worker")}
@@ -168,7 +168,7 @@ def test_a_member_with_a_vote_is_never_thrown_away():
     assert plan["settle"] == ["cp3"]
 
 
-def test_the_first_member_of_a_cluster_that_lives_elsewhere_joins_and_is_not_initialised():
+def test_first_member_joins_when_the_cluster_exists_on_others():
     voters, nodes = [voter("cp2"), voter("cp3")], [node(name) for name in ("cp2", "cp3", "w1")]
     observed = {name: member(name, nodes, voters) for name in ("cp2", "cp3")}
     observed |= {"cp1": host("clean"), "w1": host(role="worker")}
@@ -184,14 +184,14 @@ def refused(observed, wanted=None):
     return caught.value
 
 
-def test_data_of_others_are_never_overwritten_while_no_member_answers():
+def test_data_of_others_is_never_overwritten_while_no_member_answers():
     observed = {"cp1": host("clean"), "cp2": host(), "cp3": host(), "w1": host(role="worker")}
     error = refused(observed, cluster(("cp1", "cp2", "cp3")))
     assert error.code == "InvalidHostState"
     assert "cluster_repair" in error.message
 
 
-def test_everything_that_forbids_to_begin_is_told_at_once():
+def test_all_obstacles_are_reported_at_once():
     full = host("clean")
     full["linux"] |= {"error": "no room on /var/lib", "error_code": "PreflightFailed"}
     error = refused({"cp1": full, "w1": None})
@@ -209,11 +209,11 @@ def test_a_host_of_another_cluster_is_refused(change):
     assert refused(observed).code == "HostOfAnotherCluster"
 
 
-def test_a_worker_of_a_cluster_that_is_not_declared_is_refused():
+def test_worker_of_an_undeclared_cluster_is_refused():
     assert refused({"cp1": host("clean"), "w1": host(role="worker")}).code == "HostOfAnotherCluster"
 
 
-def test_a_create_never_upgrades():
+def test_create_never_upgrades():
     observed = settled()
     observed["cp1"]["cluster"]["declared_version"] = "1.36.3"
     error = refused(observed)
@@ -224,8 +224,8 @@ def test_a_create_never_upgrades():
     assert refused(observed).code == "UpgradeNeeded"
 
 
-def test_no_worker_joins_that_is_newer_than_an_api_server():
-    """An upgrade of the control plane that stopped half-way: kubeadm's record has the new version already."""
+def test_worker_newer_than_an_api_server_does_not_join():
+    """Test an incomplete control-plane upgrade, after kubeadm's record has the new version already."""
     names = ("cp1", "cp2", "cp3")
     nodes, voters = [node(name) for name in names], [voter(name) for name in names]
     observed = {name: member(name, copy.deepcopy(nodes), copy.deepcopy(voters)) for name in names}
@@ -238,7 +238,7 @@ def test_no_worker_joins_that_is_newer_than_an_api_server():
     assert "w1: kubelet 1.37.2 is newer than the API server 1.36.3" in error.message
 
 
-def test_a_request_for_names_of_others_is_told_before_anything_changes():
+def test_request_for_foreign_names_is_reported_before_any_change():
     observed = settled()
     observed["w1"]["host"]["kubelet_active"] = False
     observed["cp1"]["nodes"] |= {"error": "the request csr-1 of w1 is not approved: it names evil"}
@@ -249,7 +249,7 @@ def test_a_request_for_names_of_others_is_told_before_anything_changes():
     assert "csr-1" in error.message
 
 
-def test_a_delete_resets_members_and_refuses_others():
+def test_delete_resets_members_and_refuses_others():
     observed = settled()
     assert delete.plan(cluster(), observed)["reset"] == ["cp1", "w1"]
     assert delete.plan(cluster(), {"cp1": host("clean"), "w1": host("clean")})["reset"] == []
@@ -262,7 +262,7 @@ def test_a_delete_resets_members_and_refuses_others():
         delete.plan(cluster(), lone)
 
 
-def test_a_status_shows_every_host_and_its_first_end():
+def test_status_shows_every_host_and_its_earliest_expiry():
     observed = settled()
     observed["cp1"]["certificates"] = [
         {"path": "/a/late.crt", "subject": "x", "not_after": "2027-01-01T00:00:00Z", "days_left": 300},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""photon_clusters: every mistake is found at once, named by its key path, before any host is touched."""
+"""photon_clusters: all mistakes are reported at once with their key paths before any host is contacted."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROOT = "photon_clusters[0]"
 
 
 def mistakes(*clusters, **inventory):
-    """Path -> message of what is wrong."""
+    """Return path -> message of each mistake."""
     with pytest.raises(PhotonError) as caught:
         read(*clusters, **inventory)
     assert caught.value.code == "SpecInvalid"
     return {item["path"]: item["message"] for item in caught.value.data["mistakes"]}
 
 
-def test_the_defaults_make_a_whole_cluster():
+def test_defaults_make_a_complete_cluster():
     found = one()
     assert (found["version"], found["minor"], found["first"]) == ("1.37.2", "1.37", "c1")
     assert found["control_plane"] == ["c1", "c2", "c3"]
@@ -48,7 +48,7 @@ def test_the_defaults_make_a_whole_cluster():
     assert "path" not in json.dumps(found["namespaces"])
 
 
-def test_a_single_member_is_its_own_endpoint_and_without_workers_it_runs_pods():
+def test_single_member_is_its_own_endpoint_and_runs_pods():
     groups = {"small_control_plane": ["c1"]}
     found = read(cluster(name="small", endpoint={"port": 8443}), groups=groups)[0]
     assert found["endpoint"]["host"] == found["endpoint"]["address"] == "10.0.0.20"
@@ -56,12 +56,12 @@ def test_a_single_member_is_its_own_endpoint_and_without_workers_it_runs_pods():
     assert found["members"][0]["taints"] == []
 
 
-def test_a_name_with_dashes_has_groups_with_underscores():
+def test_name_with_dashes_has_groups_with_underscores():
     groups = {"my_prod_control_plane": ["c1"], "my_prod_workers": ["w1"]}
     assert read(cluster(name="my-prod"), groups=groups)[0]["workers"] == ["w1"]
 
 
-def test_settings_of_a_node_come_from_the_declaration_and_from_its_host():
+def test_node_settings_come_from_the_declaration_and_the_host():
     nodes = {"w1": {"labels": {"disk": "ssd", "rack": "a"}, "kubelet": {"maxPods": 50, "podPidsLimit": 10}}}
     taint = {"key": "gpu", "effect": "NoSchedule"}
     own = {"kubernetes_labels": {"rack": "b"}, "kubernetes_taints": [taint], "kubernetes_kubelet": {"maxPods": 60}}
@@ -72,24 +72,24 @@ def test_settings_of_a_node_come_from_the_declaration_and_from_its_host():
     assert member["taints"] == [{**taint, "value": None}]
 
 
-def test_no_secret_is_in_the_normal_form():
+def test_normal_form_contains_no_secrets():
     declared = cluster(encryption={"keys": [{"name": "k1", "secret": SECRET}]})
     found = read(declared)
     assert SECRET not in json.dumps(found)
     assert found[0]["encryption"]["keys"] == [{"name": "k1"}]
     assert declaration.secrets_of([declared], "prod") == [{"name": "k1", "secret": SECRET}]
     assert declaration.secrets_of([declared], "other") == []
-    assert declared["encryption"]["keys"][0]["secret"] == SECRET, "what the user declared stays as it is"
+    assert declared["encryption"]["keys"][0]["secret"] == SECRET, "the declaration itself must not change"
 
 
-def test_reading_changes_nothing_that_was_given():
+def test_reading_does_not_change_its_input():
     declared = cluster(nodes={"w1": {"labels": {"a": "b"}}})
     before = json.dumps(declared)
     read(declared)
     assert json.dumps(declared) == before
 
 
-def test_with_plugin_routed_a_node_s_network_follows_from_its_address_alone():
+def test_routed_pod_network_is_derived_from_the_address_only():
     networks = {"plugin": "routed", "hosts": "10.0.0.0/24"}
     five = one(networks=networks)
     fewer = read(cluster(networks=networks), groups={**GROUPS, "prod_workers": ["w2"]})[0]
@@ -98,7 +98,7 @@ def test_with_plugin_routed_a_node_s_network_follows_from_its_address_alone():
     assert {member["name"]: member["pod_network"] for member in fewer["members"]}.items() <= parts.items()
 
 
-def test_a_host_s_own_pod_network_wins():
+def test_pod_network_of_a_host_takes_precedence():
     own = {**HOSTVARS, "w2": {**HOSTVARS["w2"], "kubernetes_pod_network": "10.244.200.0/24"}}
     found = read(cluster(networks={"plugin": "routed", "hosts": "10.0.0.0/24"}), hostvars=own)[0]
     assert found["members"][-1]["pod_network"] == "10.244.200.0/24"
@@ -109,50 +109,50 @@ KEYS = {
     "unknown key within": (cluster(networks={"pod": "10.1.0.0/16"}), f"{ROOT}.networks.pod", "did you mean 'pods'"),
     "wrong choice": (cluster(networks={"plugin": "flanel"}), f"{ROOT}.networks.plugin", "did you mean 'flannel'"),
     "no cluster name": ({**cluster(), "name": None}, f"{ROOT}.name", "missing"),
-    "bad cluster name": (cluster(name="Prod"), f"{ROOT}.name", "lower case"),
+    "bad cluster name": (cluster(name="Prod"), f"{ROOT}.name", "lowercase"),
     "no version": (cluster(version="1.37"), f"{ROOT}.version", "all three numbers"),
     "a version as a number": (cluster(version=1.37), f"{ROOT}.version", "all three numbers"),
     "old version": (cluster(version="1.29.1"), f"{ROOT}.version", "is not supported"),
     "overlap of pods and services": (
-        cluster(networks={"pods": "10.96.0.0/12"}), f"{ROOT}.networks.pods", "services 10.96.0.0/16 share"),
+        cluster(networks={"pods": "10.96.0.0/12"}), f"{ROOT}.networks.pods", "services 10.96.0.0/16 overlap"),
     "overlap with hosts": (
-        cluster(networks={"hosts": "10.0.0.0/8"}), f"{ROOT}.networks.pods", "hosts 10.0.0.0/8 share"),
-    "host bits": (cluster(networks={"services": "10.96.0.1/16"}), f"{ROOT}.networks.services", "write 10.96.0.0/16"),
-    "services too small": (cluster(networks={"services": "10.96.0.0/30"}), f"{ROOT}.networks.services", "/12 and /28"),
+        cluster(networks={"hosts": "10.0.0.0/8"}), f"{ROOT}.networks.pods", "hosts 10.0.0.0/8 overlap"),
+    "host bits": (cluster(networks={"services": "10.96.0.1/16"}), f"{ROOT}.networks.services", "Write 10.96.0.0/16"),
+    "services too small": (cluster(networks={"services": "10.96.0.0/30"}), f"{ROOT}.networks.services", "12 and 28"),
     "pods too small": (cluster(networks={"pods": "10.244.0.0/22"}), f"{ROOT}.networks.pods", "4 parts of /24 for 5"),
     "node_mask": (
-        cluster(networks={"node_mask": 16, "pods": "10.244.0.0/20"}), f"{ROOT}.networks.node_mask", "no part"),
-    "routed without hosts": (cluster(networks={"plugin": "routed"}), f"{ROOT}.networks.hosts", "missing"),
+        cluster(networks={"node_mask": 16, "pods": "10.244.0.0/20"}), f"{ROOT}.networks.node_mask", "must be a part"),
+    "routed without hosts": (cluster(networks={"plugin": "routed"}), f"{ROOT}.networks.hosts", "required"),
     "routed without room": (
         cluster(networks={"plugin": "routed", "hosts": "10.0.0.0/24", "pods": "10.244.0.0/20"}),
         f"{ROOT}.members.c1.pod_network", "kubernetes_pod_network"),
-    "manifest without a file": (cluster(networks={"plugin": "manifest"}), f"{ROOT}.networks.manifest", "missing"),
-    "manifest that is not there": (
+    "manifest without a file": (cluster(networks={"plugin": "manifest"}), f"{ROOT}.networks.manifest", "required"),
+    "manifest that does not exist": (
         cluster(networks={"plugin": "manifest", "manifest": "no.yml"}), f"{ROOT}.networks.manifest", "cannot be read"),
     "manifest for nothing": (
         cluster(networks={"manifest": "calico.yml"}), f"{ROOT}.networks.manifest", "plugin: manifest"),
-    "no endpoint": (cluster(endpoint={}), f"{ROOT}.endpoint.address", "3 members need a VIP"),
+    "no endpoint": (cluster(endpoint={}), f"{ROOT}.endpoint.address", "required for 3 members"),
     "endpoint is a member": (cluster(endpoint={"address": "10.0.0.21"}), f"{ROOT}.endpoint.address", "address of c2"),
     "endpoint among pods": (cluster(endpoint={"address": "10.244.0.9"}), f"{ROOT}.endpoint.address", "networks.pods"),
-    "endpoint is a name": (cluster(endpoint={"address": "vip"}), f"{ROOT}.endpoint.address", "no IPv4 address"),
+    "endpoint is a name": (cluster(endpoint={"address": "vip"}), f"{ROOT}.endpoint.address", "valid IPv4 address"),
     "port": (cluster(endpoint={"address": "10.0.0.10", "port": 70000}), f"{ROOT}.endpoint.port", "out of range"),
     "issuer without https": (
         cluster(oidc=[{"issuer": "http://idp", "audiences": ["k"]}]), f"{ROOT}.oidc[0].issuer", "https URL"),
     "issuer without audience": (cluster(oidc=[{"issuer": "https://idp"}]), f"{ROOT}.oidc[0].audiences", "missing"),
     "issuer twice": (
-        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"]}] * 2), f"{ROOT}.oidc[1].issuer", "there twice"),
+        cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"]}] * 2), f"{ROOT}.oidc[1].issuer", "defined twice"),
     "reserved prefix": (
         cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"], "prefix": "system:"}]),
-        f"{ROOT}.oidc[0].prefix", "own"),
-    "authority that is none": (
+        f"{ROOT}.oidc[0].prefix", "must not be system:"),
+    "invalid authority": (
         cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"], "certificate_authority": "key.asc"}]),
-        f"{ROOT}.oidc[0].certificate_authority", "has no line -----BEGIN CERTIFICATE"),
+        f"{ROOT}.oidc[0].certificate_authority", "does not contain the line -----BEGIN CERTIFICATE"),
     "short secret": (
         cluster(encryption={"keys": [{"name": "k", "secret": base64.b64encode(b"short").decode()}]}),
-        f"{ROOT}.encryption.keys[0].secret", "has 5 bytes, 32 are needed"),
-    "secret that is no base64": (
+        f"{ROOT}.encryption.keys[0].secret", "must have 32 bytes, got 5"),
+    "secret that is not base64": (
         cluster(encryption={"keys": [{"name": "k", "secret": "%%%"}]}),
-        f"{ROOT}.encryption.keys[0].secret", "no base64"),
+        f"{ROOT}.encryption.keys[0].secret", "not valid base64"),
     "key name": (
         cluster(encryption={"keys": [{"name": "a:b", "secret": SECRET}]}),
         f"{ROOT}.encryption.keys[0].name", "letters"),
@@ -160,14 +160,14 @@ KEYS = {
         cluster(encryption={"provider": "none", "keys": [{"name": "k", "secret": SECRET}]}),
         f"{ROOT}.encryption.keys", "not used"),
     "namespace twice": (cluster(namespaces=[{"name": "web"}, {"name": "web"}]), f"{ROOT}.namespaces[1].name", "twice"),
-    "the cluster's own namespace": (cluster(namespaces=[{"name": "kube-system"}]), f"{ROOT}.namespaces[0].name", "own"),
+    "reserved namespace": (cluster(namespaces=[{"name": "kube-system"}]), f"{ROOT}.namespaces[0].name", "reserved"),
     "group with the prefix": (
         cluster(oidc=[{"issuer": "https://idp", "audiences": ["k"]}],
                 namespaces=[{"name": "web", "admin": ["lightwave:photon\\web"]}]),
         f"{ROOT}.namespaces[0].admin[0]", "did you mean 'photon\\\\web'"),
     "system group": (
         cluster(namespaces=[{"name": "web", "view": ["system:masters"]}]),
-        f"{ROOT}.namespaces[0].view[0]", "Kubernetes"),
+        f"{ROOT}.namespaces[0].view[0]", "not allowed"),
     "unknown node": (cluster(nodes={"w11": {}}), f"{ROOT}.nodes.w11", "did you mean 'w1'"),
     "taint": (
         cluster(nodes={"w1": {"taints": [{"key": "a", "effect": "NoSchedul"}]}}),
@@ -178,28 +178,28 @@ KEYS = {
     "argument of nothing": (
         cluster(kubeadm={"arguments": {"apiserver": {}}}),
         f"{ROOT}.kubeadm.arguments.apiserver", "did you mean 'api_server'"),
-    "no repository": (cluster(packages={}), f"{ROOT}.packages.repository", "missing"),
+    "no repository": (cluster(packages={}), f"{ROOT}.packages.repository", "required"),
     "unsigned repository": (
         cluster(packages={"repository": {"url": "http://a"}}), f"{ROOT}.packages.repository.key", "trusted: true"),
     "no bundle": (cluster(packages={"source": "bundle"}), f"{ROOT}.packages.bundle", "cluster_bundle"),
     "mirror": (
         cluster(runtime={"registries": [{"host": "_default", "mirrors": ["mirror:5000"]}]}),
-        f"{ROOT}.runtime.registries[0].mirrors[0]", "is no URL"),
+        f"{ROOT}.runtime.registries[0].mirrors[0]", "is not a valid URL"),
     "only mirrors, none named": (
         cluster(runtime={"registries": [{"host": "a", "only_mirrors": True}]}),
-        f"{ROOT}.runtime.registries[0].mirrors", "missing"),
+        f"{ROOT}.runtime.registries[0].mirrors", "required"),
     "registry with a path": (
         cluster(runtime={"registries": [{"host": "https://a/b"}]}),
-        f"{ROOT}.runtime.registries[0].host", "without a scheme"),
+        f"{ROOT}.runtime.registries[0].host", "without scheme and path"),
     "zone without servers": (
-        cluster(addons={"coredns": {"zones": {"corp": "10.0.0.53"}}}), f"{ROOT}.addons.coredns.zones.corp", "no list"),
-    "a section that is none": (cluster(networks=5), f"{ROOT}.networks", "is no mapping"),
+        cluster(addons={"coredns": {"zones": {"corp": "10.0.0.53"}}}), f"{ROOT}.addons.coredns.zones.corp", "a list"),
+    "invalid section": (cluster(networks=5), f"{ROOT}.networks", "is no mapping"),
     "metrics_server": (cluster(addons={"metrics_server": "yes"}), f"{ROOT}.addons.metrics_server", "is no mapping"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", KEYS)
-def test_a_mistake_is_named_by_its_key_path(case):
+def test_mistake_is_reported_with_its_key_path(case):
     declared, path, said = KEYS[case]
     found = mistakes(declared, groups={**GROUPS, "Prod_control_plane": ["c1"]})
     assert path in found
@@ -207,67 +207,66 @@ def test_a_mistake_is_named_by_its_key_path(case):
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])
-def test_an_even_number_of_members_is_refused(count):
+def test_even_number_of_members_is_refused(count):
     hosts = [f"m{number}" for number in range(count)]
     hostvars = {name: {"kubernetes_address": f"10.0.0.{30 + place}"} for place, name in enumerate(hosts)}
     found = mistakes(cluster(), groups={"prod_control_plane": hosts}, hostvars=hostvars)
     assert "1, 3 or 5" in found[f"{ROOT}.control_plane"]
 
 
-def test_members_without_an_address_of_their_own_or_with_another_s():
+def test_missing_or_duplicate_addresses_of_members():
     hostvars = {**HOSTVARS, "w1": {"ansible_host": "10.0.0.23"}, "w2": {"kubernetes_address": "10.0.0.20"}}
     found = mistakes(cluster(), hostvars=hostvars)
     assert "no variable kubernetes_address" in found[f"{ROOT}.members.w1.address"]
     assert "also the address of c1" in found[f"{ROOT}.members.w2.address"]
 
 
-def test_a_member_outside_of_the_hosts_network():
+def test_member_outside_the_hosts_network():
     found = mistakes(cluster(networks={"hosts": "10.0.1.0/24"}))
     assert "is not within networks.hosts" in found[f"{ROOT}.members.c1.address"]
 
 
-def test_a_name_that_no_node_can_have():
+def test_invalid_node_name():
     hostvars = {**HOSTVARS, "W_1": {"kubernetes_address": "10.0.0.40"}}
     found = mistakes(cluster(), groups={**GROUPS, "prod_workers": ["W_1"]}, hostvars=hostvars)
-    assert "rename the host" in found[f"{ROOT}.members.W_1"]
+    assert "Rename the host" in found[f"{ROOT}.members.W_1"]
 
 
-def test_a_host_in_both_groups_or_in_two_clusters():
+def test_host_in_both_groups_or_in_two_clusters():
     groups = {**GROUPS, "prod_workers": ["w1", "c1"], "test_control_plane": ["w1"]}
     found = mistakes(cluster(), cluster(name="test", endpoint={}), groups=groups)
     assert "prod_control_plane and prod_workers" in found[f"{ROOT}.members.c1"]
     assert "prod_workers and test_control_plane" in found["photon_clusters[1].members.w1"]
 
 
-def test_two_clusters_of_one_name_or_of_one_set_of_groups():
+def test_two_clusters_with_one_name_or_the_same_groups():
     groups = {"a_b_control_plane": ["c1"]}
     found = mistakes(cluster(name="a-b", endpoint={}), cluster(name="a-b", endpoint={}), groups=groups)
-    assert "inventory groups of photon_clusters[0]" in found["photon_clusters[1].name"]
+    assert "same inventory groups as photon_clusters[0]" in found["photon_clusters[1].name"]
 
 
-def test_a_version_that_the_bundle_lacks():
+def test_version_missing_in_the_bundle():
     packages = {"source": "bundle", "bundle": "b.tar"}
     assert read(cluster(packages=packages), bundle=manifest("1.37.2"))[0]["packages"]["bundle"] == "b.tar"
     found = mistakes(cluster(packages=packages), bundle=manifest("1.36.3"))
-    assert "is not in the bundle b.tar, which has 1.36.3" in found[f"{ROOT}.version"]
+    assert "is not in the bundle b.tar, which contains 1.36.3" in found[f"{ROOT}.version"]
 
 
-def test_an_image_that_the_bundle_lacks():
+def test_image_missing_in_the_bundle():
     packages = {"source": "bundle", "bundle": "b.tar"}
     found = mistakes(cluster(packages=packages), bundle=manifest("1.37.2", "flannel:", "etcd"))
     assert found[f"{ROOT}.packages.bundle"] == (
-        "b.tar lacks the images etcd, ghcr.io/flannel-io/flannel:v0.28.10: make it again with them, with playbook "
-        "cluster_bundle"
+        "b.tar lacks the images etcd, ghcr.io/flannel-io/flannel:v0.28.10. Add them with playbook cluster_bundle."
     )
 
 
-def test_a_bundle_for_hosts_with_dnf():
+def test_bundle_for_hosts_with_dnf():
     packages = {"source": "bundle", "bundle": "b.tar", "manager": "dnf"}
     found = mistakes(cluster(packages=packages), bundle=manifest("1.37.2"))
-    assert "holds packages for apt" in found[f"{ROOT}.packages.source"]
+    assert "packages for apt only" in found[f"{ROOT}.packages.source"]
 
 
-def test_a_bundle_that_cannot_be_read_is_a_mistake_too():
+def test_unreadable_bundle_is_a_mistake_too():
     def broken(name):
         raise PhotonError("ManifestNotFound", f"{name} has no manifest")
 
@@ -275,7 +274,7 @@ def test_a_bundle_that_cannot_be_read_is_a_mistake_too():
     assert found[f"{ROOT}.packages.bundle"] == "b.tar has no manifest"
 
 
-def test_all_mistakes_of_all_clusters_come_at_once():
+def test_all_mistakes_of_all_clusters_are_reported_at_once():
     found = mistakes(
         cluster(version="2", networks={"pods": "10.96.0.0/12"}, nodes={"x": {}}, unknown=1, endpoint={"port": "x"}),
         cluster(name="other", oidc=[{"issuer": "ftp://x", "audiences": ["k"]}]),
@@ -286,12 +285,12 @@ def test_all_mistakes_of_all_clusters_come_at_once():
     } <= set(found)  # fmt: skip
 
 
-def test_a_secret_is_never_told():
+def test_secret_is_never_printed():
     found = mistakes(cluster(encryption={"keys": [{"name": "k", "secret": "c2VjcmV0LXRleHQ="}]}, version="x"))
     assert "c2VjcmV0" not in json.dumps(found)
 
 
-def test_one_cluster_of_several_is_chosen_by_name():
+def test_cluster_is_selected_by_name():
     clusters = [{"name": "prod"}, {"name": "test"}]
     assert declaration.select(clusters, "test")["name"] == "test"
     assert declaration.select(clusters[:1], "")["name"] == "prod"
@@ -313,7 +312,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(CLUSTER)), VALUES, max_size=5))
-def test_whatever_is_written_is_either_a_cluster_or_a_list_of_mistakes(changes):
+def test_any_input_gives_clusters_or_a_list_of_mistakes(changes):
     found, told = [], []
     try:
         found = read({**cluster(), **changes})
@@ -325,6 +324,6 @@ def test_whatever_is_written_is_either_a_cluster_or_a_list_of_mistakes(changes):
 
 
 @pytest.mark.parametrize("value", [None, {}, "prod", 5])
-def test_what_is_no_list_is_told(value):
-    with pytest.raises(PhotonError, match="is no list"):
+def test_declaration_that_is_not_a_list_is_refused(value):
+    with pytest.raises(PhotonError, match="must be a list"):
         declaration.read_clusters(value, GROUPS, HOSTVARS, str)

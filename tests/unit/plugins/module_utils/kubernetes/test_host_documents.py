@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each host is asked to be: documents that module linux_host takes, secrets where and only where they belong."""
+"""The documents of module linux_host for each host of a cluster, and which of them contain secrets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_linux_host_takes_every_document(case):
         read_documents([document])
 
 
-def test_the_two_roles_documents_are_one_in_a_play_of_a_cluster():
+def test_documents_of_both_roles_are_merged():
     found = one(networks=ROUTED)
     member = found["members"][0]
     parts = [host.runtime_document(found, member), host.node_document(found, member, KEYS)]
@@ -63,20 +63,20 @@ def test_packages_are_exact_and_held():
     assert document["repositories"][0]["url"] == "http://packages.example.com/1.37"
 
 
-def test_an_upgrade_keeps_what_has_not_been_reached():
+def test_upgrade_keeps_versions_of_hosts_not_upgraded_yet():
     documents = host.documents(one(), installed={"w1": {"kubelet": "1.36.3"}})
     assert documents["w1"]["packages"]["kubelet"] == "1.36.3-*"
     assert documents["w1"]["packages"]["kubeadm"] == "1.37.2-*"
     assert documents["w2"]["packages"]["kubelet"] == "1.37.2-*"
 
 
-def test_kubelet_has_to_run_on_members_alone():
+def test_kubelet_must_run_on_members_only():
     documents = host.documents(one(), joined=["c1", "elsewhere"])
     assert documents["c1"]["units"]["kubelet"]["state"] == "started"
     assert documents["w1"]["units"]["kubelet"] == {"enabled": True}
 
 
-def test_the_encryption_key_is_on_the_control_plane_alone_and_marked_as_a_secret():
+def test_encryption_key_is_on_the_control_plane_only_and_secret():
     documents = host.documents(one(), KEYS)
     path = f"{kubeadm.SETTINGS}/encryption.json"
     found = files(documents["c2"])[path]
@@ -87,21 +87,21 @@ def test_the_encryption_key_is_on_the_control_plane_alone_and_marked_as_a_secret
     assert [path for path, item in files(documents["c2"]).items() if SECRET in item["content"]] == [path]
 
 
-def test_without_declared_keys_the_file_is_left_to_the_module_that_makes_it():
+def test_without_declared_keys_the_module_manages_the_file():
     document = host.documents(one())["c1"]
     path = f"{kubeadm.SETTINGS}/encryption.json"
     assert path not in files(document)
     assert path not in document["absent_files"]
 
 
-def test_settings_of_a_node_s_kubelet_are_a_patch_for_kubeadm():
+def test_kubelet_settings_of_a_node_become_a_kubeadm_patch():
     documents = host.documents(one(nodes={"w1": {"kubelet": {"maxPods": 50}}}))
     path = f"{kubeadm.PATCHES}/kubeletconfiguration+strategic.json"
     assert json.loads(files(documents["w1"])[path]["content"]) == {"maxPods": 50}
-    assert path in documents["w2"]["absent_files"], "and goes when it is no longer declared"
+    assert path in documents["w2"]["absent_files"], "and is removed when it is no longer declared"
 
 
-def test_kernel_defaults_are_set_where_kubelet_demands_them():
+def test_kernel_defaults_are_set_when_kubelet_requires_them():
     assert host.documents(one())["w1"]["sysctls"]["vm.overcommit_memory"] == "1"
     relaxed = one(kubelet={"protectKernelDefaults": False}, host={"sysctls": {"net.ipv4.ip_forward": ""}})
     assert set(host.documents(relaxed)["w1"]["sysctls"]) == {
@@ -110,7 +110,7 @@ def test_kernel_defaults_are_set_where_kubelet_demands_them():
     }
 
 
-def test_a_new_worker_is_one_route_more_on_the_others_and_nothing_else():
+def test_new_worker_adds_only_one_route_on_the_others():
     before = read(cluster(networks=ROUTED), groups={**GROUPS, "prod_workers": ["w1"]})[0]
     after = one(networks=ROUTED)
     old, new = host.documents(before, KEYS), host.documents(after, KEYS)
@@ -125,13 +125,13 @@ def test_a_new_worker_is_one_route_more_on_the_others_and_nothing_else():
 
 
 @pytest.mark.parametrize("runtime_", [{}, {"proxy": {"https": "http://proxy:3128"}}], ids=["direct", "proxy"])
-def test_a_new_worker_changes_nothing_on_the_others_with_flannel(runtime_):
+def test_new_worker_changes_nothing_on_the_others_with_flannel(runtime_):
     before = read(cluster(runtime=runtime_), groups={**GROUPS, "prod_workers": ["w1"]})[0]
     old, new = host.documents(before, KEYS), host.documents(one(runtime=runtime_), KEYS)
     assert all(old[name] == new[name] for name in old)
 
 
-def test_a_proxy_goes_around_the_cluster_s_own_addresses():
+def test_proxy_exempts_the_cluster_s_own_addresses():
     found = one(runtime={"proxy": {"http": "http://proxy:3128", "no_proxy": ["corp.example.com"]}}, networks=ROUTED)
     text = files(host.documents(found)["w1"])[containerd.PROXY]["content"]
     around = text.split("NO_PROXY=")[1].split('"')[0].split(",")
@@ -141,7 +141,7 @@ def test_a_proxy_goes_around_the_cluster_s_own_addresses():
 
 @pytest.mark.parametrize(("generation", "version"), [("1.7", 2), ("2", 3)])
 @pytest.mark.parametrize("driver", ["systemd", "cgroupfs"])
-def test_containerd_s_configuration_is_toml_of_its_generation(generation, version, driver):
+def test_containerd_s_configuration_matches_its_major_version(generation, version, driver):
     found = one(runtime={"containerd": generation, "cgroup_driver": driver, "sandbox_image": 'a/"b":1'})
     parsed = tomllib.loads(containerd.configuration(found["runtime"]))
     assert parsed["version"] == version
@@ -164,27 +164,27 @@ def hosts_toml(**registry):
     return tomllib.loads(texts[f"{containerd.CERTIFICATES}/{declared['host']}/hosts.toml"]), texts
 
 
-def test_mirrors_are_asked_in_their_order_and_the_registry_last():
+def test_mirrors_are_used_in_order_and_the_registry_last():
     parsed, _ = hosts_toml(ca="ca.pem")
     assert list(parsed["host"]) == ["https://m1", "https://m2"]
     assert parsed["server"] == "https://registry.example.com"
     assert all(entry["ca"].endswith("/registry.example.com/ca.crt") for entry in parsed["host"].values())
 
 
-def test_a_private_registry_without_mirrors_is_asked_with_its_authority():
+def test_private_registry_without_mirrors_uses_its_authority():
     parsed, texts = hosts_toml(mirrors=[], ca="ca.pem")
     assert list(parsed["host"]) == ["https://registry.example.com"]
     assert texts[f"{containerd.CERTIFICATES}/registry.example.com/ca.crt"].startswith("-----BEGIN CERTIFICATE")
 
 
-def test_only_mirrors_never_asks_the_registry():
+def test_only_mirrors_never_uses_the_registry():
     parsed, _ = hosts_toml(host="_default", only_mirrors=True, verify=False)
     assert parsed["server"] == "https://m2"
     assert parsed["skip_verify"] is True
-    assert list(parsed["host"]) == ["https://m1", "https://m2"], "containerd 1.7 looks at no file without hosts"
+    assert list(parsed["host"]) == ["https://m1", "https://m2"], "containerd 1.7 ignores files without hosts"
 
 
-def test_docker_on_a_plain_container_host():
+def test_docker_on_a_standalone_container_host():
     settings = {"registries": [{"host": "docker.io", "mirrors": ["https://m"]}, {"host": "r:5000", "verify": False}]}
     document = runtime.document("docker", {**settings, "docker": {"debug": True}}, read_file)
     read_documents([document])
@@ -195,14 +195,14 @@ def test_docker_on_a_plain_container_host():
     assert document["packages"] == {"docker.io": "present"}
 
 
-def test_mistakes_of_a_plain_container_host_are_named():
+def test_mistakes_of_a_standalone_container_host_are_reported():
     with pytest.raises(PhotonError) as caught:
         runtime.document("docker", {"registries": [{"host": "a", "mirors": []}], "proxi": {}}, read_file)
     paths = {item["path"] for item in caught.value.data["mistakes"]}
     assert paths == {"container_runtime.registries[0].mirors", "container_runtime.proxi"}
 
 
-def test_equal_declarations_are_equal_documents():
+def test_equal_declarations_give_equal_documents():
     assert host.documents(one(), KEYS) == host.documents(one(), KEYS)
     other = read(cluster(), hostvars=dict(reversed(HOSTVARS.items())))[0]
     assert host.documents(other, KEYS) == host.documents(one(), KEYS)

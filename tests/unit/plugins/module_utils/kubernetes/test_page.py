@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/kubernetes.md says what the schema says, and its example is a cluster."""
+"""docs/kubernetes.md matches the schema, and its example is a valid cluster."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ PRODUCTION = cluster_tables.PAGE.parents[1] / "inventories" / "production"
 
 
 def read_file(name):
-    """Every file is there: a key, a certificate or a manifest by its name."""
+    """Return a key, a certificate or a manifest by its file name."""
     return FILES["key.asc"] if name.endswith(".asc") else FILES["ca.pem"]
 
 
 @pytest.mark.parametrize("name", cluster_tables.TABLES)
-def test_the_page_has_the_table(name):
+def test_page_has_the_table(name):
     assert f"<!-- table: {name} -->\n{cluster_tables.table(name)}" in TEXT, "run python -m tests.support.cluster_tables"
 
 
-def test_the_example_is_a_cluster():
+def test_example_is_a_valid_cluster():
     inventory, declared = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
     hostvars = {name: values or {} for group in inventory.values() for name, values in group["hosts"].items()}
     groups = {name: list(group["hosts"]) for name, group in inventory.items()}
-    declared["photon_clusters"][0]["encryption"]["keys"][0]["secret"] = SECRET  # in the page it is a vault's variable
+    declared["photon_clusters"][0]["encryption"]["keys"][0]["secret"] = SECRET  # the page uses a variable of a vault
     found = declaration.read_clusters(declared["photon_clusters"], groups, hostvars, read_file)
     assert [member["name"] for member in found[0]["members"]] == ["cp1", "cp2", "cp3", "w1", "w2"]
 
 
-def test_the_page_has_every_state():
+def test_page_has_every_state():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", TEXT, re.MULTILINE))
     assert rows == clusters.STATES
 
 
-def test_the_example_of_an_inventory_is_a_cluster_once_its_comments_are_taken_away():
+def test_commented_example_inventory_is_a_valid_cluster():
     lines = (PRODUCTION / "group_vars" / "all" / "clusters.yml").read_text().split("# ---\n")[1].splitlines()
     declared = yaml.safe_load("\n".join(line.removeprefix("# ").removeprefix("#") for line in lines))
     clusters_ = declared["photon_clusters"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans of later days: whatever they are given, etcd keeps its majority by our doing and no minor is skipped."""
+"""Plans of day-two operations: for any input, they keep etcd's quorum and never skip a minor."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def clean(name):
 
 
 def observed(declared, version=NEW, nodes=None, voters=None):
-    """A whole cluster, as each of its hosts tells it."""
+    """Return a complete cluster as observed on each of its hosts."""
     names = [member["name"] for member in declared["members"]]
     there = {
         "reachable": True,
@@ -130,7 +130,7 @@ def observed(declared, version=NEW, nodes=None, voters=None):
 
 
 def attempt(function):
-    """(what it returns, "") or (None, the error's code)."""
+    """Return (result, "") or (None, the error's code)."""
     try:
         return function(), ""
     except PhotonError as error:
@@ -146,24 +146,24 @@ def set_everywhere(found, change):
 # --- the state -------------------------------------------------------------------------------------------------------
 
 
-def test_a_whole_cluster_is_ready():
+def test_complete_cluster_is_ready():
     declared = cluster()
     assert state.state(declared, observed(declared)) == {"state": "READY", "reasons": [], "source": "cp1"}
 
 
-def test_clean_hosts_are_a_cluster_that_is_created():
+def test_clean_hosts_are_in_state_creating():
     declared = cluster()
     found = {name: {"host": clean(name)} for name in ADDRESSES}
     assert state.state(declared, found)["state"] == "CREATING"
 
 
-def test_a_worker_more_is_a_resize():
+def test_additional_worker_is_a_resize():
     found = observed(cluster())
     answer = state.state(cluster(workers=3), found | {"w3": {"host": clean("w3")}})
     assert (answer["state"], answer["reasons"]) == ("RESIZING", ["w3 has not joined"])
 
 
-def test_a_worker_less_is_a_resize():
+def test_removed_worker_is_a_resize():
     answer = state.state(cluster(workers=1), observed(cluster()))
     assert (answer["state"], answer["reasons"]) == ("RESIZING", ["w2 is no longer declared"])
 
@@ -171,9 +171,9 @@ def test_a_worker_less_is_a_resize():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda found: found.update(w1=None), "w1 cannot be reached"),
-        (lambda found: found["w1"].update(host=clean("w1")), "w1 has lost its disk"),
-        (lambda found: set_everywhere(found, lambda one: one["etcd"]["members"].pop()), "cp3 is no member of etcd"),
+        (lambda found: found.update(w1=None), "w1 is unreachable"),
+        (lambda found: found["w1"].update(host=clean("w1")), "w1 was reset or lost its disk"),
+        (lambda found: set_everywhere(found, lambda one: one["etcd"]["members"].pop()), "cp3 is not a member of etcd"),
         (
             lambda found: set_everywhere(found, lambda one: one["etcd"]["members"][2].update(healthy=False)),
             "does not answer",
@@ -186,10 +186,13 @@ def test_a_worker_less_is_a_resize():
             lambda found: set_everywhere(found, lambda one: one["cluster"]["addons"][0].update(available=1)),
             "1 of 2 pods",
         ),
-        (lambda found: found["cp2"].update(certificates=[{"path": "/a/b.crt", "days_left": -1}]), "/a/b.crt has ended"),
+        (
+            lambda found: found["cp2"].update(certificates=[{"path": "/a/b.crt", "days_left": -1}]),
+            "/a/b.crt has expired",
+        ),
     ],
 )
-def test_what_can_be_repaired_is_recoverable(change, reason):
+def test_repairable_faults_are_recoverable(change, reason):
     declared = cluster()
     found = observed(declared)
     change(found)
@@ -198,7 +201,7 @@ def test_what_can_be_repaired_is_recoverable(change, reason):
     assert reason in "; ".join(answer["reasons"])
 
 
-def test_two_of_three_disks_gone_is_fatal():
+def test_two_of_three_lost_disks_are_fatal():
     declared = cluster()
     found = observed(declared, voters=[voter("cp1"), voter("cp2", False), voter("cp3", False)])
     for name in ("cp2", "cp3"):
@@ -210,7 +213,7 @@ def test_two_of_three_disks_gone_is_fatal():
     assert caught.value.code == "QuorumLost"
 
 
-def test_two_of_three_not_reached_may_come_back():
+def test_two_of_three_unreachable_members_may_return():
     declared = cluster()
     found = observed(declared, voters=[voter("cp1"), voter("cp2", False), voter("cp3", False)])
     found["cp1"]["cluster"]["reachable"] = False
@@ -227,28 +230,28 @@ def look_at(names, unhealthy=(), unready=()):
     return {"cluster": there, "etcd": {"members": [voter(name, name not in unhealthy) for name in control]}}
 
 
-def test_a_worker_that_joins_touches_itself_and_one_member():
+def test_joining_worker_involves_itself_and_one_member():
     plan = resize.plan(cluster(workers=5), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2", "w3", "w4"]), ADDRESSES)
     assert plan["touched"] == ["cp1", "w5"]
     assert (plan["routes"], plan["balancers"], plan["leave"]) == ([], False, [])
 
 
-def test_a_node_whose_join_was_cut_off_is_settled():
-    """kubeadm ended, or went on alone, after the run that began it was killed: the node is there, and no more."""
+def test_node_with_an_interrupted_join_is_settled():
+    """Test a killed run whose kubeadm finished by itself, so that only the Node exists."""
     look = look_at(["cp1", "cp2", "cp3", "w1", "w2"], unready=["w2"])
     look["cluster"]["nodes"][-1]["settled"] = False
     plan = resize.plan(cluster(), "cp1", look, ADDRESSES)
     assert (plan["state"], plan["touched"], plan["join"]["worker"]) == ("RESIZING", ["cp1", "w2"], ["w2"])
-    assert plan["actions"] == [{"host": "w2", "action": "join", "reasons": ["its join did not end"]}]
+    assert plan["actions"] == [{"host": "w2", "action": "join", "reasons": ["its join is incomplete"]}]
 
 
-def test_a_member_that_votes_already_is_settled_although_another_is_down():
+def test_voting_member_is_settled_while_another_is_down():
     look = look_at(["cp1", "cp2", "cp3", "w1", "w2"], unhealthy=["cp2"], unready=["cp2"])
     look["cluster"]["nodes"][2]["settled"] = False
     assert resize.plan(cluster(), "cp1", look, ADDRESSES)["touched"] == ["cp1", "cp3"]
 
 
-def test_with_routes_the_others_learn_of_it():
+def test_with_routes_the_other_hosts_are_updated():
     plan = resize.plan(
         cluster(workers=3, plugin="routed"), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]), ADDRESSES
     )
@@ -260,8 +263,8 @@ def test_nothing_to_do_is_ready():
     assert (plan["state"], plan["touched"], plan["actions"]) == ("READY", [], [])
 
 
-def test_all_workers_do_not_leave_by_a_slip():
-    with pytest.raises(PhotonError, match="every worker would leave"):
+def test_removing_all_workers_by_mistake_is_refused():
+    with pytest.raises(PhotonError, match="every worker would be removed"):
         resize.plan(
             cluster() | {"workers": ["w4"], "members": cluster()["members"][:3]},
             "cp1",
@@ -270,7 +273,7 @@ def test_all_workers_do_not_leave_by_a_slip():
         )
 
 
-def test_a_worker_does_not_join_while_an_upgrade_is_half_way():
+def test_worker_does_not_join_during_an_incomplete_upgrade():
     declared = cluster(workers=3)
     look = observed(cluster())["cp1"]
     look["cluster"]["nodes"][2]["version"] = OLD
@@ -281,7 +284,7 @@ def test_a_worker_does_not_join_while_an_upgrade_is_half_way():
     assert resize.plan(declared, "cp1", look, [])["join"]["worker"] == ["w3"]
 
 
-def test_a_member_of_etcd_without_a_node_leaves_too():
+def test_etcd_member_without_a_node_is_removed_too():
     plan = resize.plan(cluster(), "cp1", look_at(["cp1", "cp2", "cp3", "w1", "w2"]) | {
         "etcd": {"members": [voter(name) for name in ("cp1", "cp2", "cp3", "cp4")]}
     }, ["cp4"])  # fmt: skip
@@ -298,7 +301,7 @@ MEMBERS = [f"cp{n}" for n in range(1, 6)]
     st.sets(st.sampled_from(MEMBERS)),
     st.sets(st.sampled_from(MEMBERS)),
 )
-def test_a_resize_never_takes_etcd_below_its_quorum(there, wanted, unhealthy, unready):
+def test_resize_never_breaks_etcd_s_quorum(there, wanted, unhealthy, unready):
     assume("cp1" in there and "cp1" not in unhealthy)
     declared = cluster(wanted, 0)
     look = look_at(sorted(there), unhealthy, unready)
@@ -312,7 +315,7 @@ def test_a_resize_never_takes_etcd_below_its_quorum(there, wanted, unhealthy, un
         *(("join", name) for name in plan["join"]["control_plane"]),
         *(("leave", one["name"]) for one in plan["leave"]),
     ]:
-        assert sum(voters.values()) >= quorum.needed(len(voters)), "nothing is agreed on without a majority"
+        assert sum(voters.values()) >= quorum.needed(len(voters)), "etcd needs a majority"
         if step == "leave":
             del voters[name]
         else:
@@ -321,8 +324,8 @@ def test_a_resize_never_takes_etcd_below_its_quorum(there, wanted, unhealthy, un
     assert set(voters) == set(declared["control_plane"])
 
 
-def test_no_member_joins_etcd_while_another_does_not_answer():
-    """kubeadm waits for all of them, in vain; a repair takes out or mends what is down."""
+def test_member_does_not_join_etcd_while_another_does_not_answer():
+    """Refuse the join, because kubeadm would wait for all members; a repair removes or fixes the broken one."""
     look = look_at(["cp1", "cp2", "cp3"], {"cp3"}, {"cp3"})
     declared = cluster(3, 0)
     declared["control_plane"] = ["cp1", "cp3", "cp4"]
@@ -338,7 +341,7 @@ def test_no_member_joins_etcd_while_another_does_not_answer():
 # --- upgrade ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_upgrade_of_a_whole_cluster():
+def test_upgrade_of_a_complete_cluster():
     declared = cluster()
     plan = upgrade.plan(declared, observed(declared, OLD), at_once=2)
     assert (plan["apply"], plan["control_plane"], plan["batches"]) == ("cp1", ["cp1", "cp2", "cp3"], [["w1", "w2"]])
@@ -352,7 +355,7 @@ def test_nothing_to_upgrade():
     assert (plan["needed"], plan["control_plane"], plan["batches"], plan["apply"]) == (False, [], [], "")
 
 
-def test_what_was_begun_goes_first_and_is_let_in_again():
+def test_interrupted_members_come_first_and_are_uncordoned():
     declared = cluster()
     found = observed(declared, OLD)
     found["cp2"]["host"]["kubeadm_version"] = NEW
@@ -361,7 +364,7 @@ def test_what_was_begun_goes_first_and_is_let_in_again():
     assert (plan["control_plane"], plan["apply"], plan["cordoned"]) == (["cp2", "cp1", "cp3"], "cp2", [])
 
 
-def test_a_node_that_an_administrator_cordoned_stays_so():
+def test_node_cordoned_by_an_administrator_stays_cordoned():
     declared = cluster()
     found = observed(declared, OLD)
     set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(unschedulable=True))
@@ -394,13 +397,13 @@ def test_a_node_that_an_administrator_cordoned_stays_so():
             lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version="1.38.0")),
             "SpecInvalid",
         ),
-        (  # a kubelet that somebody brought to the new version before any API server
+        (  # a kubelet that was upgraded manually before any API server
             lambda found: set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(version=NEW)),
             "SpecInvalid",
         ),
     ],
 )
-def test_what_forbids_an_upgrade(change, code):
+def test_obstacles_to_an_upgrade(change, code):
     declared = cluster()
     found = observed(declared, OLD)
     change(found)
@@ -410,7 +413,7 @@ def test_what_forbids_an_upgrade(change, code):
 
 
 VERSIONS = ["1.35.4", "1.36.3", "1.37.2", "1.38.0"]
-# Of what may run side by side: API servers of two minors, kubelets no newer than the oldest of them.
+# Supported skew: API servers of two minors, kubelets not newer than the oldest of them.
 RUNNING = st.integers(1, 3).flatmap(
     lambda place: st.lists(st.sampled_from(VERSIONS[place - 1 : place + 1]), min_size=3, max_size=3).flatmap(
         lambda servers: st.tuples(
@@ -423,8 +426,8 @@ RUNNING = st.integers(1, 3).flatmap(
 
 @settings(deadline=None)
 @given(RUNNING, st.sampled_from(VERSIONS), st.integers(1, 3))
-def test_an_upgrade_never_skips_a_minor_nor_drains_two_control_planes(sides, target, at_once):
-    """The plan's steps are taken one after the other: at every moment the versions are what Kubernetes supports."""
+def test_upgrade_never_skips_a_minor_or_drains_two_control_planes(sides, target, at_once):
+    """Execute the plan step by step and check that the version skew is supported after each step."""
     servers, kubelets = sides
     declared = cluster(version=target)
     found = observed(declared, OLD)
@@ -465,7 +468,7 @@ def test_nothing_to_repair():
     assert (plan["state"], plan["health"]["state"], plan["actions"]) == ("READY", "READY", [])
 
 
-def test_a_worker_that_vanished_leaves():
+def test_lost_worker_is_removed():
     declared = cluster()
     found = observed(declared)
     found["w2"] = None
@@ -475,12 +478,12 @@ def test_a_worker_that_vanished_leaves():
     assert (plan["unreachable"], plan["health"]["state"]) == (["w2"], "RECOVERABLE_ERROR")
 
 
-def test_a_host_that_only_we_do_not_reach_stays():
+def test_host_unreachable_only_for_the_controller_stays():
     declared = cluster()
     assert repair.plan(declared, observed(declared) | {"w2": None})["gone"] == []
 
 
-def test_a_wiped_member_joins_anew():
+def test_wiped_member_rejoins():
     declared = cluster()
     found = observed(declared, voters=[voter("cp1", False), voter("cp2"), voter("cp3")])
     found["cp1"] = {"host": clean("cp1"), "linux": {"changed": True, "changes": [], "error": ""}}
@@ -488,7 +491,7 @@ def test_a_wiped_member_joins_anew():
     assert (plan["source"], plan["join"]["control_plane"], plan["initialize"]) == ("cp2", ["cp1"], None)
 
 
-def test_certificates_that_ended_are_renewed_before_anything_else():
+def test_expired_certificates_are_renewed_first():
     declared = cluster()
     found = observed(declared)
     for name in declared["control_plane"]:
@@ -499,19 +502,19 @@ def test_certificates_that_ended_are_renewed_before_anything_else():
     assert "join" not in plan
 
 
-def test_certificates_that_were_renewed_and_not_read_are_read_by_all_when_no_api_answers():
+def test_renewed_certificates_are_loaded_when_no_api_answers():
     declared = cluster()
     found = observed(declared)
     found["cp2"]["host"]["stale"] = [{"pod": "kube-apiserver", "path": "/etc/kubernetes/pki/apiserver.crt"}]
     plan = repair.plan(declared, found)
-    assert (plan["renew"], plan["settle"]) == ([], ["cp2"])  # one after the other, as all others serve
+    assert (plan["renew"], plan["settle"]) == ([], ["cp2"])  # one by one, as all others serve
     assert "cp2: kube-apiserver has not read /etc/kubernetes/pki/apiserver.crt" in plan["health"]["reasons"][0]
     for name in declared["control_plane"]:
         found[name]["cluster"] |= {"reachable": False, "error": "x509: certificate has expired", "nodes": []}
     assert repair.plan(declared, found)["renew"] == ["cp2"]
 
 
-def test_gentle_first_then_anew():
+def test_repair_in_place_comes_before_a_rejoin():
     declared = cluster()
     found = observed(declared, voters=[voter("cp1"), voter("cp2"), voter("cp3", False)])
     set_everywhere(found, lambda one: one["cluster"]["nodes"][3].update(ready=False))
@@ -521,7 +524,7 @@ def test_gentle_first_then_anew():
     assert plan["restart"] == ["cp3", "w1"]
 
 
-def test_a_lost_authority_comes_from_another_member():
+def test_lost_authority_is_copied_from_another_member():
     declared = cluster()
     found = observed(declared)
     found["cp2"]["host"]["missing"] = ["/etc/kubernetes/pki/ca.crt"]
@@ -534,7 +537,7 @@ CONDITIONS = st.sampled_from(["well", "unhealthy", "wiped", "unreached"])
 
 @settings(deadline=None)
 @given(st.lists(CONDITIONS, min_size=3, max_size=5), st.booleans())
-def test_a_repair_never_takes_etcd_below_its_quorum(conditions, again):
+def test_repair_never_breaks_etcd_s_quorum(conditions, again):
     if len(conditions) % 2 == 0:
         conditions.append("well")
     declared = cluster(len(conditions))
@@ -560,7 +563,7 @@ def test_a_repair_never_takes_etcd_below_its_quorum(conditions, again):
         assert not any(plan["join"].values())
         return
     for name in [one["name"] for one in plan["gone"] if one["etcd"]] + plan["join"]["control_plane"]:
-        assert not voters[name], "a member that answers is left alone"
+        assert not voters[name], "a member that answers must not be touched"
         assert quorum.refusal(voters, name) == ""
         del voters[name]
         assert sum(voters.values()) >= quorum.needed(len(voters))
@@ -571,14 +574,14 @@ def test_a_repair_never_takes_etcd_below_its_quorum(conditions, again):
 MANIFEST = {"cluster": "prod", "cluster_id": "sha256:1", "version": NEW, "made": "2026-11-25T03:00:00Z"}
 
 
-def test_a_restore_onto_fresh_hosts():
+def test_restore_on_clean_hosts():
     declared = cluster()
     found = {name: {"host": clean(name), "linux": {"changed": True}} for name in ("cp1", "cp2", "cp3", "w1", "w2")}
     plan = restore.plan(declared, found, MANIFEST)
     assert (plan["restore"], plan["prepare"]) == ("cp1", ["cp1", "cp2", "cp3", "w1", "w2"])
 
 
-def test_a_restore_that_was_killed_goes_on():
+def test_interrupted_restore_is_resumed():
     declared = cluster()
     found = {name: {"host": clean(name)} for name in ("cp2", "cp3", "w1", "w2")}
     found["cp1"] = {"host": host("cp1", state="partial")}
@@ -589,8 +592,8 @@ def test_a_restore_that_was_killed_goes_on():
     ("found", "manifest", "reason"),
     [
         ({}, {"cluster": "other"}, "is of cluster other"),
-        ({}, {"version": OLD}, "declare that"),
-        ({"w1": None}, {}, "w1 cannot be reached"),
+        ({}, {"version": OLD}, f"Declare {OLD}"),
+        ({"w1": None}, {}, "w1 is unreachable"),
         (
             {"cp2": {"host": host("cp2", cluster_id="sha256:2")}},
             {},
@@ -598,7 +601,7 @@ def test_a_restore_that_was_killed_goes_on():
         ),
     ],
 )
-def test_what_forbids_a_restore(found, manifest, reason):
+def test_obstacles_to_a_restore(found, manifest, reason):
     declared = cluster()
     there = {name: {"host": clean(name)} for name in ("cp1", "cp2", "cp3", "w1", "w2")} | found
     with pytest.raises(PhotonError, match=reason):
@@ -607,8 +610,8 @@ def test_what_forbids_a_restore(found, manifest, reason):
 
 @settings(deadline=None)
 @given(st.permutations(["a", "b", "c"]), st.integers(1, 2), st.integers(1, 3), st.integers(0, 2), st.data())
-def test_no_key_writes_before_all_can_read_it_nor_goes_before_all_is_rewritten(names, wanted, hosts, begun, data):
-    """Runs that stop after any host of any step: every object stays readable on every member."""
+def test_key_is_used_after_distribution_and_removed_after_the_rewrite(names, wanted, hosts, begun, data):
+    """Interrupt runs after any host of any step and check that every object stays readable on every member."""
     keys = names[:wanted]
     files = {f"cp{n}": names[begun : begun + 1] for n in range(hosts)}
     written = {files["cp0"][0]}
@@ -636,7 +639,7 @@ def test_no_key_writes_before_all_can_read_it_nor_goes_before_all_is_rewritten(n
         ({"cp1": ["made-1", "made-2"], "cp2": ["made-1"]}, [], True, 0, {"keys": ["made-2"], "new": False}),
         ({"cp1": ["made-2"], "cp2": ["made-2"]}, [], True, 7, {"keys": ["made-2"], "new": False}),
     ],
-    ids=["declared", "nothing due", "due", "under way", "not yet rewritten"],
+    ids=["declared", "nothing due", "due", "in progress", "not yet rewritten"],
 )
-def test_which_keys_are_wanted(files, declared, due, stale, wanted):
+def test_desired_keys(files, declared, due, stale, wanted):
     assert rotate.wanted(files, declared, due, stale) == wanted

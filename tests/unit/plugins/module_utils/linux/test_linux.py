@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's document and the comparison with its state: pure, without a host."""
+"""Host documents and their comparison with a host's state, without a host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def there(content, modified=1.0, mode=0o644):
 
 
 def state(**changes):
-    """A host that is as DOCUMENT wants it, but for the changes."""
+    """Return the state of a host that matches DOCUMENT except for the given changes."""
     as_wanted = plan.HostState(
         packages={"greeter": packages.PackageState("1.0.1-1", held=True)},
         files={
@@ -49,7 +49,7 @@ def changes(document=None, **differing):
     return [(change.kind, change.name, change.before, change.after) for change in found]
 
 
-def test_what_is_as_wanted_needs_nothing():
+def test_matching_host_needs_no_changes():
     assert changes() == []
 
 
@@ -76,7 +76,7 @@ def test_what_is_as_wanted_needs_nothing():
         ),
     ],
 )
-def test_each_difference_is_one_change(differing, expected):
+def test_each_difference_becomes_one_change(differing, expected):
     assert changes(**differing) == expected
 
 
@@ -92,11 +92,11 @@ def test_each_difference_is_one_change(differing, expected):
         (SYSCTLS, ABSENT, ["file"]),
     ],
 )
-def test_a_unit_restarts_for_what_it_read_and_nothing_else(path, file, expected):
+def test_unit_restarts_only_for_files_it_reads(path, file, expected):
     assert [change[0] for change in changes(files={**state().files, path: file})] == expected
 
 
-def test_a_first_drop_in_is_unknown_to_systemd_until_it_reads_its_files():
+def test_first_drop_in_is_unknown_to_systemd_until_it_reloads():
     path = "/etc/systemd/system/greeter.service.d/test.conf"
     more = DOCUMENT | {"files": [*DOCUMENT["files"], {"path": path, "content": "", "restarts": ["greeter"]}]}
     files = {**state().files, path: there("")}
@@ -105,21 +105,21 @@ def test_a_first_drop_in_is_unknown_to_systemd_until_it_reads_its_files():
     assert changes(more, files=files, units={"greeter": known}) == []
 
 
-def test_an_optional_module_that_the_kernel_lacks_is_no_change():
+def test_unavailable_optional_module_is_not_a_change():
     document = {"name": "test", "kernel_modules": [{"name": "one", "optional": True}, "two"]}
     files = {"/etc/modules-load.d/test.conf": there("one\ntwo\n")}
     found = changes(document, files=files, missing_modules={"one", "two"}, unavailable_modules={"one"})
     assert found == [("kernel_module", "two", "not loaded", "loaded")]
 
 
-def test_a_secret_is_in_neither_changes_nor_diff():
+def test_secret_appears_in_neither_changes_nor_diff():
     secret = {"files": [{"path": "/etc/key", "content": "new password", "secret": True}]}
     document, before = read_documents([secret]), state(files={"/etc/key": there("old password", mode=0o600)})
     assert "password" not in str(plan.changes(document, [], before)) + str(plan.diff(document, [], before))
     assert host.secrets([secret, "wrong", {"files": [None]}]) == {"new password"}
 
 
-def test_every_mistake_is_told_by_its_path():
+def test_every_mistake_is_reported_with_its_path():
     wrong = {
         "pakages": {},
         "files": [{"path": "etc/x", "mode": 644}],
@@ -130,24 +130,24 @@ def test_every_mistake_is_told_by_its_path():
     }
     with pytest.raises(PhotonError) as caught:
         read_documents([wrong])
-    told = [mistake.split(":")[0] for mistake in caught.value.data["mistakes"]]
-    assert sorted(told) == sorted([
+    reported = [mistake.split(":")[0] for mistake in caught.value.data["mistakes"]]
+    assert sorted(reported) == sorted([
         "document.pakages", "document.files[0].content", "document.files[0].path", "document.files[0].mode",
         "document.units.a.state", "document.repositories[0]", "document.swap", "document.preflight.memory",
     ])  # fmt: skip
 
 
-def test_documents_add_up_and_may_not_contradict():
+def test_documents_are_merged_and_must_not_contradict():
     one, two = {"packages": {"a": "present"}}, {"packages": {"a": "1.*"}, "preflight": {"disk": {"/": 1}}}
     both = read_documents([one, two, {"preflight": {"disk": {"/": 2}}}])
     assert (both.packages, both.preflight.disk) == ({"a": "1.*"}, {"/": 3})
-    with pytest.raises(PhotonError, match="is both"):
+    with pytest.raises(PhotonError, match=r"declared as both 1\.\* and 2\.\*"):
         read_documents([two, {"packages": {"a": "2.*"}}])
     with pytest.raises(PhotonError, match="declared twice"):
         read_documents([{"files": [{"path": "/a", "content": text}]} for text in "xy"])
 
 
-def test_dpkg_and_madison_are_read():
+def test_dpkg_and_madison_output_is_parsed():
     shown = "a\t1.0\thold ok installed\nb\t2\tinstall ok unpacked\n"
     shown += "c\t\tunknown ok not-installed\nd\t1\tdeinstall ok config-files\n"
     assert packages.parse_dpkg(shown) == {
@@ -164,7 +164,7 @@ def test_dpkg_and_madison_are_read():
     ]  # fmt: skip
 
 
-def test_units_are_read_in_their_order():
+def test_units_are_parsed_in_order():
     shown = (
         "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n"
         "DropInPaths=/a /b\nExecMainStartTimestamp=Wed 2026-11-25 01:49:20.5 UTC\n\n"
@@ -175,7 +175,7 @@ def test_units_are_read_in_their_order():
     assert found["two"] == units.UnitState(False, False, False, False, False, 0.0)
 
 
-def test_swap_lines_become_comments():
+def test_swap_lines_are_commented_out():
     text = "# /dev/a none swap sw\n/dev/b none swap sw 0 0\n/dev/c / ext4 defaults 0 1\n"
     assert kernel.without_swap(text) == "# /dev/a none swap sw\n# /dev/b none swap sw 0 0\n/dev/c / ext4 defaults 0 1\n"
     assert kernel.without_swap(kernel.without_swap(text)) == kernel.without_swap(text)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages a module installs for itself, asked of this machine's own package manager."""
+"""Packages that a module installs for itself, queried from this machine's package manager."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ debian = pytest.mark.skipif(not shutil.which("dpkg-query"), reason="reads the pa
 
 
 @debian
-def test_what_is_not_installed_is_missing():
+def test_missing_packages_are_listed():
     assert programs.missing({"apt": ["dpkg", "no-such-package-here"], "dnf": ["bash"]}) == ["no-such-package-here"]
 
 
 @debian
-def test_names_of_another_manager_do_not_do():
-    with pytest.raises(PhotonError, match=r"packages\.apt: is missing"):
+def test_names_for_another_manager_are_refused():
+    with pytest.raises(PhotonError, match=r"packages\.apt: is required"):
         programs.missing({"dnf": ["haproxy"]})
 
 
-def test_nothing_to_install_asks_no_manager():
+def test_no_packages_need_no_manager():
     assert programs.missing({}) == []
     programs.install([])

@@ -43,7 +43,10 @@ def test_normal_form(tree: dict[str, Any]) -> None:
     assert site.settings == {
         "prune": "report",
         "max_deletes": 10,
+        "max_recreates": 10,
+        "cloudstore_new": False,
         "placement_policy": "spread",
+        "placement_quality": "fast",
         "atomic": False,
         "default_port_group": None,
         "diff_limit": 50,
@@ -234,7 +237,7 @@ def test_wrong_variables(variable: str, value: object) -> None:
 
 
 def test_a_tree_that_is_no_mapping() -> None:
-    with pytest.raises(PhotonError, match="no mapping"):
+    with pytest.raises(PhotonError, match="must be a mapping"):
         validate([1])  # type: ignore[arg-type]
 
 
@@ -298,7 +301,7 @@ def test_limits_above_the_tenants(tree: dict[str, Any]) -> None:
         {"name": "db", "quota": {**dict.fromkeys(quota, "0 GB"), "vm.count": 51, "vm.cpu": 1}}
     ]
     assert mistakes(tree) == {
-        "photon_tenants[0].quota.vm.count": ("QuotaError", "the projects' limits sum up to 101, the tenant's is 100")
+        "photon_tenants[0].quota.vm.count": ("QuotaError", "the projects' limits add up to 101, the tenant's is 100")
     }
 
 
@@ -386,7 +389,7 @@ def test_a_project_image_is_for_its_project_alone(tree: dict[str, Any]) -> None:
     assert [(i["project"], i["file_type"]) for i in site.images] == [("", "OVA"), ("web", "VMDK")]
     tree["photon_tenants"][0]["projects"].append({"name": "db", "quota_percent": 1, "vms": [{**vm(tree)}]})
     assert mistakes(tree) == {
-        "photon_tenants[0].projects[1].vms[0].image": ("ImageNotFound", "no image is named 'own'; there are: debian-13")
+        "photon_tenants[0].projects[1].vms[0].image": ("ImageNotFound", "no image is named 'own'; known: debian-13")
     }
 
 
@@ -428,8 +431,73 @@ def test_a_long_list_of_mistakes_is_cut_in_the_message_alone() -> None:
     assert "and 30 more" in caught.value.message
 
 
-def test_secrets_of_the_doors_are_no_part_of_the_plan() -> None:
+def test_connection_variables_are_not_part_of_the_plan() -> None:
     site = validate(
         {"photon_credentials": {"vc1": {"username": "u", "password": "p"}}, "photon_cloudstore_url": "sqlite:////x"}
     )
     assert not {"credentials", "cloudstore_url"} & set(site.settings)
+
+
+SECRET = "s3cret-word"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "path"),
+    [
+        (SECRET, ""),
+        ([SECRET], ""),
+        ({"user_data": [SECRET]}, ".user_data"),
+        ({"user_data": {"password": SECRET}}, ".user_data"),
+        ({"meta_data": SECRET}, ".meta_data"),
+        ({"environment": SECRET}, ".environment"),
+        ({"environment": {"TOKEN": [SECRET]}}, ".environment.TOKEN"),
+    ],
+)
+def test_mistakes_in_metadata_do_not_show_its_values(tree: dict[str, Any], metadata: Any, path: str) -> None:
+    vm(tree)["metadata"] = metadata
+    with pytest.raises(PhotonError) as caught:
+        validate(tree)
+    assert SECRET not in caught.value.message + str(caught.value.data)
+    assert {row["path"] for row in caught.value.data["mistakes"]} == {f"{VM}.metadata{path}"}
+    assert "must be a" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("credentials", "path"),
+    [
+        (SECRET, "photon_credentials"),
+        ([SECRET], "photon_credentials"),
+        ({"vc1": SECRET}, "photon_credentials.vc1"),
+        ({"vc1": [SECRET]}, "photon_credentials.vc1"),
+        ({"vc1": {SECRET: None}}, "photon_credentials.vc1"),
+    ],
+)
+def test_mistakes_in_credentials_do_not_show_their_values(credentials: Any, path: str) -> None:
+    with pytest.raises(PhotonError) as caught:
+        validate({"photon_credentials": credentials})
+    assert SECRET not in caught.value.message + str(caught.value.data)
+    assert [row["path"] for row in caught.value.data["mistakes"]] == [path]
+
+
+def test_values_that_are_not_secret_are_shown(tree: dict[str, Any]) -> None:
+    vm(tree)["zone"] = ["here"]
+    assert "['here']" in mistakes(tree)[f"{VM}.zone"][1]
+
+
+@pytest.mark.parametrize("key", ["photon_max_recreates", "photon_max_deletes"])
+def test_limits_of_a_run_are_not_negative(key: str) -> None:
+    assert mistakes({key: -1})[key] == ("SpecInvalid", "-1 is out of range: at least 0")
+    assert validate({key: 0}).settings[key.removeprefix("photon_")] == 0
+
+
+@pytest.mark.parametrize(("policy", "quality"), [("spread", "fast"), ("pack", "optimal"), ("photon", "fast")])
+def test_placement_settings(policy: str, quality: str) -> None:
+    settings = validate({"photon_placement_policy": policy, "photon_placement_quality": quality}).settings
+    assert (settings["placement_policy"], settings["placement_quality"]) == (policy, quality)
+    assert "photon_placement_quality" in mistakes({"photon_placement_quality": "best"})
+
+
+def test_a_vm_may_be_registered_again(tree: dict[str, Any]) -> None:
+    assert validate(tree).vms[0]["register"] is False
+    vm(tree)["register"] = True
+    assert validate(tree).vms[0]["register"] is True

@@ -55,6 +55,20 @@ def test_vm_memory_in_every_unit_of_bytes(memory: str) -> None:
     assert flavors.check_cost("vm", {"vm.cpu": 2, "vm.memory": memory})["vm.memory"][0] == 4 * GB
 
 
+@pytest.mark.parametrize("memory", ["4095 MB", "2 MB", "4194305 KB"])
+def test_vm_memory_is_a_multiple_of_4_mb(memory: str) -> None:
+    assert invalid("vm", {"vm.cpu": 2, "vm.memory": memory}).data["mistakes"] == [
+        ["vm.memory", "vm.memory must be a multiple of 4 MB"]
+    ]
+
+
+def test_shipped_flavors_keep_the_rules_of_declared_ones() -> None:
+    for kind, _name, cost in flavors.shipped():
+        texts = {key: amount / 1000 if unit == "COST" else f"{amount} B" if unit in ("MB", "GB") else amount
+                 for key, (amount, unit) in cost.items()}  # fmt: skip
+        flavors.check_cost(kind, texts)
+
+
 @pytest.mark.parametrize("kind", ["ephemeral-disk", "persistent-disk"])
 def test_disk_flavor_has_no_capacity(kind: str) -> None:
     error = invalid(kind, {f"{kind}.capacity": "10 GB", f"{kind}.cost": 1})

@@ -174,3 +174,19 @@ def test_ranges_collapse_for_people() -> None:
     assert list(names.collapse(["web-01", "web-02", "web-03", "db", "web-05"])) == ["web-[01:03]", "db", "web-05"]
     assert list(names.collapse(["a9", "a10", "a11"])) == ["a[9:11]"]
     assert names.expand("a[9:11]") == ["a9", "a10", "a11"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "text"),
+    [
+        (4 << 30, "GB", "4 GB"),
+        (4 << 30, "MB", "4 GB"),
+        ((4 << 30) + (1 << 20), "GB", "4097 MB"),
+        ((4 << 30) + 1, "GB", "4294967297 B"),
+        (0, "GB", "0 B"),
+        (7, "COUNT", "7"),
+        (1500, "COST", "1.5"),
+    ],
+)
+def test_exact_amounts_are_never_rounded(amount: int, unit: str, text: str) -> None:
+    assert units.exact(amount, unit) == text

@@ -31,3 +31,11 @@ def test_missing_ones_are_named(given: dict) -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "one" not in repr(credentials.resolve("vc-1", {}, ENVIRONMENT))
+
+
+@pytest.mark.parametrize("entry", ["s3cret-word", ["s3cret-word"]])
+def test_an_entry_of_another_form_is_named_without_its_value(entry: object) -> None:
+    with pytest.raises(PhotonError, match=r"photon_credentials\.vc-2 must be a mapping") as caught:
+        credentials.resolve("vc-2", {"vc-2": entry}, ENVIRONMENT)  # type: ignore[dict-item]
+    assert caught.value.code == "SpecInvalid"
+    assert "s3cret-word" not in caught.value.message

@@ -23,8 +23,10 @@ def test_without_pyvmomi(monkeypatch):
 
 
 def test_the_package_alone_does_not_import_pyvmomi():
-    code = ("import sys; sys.path.insert(0, 'collections'); "
-            "import ansible_collections.photon.platform.plugins.module_utils.vsphere; print('pyVmomi' in sys.modules)")
+    code = (
+        "import sys; sys.path.insert(0, 'collections'); "
+        "import ansible_collections.photon.platform.plugins.module_utils.vsphere; print('pyVmomi' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -94,8 +94,7 @@ def told(*changes):
 def test_all_changes_go_into_one_call_mock():
     grown = wanted_rule("ours.db", "anti-affinity", ["vm-1", "vm-2", "vm-3"])
     new = wanted_rule("ours.pair", "affinity", ["vm-5", "vm-4"])
-    recorder, specs = told(
-        *compare_rules([OURS, replace(OURS, key=8, name="ours.old")], [grown, new], owned))
+    recorder, specs = told(*compare_rules([OURS, replace(OURS, key=8, name="ours.old")], [grown, new], owned))
     assert recorder.what == "change 3 DRS rules of cluster c1"
     assert [(spec.operation, spec.removeKey) for spec in specs] == [("remove", 8), ("edit", None), ("add", None)]
     edit, add = specs[1].info, specs[2].info

@@ -36,27 +36,45 @@ def code_of(path):
 def test_vmdk_facts(write):
     data = diskimages.stream_optimized(CONTENT)
     facts = inspect_image(write(data))
-    assert facts == {"file_type": "VMDK", "size": 4 * 65536, "sha256": hashlib.sha256(data).hexdigest(),
-                     "settings": {"scsi0.virtualDev": "lsilogic"}}
+    assert facts == {
+        "file_type": "VMDK",
+        "size": 4 * 65536,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "settings": {"scsi0.virtualDev": "lsilogic"},
+    }
 
 
 def test_ova_facts(tmp_path):
     path = diskimages.ova(tmp_path / "image.ova", CONTENT)
     facts = inspect_image(str(path))
     assert facts == {
-        "file_type": "OVA", "size": 4 * 65536, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "settings": {"scsi0.virtualDev": "lsilogic", "ethernet0.virtualDev": "vmxnet3", "guestOS": "debian12_64Guest",
-                     "firmware": "efi"}}
+        "file_type": "OVA",
+        "size": 4 * 65536,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "settings": {
+            "scsi0.virtualDev": "lsilogic",
+            "ethernet0.virtualDev": "vmxnet3",
+            "guestOS": "debian12_64Guest",
+            "firmware": "efi",
+        },
+    }
 
 
 def test_type_is_told_by_content_not_by_name(write):
     assert inspect_image(write(diskimages.stream_optimized(CONTENT), "disk.img"))["file_type"] == "VMDK"
 
 
-@pytest.mark.parametrize(("head", "what"), [
-    (b"QFI\xfb" + bytes(600), "qcow2"), (b"conectix" + bytes(600), "VHD"), (b"\x1f\x8b" + bytes(600), "gzip"),
-    (bytes(0x8001) + b"CD001" + bytes(600), "ISO"), (bytes(600), "no disk image"), (b"", "empty"),
-])
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"QFI\xfb" + bytes(600), "qcow2"),
+        (b"conectix" + bytes(600), "VHD"),
+        (b"\x1f\x8b" + bytes(600), "gzip"),
+        (bytes(0x8001) + b"CD001" + bytes(600), "ISO"),
+        (bytes(600), "no disk image"),
+        (b"", "empty"),
+    ],
+)
 def test_other_file_types(write, head, what):
     code, message = code_of(write(head))
     assert code == "UnsupportedImageFileType"
@@ -64,11 +82,14 @@ def test_other_file_types(write, head, what):
     assert "qemu-img convert" in message
 
 
-@pytest.mark.parametrize("data", [
-    diskimages.stream_optimized(CONTENT, flags=3, create_type="monolithicSparse"),
-    b"# Disk DescriptorFile\nversion=1\ncreateType=\"vmfs\"\n" + bytes(600),
-    b"COWD" + bytes(600),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        diskimages.stream_optimized(CONTENT, flags=3, create_type="monolithicSparse"),
+        b'# Disk DescriptorFile\nversion=1\ncreateType="vmfs"\n' + bytes(600),
+        b"COWD" + bytes(600),
+    ],
+)
 def test_other_kinds_of_vmdk(write, data):
     code, message = code_of(write(data))
     assert code == "InvalidVmdkFormat"
@@ -76,8 +97,10 @@ def test_other_kinds_of_vmdk(write, data):
 
 
 def test_kind_of_vmdk_is_named(write):
-    assert "monolithicSparse" in code_of(write(diskimages.stream_optimized(CONTENT, flags=3,
-                                                                           create_type="monolithicSparse")))[1]
+    assert (
+        "monolithicSparse"
+        in code_of(write(diskimages.stream_optimized(CONTENT, flags=3, create_type="monolithicSparse")))[1]
+    )
 
 
 @pytest.mark.parametrize("keep", [4, 100, 600, 66_000, -512, -1])
@@ -127,12 +150,19 @@ BROKEN = {
     "not XML": (lambda: with_descriptor("<Envelope"), "well-formed"),
     "another XML": (lambda: with_descriptor("<html/>"), "no OVF 1.x envelope"),
     "entities": (lambda: with_descriptor('<!DOCTYPE a [<!ENTITY b "c">]><a/>'), "entities"),
-    "manifest without the disk": (lambda: {**good(), "image.mf": diskimages.manifest(
-        {"image.ovf": good()["image.ovf"]}).encode()}, "no digest of disk1.vmdk"),
+    "manifest without the disk": (
+        lambda: {**good(), "image.mf": diskimages.manifest({"image.ovf": good()["image.ovf"]}).encode()},
+        "no digest of disk1.vmdk",
+    ),
     "manifest of more": (lambda: {**good(), "image.mf": good()["image.mf"] + b"SHA1(x.iso)= 00\n"}, "x.iso"),
     "manifest of nonsense": (lambda: {**good(), "image.mf": b"hello\n"}, "no digest"),
-    "wrong digest": (lambda: {**good(), "image.mf": diskimages.manifest(
-        {"image.ovf": good()["image.ovf"], "disk1.vmdk": b"other"}).encode()}, "not the one in its manifest"),
+    "wrong digest": (
+        lambda: {
+            **good(),
+            "image.mf": diskimages.manifest({"image.ovf": good()["image.ovf"], "disk1.vmdk": b"other"}).encode(),
+        },
+        "not the one in its manifest",
+    ),
 }
 
 
@@ -146,7 +176,7 @@ def test_broken_ova(tmp_path, case):
 
 def test_torn_ova(tmp_path):
     path = diskimages.pack(tmp_path / "image.ova", good())
-    path.write_bytes(path.read_bytes()[:len(DISK) // 2])
+    path.write_bytes(path.read_bytes()[: len(DISK) // 2])
     assert code_of(path)[0] == "InvalidOva"
 
 
@@ -164,9 +194,14 @@ def test_manifest_algorithms(tmp_path, algorithm):
     assert inspect_image(str(diskimages.pack(tmp_path / "image.ova", members)))["file_type"] == "OVA"
 
 
-@pytest.mark.parametrize(("controller", "kind", "expected"), [
-    ("VirtualSCSI", 6, "pvscsi"), ("lsilogicsas", 6, "lsisas1068"), ("buslogic", 6, "buslogic"),
-])
+@pytest.mark.parametrize(
+    ("controller", "kind", "expected"),
+    [
+        ("VirtualSCSI", 6, "pvscsi"),
+        ("lsilogicsas", 6, "lsisas1068"),
+        ("buslogic", 6, "buslogic"),
+    ],
+)
 def test_controllers(tmp_path, controller, kind, expected):
     members = with_descriptor(diskimages.descriptor(size=size(), controller=controller, controller_type=kind))
     facts = inspect_image(str(diskimages.pack(tmp_path / "image.ova", members)))

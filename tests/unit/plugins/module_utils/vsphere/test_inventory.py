@@ -14,31 +14,59 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import End
 UPLINK = ElementTree.fromstring('<Tag xmlns="urn:vim25"><key>SYSTEM/DVS.UPLINKPG</key></Tag>')
 TABLES = {
     "Datacenter": {"dc-1": {"name": "east", "vmFolder": "f-1"}, "dc-2": {"name": "west", "vmFolder": "f-2"}},
-    "Folder": {"root": {"name": "Datacenters"}, "f-1": {"name": "vm", "parent": "dc-1"},
-               "f-2": {"name": "vm", "parent": "dc-2"}, "f-3": {"name": "acme", "parent": "f-1"},
-               "f-4": {"name": "web", "parent": "f-3"}, "hf-1": {"name": "host", "parent": "dc-1"},
-               "hf-2": {"name": "host", "parent": "dc-2"}},
+    "Folder": {
+        "root": {"name": "Datacenters"},
+        "f-1": {"name": "vm", "parent": "dc-1"},
+        "f-2": {"name": "vm", "parent": "dc-2"},
+        "f-3": {"name": "acme", "parent": "f-1"},
+        "f-4": {"name": "web", "parent": "f-3"},
+        "hf-1": {"name": "host", "parent": "dc-1"},
+        "hf-2": {"name": "host", "parent": "dc-2"},
+    },
     "ComputeResource": {"cr-2": {"name": "w1", "parent": "hf-2", "resourcePool": "rp-2"}},
     "ClusterComputeResource": {"cl-1": {"name": "c1", "parent": "hf-1", "resourcePool": "rp-1"}},
     "HostSystem": {
-        "h-1": {"name": "e1", "parent": "cl-1", "datastore": ["ds-1", "ds-2"], "network": ["n-1", "up-1"],
-                "runtime.connectionState": "connected", "runtime.powerState": "poweredOn"},
+        "h-1": {
+            "name": "e1",
+            "parent": "cl-1",
+            "datastore": ["ds-1", "ds-2"],
+            "network": ["n-1", "up-1"],
+            "runtime.connectionState": "connected",
+            "runtime.powerState": "poweredOn",
+        },
         "h-3": {"name": "e2", "parent": "cl-1", "datastore": ["ds-2"], "runtime.connectionState": "notResponding"},
-        "h-2": {"name": "w1", "parent": "cr-2"}},
-    "Datastore": {"ds-1": {"name": "a", "parent": "f-1", "summary.type": "VMFS"},
-                  "ds-2": {"name": "b", "parent": "f-1", "summary.type": "VMFS"},
-                  "ds-3": {"name": "c", "parent": "f-1", "summary.type": "NFS41"},
-                  "ds-4": {"name": "d", "parent": "f-2", "summary.type": "vsan"}},
+        "h-2": {"name": "w1", "parent": "cr-2"},
+    },
+    "Datastore": {
+        "ds-1": {"name": "a", "parent": "f-1", "summary.type": "VMFS"},
+        "ds-2": {"name": "b", "parent": "f-1", "summary.type": "VMFS"},
+        "ds-3": {"name": "c", "parent": "f-1", "summary.type": "NFS41"},
+        "ds-4": {"name": "d", "parent": "f-2", "summary.type": "vsan"},
+    },
     "Network": {"n-1": {"name": "VM Network"}},
     "DistributedVirtualPortgroup": {"up-1": {"name": "uplinks", "tag": [UPLINK]}},
     "VirtualMachine": {
-        "vm-1": {"name": "one", "config.instanceUuid": "AB-1", "runtime.host": "h-1", "parent": "f-4",
-                 "runtime.powerState": "poweredOn", "config.hardware.numCPU": "2", "config.hardware.memoryMB": "1024"},
+        "vm-1": {
+            "name": "one",
+            "config.instanceUuid": "AB-1",
+            "runtime.host": "h-1",
+            "parent": "f-4",
+            "runtime.powerState": "poweredOn",
+            "config.hardware.numCPU": "2",
+            "config.hardware.memoryMB": "1024",
+        },
         "vm-2": {"name": "in a vApp", "config.instanceUuid": "ab-2", "runtime.host": "h-1"},
         "vm-3": {"name": "lost", "runtime.host": "h-1", "parent": "f-3", "runtime.connectionState": "inaccessible"},
         "vm-4": {"name": "west", "config.instanceUuid": "ab-4", "runtime.host": "h-2", "parent": "f-2"},
-        "vm-5": {"name": "template", "config.instanceUuid": "ab-5", "runtime.host": "h-1", "parent": "f-3",
-                 "config.template": "true", "config.hardware.numCPU": "8"}},
+        "vm-5": {
+            "name": "template",
+            "config.instanceUuid": "ab-5",
+            "runtime.host": "h-1",
+            "parent": "f-3",
+            "config.template": "true",
+            "config.hardware.numCPU": "8",
+        },
+    },
 }
 
 
@@ -72,7 +100,11 @@ def test_missing_datacenter_names_those_there_are():
 
 def test_datastore_types():
     assert {row.name: row.type for row in fill().datastores.values()} == {
-        "a": "LOCAL_VMFS", "b": "SHARED_VMFS", "c": "NFS_41", "d": "VSAN"}
+        "a": "LOCAL_VMFS",
+        "b": "SHARED_VMFS",
+        "c": "NFS_41",
+        "d": "VSAN",
+    }
 
 
 def test_uplinks_are_no_port_groups():
@@ -96,5 +128,5 @@ def test_a_vm_out_of_reach_is_not_gone():
     row = seen.vm("ab-3", "vm-3")
     assert (row.name, row.readable) == ("lost", False)
     assert seen.vm("ab-9", "vm-1") is None  # a moid that is another VM's by now
-    assert seen.vm("ab-1", "vm-3").name == "one"
+    assert seen.vm("ab-1", "vm-3").name == "lost"  # the recorded VM, not another one of its uuid
     assert seen.vm("ab-1").readable

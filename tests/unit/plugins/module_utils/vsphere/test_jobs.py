@@ -14,6 +14,12 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import Budgets, Job, run_jobs
 
 
+class Session:
+    """What run_jobs needs of a session when no job starts a task."""
+
+    stopped = False
+
+
 class Gauge:
     """How many calls are under way, per name and in all, and the most there ever were."""
 
@@ -39,16 +45,21 @@ class Gauge:
 
 def test_results_and_partial_failure():
     gauge, error = Gauge(), PhotonError("NameTaken", "b is there")
-    jobs = [Job("a", "a", gauge.call(result=1)), Job("b", "b", gauge.call(fail=error)),
-            Job("c", "c", gauge.call(result=3))]
-    assert {job.key: outcome for job, outcome in run_jobs(None, jobs)} == {"a": 1, "b": error, "c": 3}
+    jobs = [
+        Job("a", "a", gauge.call(result=1)),
+        Job("b", "b", gauge.call(fail=error)),
+        Job("c", "c", gauge.call(result=3)),
+    ]
+    assert {job.key: outcome for job, outcome in run_jobs(Session(), jobs)} == {"a": 1, "b": error, "c": 3}
 
 
 def test_budgets_hold():
     gauge = Gauge()
-    jobs = [Job(n, "j", gauge.call(f"host{n % 3}", f"ds{n % 2}"), host=f"h{n % 3}", host_units=4, datastore=f"d{n % 2}")
-            for n in range(40)]
-    done = list(run_jobs(None, jobs, Budgets(per_host=8, per_datastore=2, threads=16)))
+    jobs = [
+        Job(n, "j", gauge.call(f"host{n % 3}", f"ds{n % 2}"), host=f"h{n % 3}", host_units=4, datastore=f"d{n % 2}")
+        for n in range(40)
+    ]
+    done = list(run_jobs(Session(), jobs, Budgets(per_host=8, per_datastore=2, threads=16)))
     assert len(done) == 40
     assert max(gauge.most[name] for name in ("host0", "host1", "host2")) <= 2  # 8 units, 4 each
     assert max(gauge.most[name] for name in ("ds0", "ds1")) <= 2
@@ -56,41 +67,41 @@ def test_budgets_hold():
 
 def test_overall_budget_and_threads():
     gauge = Gauge()
-    list(run_jobs(None, [Job(n, "j", gauge.call()) for n in range(30)], Budgets(overall=3, threads=16)))
+    list(run_jobs(Session(), [Job(n, "j", gauge.call()) for n in range(30)], Budgets(overall=3, threads=16)))
     assert gauge.most["all"] <= 3
 
 
 def test_a_full_host_does_not_hold_up_the_others():
     order = []
     jobs = [Job(n, "j", lambda _s, n=n: order.append(n), host="a" if n < 10 else "b", host_units=16) for n in range(11)]
-    list(run_jobs(None, jobs, Budgets(threads=2)))
+    list(run_jobs(Session(), jobs, Budgets(threads=2)))
     assert order.index(10) < 9
 
 
 def test_job_larger_than_any_budget():
-    ((_job, outcome),) = run_jobs(None, [Job("a", "a", lambda _s: 1, host="h", host_units=99)])
+    ((_job, outcome),) = run_jobs(Session(), [Job("a", "a", lambda _s: 1, host="h", host_units=99)])
     assert outcome.code == "InternalError"
 
 
-def test_before_batch_bounds_what_goes_out():
-    gone_out, checks = [], []
+def test_what_the_guard_raises_ends_the_run():
+    gone_out, session = [], Session()
 
-    def check():
-        checks.append(len(gone_out))
-        if len(checks) > 2:
+    def submit(_session):
+        if len(gone_out) == 3:
+            session.stopped = True
             raise PhotonError("LeaseLost", "another controller took over")
+        gone_out.append(1)
 
-    jobs = [Job(n, "j", lambda _s, n=n: gone_out.append(n)) for n in range(30)]
+    jobs = [Job(n, "j", submit) for n in range(300)]
     with pytest.raises(PhotonError, match="took over"):
-        list(run_jobs(None, jobs, Budgets(batch=4), check))
-    assert len(checks) == 3
-    assert len(gone_out) <= 8
+        list(run_jobs(session, jobs, Budgets(batch=4, threads=1)))
+    assert len(gone_out) == 3
 
 
 def test_followers_are_run_and_reported():
     seen = []
     first = Job("a", "first", lambda _s: "vm-1", then=lambda moid: Job("a", "second", lambda _s: seen.append(moid)))
-    assert [job.what for job, _outcome in run_jobs(None, [first])] == ["first", "second"]
+    assert [job.what for job, _outcome in run_jobs(Session(), [first])] == ["first", "second"]
     assert seen == ["vm-1"]
 
 
@@ -99,7 +110,9 @@ def test_follower_that_cannot_be_built():
         raise PhotonError("PortGroupNotFound", "no such port group")
 
     jobs = [Job("a", "a", lambda _s: 1, then=follow), Job("b", "b", lambda _s: 2)]
-    seen = [(job.key, getattr(outcome, "code", outcome)) for job, outcome in run_jobs(None, jobs, Budgets(threads=1))]
+    seen = [
+        (job.key, getattr(outcome, "code", outcome)) for job, outcome in run_jobs(Session(), jobs, Budgets(threads=1))
+    ]
     assert sorted(seen, key=str) == [("a", "PortGroupNotFound"), ("a", 1), ("b", 2)]
 
 
@@ -108,7 +121,7 @@ def test_no_follower_after_a_failure():
         raise PhotonError("NameTaken", "no")
 
     first = Job("a", "first", fail, then=lambda moid: Job("a", "second", lambda _s: None))
-    assert [job.what for job, _outcome in run_jobs(None, [first])] == ["first"]
+    assert [job.what for job, _outcome in run_jobs(Session(), [first])] == ["first"]
 
 
 @pytest.mark.parametrize(("state", "done"), [("poweredOn", True), ("suspended", False)])
@@ -116,5 +129,5 @@ def test_fault_that_means_done(state, done):
     def fail(_session):
         raise PhotonError("InvalidVmState", "is there", {"fault": "InvalidPowerState", "existing_state": state})
 
-    ((_job, outcome),) = run_jobs(None, [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState:poweredOn"}))])
+    ((_job, outcome),) = run_jobs(Session(), [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState:poweredOn"}))])
     assert (outcome is None) == done

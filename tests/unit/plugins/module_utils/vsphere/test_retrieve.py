@@ -17,9 +17,11 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import EndpointSpec, Session, api, retrieve
 
-HEAD = ('<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
-        ' xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
-        '<soapenv:Body><RetrievePropertiesExResponse xmlns="urn:vim25"><returnval>')
+HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+    ' xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+    '<soapenv:Body><RetrievePropertiesExResponse xmlns="urn:vim25"><returnval>'
+)
 TAIL = "</returnval></RetrievePropertiesExResponse></soapenv:Body></soapenv:Envelope>"
 
 
@@ -37,22 +39,34 @@ def test_values_of_every_shape():
         + prop("name", '<val xsi:type="xsd:string">&lt;wéb&gt; &amp; co</val>')
         + prop("config.template", '<val xsi:type="xsd:boolean">false</val>')
         + prop("runtime.host", '<val type="HostSystem" xsi:type="ManagedObjectReference">host-1</val>')
-        + prop("datastore", '<val xsi:type="ArrayOfManagedObjectReference">'
-                            '<ManagedObjectReference type="Datastore" xsi:type="ManagedObjectReference">ds-1'
-                            "</ManagedObjectReference></val>")
+        + prop(
+            "datastore",
+            '<val xsi:type="ArrayOfManagedObjectReference">'
+            '<ManagedObjectReference type="Datastore" xsi:type="ManagedObjectReference">ds-1'
+            "</ManagedObjectReference></val>",
+        )
         + prop("network", '<val xsi:type="ArrayOfManagedObjectReference"></val>')
         + prop("empty", "")
-        + prop("config.hardware.device", '<val xsi:type="ArrayOfVirtualDevice"><VirtualDevice xsi:type="VirtualDisk">'
-               '<key>2000</key><backing xsi:type="VirtualDiskFlatVer2BackingInfo"><fileName>[ds] a.vmdk</fileName>'
-               "</backing></VirtualDevice></val>")
-        + '<missingSet><path>config.extraConfig</path></missingSet></objects>'
-        + '<objects><obj type="VirtualMachine">vm-2</obj></objects>')
+        + prop(
+            "config.hardware.device",
+            '<val xsi:type="ArrayOfVirtualDevice"><VirtualDevice xsi:type="VirtualDisk">'
+            '<key>2000</key><backing xsi:type="VirtualDiskFlatVer2BackingInfo"><fileName>[ds] a.vmdk</fileName>'
+            "</backing></VirtualDevice></val>",
+        )
+        + "<missingSet><path>config.extraConfig</path></missingSet></objects>"
+        + '<objects><obj type="VirtualMachine">vm-2</obj></objects>'
+    )
     assert token == "t1"
     (kind, moid, values), second = rows
     assert (kind, moid) == ("VirtualMachine", "vm-1")
     (device,) = values.pop("config.hardware.device")
-    assert values == {"name": "<wéb> & co", "config.template": "false", "runtime.host": "host-1", "datastore": ["ds-1"],
-                      "network": []}
+    assert values == {
+        "name": "<wéb> & co",
+        "config.template": "false",
+        "runtime.host": "host-1",
+        "datastore": ["ds-1"],
+        "network": [],
+    }
     assert (retrieve.type_of(device), retrieve.text(device, "backing/fileName")) == ("VirtualDisk", "[ds] a.vmdk")
     assert retrieve.text(device, "backing/parent/fileName", "none") == "none"
     assert second == ("VirtualMachine", "vm-2", {})
@@ -69,11 +83,13 @@ def test_torn_answer(cut):
         retrieve._parse(io.BytesIO(whole[:cut]))
 
 
-FAULT = ('<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi='
-         '"http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault><faultcode>ServerFaultCode</faultcode>'
-         '<faultstring>gone</faultstring><detail><ManagedObjectNotFoundFault xmlns="urn:vim25" '
-         'xsi:type="ManagedObjectNotFound"><obj type="VirtualMachine">vm-7</obj></ManagedObjectNotFoundFault></detail>'
-         "</soapenv:Fault></soapenv:Body></soapenv:Envelope>")
+FAULT = (
+    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi='
+    '"http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault><faultcode>ServerFaultCode</faultcode>'
+    '<faultstring>gone</faultstring><detail><ManagedObjectNotFoundFault xmlns="urn:vim25" '
+    'xsi:type="ManagedObjectNotFound"><obj type="VirtualMachine">vm-7</obj></ManagedObjectNotFoundFault></detail>'
+    "</soapenv:Fault></soapenv:Body></soapenv:Envelope>"
+)
 ANSWER = HEAD + '<objects><obj type="VirtualMachine">vm-7</obj></objects>' + TAIL
 
 

@@ -48,10 +48,15 @@ def test_busy_for_too_long(unconnected):
     assert (caught.value.code, calls.made) == ("ConcurrentTask", 3)
 
 
-@pytest.mark.parametrize("error", [
-    ConnectionResetError("reset"), http.client.RemoteDisconnected("gone"), TimeoutError("late"),
-    http.client.HTTPException("502 Bad Gateway"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("reset"),
+        http.client.RemoteDisconnected("gone"),
+        TimeoutError("late"),
+        http.client.HTTPException("502 Bad Gateway"),
+    ],
+)
 def test_a_dropped_write_is_unknown(unconnected, error):
     calls = Calls(error)
     with pytest.raises(PhotonError) as caught:
@@ -60,14 +65,42 @@ def test_a_dropped_write_is_unknown(unconnected, error):
 
 
 def test_a_dropped_read_is_repeated_once(unconnected):
-    assert unconnected.call("read", Calls(TimeoutError()), read=True) == "answer"
-    calls = Calls(TimeoutError(), TimeoutError())
+    assert unconnected.call("read", Calls(ConnectionResetError()), read=True) == "answer"
+    calls = Calls(ConnectionResetError(), ConnectionResetError())
     with pytest.raises(PhotonError) as caught:
         unconnected.call("read", calls, read=True)
     assert (caught.value.data["unknown"], calls.made) == (False, 2)
 
 
-def test_no_login_on_behalf_of_nobody(unconnected):
+def test_nothing_is_sent_to_an_endpoint_that_does_not_answer(unconnected):
+    calls = Calls(TimeoutError())
+    with pytest.raises(PhotonError, match="no answer within 120 s"):
+        unconnected.call("read", calls, read=True)
+    with pytest.raises(PhotonError, match="create VM a: not started, because vc1") as caught:
+        unconnected.call("create VM a", calls)
+    assert (caught.value.data["unknown"], calls.made) == (False, 1)
+
+
+def test_the_guard_comes_before_every_write(unconnected):
+    seen = []
+    unconnected.guard = lambda: seen.append(calls.made)
+    calls = Calls(busy())
+    unconnected.call("read", Calls(), read=True)
+    unconnected.call("create VM a", calls)
+    assert seen == [0, 1]  # before the repeated call too
+
+
+def test_a_guard_that_raises_stops_the_call(unconnected):
+    def lost():
+        raise PhotonError("LeaseLost", "another controller took over")
+
+    unconnected.guard, calls = lost, Calls()
+    with pytest.raises(PhotonError, match="took over"):
+        unconnected.call("create VM a", calls)
+    assert (unconnected.stopped, calls.made) == (True, 0)
+
+
+def test_no_login_without_a_session(unconnected):
     calls = Calls(api.load().vim.fault.NotAuthenticated())
     with pytest.raises(PhotonError) as caught:
         unconnected.call("read", calls)

@@ -24,11 +24,18 @@ def certificate(days, address="127.0.0.1"):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "endpoint")])
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(7).not_valid_before(end - datetime.timedelta(days=30)).not_valid_after(end)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256()))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(end - datetime.timedelta(days=30))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
     return made, key
 
 
@@ -39,8 +46,12 @@ def serve(tmp_path):
     def serve(days=1, address="127.0.0.1"):
         made, key = certificate(days, address)
         pem = tmp_path / f"{len(servers)}.pem"
-        pem.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        pem.write_bytes(
+            made.public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
 
@@ -106,7 +117,7 @@ def test_other_address(serve):
 def test_pin(serve):
     port, _pem, thumbprint = serve()
     assert attempt(port, thumbprint=thumbprint) is None
-    assert attempt(port, thumbprint=":".join(thumbprint[at: at + 2].upper() for at in range(0, 64, 2))) is None
+    assert attempt(port, thumbprint=":".join(thumbprint[at : at + 2].upper() for at in range(0, 64, 2))) is None
 
 
 def test_wrong_pin_is_refused_even_where_the_authority_is_known(serve):

@@ -24,12 +24,26 @@ NETWORKS = {
 
 
 def spec(datastore_type="SHARED_VMFS", **changes):
-    host = HostRow("host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 16, 2600,
-                   1 << 36)
-    made = VmSpec("6d1f", "web-01", "site1", host, DatastoreRow("ds-1", "ds", "", datastore_type, 1, 1, True), "f-1", 2,
-                  2 << 30, directory="web-01-6d1f", disks=[
-                      DiskSpec("boot", 10 << 30, parent="[ds] image/image.vmdk"), DiskSpec("data", 1 << 30),
-                      DiskSpec("old", 1 << 30, path="[ds] old/old.vmdk")])
+    host = HostRow(
+        "host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 16, 2600, 1 << 36
+    )
+    made = VmSpec(
+        "6d1f",
+        "web-01",
+        "site1",
+        "store-1",
+        host,
+        DatastoreRow("ds-1", "ds", "", datastore_type, 1, 1, True),
+        "f-1",
+        2,
+        2 << 30,
+        directory="web-01-6d1f",
+        disks=[
+            DiskSpec("boot", 10 << 30, parent="[ds] image/image.vmdk"),
+            DiskSpec("data", 1 << 30),
+            DiskSpec("old", 1 << 30, path="[ds] old/old.vmdk"),
+        ],
+    )
     for key, value in changes.items():
         setattr(made, key, value)
     return made
@@ -43,7 +57,12 @@ def test_identity_and_size():
     config = vms.create_spec(spec(extra_config={"guestinfo.userdata": "x", "photon.id": "not to be overwritten"}))
     assert (config.name, config.instanceUuid, config.numCPUs, config.memoryMB) == ("web-01", "6d1f", 2, 2048)
     assert {option.key: option.value for option in config.extraConfig} == {
-        "guestinfo.userdata": "x", "photon.id": "6d1f", "photon.site": "site1"}
+        "guestinfo.userdata": "x",
+        "photon.id": "6d1f",
+        "photon.site": "site1",
+        "photon.store": "store-1",
+    }
+    assert (config.cpuHotAddEnabled, config.memoryHotAddEnabled) == (True, True)
 
 
 def test_files():
@@ -70,8 +89,10 @@ def test_vsphere_chooses_the_directory(changes):
 def test_controllers(controller):
     config = vms.create_spec(spec(controller=controller))
     (change,) = devices(config, vms.api.load().vim.vm.device.VirtualSCSIController)
-    assert all(disk.device.controllerKey == change.device.key
-               for disk in devices(config, vms.api.load().vim.vm.device.VirtualDisk))
+    assert all(
+        disk.device.controllerKey == change.device.key
+        for disk in devices(config, vms.api.load().vim.vm.device.VirtualDisk)
+    )
 
 
 def test_a_vm_without_disks_has_no_controller():
@@ -81,15 +102,17 @@ def test_a_vm_without_disks_has_no_controller():
 @pytest.mark.parametrize("adapter", ["vmxnet3", "e1000", "e1000e", "pcnet32", "vmxnet2"])
 def test_adapters(adapter):
     config = vms.create_spec(spec(nics=[NicSpec(each, adapter) for each in NETWORKS.values()]))
-    standard, distributed, opaque = (change.device.backing for change in devices(
-        config, vms.api.load().vim.vm.device.VirtualEthernetCard))
+    standard, distributed, opaque = (
+        change.device.backing for change in devices(config, vms.api.load().vim.vm.device.VirtualEthernetCard)
+    )
     assert standard.deviceName == "VM Network"
     assert (distributed.port.portgroupKey, distributed.port.switchUuid) == ("dvportgroup-1", "50 01 02")
     assert (opaque.opaqueNetworkId, opaque.opaqueNetworkType) == ("1f2e", "nsx.LogicalSwitch")
 
 
 def test_device_keys_are_unique():
-    config = vms.create_spec(spec(nics=[NicSpec(NETWORKS["standard"])] * 10, disks=[
-        DiskSpec(f"d{n}", 1 << 20) for n in range(15)]))
+    config = vms.create_spec(
+        spec(nics=[NicSpec(NETWORKS["standard"])] * 10, disks=[DiskSpec(f"d{n}", 1 << 20) for n in range(15)])
+    )
     keys = [change.device.key for change in config.deviceChange]
     assert len(keys) == len(set(keys)) == 26

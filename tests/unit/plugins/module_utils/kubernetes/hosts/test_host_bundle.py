@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's part of a bundle: what differs is found, and what has to come in for it."""
+"""A host's part of a bundle: the changes and the files that must be sent for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compare(files=None, images=None):
     return [tuple(change.values()) for change in changes], missing
 
 
-def test_the_list_of_images_is_read():
+def test_list_of_images_is_parsed():
     assert bundle.parse_images(LISTED) == {
         "registry.k8s.io/pause:3.10.2": Image("sha256:75562da7", True),
         "sha256:38d888ec": Image("sha256:43579ba7", False),
@@ -40,11 +40,11 @@ def test_the_list_of_images_is_read():
     }
 
 
-def test_a_host_that_has_all_is_left_alone():
+def test_complete_host_is_not_changed():
     assert compare(images=IMAGES) == ([], [])
 
 
-def test_an_empty_host_is_given_all_in_two_visits():
+def test_empty_host_receives_everything_in_two_visits():
     changes, missing = compare(files={}, images=None)
     assert missing == ["packages/a.deb", "packages/Packages"]
     assert [change[:2] for change in changes] == [("package", "packages/a.deb"), ("package", "packages/Packages")]
@@ -53,25 +53,25 @@ def test_an_empty_host_is_given_all_in_two_visits():
     assert [change[1] for change in changes] == ["r/x:1", "r/y:1", "r/z:1"]
 
 
-def test_another_content_comes_in_anew():
+def test_changed_content_is_sent_again():
     images = {**IMAGES, "r/z:1": Image("sha256:other", True)}
     changes, missing = compare(files={**FILES, "packages/a.deb": "other"}, images=images)
     assert missing == ["packages/a.deb", "images/z.tar"]
     assert changes == [("package", "packages/a.deb", "other", "present"), ("image", "r/z:1", "other", "present")]
 
 
-def test_an_archive_with_two_images_comes_in_for_either():
+def test_archive_with_two_images_is_sent_for_either():
     changes, missing = compare(images={name: image for name, image in IMAGES.items() if name != "r/y:1"})
     assert (missing, changes) == (["images/x.tar"], [("image", "r/y:1", "absent", "present")])
 
 
-def test_pins_are_set_and_let_go_without_anything_coming_in():
+def test_pins_change_without_sending_files():
     images = {**IMAGES, "r/z:1": Image("sha256:cc", False), "r/old:1": Image("sha256:dd", True)}
     changes, missing = compare(images=images)
     assert missing == []
     assert changes == [("image", "r/z:1", "not pinned", "pinned"), ("image", "r/old:1", "pinned", "not pinned")]
 
 
-def test_packages_of_before_go():
+def test_old_packages_are_removed():
     changes, missing = compare({**FILES, "packages/old.deb": "9"}, IMAGES)
     assert (changes, missing) == ([("package", "packages/old.deb", "present", "absent")], [])

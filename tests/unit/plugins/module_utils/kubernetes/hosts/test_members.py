@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Members as they are read: certificates in DER, traces of an init that died, drift, etcd's members, nodes' taints."""
+"""Observation of members: certificates in DER, traces of an incomplete init, drift, etcd members, taints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts i
     x509,
 )
 
-cryptography = pytest.importorskip("cryptography", reason="makes the certificates that are read")
+cryptography = pytest.importorskip("cryptography", reason="creates the test's certificates")
 from cryptography import x509 as made  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
@@ -65,7 +65,7 @@ def request(common="system:node:w1", organization="system:nodes", dns=("w1",), a
 
 
 @pytest.mark.parametrize("year", [2030, 2060])  # the latter has another type of time in DER
-def test_a_certificate_is_read(year):
+def test_certificate_is_parsed(year):
     key = ec.generate_private_key(ec.SECP256R1())
     one = certificate(datetime.datetime(year, 5, 6, 7, 8, 9), key)
     found = x509.read("noise\n" + one.public_bytes(serialization.Encoding.PEM).decode())
@@ -80,7 +80,7 @@ def test_a_certificate_is_read(year):
 
 
 @pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "-----BEGIN"])
-def test_what_is_no_certificate_is_an_error(text):
+def test_invalid_certificate_is_an_error(text):
     with pytest.raises(x509.CertificateError):
         x509.read(text)
 
@@ -88,7 +88,7 @@ def test_what_is_no_certificate_is_an_error(text):
 W1 = [{"name": "w1", "addresses": ["10.0.0.21"]}]
 
 
-def test_a_kubelet_gets_a_certificate_with_its_own_names_alone():
+def test_kubelet_gets_a_certificate_only_for_its_own_names():
     assert nodes.refusal(request(), W1) == ""
     assert nodes.refusal(request(username="system:node:w2"), W1) is None
     for bad in (
@@ -128,11 +128,11 @@ NONE = observe.Traces(frozenset(), frozenset(), frozenset(), False, False, False
         (NONE._replace(files=frozenset({"kubelet.conf"}), authority=True), "partial", "worker"),
     ],
 )
-def test_how_far_a_host_came(found, state, role):
+def test_host_is_classified_by_its_traces(found, state, role):
     assert observe.recognise(found) == {"state": state, "role": role}
 
 
-def test_a_member_knows_what_it_lacks():
+def test_missing_files_of_a_member_are_listed():
     assert observe.missing(traces(), "control_plane") == []
     lost = traces(manifests=frozenset({"etcd"}), pairs=frozenset(observe.PAIRS) - {"etcd-peer"})
     assert "/etc/kubernetes/manifests/kube-apiserver.yaml" in observe.missing(lost, "control_plane")
@@ -148,7 +148,7 @@ ETCD = """spec:
 """
 
 
-def test_what_etcd_reads_once_is_no_drift():
+def test_flags_that_etcd_reads_once_are_not_drift():
     joined = ETCD.replace("11:2380", "11:2380,cp2=https://10.0.0.12:2380\n    - --initial-cluster-state=existing")
     path = "/etc/kubernetes/manifests/etcd.yaml"
     assert observe.as_it_would_be(path, joined, ETCD) == joined
@@ -158,14 +158,14 @@ def test_what_etcd_reads_once_is_no_drift():
     assert observe.as_it_would_be(path, "", ETCD) == ETCD
 
 
-def test_taints_of_a_first_start_are_no_drift():
+def test_registration_taints_are_not_drift():
     path = "/var/lib/kubelet/kubeadm-flags.env"
     now = 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --register-with-taints=a=b:NoSchedule"\n'
     assert observe.as_it_would_be(path, now, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n') == now
     assert observe.as_it_would_be(path, now, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.2"\n') != now
 
 
-def test_taints_of_others_stay():
+def test_foreign_taints_are_kept():
     cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
     own, old = {"key": "a", "value": None, "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}
     found = nodes.wanted_taints([cordon, old], ["b:NoExecute"], [own])
@@ -187,17 +187,17 @@ def etcd_member(identity, healthy=True, learner=False):
     [
         ([etcd_member("1"), etcd_member("2", learner=True)], 1, True),
         ([etcd_member("1"), etcd_member("2")], 1, True),
-        ([etcd_member("1"), etcd_member("2", healthy=False)], 1, False),  # two must agree
+        ([etcd_member("1"), etcd_member("2", healthy=False)], 1, False),  # both must agree
         ([etcd_member("1"), etcd_member("2"), etcd_member("3", healthy=False)], 2, True),
         ([etcd_member("1"), etcd_member("2"), etcd_member("3", healthy=False)], 1, False),
         ([etcd_member("1"), etcd_member("2", False), etcd_member("3", False)], 2, False),
     ],
 )
-def test_etcd_never_loses_its_majority(members, leaving, allowed):
+def test_etcd_never_loses_its_quorum(members, leaving, allowed):
     assert (etcd_client.removal_refused(members, members[leaving]) == "") is allowed
 
 
-def test_a_member_of_etcd_is_found_by_its_address():
+def test_etcd_member_is_found_by_its_address():
     listed = etcd_client.read_members(
         {"members": [{"ID": "18446744073709551615", "peerURLs": ["https://10.0.0.1:2380"]}]}
     )
@@ -206,7 +206,7 @@ def test_a_member_of_etcd_is_found_by_its_address():
     assert etcd_client.of_address(listed, "10.0.0.10") is None
 
 
-def test_kubeconfigs_of_kubeadm_and_of_ours_are_read():
+def test_kubeconfigs_are_parsed():
     text = "clusters:\n- cluster:\n    certificate-authority-data: QQ==\n    server: https://h:6443\n  name: prod\n"
     text += "contexts:\n- context:\n    cluster: prod\n    user: x\n  name: x@prod\ncurrent-context: x@prod\n"
     found = api.parse_kubeconfig(text)
@@ -216,7 +216,7 @@ def test_kubeconfigs_of_kubeadm_and_of_ours_are_read():
     assert api.own_address("") is None
 
 
-def test_a_join_is_given_its_secrets_on_the_host_alone():
+def test_join_secrets_are_inserted_on_the_host():
     text = json.dumps(
         {"kind": "JoinConfiguration", "discovery": {"bootstrapToken": {}}, "controlPlane": {"certificateKey": ""}}
     )
@@ -228,7 +228,7 @@ def test_a_join_is_given_its_secrets_on_the_host_alone():
     assert known["users"] == []
 
 
-def test_keys_of_encryption_are_made_and_differ():
+def test_generated_encryption_keys_differ():
     settings = {"provider": "secretbox", "resources": ["secrets"]}
     first, second = member.new_encryption(settings), member.new_encryption(settings)
     key = json.loads(first)["resources"][0]["providers"][0]["secretbox"]["keys"][0]
@@ -236,7 +236,7 @@ def test_keys_of_encryption_are_made_and_differ():
     assert first != second
 
 
-def test_a_servers_bookkeeping_is_no_difference():
+def test_server_managed_fields_are_ignored():
     one = {"metadata": {"name": "a", "resourceVersion": "1", "managedFields": []}, "data": {"x": "1"}, "status": {}}
     two = {"metadata": {"name": "a", "resourceVersion": "2"}, "data": {"x": "1"}}
     assert objects.same(one, two)
@@ -247,7 +247,7 @@ def test_a_servers_bookkeeping_is_no_difference():
     assert kinds == ["Namespace", "Role", "Deployment"]
 
 
-def test_a_workload_is_current_when_its_controller_has_seen_it():
+def test_workload_is_current_after_its_controller_observed_it():
     item = {
         "metadata": {"namespace": "a", "name": "b", "generation": 2},
         "spec": {"replicas": 2},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes are waited for also while the only API server starts anew."""
+"""Waiting for nodes tolerates a restart of the only API server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READY = {
 
 
 class Answers:
-    """An API that answers with these, one after the other, the last for ever."""
+    """An API that returns these answers in order and repeats the last one."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -31,12 +31,12 @@ class Answers:
         return answer
 
     def apply(self, wanted, dry_run):
-        assert dry_run, "nothing is to be changed"
+        assert dry_run, "nothing must be changed"
         return wanted
 
 
 class Issued(Answers):
-    """Its request is approved and has a certificate; the kubelet answers the API server after some time."""
+    """An API with an approved request and its certificate; the kubelet answers after a delay."""
 
     def __init__(self, refusals):
         super().__init__([READY])
@@ -64,30 +64,30 @@ def _quick(monkeypatch):
     monkeypatch.setattr(nodes, "_POLL_SECONDS", 0.001)
 
 
-def test_an_api_server_that_starts_anew_is_waited_for_mock():
+def test_restarting_api_server_is_waited_for_mock():
     api = Answers(AWAY, Refused(403, "no role yet", "GET /api/v1/nodes"), AWAY, [READY])
     assert nodes.settle([NODE], False, False, 30, api, "1.37.2") == {"changes": [], "not_ready": []}
 
 
 @pytest.mark.parametrize(("wait", "check"), [(0, False), (0.01, False), (30, True)])
-def test_one_that_stays_away_is_told_mock(wait, check):
+def test_unreachable_api_server_is_reported_mock(wait, check):
     with pytest.raises(PhotonError, match="does not answer") as caught:
         nodes.settle([NODE], check, False, wait, Answers(AWAY))
     assert caught.value.code == "ApiUnreachable"
 
 
-def test_a_refusal_of_another_kind_is_told_at_once_mock():
+def test_other_refusals_are_reported_at_once_mock():
     with pytest.raises(Refused):
         nodes.settle([NODE], False, False, 30, Answers(Refused(422, "invalid", "GET /api/v1/nodes")))
 
 
-def test_a_kubelet_that_has_not_read_its_certificate_is_waited_for_mock():
-    """The request that is approved may be the one before: only the kubelet knows whether it has what it needs."""
+def test_kubelet_without_its_new_certificate_is_waited_for_mock():
+    """Wait for the kubelet itself, because the approved request may be an older one."""
     api = Issued(refusals=3)
     found = nodes.settle([{**NODE, "serving": True}], False, True, 30, api, "1.37.2")
     assert (found, api.refusals) == ({"changes": [], "not_ready": []}, -1)
 
 
-def test_one_that_never_reads_it_is_told_mock():
+def test_kubelet_that_never_loads_it_is_reported_mock():
     found = nodes.settle([{**NODE, "serving": True}], False, True, 0.01, Issued(refusals=1_000_000), "1.37.2")
     assert found["not_ready"] == ["cp1: has no serving certificate yet"]

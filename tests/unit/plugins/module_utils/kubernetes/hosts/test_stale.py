@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a running process has not read since it changed, told by real processes and files."""
+"""Files that changed after the process that reads them started, with real processes and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POD = f"pod-{os.getpid()}"[:15]  # no other process of this machine has the name
 
 @pytest.fixture(name="certificate")
 def fixture_certificate(tmp_path, monkeypatch):
-    """What the pod reads."""
+    """Return a certificate that the pod reads."""
     path = tmp_path / "server.crt"
     path.write_text("first", encoding="utf-8")
     monkeypatch.setattr(observe, "STATIC_PODS", (POD,))
@@ -29,7 +29,7 @@ def fixture_certificate(tmp_path, monkeypatch):
 
 @pytest.fixture(name="pod")
 def fixture_pod(certificate, tmp_path):
-    """A process that runs, and read the certificate as it is."""
+    """Run a process that has read the current certificate."""
     os.utime(certificate, (time.time() - 60,) * 2)
     program = tmp_path / POD
     shutil.copy("/bin/sleep", program)
@@ -40,23 +40,23 @@ def fixture_pod(certificate, tmp_path):
         process.kill()
 
 
-def test_what_was_there_when_it_started_has_been_read(pod, certificate):
+def test_file_older_than_the_process_is_not_stale(pod, certificate):
     assert certificate.exists()
     assert pod.poll() is None
     assert observe.stale() == []
 
 
-def test_what_changed_later_has_not(pod, certificate):
+def test_file_changed_later_is_stale(pod, certificate):
     assert pod.poll() is None
     os.utime(certificate, (time.time() + 60,) * 2)
     assert observe.stale() == [{"pod": POD, "path": str(certificate)}]
 
 
-def test_what_does_not_run_will_read_it(certificate):
+def test_file_without_a_process_is_not_stale(certificate):
     os.utime(certificate, (time.time() + 60,) * 2)
     assert observe.stale() == []
 
 
-def test_a_pod_that_cannot_be_taken_away_is_ended_where_it_runs(pod):
+def test_pod_that_cannot_be_removed_is_killed(pod):
     static_pods.restart(POD, wait=False)
     assert pod.wait(timeout=30) < 0

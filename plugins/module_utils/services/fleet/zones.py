@@ -1,0 +1,90 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Availability zones as a plan. A zone that hosts still refer to is deleted when the last of them is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ...model import entities, states
+from ...model.authorization import authorize, permits
+from ...model.entities import Document, name_key
+from ...model.errors import PhotonError
+from ..planning import DELETE, KEEP, Action, Planning, record_action
+from ..state import CurrentState
+
+
+def plan_zones(planning: Planning) -> None:
+    """Add an action or a failure for each declared zone."""
+    for item in planning.declaration.zones:
+        try:
+            _plan_zone(item, planning)
+        except PhotonError as error:
+            planning.state.failed[entities.ZONE, "", item["name"]] = error
+            planning.plan.fail(entities.ZONE, item["name"], error, item.get("path", ""))
+
+
+def plan_delete(zone: Document, planning: Planning, reason: str, path: str = "") -> None:
+    """Plan to delete a zone; one with hosts becomes PENDING_DELETE and takes no further host."""
+    state = planning.state
+    authorize(planning.actor, "delete", entities.ZONE, *state.chain(zone))
+    hosts = _hosts(zone, state)
+    if not hosts:
+        _delete(zone, planning, reason, path)
+        return
+    reason = f"{reason}; {len(hosts)} hosts are in it ({', '.join(hosts[:5])})"
+    if zone.state == states.PENDING_DELETE:
+        planning.plan.add(
+            Action(verb=KEEP, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path)
+        )
+        return
+    document = replace(zone, state=states.PENDING_DELETE)
+    record_action(planning, zone, document, lambda d: {"state": d.state}, path=path, reason=reason)
+
+
+def plan_unused(planning: Planning) -> None:
+    """Plan to delete the zones in PENDING_DELETE without hosts, where the actor may. Call it when hosts are planned."""
+    state = planning.state
+    for zone in state.of(entities.ZONE):
+        unused = zone.state == states.PENDING_DELETE and not _hosts(zone, state)
+        if unused and permits(planning.actor, "delete", entities.ZONE, *state.chain(zone)):
+            _delete(zone, planning, "its last host is gone")
+
+
+def _plan_zone(item: Mapping[str, Any], planning: Planning) -> None:
+    state, name, path = planning.state, item["name"], item.get("path", "")
+    current = state.find(entities.ZONE, "", name)
+    if item["state"] == "absent":
+        if current is not None:
+            plan_delete(current, planning, "declared absent", path)
+        return
+    fresh = current or Document(
+        entities.ZONE,
+        name,
+        managed_by=planning.managed_by,
+        name_key=name_key(entities.ZONE, "", name),
+        body={"dedicated_tenants": []},
+    )
+    document = replace(fresh, state=states.READY)
+    if item["dedicated_tenants"] is not None:
+        document = document.with_body(dedicated_tenants=sorted(item["dedicated_tenants"]))
+    changed = current is None or (current.state, current.body) != (document.state, document.body)
+    verb = "create" if current is None else "update" if changed else "read"
+    authorize(planning.actor, verb, entities.ZONE, *state.chain(fresh))
+    record_action(planning, current, document, _view, path=path)
+
+
+def _view(zone: Document) -> dict[str, Any]:
+    return {"state": zone.state, "dedicated_tenants": zone.body.get("dedicated_tenants") or []}
+
+
+def _hosts(zone: Document, state: CurrentState) -> list[str]:
+    return [host.name for host in state.of(entities.HOST) if host.body.get("zone") == zone.id]
+
+
+def _delete(zone: Document, planning: Planning, reason: str, path: str = "") -> None:
+    planning.state.drop(zone.id)
+    planning.plan.add(Action(verb=DELETE, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path))

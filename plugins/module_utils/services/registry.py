@@ -1,0 +1,193 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only list of resource kinds: how each is planned, applied, recovered, pruned, observed, verified and shown.
+
+A new kind is one package and one row. Rows stand in the order in which they are planned and applied: a kind comes
+after those it refers to; deletions run the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..cloudstore import Claim, Inventory, Task
+from ..model import entities
+from ..model.entities import Document
+from .context import Applying
+from .findings import Finding
+from .fleet import apply as fleet_apply
+from .fleet import capacity, datastores, zones
+from .fleet import describe as fleet_describe
+from .fleet import plan as fleet
+from .fleet import verify as fleet_verify
+from .images import apply as images_apply
+from .images import describe as images_describe
+from .images import plan as images
+from .images import recover as images_recover
+from .images import verify as images_verify
+from .planning import Planning
+from .state import CurrentState
+from .tenancy import describe as tenancy_describe
+from .tenancy import flavors
+from .tenancy import plan as tenancy
+from .vms import actions as vms_actions
+from .vms import apply as vms_apply
+from .vms import claims as vms_claims
+from .vms import describe as vms_describe
+from .vms import plan as vms
+from .vms import recover as vms_recover
+from .vms import rules
+from .vms import verify as vms_verify
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of resource.
+
+    ``plan`` plans the declared items, ``plan_absent`` those declared absent that must wait for the plans of all kinds,
+    ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
+    ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
+    deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
+    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
+    where records differ from the endpoints, ``references`` names the documents that a record refers to.
+    ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
+    ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
+    may be deleted.
+    """
+
+    name: str
+    plan: Callable[[Planning], None] | None = None
+    plan_absent: Callable[[Planning], None] | None = None
+    plan_delete: Callable[[Document, Planning, str], Any] | None = None
+    plan_unused: Callable[[Planning], None] | None = None
+    plan_after: Callable[[Planning], None] | None = None
+    apply: Callable[[Applying], None] | None = None
+    apply_deletes: Callable[[Applying], None] | None = None
+    recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
+    claim_of: Callable[[Document, CurrentState], Claim] | None = None
+    inventories: Callable[[CurrentState], list[Inventory]] | None = None
+    verify: Callable[[CurrentState], Iterable[Finding]] | None = None
+    references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
+    describe: Callable[[Document, Any], dict[str, Any]] | None = None
+    item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
+    needs_endpoints: bool = False
+    prunable: bool = True
+
+
+_ROWS = (
+    Kind(
+        entities.DEPLOYMENT,
+        plan=tenancy.plan_security_groups,
+        prunable=False,
+    ),
+    Kind(
+        entities.ENDPOINT,
+        plan=fleet.plan_endpoints,
+        plan_absent=fleet.plan_absent_endpoints,
+        plan_delete=fleet.plan_delete_endpoint,
+        describe=fleet_describe.endpoint,
+    ),
+    Kind(
+        entities.ZONE,
+        plan=zones.plan_zones,
+        plan_delete=zones.plan_delete,
+        plan_unused=zones.plan_unused,
+        describe=fleet_describe.zone,
+    ),
+    Kind(
+        entities.FLAVOR,
+        plan=flavors.plan_flavors,
+        plan_delete=flavors.plan_delete,
+        plan_unused=flavors.plan_unused,
+        describe=tenancy_describe.flavor,
+    ),
+    Kind(
+        entities.HOST,
+        plan=fleet.plan_hosts,
+        plan_absent=fleet.plan_absent_hosts,
+        plan_delete=fleet.plan_delete_host,
+        apply=fleet_apply.apply_hosts,
+        inventories=capacity.host_inventories,
+        verify=fleet_verify.verify_hosts,
+        references=fleet_verify.references,
+        describe=fleet_describe.host,
+        needs_endpoints=True,
+    ),
+    Kind(
+        entities.DATASTORE,
+        plan=datastores.plan_datastores,
+        inventories=capacity.datastore_inventories,
+        verify=fleet_verify.verify_datastores,
+        references=fleet_verify.references,
+        describe=fleet_describe.datastore,
+        needs_endpoints=True,
+        prunable=False,
+    ),
+    Kind(
+        entities.TENANT,
+        plan=tenancy.plan_tenancy,
+        plan_absent=tenancy.plan_absent_tenants,
+        plan_delete=tenancy.plan_delete,
+        describe=tenancy_describe.tenant,
+    ),
+    Kind(
+        entities.PROJECT,  # planned with the tenants, whose quotas are settled together
+        plan_absent=tenancy.plan_absent_projects,
+        plan_delete=tenancy.plan_delete,
+        claim_of=tenancy.claim_of,
+        describe=tenancy_describe.project,
+    ),
+    Kind(
+        entities.IMAGE,
+        plan=images.plan_images,
+        plan_delete=images.plan_delete,
+        plan_unused=images.plan_unused,
+        apply=images_apply.apply_images,
+        apply_deletes=images_apply.delete_images,
+        recover=images_recover.recover,
+        verify=images_verify.verify,
+        references=images_verify.references,
+        describe=images_describe.describe,
+        needs_endpoints=True,
+    ),
+    Kind(
+        entities.VM,
+        plan=vms.plan_vms,
+        plan_delete=vms.plan_delete,
+        plan_after=rules.plan_rules,
+        apply=vms_apply.apply_vms,
+        recover=vms_recover.recover,
+        claim_of=vms_claims.claim_of,
+        verify=vms_verify.verify,
+        references=vms_verify.references,
+        describe=vms_describe.describe,
+        item=vms_actions.item_of,
+        needs_endpoints=True,
+    ),
+)
+KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}
+_ORDER = {name: index for index, name in enumerate(KINDS)}
+
+
+def order_of(kind: str) -> int:
+    """Where a kind stands in the order of planning; what is no kind of its own comes last."""
+    return _ORDER.get(kind, len(_ORDER))
+
+
+def backwards() -> Iterable[Kind]:
+    """The kinds in the order of deletion: users before what they use."""
+    return reversed(_ROWS)
+
+
+def claim_of(document: Document, state: CurrentState) -> Claim | None:
+    """Everything that a resource holds, as its record says; None for kinds that hold nothing."""
+    kind = KINDS.get(document.kind)
+    return kind.claim_of(document, state) if kind is not None and kind.claim_of is not None else None
+
+
+def inventories(state: CurrentState) -> list[Inventory]:
+    """The capacity of everything that the endpoints' last read showed."""
+    return [row for kind in _ROWS if kind.inventories is not None for row in kind.inventories(state)]

@@ -1,0 +1,208 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan or apply: the service behind every entry point that changes something, for a whole site or items of one kind."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..cloudstore import Conflict
+from ..model.authorization import SYSTEM, Actor, check_group
+from ..model.declaration import Declaration, check_items
+from ..model.errors import PhotonError
+from . import recovery, registry, report, saved_plan, site, write
+from .context import Applying, Context, open_context
+from .planning import Options
+
+ATTEMPTS = 5  # times that a run plans before it gives up against others' changes
+
+
+@dataclass(slots=True)
+class Request:
+    """One call of an entry point. ``check``: plan only. ``whole``: the tree is all of its site (prune needs that).
+
+    ``result`` is ``summary`` or ``full``; ``save_to`` keeps the plan in a file (with check), ``saved`` is such a file's
+    content, which the new plan must equal. ``site`` owns the new resources of a single kind (``managed_by``); None: the
+    API does. ``diff_limit`` None: the declaration's, or 50.
+    """
+
+    cloudstore_url: str | None = None
+    allow_ephemeral: bool = False
+    act_as: Mapping[str, Any] | None = None
+    credentials: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    options: Options = field(default_factory=Options)
+    check: bool = False
+    whole: bool = False
+    result: str = "summary"
+    diff_limit: int | None = None
+    saved: Mapping[str, Any] | None = None
+    save_to: str | None = None
+    site: str | None = None
+    by: str = ""
+
+
+def actor_of(act_as: Mapping[str, Any] | None) -> Actor:
+    """The system administrator, unless the caller acts as another user. Raises InvalidSecurityGroupFormat."""
+    if not act_as:
+        return SYSTEM
+    return Actor(act_as["user"], frozenset(check_group(group) for group in act_as.get("groups") or []))
+
+
+def run_site(tree: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    """The variables of a site (``{"photon_tenants": ...}``): validate, plan and, unless ``check``, apply.
+
+    Returns report.outcome: changed, counts, failures, warnings, diff, plan. Raises PhotonError when nothing could be
+    done at all; failures of single items are in ``failures``. CloudStore and credentials come from the request, else
+    from the variables.
+    """
+    request.cloudstore_url = request.cloudstore_url or tree.get("photon_cloudstore_url")
+    request.allow_ephemeral = request.allow_ephemeral or _true(tree.get("photon_cloudstore_allow_ephemeral"))
+    if not request.credentials and isinstance(tree.get("photon_credentials"), Mapping):
+        request.credentials = tree["photon_credentials"]
+    return _run(request, lambda snapshot: site.declare(tree, snapshot))
+
+
+def run_items(
+    kind: str,
+    items: Iterable[Mapping[str, Any]],
+    request: Request,
+    *,
+    root: str = "",
+    scope: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Items of one kind as its module takes them; otherwise as run_site."""
+    declaration = Declaration()
+    declaration.of(kind)
+    setattr(declaration, f"{kind}s", check_items(kind, items, root=root, scope=scope))
+    return _run(request, lambda _snapshot: declaration)
+
+
+def reading(request: Request) -> AbstractContextManager[Context]:
+    """A context for entry points that only read."""
+    return _context(request, "read")
+
+
+def _run(request: Request, declare: Any) -> dict[str, Any]:
+    with _context(request, "read" if request.check else "write") as context:
+        if request.check:
+            snapshot = context.store.snapshot()
+            planned = _plan(declare(snapshot), context, snapshot, request)
+            if not context.store.exists:
+                planned.plan.warnings.insert(0, f"there is no CloudStore at {context.store.location} yet: "
+                                             "the first apply creates it")  # fmt: skip
+            if request.save_to and not planned.plan.failures:
+                saved_plan.write(request.save_to, planned)
+            return report.outcome(planned, request, context)
+        context.run = context.store.begin_run(ttl=request.options.lease_seconds)
+        try:
+            recovered = recovery.recover(context)
+            planned = _apply(request, declare, context)
+            planned.plan.warnings += recovered
+        except BaseException:
+            with contextlib.suppress(PhotonError):  # the first error is the one to report
+                context.run.end()
+            raise
+        context.run.end()
+        return report.outcome(planned, request, context)
+
+
+def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
+    """Plan and begin until no other controller came in between, then do the external work kind by kind."""
+    for attempt in range(1, ATTEMPTS + 1):
+        snapshot = context.store.snapshot()
+        planned = _plan(declare(snapshot), context, snapshot, request)
+        applying = Applying(planned.plan, planned.state, context, context.run)
+        try:
+            write.begin(applying, attempt)
+            break
+        except Conflict as conflict:
+            if request.saved:
+                raise PhotonError(
+                    "PlanChanged",
+                    f"nothing was done, the saved plan is out of date: {conflict.message}; make a new plan",
+                    {"differences": [conflict.message]},
+                ) from conflict
+            if attempt == ATTEMPTS:
+                raise PhotonError(
+                    conflict.code,
+                    f"nothing was done: other controllers changed the same resources {ATTEMPTS} times while this run "
+                    f"planned (last: {conflict.message}); run again",
+                    conflict.data,
+                ) from conflict
+            time.sleep(random.uniform(0.05, 0.5) * attempt)  # competitors do not come back together
+    write.observe(applying)
+    for kind in registry.KINDS.values():
+        if kind.apply is not None:
+            kind.apply(applying)
+    for kind in registry.backwards():
+        if kind.apply_deletes is not None:
+            kind.apply_deletes(applying)
+    write.end(applying)
+    return planned
+
+
+def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
+    actor = actor_of(request.act_as)
+    return open_context(
+        request.cloudstore_url,
+        mode=mode,
+        allow_ephemeral=request.allow_ephemeral,
+        by=request.by or actor.user,
+        actor=actor,
+        managed_by=f"inventory:{request.site}" if request.site else "api",
+        credentials=request.credentials,
+        options=request.options,
+    )
+
+
+def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
+    if request.whole:
+        _take_settings(declaration, context, request)
+    pinned = saved_plan.placements(request.saved) if request.saved else None
+    planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned)
+    if request.saved:
+        saved_plan.verify(request.saved, planned)
+    return planned
+
+
+def _take_settings(declaration: Declaration, context: Context, request: Request) -> None:
+    """Take the settings of a run from a whole site's variables."""
+    settings, options = declaration.settings, context.options
+    context.managed_by = declaration.managed_by
+    request.diff_limit = settings["diff_limit"] if request.diff_limit is None else request.diff_limit
+    options.policy, options.quality = settings["placement_policy"], settings["placement_quality"]
+    options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
+    options.max_recreates = settings["max_recreates"]
+    options.cloudstore_new = options.cloudstore_new or settings["cloudstore_new"]
+    options.atomic = options.atomic or settings["atomic"]
+    options.default_port_group = options.default_port_group or settings.get("default_port_group")
+    if settings.get("act_as") and context.actor.system_administrator:
+        context.actor = actor_of(settings["act_as"])
+
+
+def _true(value: Any) -> bool:
+    """Read a boolean variable, which may be text: ansible-playbook -e passes text."""
+    return str(value).strip().lower() in ("true", "yes", "on", "1")
+
+
+def failed(outcome: Mapping[str, Any], check: bool = False) -> PhotonError | None:
+    """The error of a run in which items failed: the first item's code, all items in the message; None without any."""
+    failures = outcome["failures"]
+    if not failures:
+        return None
+    lines = [
+        f"- {f['kind']} {f['name']}" + (f" ({f['path']})" if f["path"] else "") + f": {f['error_code']}: {f['message']}"
+        for f in failures[:20]
+    ]
+    if len(failures) > 20:
+        lines.append(f"- and {len(failures) - 20} more")
+    number = "1 item" if len(failures) == 1 else f"{len(failures)} items"
+    how = "cannot be done" if check else "failed, everything else was done. Fix the cause and run again"
+    return PhotonError(failures[0]["error_code"], f"{number} {how}:\n" + "\n".join(lines))

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flavors: declared and shipped ones as a plan. A flavor in use never changes, and is deleted with its last user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ...model import entities, flavors, states, units
+from ...model.authorization import authorize, permits
+from ...model.entities import Document, name_key
+from ...model.errors import PhotonError
+from ..planning import DELETE, Action, Planning, record_action
+from ..state import CurrentState
+
+SHIPPED = "shipped"  # managed_by of the flavors that every platform has
+
+
+def plan_flavors(planning: Planning) -> None:
+    """Add an action or a failure for each declared flavor; the shipped ones come first."""
+    _plan_shipped(planning)
+    for item in planning.declaration.flavors:
+        try:
+            _plan_flavor(item, planning)
+        except PhotonError as error:
+            planning.state.failed[entities.FLAVOR, item["kind"], item["name"]] = error
+            planning.plan.fail(entities.FLAVOR, f"{item['kind']}/{item['name']}", error, item.get("path", ""))
+
+
+def plan_unused(planning: Planning) -> None:
+    """Delete the flavors in PENDING_DELETE that no VM uses any more, where the actor may."""
+    pending = [f for f in planning.state.of(entities.FLAVOR) if f.state == states.PENDING_DELETE]
+    used = _used(planning.state) if pending else {}
+    for flavor in pending:
+        if flavor.id not in used and permits(planning.actor, "delete", entities.FLAVOR, *planning.state.chain(flavor)):
+            _delete(flavor, planning, "its last user is deleted")
+
+
+def plan_delete(flavor: Document, planning: Planning, reason: str, path: str = "") -> None:
+    """Delete a flavor; one in use becomes PENDING_DELETE, so that nothing new can use it. Raises AccessForbidden."""
+    state = planning.state
+    authorize(planning.actor, "delete", entities.FLAVOR, *state.chain(flavor))
+    users = _used(state).get(flavor.id, 0)
+    if not users:
+        _delete(flavor, planning, reason, path)
+        return
+    reason = f"{reason}; {users} {'VM uses' if users == 1 else 'VMs use'} it"
+    document = replace(flavor, state=states.PENDING_DELETE)
+    record_action(planning, flavor, document, lambda d: {"state": d.state}, path=path, reason=reason)
+
+
+def shown(cost: Mapping[str, Any]) -> dict[str, str]:
+    """Return a cost table or limits for people: ``{"vm.memory": "4 GB"}``."""
+    return {key: units.exact(amount, unit) for key, (amount, unit) in sorted(cost.items())}
+
+
+def _plan_shipped(planning: Planning) -> None:
+    """Create the shipped flavors on a platform that has none of them yet: a deleted one stays deleted."""
+    state = planning.state
+    if any(flavor.managed_by == SHIPPED for flavor in state.of(entities.FLAVOR)):
+        return
+    for kind, name, cost in flavors.shipped():
+        document = _document(kind, name, cost, SHIPPED)
+        if state.find(entities.FLAVOR, kind, name) is None and permits(
+            planning.actor, "create", entities.FLAVOR, *state.chain(document)
+        ):
+            record_action(planning, None, document, _view, reason="shipped with the platform")
+
+
+def _plan_flavor(item: dict[str, Any], planning: Planning) -> None:
+    state, kind, name, path = planning.state, item["kind"], item["name"], item.get("path", "")
+    current = state.find(entities.FLAVOR, kind, name)
+    if item["state"] == "absent":
+        if current is not None:
+            plan_delete(current, planning, "declared absent", path)
+        return
+    if current is None:
+        if item["cost"] is None:
+            raise PhotonError("InvalidFlavorSpecification", f"flavor {kind}/{name} does not exist yet: set its cost")
+        document = _document(kind, name, item["cost"], planning.managed_by)
+        authorize(planning.actor, "create", entities.FLAVOR, *state.chain(document))
+        record_action(planning, None, document, _view, path=path)
+        return
+    cost = _stored(item["cost"]) if item["cost"] is not None else current.body["cost"]
+    users = _used(state).get(current.id, 0) if cost != current.body["cost"] else 0
+    if users:
+        raise PhotonError(
+            "FlavorInUse",
+            f"flavor {kind}/{name} is used by {users} {'VM' if users == 1 else 'VMs'}, so its cost cannot change: "
+            "declare another flavor and move the VMs to it",
+        )
+    document = replace(current, state=states.READY).with_body(cost=cost)
+    authorize(planning.actor, "read" if document == current else "update", entities.FLAVOR, *state.chain(current))
+    record_action(planning, current, document, _view_of_existing, path=path)
+
+
+def _view(flavor: Document) -> dict[str, Any]:
+    return {"cost": shown(flavor.body["cost"])}
+
+
+def _view_of_existing(flavor: Document) -> dict[str, Any]:
+    return {"state": flavor.state, **_view(flavor)}
+
+
+def _document(kind: str, name: str, cost: flavors.Cost, managed_by: str) -> Document:
+    return Document(
+        entities.FLAVOR,
+        name,
+        kind,
+        managed_by=managed_by,
+        name_key=name_key(entities.FLAVOR, kind, name),
+        body={"cost": _stored(cost)},
+    )
+
+
+def _stored(cost: flavors.Cost) -> dict[str, list[Any]]:
+    return {key: list(value) for key, value in sorted(cost.items())}
+
+
+def _used(state: CurrentState) -> dict[str, int]:
+    """Return ``{flavor id: number of VMs that use it}``."""
+    used: dict[str, int] = {}
+    for vm in state.of(entities.VM):
+        for flavor in {vm.body["flavor"], *(disk["flavor"] for disk in vm.body["disks"])}:
+            used[flavor] = used.get(flavor, 0) + 1
+    return used
+
+
+def _delete(flavor: Document, planning: Planning, reason: str, path: str = "") -> None:
+    name = planning.state.path_of(flavor)
+    planning.state.drop(flavor.id)
+    action = Action(verb=DELETE, kind=entities.FLAVOR, name=name, document=flavor, reason=reason, path=path)
+    planning.plan.add(action)

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The typed actions on VMs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...cloudstore import Step, Task
+from ...model import entities
+from ...model.entities import Document
+from ..planning import Action
+from ..state import CurrentState
+from .desired import Desired
+from .record import Vm
+
+
+@dataclass(slots=True)
+class Reconfigure:
+    """What a VM's configuration is changed to; None and empty leave a part alone. Sizes in bytes by disk name."""
+
+    vcpus: int | None = None
+    memory: int | None = None
+    disks: dict[str, int] = field(default_factory=dict)
+    port_groups: tuple[str, ...] | None = None
+    extra_config: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        hardware = self.vcpus is not None or self.memory is not None
+        return hardware or bool(self.disks or self.extra_config) or self.port_groups is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class VmAction(Action):
+    """An action on a VM; ``vm`` is the VM as it is afterwards, before a deletion as it was."""
+
+    vm: Vm
+
+    def details(self) -> dict[str, Any]:
+        """The size of the VM."""
+        return {"vcpus": self.vm.vcpus, "memory": self.vm.memory}
+
+    def signature(self, state: CurrentState) -> dict[str, Any]:
+        """Digest of its metadata."""
+        return {"metadata": self.vm.metadata_digest}
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateVm(VmAction):
+    """Create a VM at its place, then bring it into its power state (``steps`` in order, CREATE_VM first).
+
+    ``score`` and ``parts`` are the reasons of the scheduler for the place. ``lost`` is the record of a VM that existed
+    before and is missing in vSphere; it stays as it is when the VM cannot be created again.
+    """
+
+    desired: Desired
+    steps: tuple[str, ...]
+    lost: Document | None = None
+    score: float | None = None
+    parts: dict[str, Any] | None = None
+
+    def details(self) -> dict[str, Any]:
+        """The size of the VM and the reasons for its place."""
+        reasons = {"score": self.score, "parts": self.parts}
+        return {**VmAction.details(self), **{key: value for key, value in reasons.items() if value is not None}}
+
+    def signature(self, state: CurrentState) -> dict[str, Any]:
+        """Digest of its metadata, its host and the datastore of each disk."""
+        disks = {disk.name: _name(disk.datastore, state) for disk in self.vm.disks}
+        host = _name(self.vm.place.host, state) if self.vm.place else None
+        return {**VmAction.signature(self, state), "host": host, "disks": disks}
+
+
+@dataclass(slots=True, kw_only=True)
+class RegisterVm(VmAction):
+    """Take over a VM's files, or a restored VM that carries its mark (``marked`` is that VM's row)."""
+
+    marked: Any = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateVm(VmAction):
+    """Change a VM in vSphere (``steps``, none: the record alone). ``previous`` is the record before the change."""
+
+    previous: Vm
+    moid: str
+    steps: tuple[str, ...] = ()
+    reconfigure: Reconfigure = field(default_factory=Reconfigure)
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteVm(VmAction):
+    """Delete a VM with its own disks; disks of others are detached first. ``moid`` None: vSphere does not have it."""
+
+    moid: str | None
+    power_off: bool = False
+    own_files: frozenset[str] = frozenset()
+    foreign_disks: dict[str, int] = field(default_factory=dict)
+
+
+def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
+    """The fields of a VM in a full result: names of its host and of its boot disk's datastore, and its address."""
+    vm = Vm.of(document)
+    return {
+        "host": _name(vm.place.host if vm.place else None, state),
+        "datastore": _name(vm.boot_disk.datastore, state),
+        "address": vm.address,
+    }
+
+
+def task_of(operation: str, entity_id: str, steps: tuple[str, ...], data: dict[str, Any]) -> Task:
+    """The journal entry of an action on a VM: what makes its calls repeatable is in ``data``."""
+    return Task(
+        operation,
+        entities.VM,
+        entity_id,
+        state="STARTED",
+        steps=[Step(number, name, "QUEUED") for number, name in enumerate(steps)],
+        data=data,
+    )
+
+
+def _name(entity_id: str | None, state: CurrentState) -> str | None:
+    document = state.get(entity_id)
+    return document.name if document else entity_id

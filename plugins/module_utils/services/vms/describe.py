@@ -1,0 +1,48 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A VM's own fields as resource_info shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...model.entities import Document
+from ..state import CurrentState
+from .record import Vm
+
+
+def describe(document: Document, view: Any) -> dict[str, Any]:
+    """Amounts are vCPUs and bytes; ``view`` is a fleet_view.View."""
+    state: CurrentState = view.state
+    vm = Vm.of(document)
+    place = vm.place
+    host = state.get(place.host) if place else None
+    project = state.must(vm.project)
+    return {
+        "tenant": state.must(project.scope).name,
+        "project": project.name,
+        "address": vm.address,
+        "cluster": place.cluster if place else None,
+        "vcpus": vm.vcpus,
+        "memory": vm.memory,
+        "port_groups": list(vm.port_groups),
+        "tags": list(vm.tags),
+        "deletion_protection": vm.deletion_protection,
+        "host": host.name if host else None,
+        "endpoint": _name(place.endpoint if place else None, state),
+        "datastore": _name(vm.boot_disk.datastore, state),
+        "flavor": _name(vm.flavor, state),
+        "image": _name(vm.image, state),
+        "zone": _name(host.body.get("zone"), state) if host else None,
+        "disks": [
+            {"name": d.name, "capacity": d.capacity, "boot": d.boot, "datastore": _name(d.datastore, state)}
+            for d in vm.disks
+        ],
+        "vsphere": {key: getattr(place, key) if place else None for key in ("name", "folder", "moid")},
+    }
+
+
+def _name(entity_id: str | None, state: CurrentState) -> str | None:
+    document = state.get(entity_id)
+    return document.name if document else entity_id

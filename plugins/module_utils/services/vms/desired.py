@@ -1,0 +1,272 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Desired VMs: a declared item's names become ids and amounts in one pass, so that nothing looks a name up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...model import entities, flavors, states
+from ...model.authorization import authorize
+from ...model.entities import Document
+from ...model.errors import PhotonError
+from .. import guest
+from ..planning import Planning
+from .record import Cost, Disk, Group, Vm
+
+POWER = {"started": "STARTED", "stopped": "STOPPED", "suspended": "SUSPENDED"}
+Item = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Project:
+    """What all VMs of one project share while they are planned."""
+
+    document: Document
+    path: str
+    needs: tuple[str, ...]  # the documents that say who may do what here
+    allowed: set[str] = field(default_factory=set)  # verbs that the actor was found to hold here
+    specs: dict[Any, _Spec] = field(default_factory=dict)  # one resolution per distinct declaration
+
+
+@dataclass(slots=True)
+class Desired:
+    """A VM as it is declared, resolved.
+
+    ``vm`` has the recorded id and place of an existing VM. ``power`` None leaves the power state alone. ``needs`` are
+    the documents that it was resolved from. ``metadata`` is the item whose metadata the guest gets, None where a
+    partial declaration leaves the guest's keys alone.
+    """
+
+    vm: Vm
+    label: str
+    path: str
+    flavor_name: str
+    image_name: str
+    power: str | None
+    force: bool
+    register: bool
+    needs: tuple[str, ...]
+    metadata: Item | None
+
+    def guest_keys(self) -> dict[str, str] | None:
+        """The guestinfo keys that the guest gets; None leaves them alone."""
+        return None if self.metadata is None else guest.keys(dict(self.metadata), self.vm.name, self.vm.id)
+
+
+@dataclass(slots=True)
+class _Spec:
+    """What does not depend on a VM's name."""
+
+    flavor: Document
+    image: Document
+    vm_cost: Cost
+    disks: tuple[Disk, ...]
+    disk_costs: tuple[Cost, ...]
+    needs: tuple[str, ...]
+
+
+def project_of(item: Item, planning: Planning, known: dict[tuple[str, str], Project]) -> Project:
+    """The project that an item names. Raises TenantNotFound, ProjectNotFound, DependencyFailed."""
+    key = (item["tenant"], item["project"])
+    if key not in known:
+        state = planning.state
+        tenant = state.require(entities.TENANT, "", item["tenant"])
+        project = state.require(entities.PROJECT, tenant.id, item["project"])
+        needs = tuple(document.id for document in state.chain(project))
+        known[key] = Project(project, f"{tenant.name}/{project.name}", needs)
+    return known[key]
+
+
+def allow(planning: Planning, verb: str, project: Project) -> None:
+    """Authorize once per project and verb: the VMs of a project differ in nothing that the rules look at."""
+    if verb not in project.allowed:
+        authorize(planning.actor, verb, entities.VM, *planning.state.chain(project.document))
+        project.allowed.add(verb)
+
+
+def resolve(item: Item, current: Document | None, project: Project, planning: Planning) -> Desired:
+    """The desired VM of an item. Keys that are left out stay as recorded, but in a whole site's declaration.
+
+    Raises the NotFound codes of what it names, SpecInvalid, InvalidFlavorState, InvalidImageState.
+    """
+    recorded = Vm.of(current) if current is not None else None
+    spec = _spec(item, recorded, project, planning)
+    disks = _disks(item, spec, recorded, planning)
+    groups = _groups(item, recorded, project, planning)
+    spread_over, spread_group = _spread(item, recorded, project, planning)
+    digest, declared = _metadata(item, recorded, planning)
+    vm = Vm(
+        id=recorded.id if recorded else Document(entities.VM, item["name"]).id,
+        name=item["name"],
+        project=project.document.id,
+        state=recorded.state if recorded else "CREATING",
+        flavor=spec.flavor.id,
+        image=spec.image.id,
+        vcpus=spec.vm_cost["vm.cpu"][0],
+        memory=spec.vm_cost["vm.memory"][0],
+        cost=_cost(spec, disks, recorded, planning),
+        disks=disks,
+        port_groups=_port_groups(item, recorded, planning),
+        tags=tuple(sorted(_kept(item, "tags", recorded, planning) or ())),
+        groups=groups,
+        spread_over=spread_over,
+        spread_group=spread_group,
+        zone=_kept(item, "zone", recorded, planning),
+        host_tags=tuple(sorted(_kept(item, "host_tags", recorded, planning) or ())),
+        deletion_protection=bool(_kept(item, "deletion_protection", recorded, planning)),
+        metadata_digest=digest,
+        metadata_declared=declared,
+        place=recorded.place if recorded else None,
+        address=recorded.address if recorded else None,
+        max_skew=_kept(item, "max_skew", recorded, planning),
+    )
+    writes_guest = item.get("metadata") is not None or not (recorded and recorded.metadata_declared) or planning.whole
+    return Desired(
+        vm,
+        f"{project.path}/{vm.name}",
+        item.get("path", ""),
+        spec.flavor.name,
+        spec.image.name,
+        POWER.get(item.get("state") or ""),
+        bool(item.get("force")),
+        bool(item.get("register")),
+        (*project.needs, *spec.needs),
+        item if writes_guest else None,
+    )
+
+
+# -- one resolution per distinct declaration ---------------------------------------------------------------------
+
+
+def _spec(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> _Spec:
+    named = tuple(item.get(key) for key in ("flavor", "image", "boot_disk_flavor"))
+    has = (recorded.flavor, recorded.image, *(d.flavor for d in recorded.disks)) if recorded else ()
+    key = (item.get("path"), named, has)
+    if key not in project.specs:
+        project.specs[key] = _resolve(item, recorded, frozenset(has), project, planning)
+    return project.specs[key]
+
+
+def _resolve(item: Item, recorded: Vm | None, has: frozenset[str], project: Project, planning: Planning) -> _Spec:
+    state = planning.state
+    _check_complete(item, recorded)
+    flavor = _flavor(item.get("flavor"), recorded.flavor if recorded else None, flavors.VM, has, planning)
+    image = _image(item.get("image"), recorded, project, planning)
+    boot_flavor = _flavor(
+        item.get("boot_disk_flavor"), recorded.boot_disk.flavor if recorded else None, flavors.EPHEMERAL_DISK, has,
+        planning)  # fmt: skip
+    size = recorded.boot_disk.capacity if recorded and recorded.image == image.id else image.body["size"]
+    made = [_disk("boot-disk", boot_flavor, size, True)]
+    for declared in item.get("disks") or ():
+        disk_flavor = _flavor(declared["flavor"], None, flavors.EPHEMERAL_DISK, has, planning)
+        made.append(_disk(declared["name"], disk_flavor, declared["capacity"], False))
+    cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
+    needs = {flavor.id, image.id, *(disk.flavor for disk, _cost in made)}
+    return _Spec(
+        flavor,
+        image,
+        {**flavors.vm_cost(flavor.name, cost)},  # type: ignore[arg-type]
+        tuple(disk for disk, _cost in made),
+        tuple(cost for _disk_made, cost in made),
+        tuple(sorted(i for i in needs if i in state.versions)),
+    )
+
+
+def _check_complete(item: Item, recorded: Vm | None) -> None:
+    missing = [key for key in ("flavor", "image", "boot_disk_flavor") if item.get(key) is None]
+    if recorded is not None or not missing:
+        return
+    if missing == ["boot_disk_flavor"]:
+        raise PhotonError("InvalidEntity", f"VM {item['name']} has no boot disk: set boot_disk_flavor")
+    raise PhotonError("SpecInvalid", f"VM {item['name']} does not exist yet: set {', '.join(missing)} to create it")
+
+
+def _flavor(name: str | None, recorded: str | None, kind: str, has: frozenset[str], planning: Planning) -> Document:
+    flavor = planning.state.require(entities.FLAVOR, kind, name) if name else planning.state.must(str(recorded))
+    if flavor.id not in has:
+        states.check_usable(entities.FLAVOR, flavor.state, flavor.name)
+    return flavor
+
+
+def _image(name: str | None, recorded: Vm | None, project: Project, planning: Planning) -> Document:
+    state = planning.state
+    if name is None and recorded is not None:
+        return state.must(recorded.image)
+    image = state.find(entities.IMAGE, project.document.id, str(name)) or state.require(entities.IMAGE, "", str(name))
+    if not (recorded and recorded.image == image.id):
+        states.check_usable(entities.IMAGE, image.state, image.name)
+    return image
+
+
+def _disk(name: str, flavor: Document, capacity: int, boot: bool) -> tuple[Disk, Cost]:
+    cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
+    disk = Disk(name, flavor.id, capacity, boot, flavors.EPHEMERAL_DISK,
+                tuple(flavors.datastore_tags(cost)))  # type: ignore[arg-type]  # fmt: skip
+    charged = flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)  # type: ignore[arg-type]
+    return disk, charged
+
+
+# -- single fields ------------------------------------------------------------------------------------------------
+
+
+def _kept(item: Item, key: str, recorded: Vm | None, planning: Planning) -> Any:
+    """The declared value; where it is left out the recorded one, and nothing in a whole site's declaration."""
+    if item.get(key) is not None or recorded is None or planning.whole:
+        return item.get(key)
+    return getattr(recorded, key)
+
+
+def _disks(item: Item, spec: _Spec, recorded: Vm | None, planning: Planning) -> tuple[Disk, ...]:
+    """The desired disks, each with the place of the recorded disk of its name."""
+    if recorded is None:
+        return spec.disks
+    places = {disk.name: disk for disk in recorded.disks}
+    disks = tuple(disk.seen_at(places[disk.name]) if disk.name in places else disk for disk in spec.disks)
+    if item.get("disks") is None and not planning.whole:
+        return (*disks[:1], *recorded.disks[1:])
+    return disks
+
+
+def _cost(spec: _Spec, disks: tuple[Disk, ...], recorded: Vm | None, planning: Planning) -> Cost:
+    charged = list(spec.disk_costs)
+    for disk in disks[len(charged) :]:  # further disks that the item does not name stay charged
+        flavor = planning.state.must(disk.flavor)
+        cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
+        charged.append(flavors.disk_cost(disk.kind, flavor.name, cost, disk.capacity))  # type: ignore[arg-type]
+    return dict(flavors.add_costs([spec.vm_cost, *charged]))
+
+
+def _port_groups(item: Item, recorded: Vm | None, planning: Planning) -> tuple[str, ...]:
+    names = item.get("port_groups")
+    if names is None and recorded is not None and not planning.whole:
+        return recorded.port_groups
+    default = planning.options.default_port_group
+    return tuple(names if names is not None else [default] if default else ())
+
+
+def _groups(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> tuple[Group, ...]:
+    left_out = item.get("affinity") is None and item.get("anti_affinity") is None
+    if left_out and recorded is not None and not planning.whole:
+        return recorded.groups
+    return tuple(
+        Group(f"{project.path}/{group['name']}", kind, group["level"], group["hard"])
+        for kind in ("affinity", "anti-affinity")
+        for group in item.get(kind.replace("-", "_")) or ()
+    )
+
+
+def _spread(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> tuple[str | None, str | None]:
+    if item.get("spread_over") is None:
+        keep = recorded is not None and not planning.whole
+        return (recorded.spread_over, recorded.spread_group) if keep and recorded else (None, None)
+    return item["spread_over"], f"{project.path}/{item['spread_group']}"
+
+
+def _metadata(item: Item, recorded: Vm | None, planning: Planning) -> tuple[str, bool]:
+    if item.get("metadata") is None and recorded is not None and not planning.whole:
+        return recorded.metadata_digest, recorded.metadata_declared
+    return planning.digest(guest.fingerprint(dict(item))), bool(item.get("metadata"))

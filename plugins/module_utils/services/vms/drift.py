@@ -1,0 +1,227 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The differences between a VM as desired, as recorded and as observed, and the steps that remove them.
+
+Heavy properties were read only where ``config.changeVersion`` moved, so a VM that nobody touched costs nothing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...model import entities, states
+from ...model.errors import PhotonError
+from .. import guest
+from ..state import CurrentState
+from .actions import Reconfigure
+from .desired import Desired
+from .observed import Observed
+from .record import Disk, Vm
+
+_FIXED = {
+    "image": "the image of a VM is set when it is created",
+    "boot_disk_flavor": "the flavor of a boot disk is set when the VM is created",
+}
+_RECORDED = ("tags", "groups", "deletion_protection", "spread_over", "max_skew")
+_HARDWARE = ("vcpus", "memory")
+
+
+@dataclass(slots=True)
+class Drift:
+    """``before`` and ``after`` per differing field, what vSphere has to change, and in which steps."""
+
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    reconfigure: Reconfigure = field(default_factory=Reconfigure)
+    steps: tuple[str, ...] = ()
+    impossible: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    resized: bool = False  # what the VM holds of quota and capacity changes
+
+    def note(self, name: str, before: Any, after: Any) -> None:
+        self.before[name], self.after[name] = before, after
+
+
+def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState) -> Drift:
+    """Compare the three values. Raises UpdateNotSupported for what cannot be changed in place, InvalidVmState where a
+    running VM would have to be stopped and ``force`` does not allow it."""
+    drift = Drift()
+    _compare_records(desired, recorded, drift, state)
+    _compare_place(desired, recorded, seen, drift, state)
+    _compare_hardware(desired, seen, drift)
+    if seen.detailed:
+        _compare_disks(desired, recorded, seen, drift)
+        _compare_adapters(desired, seen, drift)
+        _compare_guest(desired, seen, drift)
+    if drift.impossible:
+        raise PhotonError(
+            "UpdateNotSupported",
+            f"VM {desired.label}: {'; '.join(drift.impossible)}; delete the VM and declare it again, "
+            "or restore the declaration",
+        )
+    drift.steps = _steps(desired, seen, drift)
+    return drift
+
+
+# -- desired against recorded ------------------------------------------------------------------------------------
+
+
+def _compare_records(desired: Desired, recorded: Vm, drift: Drift, state: CurrentState) -> None:
+    new = desired.vm
+    if recorded.image != new.image:
+        drift.impossible.append(_FIXED["image"])
+    if recorded.boot_disk.flavor != new.boot_disk.flavor:
+        drift.impossible.append(_FIXED["boot_disk_flavor"])
+    _compare_disk_lists({d.name: d for d in recorded.disks[1:]}, {d.name: d for d in new.disks[1:]}, drift)
+    if recorded.flavor != new.flavor:
+        names = [document.name if (document := state.get(i)) else i for i in (recorded.flavor, new.flavor)]
+        drift.note("flavor", *names)
+    drift.resized = recorded.cost != new.cost or (recorded.vcpus, recorded.memory) != (new.vcpus, new.memory)
+    for key in _RECORDED:
+        old, wanted = _plain(getattr(recorded, key)), _plain(getattr(new, key))
+        if (old or None) != (wanted or None):
+            drift.note(key, old, wanted)
+    if recorded.port_groups != new.port_groups:
+        drift.note("port_groups", list(recorded.port_groups), list(new.port_groups))
+        drift.reconfigure.port_groups = new.port_groups
+    if recorded.metadata_digest != new.metadata_digest and (keys := desired.guest_keys()) is not None:
+        drift.note("metadata", "(different)", "(as declared)")
+        drift.reconfigure.extra_config = keys
+
+
+def _compare_disk_lists(old: dict[str, Disk], new: dict[str, Disk], drift: Drift) -> None:
+    if set(old) != set(new):
+        drift.impossible.append("ephemeral disks exist as long as their VM: none can be added or removed")
+        return
+    for name, disk in new.items():
+        if old[name].flavor != disk.flavor:
+            drift.impossible.append(f"the flavor of disk {name} is set when the VM is created")
+        if disk.capacity < old[name].capacity:
+            drift.impossible.append(f"disk {name} cannot shrink from {old[name].capacity} to {disk.capacity} B")
+        elif disk.capacity > old[name].capacity:
+            drift.note(f"disks.{name}.capacity", old[name].capacity, disk.capacity)
+            drift.reconfigure.disks[name] = disk.capacity
+            drift.resized = True
+
+
+def _compare_place(desired: Desired, recorded: Vm, seen: Observed, drift: Drift, state: CurrentState) -> None:
+    """Zone and host tags decide where a VM is created; later they must fit where it is."""
+    host = seen.host
+    zone = state.get(host.body.get("zone")) if host else None
+    where = f"host {host.name} in zone {zone.name if zone else 'none'}" if host else "an undeclared host"
+    wanted = desired.vm
+    lacking = sorted(set(wanted.host_tags) - set(host.body["tags"] if host else ()))
+    wrong_zone = wanted.zone is not None and (zone is None or zone.name != wanted.zone)
+    for key, wrong, need in (
+        ("zone", wrong_zone, f"zone {wanted.zone}"),
+        ("host_tags", bool(lacking), f"the host tags {', '.join(lacking)}"),
+    ):
+        old, new = getattr(recorded, key), getattr(wanted, key)
+        if (old or None) != (new or None):
+            if wrong:
+                drift.impossible.append(f"it runs on {where} and a running VM is not moved to {need}")
+            drift.note(key, _plain(old), _plain(new))
+        elif wrong:
+            drift.warnings.append(f"VM {desired.label} runs on {where}, but is declared for {need}: move it in vSphere")
+
+
+# -- desired against observed ------------------------------------------------------------------------------------
+
+
+def _compare_hardware(desired: Desired, seen: Observed, drift: Drift) -> None:
+    for key in _HARDWARE:
+        here, wanted = getattr(seen.row, key), getattr(desired.vm, key)
+        if here != wanted:
+            drift.note(key, here, wanted)
+            setattr(drift.reconfigure, key, wanted)
+
+
+def _compare_disks(desired: Desired, recorded: Vm, seen: Observed, drift: Drift) -> None:
+    if seen.missing:
+        drift.impossible.append(f"its disks {', '.join(seen.missing)} were detached in vSphere: attach them again")
+        return
+    for disk in desired.vm.disks:
+        here = seen.disks.get(disk.name)
+        if here is None:
+            continue
+        if here.capacity > disk.capacity:
+            drift.impossible.append(
+                f"disk {disk.name} was grown in vSphere from {disk.capacity} to {here.capacity} B and cannot shrink"
+            )
+        elif here.capacity < disk.capacity:
+            drift.note(f"disks.{disk.name}.capacity", here.capacity, disk.capacity)
+            drift.reconfigure.disks[disk.name] = disk.capacity
+    if seen.foreign:
+        drift.warnings.append(
+            f"VM {desired.label} has disks attached that are not the platform's: {', '.join(sorted(seen.foreign))}"
+        )
+
+
+def _compare_adapters(desired: Desired, seen: Observed, drift: Drift) -> None:
+    here = [nic.network for nic in seen.row.nics]
+    if sorted(here) != sorted(desired.vm.port_groups):
+        drift.note("port_groups", here, list(desired.vm.port_groups))
+        drift.reconfigure.port_groups = desired.vm.port_groups
+    for nic in seen.row.nics:
+        if not nic.connected and seen.power == "STARTED":
+            drift.warnings.append(f"VM {desired.label}: its adapter {nic.label or nic.mac} is disconnected in vSphere")
+
+
+def _compare_guest(desired: Desired, seen: Observed, drift: Drift) -> None:
+    """Note the keys by name, never their values: user-data may hold secrets."""
+    keys = desired.guest_keys()
+    if keys is None:
+        return
+    changes = guest.changed_keys(keys, seen.row.extra_config)
+    for key in sorted(changes):
+        drift.note(key, "(changed in vSphere)" if key in seen.row.extra_config else "(missing)", "(as declared)")
+    drift.reconfigure.extra_config |= changes
+
+
+# -- steps -------------------------------------------------------------------------------------------------------
+
+
+def _steps(desired: Desired, seen: Observed, drift: Drift) -> tuple[str, ...]:
+    """Stop first where that is wanted or needed, then reconfigure, then the remaining power operations."""
+    target = desired.power or seen.power
+    route = states.route(entities.VM, seen.power, target)
+    if target != seen.power:
+        drift.note("state", seen.power, target)
+    if not drift.reconfigure:
+        return tuple(route)
+    reason = _needs_stop(seen, drift.reconfigure)
+    if route[:1] == ["STOP_VM"]:
+        return ("STOP_VM", "RECONFIGURE_VM", *route[1:])
+    if reason is None:
+        return ("RECONFIGURE_VM", *route)
+    if not desired.force:
+        raise PhotonError(
+            "InvalidVmState",
+            f"VM {desired.label}: {reason}; set force: true to stop it, change it and start it again, "
+            "or stop it first (state: stopped)",
+        )
+    return ("STOP_VM", "RECONFIGURE_VM", *states.route(entities.VM, "STOPPED", target))
+
+
+def _needs_stop(seen: Observed, change: Reconfigure) -> str | None:
+    """Why the VM must be off for this change; None when it can be changed as it is."""
+    hardware = {key: value for key in _HARDWARE if (value := getattr(change, key)) is not None}
+    if seen.power == "STOPPED" or not hardware:
+        return None
+    if seen.power == "SUSPENDED":
+        return f"it is suspended, so its {' and '.join(hardware)} cannot be changed"
+    shrinks = [key for key, value in hardware.items() if value < getattr(seen.row, key)]
+    if shrinks:
+        return f"its {' and '.join(shrinks)} cannot shrink while it runs"
+    enabled = {"vcpus": seen.row.cpu_hot_add, "memory": seen.row.memory_hot_add}
+    fixed = [key for key in hardware if not enabled[key]]
+    return f"hot-add is off for its {' and '.join(fixed)}, so they cannot grow while it runs" if fixed else None
+
+
+def _plain(value: Any) -> Any:
+    """A field for a diff: tuples as lists, groups as mappings."""
+    if isinstance(value, tuple):
+        return [each.to_dict() if hasattr(each, "to_dict") else each for each in value]
+    return value

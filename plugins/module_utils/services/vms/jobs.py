@@ -1,0 +1,226 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vSphere jobs of VM actions: what one action submits, step by step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ... import vsphere
+from ...model.errors import PhotonError
+from .. import guest
+from ..images.apply import GUEST_SETTINGS
+from ..state import CurrentState
+from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
+from .observed import observe
+from .record import Vm
+
+_POWER = {
+    "START_VM": vsphere.power_on,
+    "RESUME_VM": vsphere.power_on,
+    "STOP_VM": vsphere.power_off,
+    "SUSPEND_VM": vsphere.suspend,
+}
+
+_TAKEN = {"DuplicateName", "AlreadyExists", "FileAlreadyExists"}
+Folders = dict[tuple[str, str], str]  # moids by (VM folder of the datacenter, path)
+
+
+def folders(session: Any, inventory: Any, vms: Iterable[Vm], state: CurrentState) -> Folders:
+    """The moids of the projects' folders, created where missing; an ESXi host has none."""
+    paths: dict[str, set[str]] = defaultdict(set)
+    for vm in vms:
+        host = state.get(vm.place.host) if vm.place else None
+        if host is not None and vm.place is not None and vm.place.folder:
+            paths[inventory.hosts[host.observed["moid"]].vm_folder].add(vm.place.folder)
+    return {
+        (root, path): moid
+        for root, wanted in paths.items()
+        for path, moid in vsphere.ensure_folders(session, inventory, root, sorted(wanted)).items()
+    }
+
+
+def create(action: CreateVm, inventory: Any, made: Folders, state: CurrentState, store_id: str, alone: bool) -> Any:
+    """CREATE_VM, and unless ``alone`` each further step as soon as the one before it is done."""
+    vm, place = action.vm, action.vm.place
+    host, store, image = state.must(place.host), state.must(vm.boot_disk.datastore), state.must(vm.image)  # type: ignore[union-attr, arg-type]
+    copy = image.body["copies"].get(store.id) or {}
+    if not copy.get("path"):
+        raise PhotonError(
+            "DependencyFailed",
+            f"VM {action.name}: image {image.name} has no copy on datastore {store.name} of endpoint "
+            f"{state.must(host.body['endpoint']).name}; fix the image and run again",
+        )
+    row = inventory.hosts.get(host.observed["moid"])
+    if row is None:
+        raise PhotonError("HostNotFound", f"VM {action.name}: host {host.name} left its endpoint; run again")
+    hardware = image.body.get("settings") or {}
+    spec = vsphere.VmSpec(
+        uuid=vm.id,
+        name=place.name,  # type: ignore[union-attr]
+        site=action.document.managed_by,
+        store=store_id,
+        host=row,
+        datastore=inventory.datastores[store.observed["moid"]],
+        folder=made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder,  # type: ignore[union-attr]
+        vcpus=vm.vcpus,
+        memory=vm.memory,
+        directory=place.directory,  # type: ignore[union-attr]
+        disks=[
+            vsphere.DiskSpec(disk.name, disk.capacity, parent=copy["path"] if disk.boot else None) for disk in vm.disks
+        ],
+        nics=[
+            vsphere.NicSpec(
+                _network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3")
+            )
+            for name in vm.port_groups
+        ],
+        controller=hardware.get("scsi0.virtualDev", "pvscsi"),
+        **{field: hardware[key] for key, field in GUEST_SETTINGS.items() if hardware.get(key)},
+        extra_config=guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id),
+    )
+    following = () if alone else action.steps[1:]
+    return vsphere.create_vm(
+        spec,
+        key=vm.id,
+        operation="CREATE_VM",
+        then=lambda moid: _chain(following, moid, vm, row.moid),
+    )
+
+
+def after_create(action: CreateVm, moid: str, state: CurrentState) -> Any:
+    """The steps after CREATE_VM of a VM that was created alone, or that was found created; None when there are none."""
+    host = state.must(action.vm.place.host).observed["moid"]  # type: ignore[union-attr, arg-type]
+    return _chain(action.steps[1:], moid, action.vm, host)
+
+
+def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) -> Any:
+    """The first job of an update; None when only the record changes."""
+    if not action.steps:
+        return None
+    row = inventory.vms[action.moid]
+    return _chain(
+        action.steps, row.moid, action.vm, row.host, lambda: _reconfigure(action, row, session, inventory, state)
+    )
+
+
+def register(action: RegisterVm, inventory: Any, made: Folders, state: CurrentState) -> Any:
+    """Register a VM's files at its recorded place, or give a restored VM back its instanceUuid."""
+    vm, place = action.vm, action.vm.place
+    if action.marked is not None:
+        return vsphere.set_uuid(action.marked[1].moid, vm.id, vm.name, key=vm.id, operation="REGISTER_VM")
+    host = state.must(place.host)  # type: ignore[union-attr, arg-type]
+    row = inventory.hosts[host.observed["moid"]]
+    store = state.must(vm.boot_disk.datastore)  # type: ignore[arg-type]
+    folder = made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder  # type: ignore[union-attr]
+    path = f"[{store.name}] {place.directory}/{place.name}.vmx"  # type: ignore[union-attr]
+    return vsphere.register_vm(
+        path,
+        place.name,
+        folder,
+        row.pool,
+        row.moid,
+        key=vm.id,
+        operation="REGISTER_VM",  # type: ignore[union-attr]
+    )
+
+
+def delete(action: DeleteVm) -> Any:
+    """DELETE_VM: power off where ``force`` asked for it, detach the disks of others; None when the VM is gone."""
+    if action.moid is None:
+        return None
+    moid, name = action.moid, action.document.name
+
+    def destroy(_result: Any = None) -> Any:
+        return vsphere.destroy(
+            moid, name, action.id, key=action.id, operation="DELETE_VM", own_disks=action.own_files or None
+        )
+
+    def detach(_result: Any = None) -> Any:
+        if not action.foreign_disks:
+            return destroy()
+        return vsphere.detach_disks(
+            moid, name, action.foreign_disks.values(), key=action.id, operation="DETACH_DISK", then=destroy
+        )
+
+    if not action.power_off:
+        return detach()
+    return vsphere.power_off(moid, name, key=action.id, operation="STOP_VM", then=detach)
+
+
+def is_doubtful(error: PhotonError) -> bool:
+    """Whether a create that failed may have been done: its answer was lost, or its name was found taken."""
+    return bool(error.data.get("unknown")) or error.data.get("fault") in _TAKEN
+
+
+def settled(error: PhotonError) -> PhotonError:
+    """The error of a create that was looked for and not found: nothing is unknown about it any more."""
+    return PhotonError(error.code, error.message, {k: v for k, v in error.data.items() if k != "unknown"})
+
+
+def read(session: Any, uuids: list[str]) -> dict[str, Any]:
+    """``{uuid: VmRow}`` in one call."""
+    return {row.uuid: row for row in vsphere.lookup_vms(session, uuids=uuids)}
+
+
+def _chain(
+    steps: tuple[str, ...], moid: str, vm: Vm, host: str | None, reconfigure: Callable[[], Any] | None = None
+) -> Any:
+    if not steps:
+        return None
+    first, rest = steps[0], steps[1:]
+    if first == "RECONFIGURE_VM" and reconfigure is not None:
+        job = reconfigure()
+    else:
+        job = _POWER[first](moid, vm.name, key=vm.id, operation=first, host=host)
+    job.then = lambda _result: _chain(rest, moid, vm, host, reconfigure)
+    return job
+
+
+def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state: CurrentState) -> Any:
+    change: Reconfigure = action.reconfigure
+    options: dict[str, Any] = {
+        "vcpus": change.vcpus, "memory": change.memory, "extra_config": change.extra_config}  # fmt: skip
+    if change.port_groups is not None or change.disks:
+        vsphere.read_heavy(session, [row], inventory.networks)
+    if change.port_groups is not None:
+        options.update(_adapters(row, inventory.hosts[row.host], change.port_groups, inventory, action.name))
+    if change.disks:
+        keys = observe(action.vm, row, action.previous.place.endpoint, state).keys  # type: ignore[union-attr]
+        missing = sorted(set(change.disks) - set(keys))
+        if missing:
+            raise PhotonError(
+                "DiskNotFound", f"VM {action.name}: disk {missing[0]} was detached concurrently; run again"
+            )
+        options["extend_disks"] = {keys[name]: size for name, size in change.disks.items()}
+    return vsphere.reconfigure(row.moid, action.document.name, key=action.id, operation="RECONFIGURE_VM", **options)
+
+
+def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, label: str) -> dict[str, Any]:
+    """Adapters that fit stay; others are connected to what is missing, keeping type and MAC; the rest come and go."""
+    missing, spare = list(wanted), []
+    for nic in row.nics:
+        if nic.network in missing:
+            missing.remove(nic.network)
+        else:
+            spare.append(nic)
+    pairs = list(zip(spare, missing, strict=False))
+    return {
+        "edit_nics": {nic.key: _network(inventory, host, name, label) for nic, name in pairs},
+        "remove_devices": [nic.key for nic in spare[len(pairs) :]],
+        "add_nics": [vsphere.NicSpec(_network(inventory, host, name, label)) for name in missing[len(pairs) :]],
+    }
+
+
+def _network(inventory: Any, host: Any, name: str, label: str) -> Any:
+    network = inventory.network_of(host, name)
+    if network is None:
+        raise PhotonError(
+            "PortGroupNotFound",
+            f"VM {label}: host {host.name} has no port group {name!r}; it has "
+            f"{', '.join(sorted(host.networks)[:10]) or 'none'}",
+        )
+    return network

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMs that are not where the records say: lost, unregistered, restored, and marks that no record knows.
+
+Nothing here is deleted: what carries our mark where no record expects it is reported, or taken over where it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ...model import entities, states
+from ...model.entities import Document
+from ...model.errors import PhotonError
+from ...vsphere import find_marked, guestinfo
+from ..planning import UPDATE, Planning
+from ..state import CurrentState
+from .actions import RegisterVm, task_of
+from .claims import claim_of
+from .desired import Desired
+from .record import Vm
+
+Marks = Mapping[str, list[tuple[str, Any]]]  # {photon.id: [(endpoint id, row of a VM that no record knows)]}
+
+
+def is_unfinished(document: Document) -> bool:
+    """Whether the VM was never completely created."""
+    return document.state in (states.CREATING, states.ERROR)
+
+
+def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
+    """``{endpoint id: [moid]}`` of the VMs that neither a record nor an image's copy names."""
+    copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
+    found = {
+        endpoint_id: [
+            row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies
+        ]
+        for endpoint_id, inventory in state.inventories.items()
+    }
+    return {endpoint_id: moids for endpoint_id, moids in found.items() if moids}
+
+
+def read_marks(state: CurrentState, context: Any) -> Marks:
+    """The marks of the VMs that no record knows, one call per endpoint."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for endpoint_id, moids in unknown_rows(state).items():
+        session = context.session(state.must(endpoint_id))
+        for identity, rows in find_marked(session, state.inventories[endpoint_id], moids).items():
+            found.setdefault(identity, []).extend((endpoint_id, row) for row in rows)
+    return found
+
+
+def needs_marks(planning: Planning) -> bool:
+    """Whether a declared VM is to be created or missing: then the marks of unknown VMs must be read first."""
+    state = planning.state
+    tenants = {t.name: t.id for t in state.of(entities.TENANT)}
+    for item in planning.declaration.vms:
+        if item.get("state") == "absent":
+            continue
+        project = state.find(entities.PROJECT, tenants.get(item["tenant"], ""), item["project"])
+        current = state.find(entities.VM, project.id, item["name"]) if project else None
+        if current is None or _is_missing(Vm.of(current), state):
+            return True
+    return False
+
+
+def check_cloudstore(new: list[Desired], planning: Planning) -> None:
+    """Raise CloudStoreLost when VMs of this site run that no record knows, and VMs are to be created beside them.
+
+    That is an empty, deleted or restored CloudStore: creating the declared VMs would make twins of the running ones.
+    """
+    ours = dict(_unrecorded(planning))
+    if not new or not ours or planning.options.cloudstore_new:
+        return
+    state = planning.state
+    names = {desired.vm.name.lower() for desired in new}
+    twins = [row.name for row in ours.values() if row.name.lower() in names]
+    if not twins and any(not is_unfinished(document) for document in state.of(entities.VM)):
+        return
+    listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
+    raise PhotonError(
+        "CloudStoreLost",
+        f"{len(ours)} VMs in vSphere carry the mark of {planning.managed_by} and are in no record of this CloudStore "
+        f"({listed}): it is empty, another one, or older than they are. Nothing was changed. Restore the latest backup "
+        "of the CloudStore (docs/cloudstore.md), or set photon_cloudstore_new: true to leave these VMs alone and "
+        "create new ones",
+        {"vms": sorted(row.name for row in ours.values())},
+    )
+
+
+def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -> list[tuple[Desired, Document | None]]:
+    """Refuse what must not be created again: VMs whose host is missing, restored VMs, and too many lost ones."""
+    plan, state = planning.plan, planning.state
+    kept: list[tuple[Desired, Document | None]] = []
+    lost = 0
+    for desired, current in wanted:
+        try:
+            if current is not None and not is_unfinished(current):
+                refuse_missing_host(desired.label, Vm.of(current), state)
+                _refuse_restored(desired, planning)
+                lost += 1
+            kept.append((desired, current))
+        except PhotonError as error:
+            plan.fail(entities.VM, desired.label, error, desired.path)
+    if lost <= planning.options.max_recreates:
+        return kept
+    for desired, current in kept:
+        if current is not None and not is_unfinished(current):
+            plan.fail(
+                entities.VM,
+                desired.label,
+                PhotonError(
+                    "TooManyRecreates",
+                    f"{lost} VMs are missing in vSphere, more than photon_max_recreates "
+                    f"({planning.options.max_recreates}): none of them is created again; find out where they went, "
+                    "or raise the limit for this run",
+                ),
+                desired.path,
+            )
+    return [(d, c) for d, c in kept if c is None or is_unfinished(c)]
+
+
+def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
+    """Raise DependencyFailed when the VM's host left the endpoint: the VM may run there, out of sight."""
+    host = state.get(vm.place.host) if vm.place else None
+    inventory = state.inventories.get(vm.place.endpoint) if vm.place else None
+    if host is None or inventory is None or host.observed.get("moid") in inventory.hosts:
+        return
+    raise PhotonError(
+        "DependencyFailed",
+        f"VM {label}: its host {host.name} is not in endpoint {state.must(vm.place.endpoint).name} any more, "  # type: ignore[union-attr]
+        "so the VM may run there unseen; add the host again, or declare it absent once its VMs are gone",
+    )
+
+
+def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
+    """Plan to take over a missing VM where ``register: true`` asks for it; False where it does not."""
+    if not desired.register or not current.observed:
+        return False
+    state, recorded = planning.state, Vm.of(current)
+    found = planning.marks.get(current.id, [])
+    if len(found) > 1:
+        raise _restored(desired.label, found, state)
+    endpoint_id, row = found[0] if found else (recorded.place.endpoint if recorded.place else "", None)
+    planning.plan.add(
+        RegisterVm(
+            verb=UPDATE,
+            kind=entities.VM,
+            name=desired.label,
+            document=current,
+            reason="taken over from its restored copy" if row is not None else "registered again from its files",
+            after={"registered": row.name if row is not None else f"{recorded.boot_disk.path}"},
+            changes=["registered"],
+            path=desired.path,
+            needs=desired.needs,
+            task=task_of("REGISTER_VM", current.id, ("REGISTER_VM",), {"endpoint": endpoint_id}),
+            claim=claim_of(current, state),
+            vm=recorded,
+            marked=(endpoint_id, row) if row is not None else None,
+        )
+    )
+    return True
+
+
+def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iterator[str]:
+    """A warning for each VM that carries our mark or a recorded uuid where no record expects it."""
+    for endpoint_id, inventory in state.inventories.items():
+        for uuid, rows in inventory.vms_by_uuid.items():
+            document = state.get(uuid)
+            if document is None:
+                if uuid in deleted:
+                    for row in rows:
+                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and exists again "
+                               "(restored?): it is left alone; remove it, or clear its photon.id")  # fmt: skip
+                continue
+            home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
+            if home != endpoint_id and home in state.inventories and state.inventories[home].vms_of(uuid):
+                for row in rows:
+                    yield (f"VM {_at(state, endpoint_id, row)} has the instanceUuid of VM {state.path_of(document)}, "
+                           "which is recorded elsewhere: it is left alone; remove the copy")  # fmt: skip
+    for identity, found in marks.items():
+        document = state.get(identity)
+        for endpoint_id, row in found:
+            if document is None and identity not in deleted:
+                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is "
+                       "in no record: it is left alone")  # fmt: skip
+            elif document is not None and document.kind == entities.VM:
+                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under "
+                       "another instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
+
+
+# -- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _is_missing(vm: Vm, state: CurrentState) -> bool:
+    if vm.place is None or vm.state in (states.CREATING, states.ERROR):
+        return False
+    inventory = state.inventories.get(vm.place.endpoint)
+    return inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
+
+
+def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
+    """``(photon.id, row)`` of VMs of this site, or of this CloudStore, that neither record nor tombstone knows."""
+    for identity, found in planning.marks.items():
+        if planning.state.get(identity) is not None or identity in planning.deleted:
+            continue
+        for _endpoint, row in found:
+            marks = row.extra_config or {}
+            if guestinfo.TEMPLATE_KEY in marks:
+                continue
+            ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
+            if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
+                yield identity, row
+
+
+def _refuse_restored(desired: Desired, planning: Planning) -> None:
+    found = planning.marks.get(desired.vm.id, [])
+    if found:
+        raise _restored(desired.label, found, planning.state)
+
+
+def _restored(label: str, found: list[tuple[str, Any]], state: CurrentState) -> PhotonError:
+    names = ", ".join(f"{_at(state, endpoint, row)} ({row.moid})" for endpoint, row in found)
+    step = "set register: true on the VM to take it over" if len(found) == 1 else "remove all but one"
+    return PhotonError(
+        "DependencyFailed",
+        f"VM {label} is missing under its instanceUuid, but {names} carries its mark (restored or cloned): {step}, "
+        "or remove the mark photon.id there; no second VM is created",
+        {"vms": names},
+    )
+
+
+def _at(state: CurrentState, endpoint_id: str, row: Any) -> str:
+    return f"{state.must(endpoint_id).name}/{row.name}"

@@ -1,0 +1,176 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observed VMs: a row of an endpoint's bulk read in the record's terms, its disks matched by identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...model import entities
+from ...model.entities import Document
+from ...model.errors import PhotonError
+from ..state import CurrentState
+from .record import Disk, Place, Vm
+
+_POWER_STATES = {"poweredOn": "STARTED", "poweredOff": "STOPPED", "suspended": "SUSPENDED"}
+
+
+@dataclass(slots=True)
+class Observed:
+    """A VM as vSphere shows it. ``row`` is the VmRow.
+
+    Where the heavy properties were not read because nothing changed, ``detailed`` is False and disks are as recorded.
+    ``disks``: the recorded disks at their real places by name, with ``capacity`` and ``keys`` (device keys) of each;
+    ``missing`` the names of recorded disks that are not attached; ``foreign`` backing files of attached disks that no
+    record knows, with their device keys.
+    """
+
+    row: Any
+    endpoint: str
+    host: Document | None
+    detailed: bool
+    disks: dict[str, Disk] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    foreign: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def power(self) -> str:
+        """STARTED, STOPPED or SUSPENDED."""
+        return _POWER_STATES[self.row.power_state]
+
+    @property
+    def own_files(self) -> frozenset[str]:
+        """The backing files of the VM's own disks."""
+        return frozenset(disk.path for disk in self.disks.values() if disk.path)
+
+    def record(self, vm: Vm) -> Vm:
+        """``vm``'s intent at the place and in the power state that vSphere shows."""
+        row = self.row
+        old = vm.place
+        place = Place(
+            endpoint=self.endpoint,
+            host=self.host.id if self.host else None,
+            name=row.name,
+            folder=old.folder if old else "",
+            directory=old.directory if old else "",
+            cluster=self.host.observed.get("cluster") if self.host else None,
+            moid=row.moid,
+            change_version=row.change_version,
+        )
+        disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
+        return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
+
+
+def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed:
+    """The typed observation of a row that belongs to ``vm``."""
+    host = state.hosts_of(endpoint_id).get(row.host)
+    seen = Observed(row, endpoint_id, host, row.disks is not None)
+    if row.disks is None:
+        stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, endpoint_id)}
+        here = [stores[moid] for moid in row.datastores if moid in stores]
+        # A whole storage move is seen without the heavy properties: the VM has left every recorded datastore.
+        moved = len(here) == 1 and all(disk.datastore not in here for disk in vm.disks)
+        seen.disks = {d.name: replace(d, datastore=here[0], path=None) if moved else d for d in vm.disks}
+        return seen
+    _match(vm, seen, state)
+    return seen
+
+
+def find(vm: Vm, state: CurrentState) -> Observed | None:
+    """The VM in the last read: at its recorded endpoint, else where it alone is seen.
+
+    Raises InvalidVmState when several VMs carry its instanceUuid and the record does not say which is ours, and the
+    endpoint's own error when it cannot be read. An endpoint that another one replaced (DuplicateHost) is passed over.
+    """
+    place = vm.place
+    if place is None:
+        return None
+    refused = state.unreachable.get(place.endpoint)
+    if refused is not None and (refused.code != "DuplicateHost" or not state.elsewhere(vm.id, place.endpoint)):
+        raise refused
+    inventory = state.inventories.get(place.endpoint)
+    here = inventory.vms_of(vm.id) if inventory is not None else []
+    if len(here) > 1:
+        here = [row for row in here if row.moid == place.moid] or here
+    if inventory is not None and not here:
+        row = inventory.vm(vm.id, place.moid)
+        here = [row] if row is not None else []
+    found = [(place.endpoint, row) for row in here] or state.elsewhere(vm.id, place.endpoint)
+    if len(found) > 1:
+        names = ", ".join(f"{state.must(endpoint).name}/{row.name} ({row.moid})" for endpoint, row in found)
+        raise PhotonError(
+            "InvalidVmState",
+            f"VM {vm.name}: {len(found)} VMs have its instanceUuid {vm.id}: {names}; remove the copies or give them "
+            "another instanceUuid, then run again",
+            {"vms": names},
+        )
+    return observe(vm, found[0][1], found[0][0], state) if found else None
+
+
+def refuse_unreadable(label: str, seen: Observed) -> None:
+    """Raises InvalidVmState for a VM whose files are out of reach, or that was made a template."""
+    if not seen.row.readable:
+        raise PhotonError(
+            "InvalidVmState",
+            f"VM {label}: its configuration cannot be read ({seen.row.connection_state}), so nothing is changed; "
+            "bring its host or datastore back, then run again",
+        )
+    if seen.row.template:
+        raise PhotonError(
+            "InvalidVmState",
+            f"VM {label} was converted to a template in vSphere; convert it back to a virtual machine, then run again",
+        )
+
+
+def _match(vm: Vm, seen: Observed, state: CurrentState) -> None:
+    """Match attached disks with recorded ones: all by backing uuid, then by backing file, the rest by unit number."""
+    stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, seen.endpoint)}
+    attached, found = list(seen.row.disks), {}
+    for same in (_same_uuid, _same_path, _same_unit):
+        for disk in vm.disks:
+            match = None if disk.name in found else next((each for each in attached if same(disk, each)), None)
+            if match is not None:
+                attached.remove(match)
+                found[disk.name] = match
+    for disk in vm.disks:
+        match = found.get(disk.name)
+        if match is None:
+            seen.missing.append(disk.name)
+            continue
+        seen.keys[disk.name] = match.key
+        seen.disks[disk.name] = replace(
+            disk,
+            capacity=match.capacity,
+            datastore=stores.get(match.datastore),
+            path=match.path,
+            uuid=match.uuid or disk.uuid,
+            unit=match.unit,
+        )
+    seen.foreign = {each.path: each.key for each in attached}
+
+
+def _same_uuid(disk: Disk, seen: Any) -> bool:
+    return bool(disk.uuid) and seen.uuid == disk.uuid
+
+
+def _same_path(disk: Disk, seen: Any) -> bool:
+    return bool(disk.path) and disk.path in seen.files and not (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
+
+
+def _same_unit(disk: Disk, seen: Any) -> bool:
+    """The unit number decides where neither uuid nor file is known to be another's."""
+    if (
+        disk.unit is None
+        or (seen.bus, seen.unit) != (0, disk.unit)
+        or (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
+    ):
+        return False
+    return disk.path is None or _file(disk.path) == _file(seen.path)
+
+
+def _file(path: str) -> str:
+    """A backing file's name without its datastore and directory, which a storage move changes."""
+    return path.rpartition("/")[2]

@@ -1,0 +1,347 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VMs as a plan: declared items against the records and against vSphere. Pure: only CurrentState is changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ...model import entities, states
+from ...model.authorization import authorize
+from ...model.entities import Document, name_key
+from ...model.errors import PhotonError
+from ...model.quota import charge, refund
+from ..placement import Candidate, place_all, settle
+from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Planning
+from . import lost, observed
+from .actions import CreateVm, DeleteVm, UpdateVm, task_of
+from .claims import claim_of
+from .desired import Desired, Item, Project, allow, project_of, resolve
+from .drift import compare
+from .record import Vm
+
+
+def plan_vms(planning: Planning) -> None:
+    """Add an action or a failure for each declared VM; place all that need a place in one scheduler call."""
+    known: dict[tuple[str, str], Project] = {}
+    wanted: list[tuple[Desired, Document | None]] = []
+    items = planning.declaration.vms
+    for item in items:
+        if item.get("state") == "absent":
+            _guard(planning, item, lambda item=item: _plan_absent(item, planning))
+    for item in items:
+        if item.get("state") != "absent":
+            _guard(planning, item, lambda item=item: wanted.extend(_plan_item(item, known, planning)))
+    lost.check_cloudstore([desired for desired, current in wanted if current is None], planning)
+    _plan_new(lost.bounded(wanted, planning), planning)
+    _plan_moved(planning)
+    planning.plan.warnings += lost.orphans(planning.state, planning.marks, planning.deleted)
+
+
+def plan_delete(current: Document, planning: Planning, reason: str, force: bool = False, path: str = "") -> DeleteVm:
+    """Plan a deletion. It needs a VM that is off (InvalidVmState) unless ``force``, and never a protected one."""
+    state, vm = planning.state, Vm.of(current)
+    label = state.path_of(current)
+    chain = state.chain(current)[:-1]
+    authorize(planning.actor, "delete", entities.VM, *chain)
+    if vm.deletion_protection:
+        raise PhotonError("DeletionProtected", f"VM {label} has deletion_protection: set it to false, then delete")
+    seen = observed.find(vm, state)
+    if seen is not None:
+        observed.refuse_unreadable(label, seen)
+    power = seen.power if seen is not None else states.STOPPED
+    if power != states.STOPPED and not force:
+        raise PhotonError(
+            "InvalidVmState", f"VM {label} is {power}: stop it first (state: stopped), or delete it with force: true"
+        )
+    if seen is None and vm.place is not None:
+        lost.refuse_missing_host(label, vm, state)
+    state.drop(current.id)
+    refund(state.counters.setdefault(vm.project, {}), vm.cost)
+    steps = ("STOP_VM", "DELETE_VM") if power != states.STOPPED else ("DELETE_VM",)
+    action = DeleteVm(
+        verb=DELETE,
+        kind=entities.VM,
+        name=label,
+        document=current,
+        reason=reason,
+        path=path,
+        needs=tuple(document.id for document in chain),
+        task=task_of("DELETE_VM", current.id, steps, {"endpoint": vm.place.endpoint if vm.place else None}),
+        vm=seen.record(vm) if seen is not None else vm,
+        moid=seen.row.moid if seen is not None else None,
+        power_off=power != states.STOPPED,
+        own_files=seen.own_files if seen is not None else frozenset(),
+        foreign_disks=dict(seen.foreign) if seen is not None else {},
+    )
+    if action.foreign_disks:
+        action.before["foreign_disks"] = sorted(action.foreign_disks)
+    return planning.plan.add(action)
+
+
+# -- single items ------------------------------------------------------------------------------------------------
+
+
+def _guard(planning: Planning, item: Item, work: Any) -> None:
+    try:
+        work()
+    except PhotonError as error:
+        planning.plan.fail(entities.VM, _label(item), error, item.get("path", ""))
+
+
+def _label(item: Item) -> str:
+    return f"{item['tenant']}/{item['project']}/{item['name']}"
+
+
+def _plan_absent(item: Item, planning: Planning) -> None:
+    """Nothing to do where tenant or project do not exist."""
+    state = planning.state
+    tenant = state.find(entities.TENANT, "", item["tenant"])
+    project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
+    current = state.find(entities.VM, project.id, item["name"]) if project else None
+    if current is not None:
+        plan_delete(current, planning, "declared absent", bool(item.get("force")), item.get("path", ""))
+
+
+def _plan_item(
+    item: Item, known: dict[tuple[str, str], Project], planning: Planning
+) -> list[tuple[Desired, Document | None]]:
+    """The VM itself where it needs a place; an action where it is there."""
+    state = planning.state
+    project = project_of(item, planning, known)
+    current = state.find(entities.VM, project.document.id, item["name"])
+    allow(planning, "update" if current else "create", project)
+    desired = resolve(item, current, project, planning)
+    if current is None:
+        return [(desired, None)]
+    seen = observed.find(Vm.of(current), state)
+    if seen is None:
+        if lost.plan_register(desired, current, planning):
+            return []
+        return [(desired, current)]
+    _plan_existing(desired, current, seen, planning)
+    return []
+
+
+def _plan_existing(desired: Desired, current: Document, seen: observed.Observed, planning: Planning) -> None:
+    state, recorded = planning.state, Vm.of(current)
+    observed.refuse_unreadable(desired.label, seen)
+    drift = compare(desired, recorded, seen, state)
+    planning.plan.warnings += drift.warnings
+    if drift.resized:
+        _recharge(recorded, desired.vm, state)
+    vm = seen.record(desired.vm)
+    document = state.put(vm.write_to(current))
+    common: dict[str, Any] = {"kind": entities.VM, "name": desired.label, "document": document, "path": desired.path}
+    if not drift.after:
+        _note_observed(current, document, planning)
+        planning.plan.add(Action(verb=KEEP, **common))
+        return
+    planning.plan.add(
+        UpdateVm(
+            verb=UPDATE,
+            **common,
+            reason=f"{', '.join(drift.after)} differ",
+            before=drift.before,
+            after=drift.after,
+            changes=[*drift.after],
+            needs=tuple(i for i in desired.needs if i != current.id),
+            task=task_of(
+                drift.steps[-1] if drift.steps else "SET_METADATA",
+                current.id,
+                drift.steps or ("SET_METADATA",),
+                {"endpoint": seen.endpoint, "moid": seen.row.moid},
+            ),
+            claim=claim_of(document, state),
+            vm=vm,
+            previous=seen.record(recorded),
+            moid=seen.row.moid,
+            steps=drift.steps,
+            reconfigure=drift.reconfigure,
+        )
+    )
+
+
+def _note_observed(current: Document, document: Document, planning: Planning) -> None:
+    """Something changed in vSphere that nobody declares: host, datastore, address, power, files."""
+    if (document.observed, document.state) != (current.observed, current.state):
+        planning.plan.observed[current.id] = document.observed
+        planning.plan.observed_states[current.id] = document.state
+
+
+def _recharge(recorded: Vm, wanted: Vm, state: Any) -> None:
+    """Move the charge of a resized VM; the quota decides before anything is changed."""
+    counters = state.counters.setdefault(recorded.project, {})
+    owner = f"project {state.path_of(state.must(recorded.project))}"
+    refund(counters, recorded.cost)
+    try:
+        charge(counters, wanted.cost, owner)
+    except PhotonError:
+        charge(counters, recorded.cost, owner)
+        raise
+
+
+# -- VMs that were moved and are not declared ----------------------------------------------------------------------
+
+
+def _plan_moved(planning: Planning) -> None:
+    """Observe the VMs that no item names too: a host can only be emptied when its VMs are known to have left."""
+    state = planning.state
+    named = {action.id for action in planning.plan.of(entities.VM)}
+    for current in state.of(entities.VM):
+        if current.id in named or current.state == states.CREATING:
+            continue
+        recorded = Vm.of(current)
+        try:
+            seen = observed.find(recorded, state)
+        except PhotonError:
+            continue  # ambiguous or unreachable: the record stays as it is
+        if seen is not None and seen.row.readable and not seen.row.template:
+            _note_observed(current, state.put(seen.record(recorded).write_to(current)), planning)
+
+
+# -- VMs that need a place -----------------------------------------------------------------------------------------
+
+
+def _plan_new(wanted: list[tuple[Desired, Document | None]], planning: Planning) -> None:
+    """Quota first, in list order, then one placement for all that have quota."""
+    state = planning.state
+    accepted: list[tuple[Desired, Document | None, Candidate]] = []
+    for desired, current in wanted:
+        try:
+            _take_quota(desired, current, planning)
+            accepted.append((desired, current, _candidate(desired, current, planning)))
+        except PhotonError as error:
+            planning.plan.fail(entities.VM, desired.label, error, desired.path)
+    options = planning.options
+
+    def place(candidates: list[Candidate]) -> None:
+        place_all(
+            candidates,
+            state,
+            policy=options.policy,
+            quality=options.quality,
+            seed=options.seed,
+            tenant_of=lambda vm: state.tenant_of(state.must(vm.project)).name,
+        )
+
+    place([candidate for *_rest, candidate in accepted])
+    again = [c for *_rest, c in accepted if c.error is not None and c.held]
+    for candidate in again:  # the place that it holds cannot be used any more: any other
+        candidate.host = candidate.datastore = candidate.error = None
+    place(again)
+    if options.atomic and _refuse_all(accepted, planning):
+        return
+    for desired, current, candidate in accepted:
+        if candidate.error is None:
+            _add_create(desired, current, candidate, planning)
+        else:
+            _give_quota_back(desired, current, planning)
+            planning.plan.fail(entities.VM, desired.label, candidate.error, desired.path)
+
+
+def _take_quota(desired: Desired, current: Document | None, planning: Planning) -> None:
+    state = planning.state
+    counters = state.counters.setdefault(desired.vm.project, {})
+    owner = f"project {state.path_of(state.must(desired.vm.project))}"
+    if current is not None:
+        _recharge(Vm.of(current), desired.vm, state)
+        if current.observed:  # before a lost VM is placed again its old place counts as free
+            state.put(replace(current, observed={}))
+    else:
+        charge(counters, desired.vm.cost, owner)
+
+
+def _give_quota_back(desired: Desired, current: Document | None, planning: Planning) -> None:
+    counters = planning.state.counters[desired.vm.project]
+    refund(counters, desired.vm.cost)
+    if current is not None:
+        charge(counters, Vm.of(current).cost, desired.label)
+        planning.state.put(current)
+
+
+def _candidate(desired: Desired, current: Document | None, planning: Planning) -> Candidate:
+    """Pinned to the place of a saved plan, or to the one that an interrupted creation holds."""
+    state, candidate = planning.state, Candidate(desired.vm)
+    pinned = planning.pinned.get(desired.label)
+    place = desired.vm.place
+    if pinned:
+        host = state.require(entities.HOST, "", pinned["host_name"])
+        names = {s.name: s.id for i in host.observed.get("datastores", ()) if (s := state.get(i)) is not None}
+        candidate.host, candidate.datastore = host.id, names.get(pinned["datastore_name"], pinned["datastore_name"])
+    elif current is not None and place is not None and state.get(place.host) is not None:
+        candidate.held = True
+        candidate.host, candidate.datastore = place.host, desired.vm.boot_disk.datastore
+    return candidate
+
+
+def _refuse_all(accepted: list[tuple[Desired, Document | None, Candidate]], planning: Planning) -> bool:
+    """``atomic``: when one VM cannot be created, none is."""
+    plan = planning.plan
+    failed = any(failure.kind == entities.VM for failure in plan.failures)
+    if not failed and all(candidate.error is None for *_rest, candidate in accepted):
+        return False
+    for desired, current, candidate in accepted:
+        _give_quota_back(desired, current, planning)
+        reason = f"VM {desired.label} is not created because atomic is set and another VM cannot be created"
+        plan.fail(entities.VM, desired.label, candidate.error or PhotonError("DependencyFailed", reason), desired.path)
+    return True
+
+
+def _add_create(desired: Desired, current: Document | None, candidate: Candidate, planning: Planning) -> None:
+    state = planning.state
+    vm = settle(candidate, state)
+    fresh = current or Document(
+        entities.VM,
+        vm.name,
+        vm.project,
+        "CREATING",
+        planning.managed_by,
+        vm.id,
+        name_key=name_key(entities.VM, vm.project, vm.name),
+    )
+    document = state.put(vm.write_to(fresh))
+    power = desired.power or states.STOPPED
+    steps = ("CREATE_VM", *states.route(entities.VM, states.STOPPED, power))
+    host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)  # type: ignore[union-attr, arg-type]
+    places = {host.id, host.body["endpoint"], host.body.get("zone"), *(disk.datastore for disk in vm.disks)}
+    planning.plan.add(
+        CreateVm(
+            verb=CREATE,
+            kind=entities.VM,
+            name=desired.label,
+            document=document,
+            path=desired.path,
+            reason=_reason(current),
+            after={
+                "flavor": desired.flavor_name,
+                "image": desired.image_name,
+                "host": host.name,
+                "zone": candidate.answer.get("zone"),
+                "datastore": store.name,
+                "state": power,
+            },
+            needs=(*desired.needs, *(str(i) for i in places if i)),
+            task=task_of(
+                "CREATE_VM",
+                document.id,
+                ("RESERVE_RESOURCE", *steps),
+                {"endpoint": vm.place.endpoint, "folder": vm.place.folder, "name": vm.place.name},  # type: ignore[union-attr]
+            ),
+            claim=claim_of(document, state),
+            desired=desired,
+            vm=vm,
+            steps=steps,
+            lost=current if current is not None and not lost.is_unfinished(current) else None,
+            score=candidate.answer.get("score"),
+            parts=candidate.answer.get("parts"),
+        )
+    )
+
+
+def _reason(current: Document | None) -> str:
+    if current is None:
+        return "declared"
+    return "its creation is resumed" if lost.is_unfinished(current) else "lost in vSphere"
