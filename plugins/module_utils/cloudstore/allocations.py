@@ -78,6 +78,7 @@ class Allocations(Base):
             growth[row.inventory] -= row.amount
         gone = set(leaving) - set(wanted)
         self._reserve(wanted, gone, check=check)
+        self.inserted.difference_update(wanted)
         if check:
             grown = {inventory: amount for inventory, amount in growth.items() if amount > 0}
             providers = sorted({provider for (provider, _resource), inventory in ids.items() if inventory in grown})
@@ -127,13 +128,13 @@ class Allocations(Base):
 
     def _inventory_ids(self, wanted: Mapping[str, Claim], *, check: bool) -> dict[Key, int]:
         """The inventory of each provider and resource; added where only usage is recorded."""
-        needed: dict[Key, str] = {}
-        for consumer, claim in wanted.items():
+        needed: set[Key] = set()
+        for claim in wanted.values():
             for provider, amounts in claim.amounts.items():
-                needed.update({(provider, resource): consumer for resource, amount in amounts.items() if amount > 0})
+                needed.update((provider, resource) for resource, amount in amounts.items() if amount > 0)
         providers = sorted({provider for provider, _resource in needed})
         found = {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
-        missing = sorted(key for key in needed if key not in found)
+        missing = sorted(needed.difference(found))
         if not missing:
             return found
         kinds = {
