@@ -34,8 +34,8 @@ CREATE TABLE tombstones (
   document TEXT NOT NULL, PRIMARY KEY (id));
 CREATE INDEX tombstones_deleted_at ON tombstones (deleted_at);
 CREATE TABLE history (
-  entity_id TEXT NOT NULL, version BIGINT NOT NULL, at DOUBLE PRECISION NOT NULL, "by" TEXT NOT NULL, what TEXT NOT NULL,
-  "before" TEXT NOT NULL, PRIMARY KEY (entity_id, version));
+  entity_id TEXT NOT NULL, version BIGINT NOT NULL, at DOUBLE PRECISION NOT NULL, "by" TEXT NOT NULL,
+  what TEXT NOT NULL, "before" TEXT NOT NULL, PRIMARY KEY (entity_id, version));
 CREATE TABLE counters (
   owner_id TEXT NOT NULL, "key" TEXT NOT NULL, unit TEXT NOT NULL, "limit" BIGINT, usage BIGINT NOT NULL,
   PRIMARY KEY (owner_id, "key"));
@@ -43,7 +43,8 @@ CREATE TABLE capacity (
   id TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, generation BIGINT NOT NULL, {CAPACITY},
   attributes TEXT NOT NULL, PRIMARY KEY (id));
 CREATE TABLE group_members (
-  group_name TEXT NOT NULL, topology_key TEXT NOT NULL, entity_id TEXT NOT NULL, PRIMARY KEY (group_name, topology_key));
+  group_name TEXT NOT NULL, topology_key TEXT NOT NULL, entity_id TEXT NOT NULL,
+  PRIMARY KEY (group_name, topology_key));
 CREATE INDEX group_members_entity ON group_members (entity_id);
 CREATE TABLE runs (
   id TEXT NOT NULL, epoch BIGINT NOT NULL, holder TEXT NOT NULL, process TEXT NOT NULL, ttl DOUBLE PRECISION NOT NULL,
