@@ -18,7 +18,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
 from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_site
 
-from tests.chaos.interposer import Interposer
+from tests.chaos.interposer import Interposer, is_heartbeat
 
 
 def main(path: str) -> None:
@@ -46,8 +46,12 @@ def count_commits() -> list[str]:
 
     def connect(*args: Any, **more: Any) -> sqlite3.Connection:
         connection = real(*args, **more)
-        connection.set_trace_callback(lambda text: seen.append(text) if text.strip().upper() == "COMMIT" else None)
+        connection.set_trace_callback(note)
         return connection
+
+    def note(text: str) -> None:
+        if text.strip().upper() == "COMMIT" and not is_heartbeat():
+            seen.append(text)
 
     sqlite3.connect = connect
     return seen

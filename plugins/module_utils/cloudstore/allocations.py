@@ -67,12 +67,18 @@ class Allocations(Base):
         taken over.
         """
         wanted = {claim.consumer: claim for claim in claims}
+        older = [consumer for consumer in wanted if consumer not in self.inserted]
         if self.connection.dialect.name != SQLITE:
-            _CONSUMERS.rows(self.connection, wanted)  # two claims of one consumer must not both leave rows
+            _CONSUMERS.rows(self.connection, older)  # two claims of one consumer must not both leave rows
         ids = self._inventory_ids(wanted, check=check)
-        growth = self._replace_rows(wanted, ids)
+        held = _HELD.rows(self.connection, older)
+        self.release(older)
+        growth = self._add_rows(wanted, ids)
+        for row in held:
+            growth[row.inventory] -= row.amount
         gone = set(leaving) - set(wanted)
         self._reserve(wanted, gone, check=check)
+        self.inserted.difference_update(wanted)
         if check:
             grown = {inventory: amount for inventory, amount in growth.items() if amount > 0}
             providers = sorted({provider for (provider, _resource), inventory in ids.items() if inventory in grown})
@@ -122,13 +128,13 @@ class Allocations(Base):
 
     def _inventory_ids(self, wanted: Mapping[str, Claim], *, check: bool) -> dict[Key, int]:
         """The inventory of each provider and resource; added where only usage is recorded."""
-        needed: dict[Key, str] = {}
-        for consumer, claim in wanted.items():
+        needed: set[Key] = set()
+        for claim in wanted.values():
             for provider, amounts in claim.amounts.items():
-                needed.update({(provider, resource): consumer for resource, amount in amounts.items() if amount > 0})
+                needed.update((provider, resource) for resource, amount in amounts.items() if amount > 0)
         providers = sorted({provider for provider, _resource in needed})
         found = {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
-        missing = sorted(key for key in needed if key not in found)
+        missing = sorted(needed.difference(found))
         if not missing:
             return found
         kinds = {
@@ -154,13 +160,9 @@ class Allocations(Base):
         )
         return {(row.provider, row.resource): row.id for row in _INVENTORIES.rows(self.connection, providers)}
 
-    def _replace_rows(self, wanted: Mapping[str, Claim], ids: Mapping[Key, int]) -> dict[int, int]:
-        """Write the rows; returns how much more of each inventory is held."""
+    def _add_rows(self, wanted: Mapping[str, Claim], ids: Mapping[Key, int]) -> dict[int, int]:
+        """Write the rows; returns the amount taken of each inventory."""
         growth: dict[int, int] = defaultdict(int)
-        held = _HELD.rows(self.connection, wanted)
-        for row in held:
-            growth[row.inventory] -= row.amount
-        _RELEASE.execute(self.connection, {row.consumer for row in held})
         rows = []
         for consumer, claim in wanted.items():
             for provider, amounts in claim.amounts.items():
@@ -175,7 +177,6 @@ class Allocations(Base):
         return growth
 
     def _reserve(self, wanted: Mapping[str, Claim], leaving: set[str], *, check: bool) -> None:
-        _RELEASE_KEYS.execute(self.connection, wanted)
         owners: dict[str, str] = {}
         for consumer, claim in wanted.items():
             for key in claim.exclusive:

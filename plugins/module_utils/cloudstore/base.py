@@ -26,6 +26,7 @@ class Base:
         self.by = by
         self._lease = lease
         self._fenced = False
+        self.inserted: set[str] = set()  # new documents that hold nothing yet
 
     def fence(self) -> str:
         """Renew this run's lease, so that no other run takes over before the transaction ends; returns the run's id.

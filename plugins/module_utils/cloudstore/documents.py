@@ -127,6 +127,7 @@ class Documents(Base):
         providers = [{"id": d.id, "kind": d.kind} for d in made if d.kind in PROVIDERS]
         _ADD_PROVIDERS.execute(self.connection, providers)
         self._remember([(d.id, 1, "insert", "{}") for d in made])
+        self.inserted.update(d.id for d in made)
         return made
 
     def update(self, documents: Iterable[Document]) -> list[Document]:

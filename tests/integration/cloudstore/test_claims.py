@@ -1,174 +1,237 @@
-"""Quota, capacity and anti-affinity: what is guarded in one process. Many processes: test_concurrency.py."""
+"""Allocations in one process: quota, capacity, exclusive keys. Many processes: test_concurrency.py."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Capacity, Claim, GroupMember
-from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Allocation, Claim, Conflict, Inventory
+from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.quota import Counter
 
 HUGE = (8 << 50) + 1
 
 
-def counters(store, owner="p1"):
-    return store.snapshot().counters.get(owner, {})
+def claim(consumer, provider, **amounts):
+    return Claim(consumer, {provider: {key.replace("_", "."): amount for key, amount in amounts.items()}})
 
 
-def refused(store, work):
-    with pytest.raises(PhotonError) as caught:
-        store.run(work)
+def refused(store, *claims, **options):
+    with pytest.raises(Conflict) as caught:
+        store.run(lambda tx: tx.claim(claims, **options))
     return caught.value
 
 
-def test_usage_reaches_the_limit_and_never_passes_it(store):
-    store.run(lambda tx: tx.set_limits("p1", {"disk": (HUGE, "GB")}))
-    store.run(lambda tx: tx.charge("p1", {"disk": (HUGE - 1, "GB")}))
-    error = refused(store, lambda tx: tx.charge("p1", {"disk": (2, "GB")}, owner="project acme/web"))
-    assert error.code == "QuotaError"
-    assert error.data == {"key": "disk", "unit": "GB", "limit": HUGE, "usage": HUGE - 1, "newUsage": HUGE + 1}
-    assert "project acme/web" in error.message
-    store.run(lambda tx: tx.charge("p1", {"disk": (1, "GB")}))
-    assert counters(store) == {"disk": Counter("GB", HUGE, HUGE)}
+def accepted(store, *claims, **options):
+    store.run(lambda tx: tx.claim(claims, **options))
 
 
-def test_a_charge_takes_all_keys_or_none(store):
-    store.run(lambda tx: tx.set_limits("p1", {"a": (10, "COUNT"), "b": (1, "COUNT")}))
-
-    def work(tx):
-        with pytest.raises(PhotonError):
-            tx.charge("p1", {"a": (1, "COUNT"), "b": (2, "COUNT"), "new": (1, "COUNT")})
-
-    store.run(work)
-    assert {key: c.usage for key, c in counters(store).items()} == {"a": 0, "b": 0}
+def limit(store, limits, owner="p1"):
+    store.run(lambda tx: tx.set_limits(owner, "project", limits))
 
 
-def test_a_key_without_limit_is_counted(store):
-    store.run(lambda tx: tx.charge("p1", {"vm": (2, "COUNT")}))
-    store.run(lambda tx: tx.charge("p1", {"vm": (3, "COUNT"), "vm.cpu": (1, "COUNT")}))
-    assert counters(store) == {"vm": Counter("COUNT", None, 5), "vm.cpu": Counter("COUNT", None, 1)}
-
-
-def test_giving_back_is_always_allowed_but_never_below_nothing(store):
-    store.run(lambda tx: tx.charge("p1", {"vm": (2, "COUNT")}))
-    store.run(lambda tx: tx.charge("p1", {"vm": (-2, "COUNT")}))
-    assert refused(store, lambda tx: tx.charge("p1", {"vm": (-1, "COUNT")})).code == "InternalError"
-    assert counters(store)["vm"].usage == 0
-
-
-def test_a_limit_below_the_usage_is_refused(store):
-    store.run(lambda tx: tx.charge("p1", {"vm": (5, "COUNT")}))
-    error = refused(store, lambda tx: tx.set_limits("p1", {"vm": (4, "COUNT"), "other": (1, "COUNT")}))
-    assert (error.code, error.data) == ("QuotaError", {"key": "vm", "unit": "COUNT", "limit": 4, "usage": 5})
-    assert counters(store) == {"vm": Counter("COUNT", None, 5)}
-    store.run(lambda tx: tx.set_limits("p1", {"vm": (5, "COUNT")}))
-    assert counters(store)["vm"].limit == 5
-
-
-def test_limits_are_updated_replaced_and_excluded(store):
-    store.run(lambda tx: tx.set_limits("p1", {"a": (1, "COUNT"), "b": (2, "COUNT")}))
-    store.run(lambda tx: tx.set_limits("p1", {"b": (3, "COUNT"), "c": (4, "GB")}))
-    assert {key: c.limit for key, c in counters(store).items()} == {"a": 1, "b": 3, "c": 4}
-    store.run(lambda tx: tx.set_limits("p1", {}, exclude=["c"]))
-    assert {key: c.limit for key, c in counters(store).items()} == {"a": 1, "b": 3}
-    store.run(lambda tx: tx.charge("p1", {"a": (1, "COUNT")}))
-    store.run(lambda tx: tx.set_limits("p1", {"d": (7, "COUNT")}, replace=True))
-    assert {key: (c.limit, c.usage) for key, c in counters(store).items()} == {"a": (None, 1), "d": (7, 0)}
+def usage(store, provider="p1"):
+    return store.snapshot().usage.get(provider, {})
 
 
 @pytest.fixture
-def fleet(store):
-    store.run(
-        lambda tx: tx.set_capacity(
+def site(store):
+    """A tenant, a project, two hosts and a datastore."""
+
+    def fill(tx):
+        tx.insert(
             [
-                Capacity("h1", vcpu_limit=8, memory_limit=HUGE, memory_foreign=1),
-                Capacity("h2", vcpu_limit=8, memory_limit=HUGE),
-                Capacity("d1", "datastore", space_limit=100),
+                Document("tenant", "acme", id="t1"),
+                Document("project", "web", "t1", id="p1"),
+                Document("host", "esx-1", id="h1"),
+                Document("host", "esx-2", id="h2"),
+                Document("datastore", "fast", id="d1"),
             ]
         )
-    )
+        tx.set_inventories(
+            [
+                Inventory("h1", "host", "vcpus", limit=8),
+                Inventory("h1", "host", "memory", "B", HUGE, foreign=1),
+                Inventory("h2", "host", "vcpus", limit=8),
+                Inventory("h2", "host", "memory", "B", HUGE),
+                Inventory("d1", "datastore", "space", "B", 100),
+            ]
+        )
+
+    store.run(fill)
     return store
 
 
-def rows(store):
-    return store.snapshot().capacity
+def test_usage_reaches_the_limit_and_never_passes_it(site):
+    limit(site, {"vm.memory": (HUGE, "GB")})
+    accepted(site, claim("a", "p1", vm_memory=HUGE - 1))
+    error = refused(site, claim("b", "p1", vm_memory=2))
+    assert error.code == "QuotaError"
+    assert error.data == {
+        "key": "vm.memory", "unit": "GB", "limit": HUGE, "usage": HUGE - 1, "newUsage": HUGE + 1, "ids": ["p1"],
+    }  # fmt: skip
+    assert "project acme/web" in error.message
+    accepted(site, claim("b", "p1", vm_memory=1))
+    assert site.snapshot().counters() == {"p1": {"vm.memory": Counter("GB", HUGE, HUGE)}}
 
 
-def test_a_claim_fits_exactly(fleet):
-    assert fleet.run(lambda tx: tx.claim([Claim("h1", 4, HUGE - 2), Claim("h1", 4, 1), Claim("d1", space=100)])) == []
-    row = rows(fleet)["h1"]
-    assert (row.vcpu_claimed, row.memory_claimed, rows(fleet)["d1"].space_claimed) == (8, HUGE - 1, 100)
+def test_a_refused_claim_leaves_nothing(site):
+    limit(site, {"a": (10, "COUNT"), "b": (1, "COUNT")})
+    refused(site, claim("x", "p1", a=1), claim("y", "p1", b=2))
+    assert (usage(site), site.allocations()) == ({}, [])
 
 
-@pytest.mark.parametrize(
-    "claim",
-    [Claim("h1", 9), Claim("h1", 1, HUGE), Claim("d1", space=101), Claim("h1", 1, generation=2), Claim("nowhere", 1)],
-)
-def test_what_does_not_fit_is_named_and_the_rest_is_claimed(fleet, claim):
-    assert fleet.run(lambda tx: tx.claim([claim, Claim("h2", 1, 1, generation=1)])) == [claim.id]
-    assert {key: row.vcpu_claimed for key, row in rows(fleet).items()} == {"h1": 0, "h2": 1, "d1": 0}
-    assert rows(fleet)["d1"].space_claimed == 0
-
-
-def test_two_generations_of_one_host_cannot_both_be_right(fleet):
-    assert fleet.run(lambda tx: tx.claim([Claim("h1", 1, generation=1), Claim("h1", 1, generation=2)])) == ["h1"]
-
-
-def test_a_host_that_is_not_ready_takes_nothing(fleet):
-    fleet.run(lambda tx: tx.set_capacity([Capacity("h1", state="SUSPENDED", vcpu_limit=8, memory_limit=HUGE)]))
-    assert fleet.run(lambda tx: tx.claim([Claim("h1", 1)])) == ["h1"]
-
-
-def test_the_generation_moves_with_what_decides_and_claims_stay(fleet):
-    fleet.run(lambda tx: tx.claim([Claim("h1", 3, 5)]))
-    base = {"vcpu_limit": 8, "memory_limit": HUGE}
-    for change, generation in (
-        ({"memory_foreign": 7}, 1),
-        ({"vcpu_limit": 16}, 2),
-        ({"vcpu_limit": 16}, 2),
-        ({"vcpu_limit": 16, "attributes": "tags"}, 3),
-        ({"state": "MAINTENANCE"}, 4),
-    ):
-        fleet.run(lambda tx, change=change: tx.set_capacity([Capacity("h1", **{**base, **change})]))
-        row = rows(fleet)["h1"]
-        assert (row.generation, row.vcpu_claimed, row.memory_claimed) == (generation, 3, 5)
-
-
-def test_release_and_move(fleet):
-    fleet.run(lambda tx: tx.claim([Claim("h1", 8, 10)]))
-    fleet.run(lambda tx: tx.move([Claim("h1", 6, 10)], [Claim("h2", 12, 10)]))  # vSphere decided so: no limit is asked
-    fleet.run(lambda tx: tx.release([Claim("h1", 2), Claim("gone", 5)]))
-    assert {key: (row.vcpu_claimed, row.memory_claimed) for key, row in rows(fleet).items() if row.kind == "host"} == {
-        "h1": (0, 0),
-        "h2": (12, 10),
+def test_a_key_without_limit_is_counted_in_its_unit(site):
+    accepted(site, claim("x", "p1", vm=2, vm_memory=5, vm_cost=3))
+    assert site.snapshot().counters() == {
+        "p1": {"vm": Counter("COUNT", None, 2), "vm.memory": Counter("B", None, 5), "vm.cost": Counter("COST", None, 3)}
     }
-    assert refused(fleet, lambda tx: tx.release([Claim("h1", 1)])).code == "InternalError"
+    site.run(lambda tx: tx.release(["x"]))
+    assert site.snapshot().counters() == {}
 
 
-def test_an_overfull_host_takes_back_and_nothing_more(fleet):
-    fleet.run(lambda tx: tx.claim([Claim("h1", 8)]))
-    fleet.run(lambda tx: tx.set_capacity([Capacity("h1", vcpu_limit=4, memory_limit=HUGE)]))
-    assert fleet.run(lambda tx: tx.claim([Claim("h1", memory=1)])) == []
-    assert fleet.run(lambda tx: tx.claim([Claim("h1", 1)])) == ["h1"]
-    fleet.run(lambda tx: tx.release([Claim("h1", 2)]))
-    assert rows(fleet)["h1"].vcpu_claimed == 6
-
-
-def test_a_removed_host_is_forgotten(fleet):
-    fleet.run(lambda tx: tx.remove_capacity(["h1"]))
-    assert set(rows(fleet)) == {"h2", "d1"}
-
-
-def test_a_group_has_one_member_per_domain(store):
-    a, b = GroupMember("g", "host:h1", "vm-a"), GroupMember("g", "host:h1", "vm-b")
-    assert store.run(lambda tx: tx.take_groups([a, GroupMember("g", "host:h2", "vm-b")])) == []
-    assert store.run(lambda tx: tx.take_groups([a, b])) == [b]
-    assert store.run(lambda tx: tx.take_groups([GroupMember("g", "host:h3", x) for x in ("vm-c", "vm-d")])) == [
-        GroupMember("g", "host:h3", "vm-d")
+def test_a_claim_replaces_everything_its_consumer_held(site):
+    accepted(site, Claim("x", {"p1": {"vm": 1, "vm.cpu": 4}, "h1": {"vcpus": 4}}, frozenset({"name:a"})))
+    accepted(site, Claim("x", {"p1": {"vm": 1, "vm.cpu": 2}, "h2": {"vcpus": 2}}, frozenset({"name:b"})))
+    assert site.allocations() == [
+        Allocation("x", "h2", "vcpus", 2),
+        Allocation("x", "p1", "vm", 1),
+        Allocation("x", "p1", "vm.cpu", 2),
     ]
-    store.run(lambda tx: tx.release_groups(["vm-a"]))
-    assert store.run(lambda tx: tx.take_groups([b])) == []
-    assert {(m.topology_key, m.entity_id) for m in store.snapshot().groups} == {
-        ("host:h1", "vm-b"),
-        ("host:h2", "vm-b"),
-        ("host:h3", "vm-c"),
-    }
+    assert site.snapshot().exclusives == {"name:b": "x"}
+
+
+def test_a_new_consumer_can_be_claimed_for_twice_in_one_transaction(site):
+    def work(tx):
+        tx.insert([Document("vm", "x", "p1", id="x")])
+        tx.claim([claim("x", "p1", vm=1)])
+        tx.claim([claim("x", "p1", vm=3)])
+
+    site.run(work)
+    assert usage(site) == {"vm": 3}
+
+
+def test_release_deletes_all_rows_and_cannot_be_done_twice(site):
+    accepted(site, Claim("x", {"h1": {"vcpus": 1}}, frozenset({"k"})), claim("y", "h1", vcpus=2))
+    for _time in range(2):
+        site.run(lambda tx: tx.release(["x", "unknown"]))
+        assert site.allocations() == [Allocation("y", "h1", "vcpus", 2)]
+        assert site.snapshot().exclusives == {}
+
+
+def test_shrinking_is_allowed_beyond_the_limit_and_growing_is_not(site):
+    accepted(site, claim("x", "h1", vcpus=8), claim("y", "h1", vcpus=1), check=False)
+    accepted(site, claim("x", "h1", vcpus=7, memory=5))  # vcpus shrink though 8 of 8 stay used; memory grows and fits
+    assert refused(site, claim("y", "h1", vcpus=2)).code == "InsufficientCapacity"
+    accepted(site, claim("y", "h1", vcpus=1))
+    assert usage(site, "h1") == {"vcpus": 8, "memory": 5}
+
+
+def test_what_others_use_counts(site):
+    error = refused(site, claim("x", "h1", memory=HUGE))
+    assert (error.code, error.data["ids"], error.data["resource"]) == ("InsufficientCapacity", ["h1"], "memory")
+    assert "host esx-1" in error.message
+    accepted(site, claim("x", "h1", memory=HUGE - 1))
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_consumers_of_one_batch_count_together(site, check):
+    batch = [claim(f"x{n}", "d1", space=51) for n in range(2)]
+    if check:
+        assert refused(site, *batch).data["ids"] == ["d1"]
+    else:
+        accepted(site, *batch, check=False)
+        assert usage(site, "d1") == {"space": 102}
+
+
+def test_a_host_without_recorded_capacity_takes_nothing_more(site):
+    site.run(lambda tx: tx.insert([Document("host", "esx-3", id="h3")]))
+    error = refused(site, claim("x", "h3", vcpus=1))
+    assert (error.code, error.data["ids"]) == ("InsufficientCapacity", ["h3"])
+    accepted(site, claim("x", "h3", vcpus=1), check=False)
+    assert refused(site, claim("y", "h3", vcpus=1)).code == "InsufficientCapacity"
+    site.run(lambda tx: tx.set_inventories([Inventory("h3", "host", "vcpus", limit=2)]))
+    accepted(site, claim("y", "h3", vcpus=1))
+
+
+def test_a_deleted_provider_is_a_conflict_or_left_out(site):
+    site.run(lambda tx: tx.delete(tx.get(["h2"]).values()))
+    error = refused(site, claim("x", "h2", vcpus=1))
+    assert (error.code, error.data["ids"]) == ("StaleVersion", ["h2"])
+    accepted(site, Claim("x", {"h2": {"vcpus": 1}, "h1": {"vcpus": 1}}), check=False)
+    assert site.allocations() == [Allocation("x", "h1", "vcpus", 1)]
+
+
+def test_a_deleted_document_leaves_no_rows(site):
+    accepted(site, Claim("p1", {"t1": {"vm": 5}}), Claim("x", {"p1": {"vm": 1}, "h1": {"vcpus": 1}}, frozenset({"k"})))
+    site.run(lambda tx: tx.insert([Document("vm", "y", "p1", id="y")]))
+    accepted(site, Claim("y", {"p1": {"vm": 1}}, frozenset({"l"})))
+    site.run(lambda tx: tx.delete(tx.get(["p1", "y"]).values()))
+    assert site.allocations() == [Allocation("x", "h1", "vcpus", 1)]
+    snapshot = site.snapshot()
+    assert snapshot.exclusives == {"k": "x"}
+    assert "p1" not in snapshot.inventories
+    assert snapshot.counters() == {}
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_nothing_is_no_row(site, amount):
+    accepted(site, claim("x", "h1", vcpus=amount))
+    assert site.allocations() == []
+
+
+def test_recording_without_a_check_accepts_any_amount(site):
+    accepted(site, claim("x", "h1", vcpus=1 << 70, memory=-(1 << 70)), check=False)
+    assert usage(site, "h1") == {"vcpus": (1 << 63) - 1}
+    site.run(lambda tx: tx.release(["x"]))
+
+
+def test_an_exclusive_key_has_one_holder(site):
+    accepted(site, Claim("x", exclusive=frozenset({"a", "b"})))
+    error = refused(site, Claim("y", exclusive=frozenset({"b", "c"})))
+    assert (error.code, error.data) == ("NameTaken", {"key": "b", "consumer": "y", "holder": "x", "ids": ["y"]})
+    assert refused(site, *(Claim(n, exclusive=frozenset({"d"})) for n in ("y", "z"))).data["holder"] == "y"
+    accepted(site, Claim("y", exclusive=frozenset({"b", "c"})), check=False)
+    assert site.snapshot().exclusives == {"a": "x", "b": "x", "c": "y"}
+    site.run(lambda tx: tx.release(["x"]))
+    accepted(site, Claim("y", exclusive=frozenset({"b"})))
+    assert site.snapshot().exclusives == {"b": "y"}
+
+
+def test_two_consumers_swap_their_keys(site):
+    accepted(site, Claim("x", exclusive=frozenset({"a"})), Claim("y", exclusive=frozenset({"b"})))
+    accepted(site, Claim("x", exclusive=frozenset({"b"})), Claim("y", exclusive=frozenset({"a"})))
+    assert site.snapshot().exclusives == {"a": "y", "b": "x"}
+
+
+def test_those_that_leave_make_room(site):
+    accepted(site, Claim("old", {"h1": {"vcpus": 8}}, frozenset({"name:a"})))
+    new = Claim("new", {"h1": {"vcpus": 8}}, frozenset({"name:a"}))
+    assert refused(site, new).code == "NameTaken"
+    accepted(site, new, leaving=["old"])
+    assert site.snapshot().exclusives == {"name:a": "new"}
+    site.run(lambda tx: tx.release(["old"]))
+    assert usage(site, "h1") == {"vcpus": 8}
+    assert refused(site, claim("more", "h1", vcpus=1), leaving=["unknown"]).code == "InsufficientCapacity"
+
+
+def test_limits_are_replaced_and_compared_on_request(site):
+    limit(site, {"a": (3, "COUNT"), "b": (2, "GB")})
+    accepted(site, claim("x", "p1", a=3))
+    limit(site, {"a": (2, "COUNT"), "c": (None, "COUNT")})
+    assert site.snapshot().counters() == {"p1": {"a": Counter("COUNT", 2, 3)}}
+    with pytest.raises(Conflict) as caught:
+        site.run(lambda tx: tx.check_limits(["p1"]))
+    assert caught.value.data == {"key": "a", "unit": "COUNT", "limit": 2, "usage": 3, "ids": ["p1"]}
+    assert "project acme/web" in caught.value.message
+    limit(site, {"a": (3, "COUNT")})
+    site.run(lambda tx: tx.check_limits(["p1", "t1"]))
+    limit(site, {})
+    assert site.snapshot().counters() == {"p1": {"a": Counter("COUNT", None, 3)}}
+
+
+def test_capacity_is_recorded_by_the_last_writer(site):
+    accepted(site, claim("x", "h1", vcpus=8))
+    site.run(lambda tx: tx.set_inventories([Inventory("h1", "host", "vcpus", limit=4, foreign=2)]))
+    row = site.snapshot().inventories["h1"]["vcpus"]
+    assert (row.limit, row.foreign, usage(site, "h1")) == (4, 2, {"vcpus": 8})
+    assert refused(site, claim("y", "h1", vcpus=1)).code == "InsufficientCapacity"
+    accepted(site, claim("x", "h1", vcpus=2))

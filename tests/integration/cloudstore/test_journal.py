@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Step, Task
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Conflict, Step, Task, runs
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 STEPS = ("RESERVE_RESOURCE", "CREATE_VM", "START_VM")
@@ -35,17 +37,15 @@ def run(store):
 
 
 def test_a_task_from_queued_to_completed(store, run):
-    [made] = add(store, task(data={"name": "web-1"}))
-    assert (made.run_id, made.state, made.by) == (run.run_id, "QUEUED", "tester")
+    [made] = add(store, task(data={"name": "web-1"}, state="STARTED"))
+    assert (made.run_id, made.state, made.by) == (run.id, "STARTED", "tester")
     assert store.snapshot().open_tasks == [made]
-    store.run(lambda tx: tx.start_tasks([made.id]))
-    store.run(lambda tx: tx.step(made.id, 0, "STARTED"))
+    store.run(lambda tx: tx.steps([(made.id, 0, "STARTED")]))
     store.run(lambda tx: tx.steps([(made.id, 0, "COMPLETED", {"task": "task-7"}), (made.id, 1, "STARTED")]))
-    store.run(lambda tx: tx.set_task_data({made.id: {"name": "web-2"}}))
     [now] = store.snapshot().open_tasks
     assert (now.state, now.data, [s.state for s in now.steps]) == (
         "STARTED",
-        {"name": "web-2"},
+        {"name": "web-1"},
         ["COMPLETED", "STARTED", "QUEUED"],
     )
     assert now.steps[0].result == {"task": "task-7"}
@@ -60,7 +60,7 @@ def test_a_task_from_queued_to_completed(store, run):
 
 def test_a_failed_task_keeps_its_error_at_the_step_that_failed(store, run):
     [made] = add(store, task())
-    store.run(lambda tx: (tx.start_tasks([made.id]), tx.step(made.id, 1, "STARTED")))
+    store.run(lambda tx: tx.steps([(made.id, 1, "STARTED")]))
     store.run(lambda tx: tx.finish_tasks({made.id: PhotonError("NoDiskSpace", "full", {"datastore": "d1"})}))
     [done] = store.tasks(states=["ERROR"])
     assert done.error == {"code": "NoDiskSpace", "message": "full", "data": {"datastore": "d1"}}
@@ -69,19 +69,15 @@ def test_a_failed_task_keeps_its_error_at_the_step_that_failed(store, run):
 
 def test_one_task_at_a_time_per_entity(store, run):
     [first] = add(store, task())
-
-    def try_it(tx):
-        with pytest.raises(PhotonError) as caught:
-            tx.add_tasks([task("vm-2"), task("vm-1", "DELETE_VM"), task("vm-3")])
-        return caught.value
-
-    error = store.run(try_it)
+    error = refused(store, lambda tx: tx.add_tasks([task("vm-2"), task("vm-1", "DELETE_VM"), task("vm-3")]))
+    assert isinstance(error, Conflict)
     assert (error.code, error.data) == (
         "ConcurrentTask",
-        {"entity_id": "vm-1", "task_id": first.id, "operation": "CREATE_VM"},
+        {"ids": ["vm-1"], "entity_id": "vm-1", "task_id": first.id, "operation": "CREATE_VM"},
     )
     assert [t.entity_id for t in store.tasks()] == ["vm-1"]
-    assert refused(store, lambda tx: tx.add_tasks([task("vm-2"), task("vm-2")])).code == "ConcurrentTask"
+    twins = refused(store, lambda tx: tx.add_tasks([task("vm-2"), task("vm-2")]))
+    assert (twins.code, isinstance(twins, Conflict)) == ("ConcurrentTask", False)
     store.run(lambda tx: tx.finish_tasks({first.id: None}))
     add(store, task("vm-1", "DELETE_VM"))
 
@@ -93,7 +89,7 @@ def test_a_task_needs_a_run(store):
 def test_a_finished_task_is_not_written_again(store, run):
     [made] = add(store, task())
     store.run(lambda tx: tx.finish_tasks({made.id: None}))
-    assert refused(store, lambda tx: tx.start_tasks([made.id])).code == "LeaseLost"
+    assert refused(store, lambda tx: tx.finish_tasks({made.id: None})).code == "LeaseLost"
 
 
 def test_a_living_runs_tasks_are_left_alone(store, run, open_again):
@@ -110,15 +106,14 @@ def test_an_expired_run_is_taken_over_and_finds_out(store, open_again):
     other = open_again(by="the next one")
     successor = other.begin_run()
     [taken] = other.take_over(successor)
-    assert (taken.id, taken.run_id, taken.data, len(taken.steps)) == (made.id, successor.run_id, made.data, 3)
+    assert (taken.id, taken.run_id, taken.data, len(taken.steps)) == (made.id, successor.id, made.data, 3)
     with pytest.raises(PhotonError) as caught:
         run.renew()
     assert caught.value.code == "LeaseLost"
     for work in (
-        lambda tx: tx.start_tasks([made.id]),
         lambda tx: tx.finish_tasks({made.id: None}),
         lambda tx: tx.add_tasks([task("vm-9")]),
-        lambda tx: tx.step(made.id, 0, "STARTED"),
+        lambda tx: tx.steps([(made.id, 0, "STARTED")]),
     ):
         assert refused(store, work).code == "LeaseLost"
     assert [t.entity_id for t in other.snapshot().open_tasks] == ["vm-1"]
@@ -150,7 +145,7 @@ run = store.begin_run(ttl=float(sys.argv[2]))
 print(made.id, flush=True)
 sys.stdin.readline()
 try:
-    run.renew()
+    run.check()
     store.run(lambda tx: tx.finish_tasks({made.id: None}))
     print("finished", flush=True)
 except PhotonError as error:
@@ -200,7 +195,7 @@ def test_a_paused_controller_wakes_up_without_its_lease(controller, store, run):
     process.stdin.flush()
     assert process.stdout.readline().strip() == "LeaseLost"
     [left] = store.snapshot().open_tasks
-    assert (left.id, left.run_id, left.state) == (made, run.run_id, "QUEUED")
+    assert (left.id, left.run_id, left.state) == (made, run.id, "QUEUED")
 
 
 def test_a_controller_that_is_not_taken_over_finishes(controller, store):
@@ -216,7 +211,134 @@ def test_groom_removes_finished_tasks_and_ended_runs_only(store, run, open_again
     store.run(lambda tx: tx.finish_tasks({done.id: None}))
     other = open_again()
     other.begin_run().end()
+    add_expired_run(store)
     removed = store.groom(-60)
-    assert (removed["tasks"], removed["runs"]) == (1, 1)
+    assert (removed["tasks"], removed["runs"]) == (1, 2)
     assert [(t.id, len(t.steps)) for t in store.tasks()] == [(kept.id, 3)]
     run.renew()
+
+
+def add_expired_run(store):
+    """The run of a controller that was killed without any unfinished task."""
+    store.begin_run(ttl=-120)
+
+
+def test_the_end_of_a_run_grooms(store, monkeypatch):
+    monkeypatch.setattr(runs, "KEPT", -60)
+    store.begin_run().end()
+    assert store.snapshot().live_runs == set()
+    run = store.begin_run()
+    [made] = add(store, task())
+    store.run(lambda tx: tx.finish_tasks({made.id: None}))
+    run.end()
+    assert store.tasks() == []
+
+
+# -- the heartbeat -----------------------------------------------------------------------------------------------------
+
+
+def until(condition, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def heartbeats():
+    return [t for t in threading.enumerate() if t.name == runs.HEARTBEAT]
+
+
+def test_a_new_run_stops_the_heartbeat_of_the_one_before(store):
+    before = store.begin_run()
+    store.begin_run()
+    assert [t is before._thread for t in heartbeats()] == [False]
+
+
+def expiry(store, run):
+    def read(connection):
+        table = runs.tables().runs
+        return connection.execute(table.select().where(table.c.id == run.id)).one().expires_at
+
+    return store.database.read(read)
+
+
+def test_the_heartbeat_renews_the_lease_while_the_run_does_nothing(store):
+    run = store.begin_run(ttl=1.5)
+    first = expiry(store, run)
+    until(lambda: expiry(store, run) > first + 1.0)
+    assert store.snapshot().live_runs == {run.id}
+    run.end()
+    until(lambda: not heartbeats())
+
+
+def test_closing_the_store_stops_the_heartbeat(store):
+    store.begin_run()
+    assert len(heartbeats()) == 1
+    store.close()
+    assert heartbeats() == []
+
+
+def test_a_check_is_free_while_the_lease_is_young(store, monkeypatch):
+    run = store.begin_run()
+    monkeypatch.setattr(store.database, "write", None)  # any use of the database fails
+    run.check()
+    monkeypatch.undo()
+
+
+def test_a_run_that_was_paused_renews_before_it_goes_on(store, monkeypatch):
+    run = store.begin_run()
+    run.stop()
+    before = expiry(store, run)
+    clock = runs._now
+    monkeypatch.setattr(runs, "_now", lambda: clock() + 21)  # more than two thirds of 30 s
+    run.check()
+    assert expiry(store, run) > before
+
+
+def test_a_run_that_was_paused_and_taken_over_stops(store, open_again, monkeypatch):
+    run = store.begin_run(ttl=-1)
+    add(store, task())
+    other = open_again()
+    other.take_over(other.begin_run())
+    for _time in range(2):
+        with pytest.raises(PhotonError) as caught:
+            run.check()
+        assert caught.value.code == "LeaseLost"
+    run.end()
+
+
+def test_the_heartbeat_finds_out_that_the_lease_is_lost(store, open_again, monkeypatch):
+    run = store.begin_run(ttl=1.5)
+    add(store, task())
+    other = open_again()
+    successor = other.begin_run()
+    monkeypatch.setattr(runs.process, "is_dead", lambda _process: True)
+    assert len(other.take_over(successor)) == 1
+    monkeypatch.setattr(run, "renew", None)  # only the heartbeat can know
+    until(lambda: not [t for t in heartbeats() if t is run._thread])
+    with pytest.raises(PhotonError) as caught:
+        run.check()
+    assert caught.value.code == "LeaseLost"
+
+
+def test_threads_that_check_at_once_renew_once(store, monkeypatch):
+    run = store.begin_run()
+    run.stop()
+    clock, calls = runs._now, []
+    monkeypatch.setattr(runs, "_now", lambda: clock() + (0 if calls else 25))
+    real = run.renew
+    monkeypatch.setattr(run, "renew", lambda: (real(), calls.append(1)))
+    run._renewed = clock() - 25
+    threads = [threading.Thread(target=run.check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+
+
+def test_a_snapshot_tells_which_runs_live(store, run, open_again):
+    open_again().begin_run(ttl=-1)
+    ended = open_again().begin_run()
+    ended.end()
+    assert store.snapshot().live_runs == {run.id}

@@ -8,6 +8,7 @@ import pathlib
 import sqlite3
 import subprocess
 import sys
+import uuid
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import migrations, open_store
@@ -47,11 +48,13 @@ def test_a_reader_finds_nothing_and_makes_nothing(cloudstore_url, open_again, tm
     reader = open_again("read")
     assert not reader.exists
     snapshot = reader.snapshot()
-    assert (snapshot.documents, snapshot.counters, snapshot.open_tasks) == ([], {}, [])
-    assert (reader.tombstones(), reader.history("x"), reader.tasks()) == ([], [], [])
+    assert (snapshot.documents, snapshot.counters(), snapshot.open_tasks) == ([], {}, [])
+    assert (reader.tombstones(), reader.history("x"), reader.tasks(), reader.allocations()) == ([], [], [], [])
+    assert reader.store_id is None
+    assert cloudstore_url.rpartition("/")[2] in reader.location
     assert reader.digest("secret") == reader.digest("secret")
     assert refused(reader.run, lambda tx: None).code in ("InternalError", "CloudStoreNotFound")
-    assert refused(reader.now).code == "CloudStoreNotFound"
+    assert refused(reader.groom).code == "CloudStoreNotFound"
     assert list(tmp_path.iterdir()) == []
     assert not open_again("read").exists
     assert refused(open_again, "upgrade").code == "CloudStoreNotFound"
@@ -64,7 +67,6 @@ def test_a_reader_changes_no_row_and_no_file(store, open_again, tmp_path):
     files = contents(tmp_path)
     reader = open_again("read")
     assert [d.name for d in reader.snapshot().documents] == ["a"]
-    assert reader.now() > 0
     assert refused(reader.run, lambda tx: None).code == "InternalError"
     assert everything(reader) == before
     reader.close()
@@ -82,7 +84,9 @@ def test_a_reader_sees_what_a_writer_that_is_still_open_wrote(store, open_again)
         assert name in {d.name for d in reader.snapshot().documents}
 
 
-def test_a_second_opening_finds_the_same_digest_key(store, open_again):
+def test_a_second_opening_finds_the_same_store(store, open_again):
+    assert uuid.UUID(store.store_id).version == 4
+    assert open_again("read").store_id == store.store_id
     assert store.digest({"a": 1, "b": 2}) == open_again("read").digest({"b": 2, "a": 1})
     assert store.digest("x") != store.digest("y")
 
@@ -101,23 +105,23 @@ def test_a_newer_schema_is_refused_by_every_mode(store, open_again):
 def test_an_older_schema_is_refused_until_it_is_upgraded(store, open_again, monkeypatch):
     store.run(lambda tx: tx.insert([Document("zone", "a")]))
 
-    def second(connection):
+    def third(connection):
         connection.execute(tables().documents.update().values(state="ERROR"))
 
-    def third(connection):
-        connection.execute(tables().documents.update().values(managed_by="third"))
+    def fourth(connection):
+        connection.execute(tables().documents.update().values(managed_by="fourth"))
 
-    monkeypatch.setattr(migrations, "VERSION", 3)
-    monkeypatch.setattr(migrations, "UPGRADES", {2: second, 3: third})
+    monkeypatch.setattr(migrations, "VERSION", 4)
+    monkeypatch.setattr(migrations, "UPGRADES", {3: third, 4: fourth})
     for mode in ("read", "write"):
         error = refused(open_again, mode)
-        assert (error.code, error.data) == ("SchemaTooOld", {"found": 1, "supported": 3})
+        assert (error.code, error.data) == ("SchemaTooOld", {"found": 2, "supported": 4})
         assert "photon.platform.cloudstore" in error.message
     assert store.snapshot().documents[0].state == "READY"
-    assert open_again("upgrade").schema_version == 3
+    assert open_again("upgrade").schema_version == 4
     [document] = open_again("write").snapshot().documents
-    assert (document.state, document.managed_by) == ("ERROR", "third")
-    assert open_again("upgrade").schema_version == 3
+    assert (document.state, document.managed_by) == ("ERROR", "fourth")
+    assert open_again("upgrade").schema_version == 4
 
 
 def test_an_upgrade_that_fails_leaves_the_old_version_whole(store, open_again, monkeypatch):
@@ -129,8 +133,8 @@ def test_an_upgrade_that_fails_leaves_the_old_version_whole(store, open_again, m
         connection.exec_driver_sql("CREATE TABLE half (a integer)")
         raise PhotonError("InternalError", "no")
 
-    monkeypatch.setattr(migrations, "VERSION", 2)
-    monkeypatch.setattr(migrations, "UPGRADES", {2: broken})
+    monkeypatch.setattr(migrations, "VERSION", 3)
+    monkeypatch.setattr(migrations, "UPGRADES", {3: broken})
     assert refused(open_again, "upgrade").code == "InternalError"
     assert everything(store) == before
 
@@ -206,6 +210,43 @@ def test_what_is_no_database_is_said_in_one_line(tmp_path):
     assert (
         refused(open_store, f"sqlite:///{tmp_path}", mode="write", allow_ephemeral=True).code == "CloudStoreUnavailable"
     )
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_that_is_removed_or_replaced_in_use_is_lost(tmp_path, replace):
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}", mode="write", allow_ephemeral=True) as store:
+        run = store.begin_run()
+        store.run(lambda tx: tx.insert([Document("zone", "a")]))
+        path.unlink()
+        if replace:
+            open_store(f"sqlite:///{path}", mode="write", allow_ephemeral=True).close()
+        for work in (lambda: store.run(lambda tx: tx.insert([Document("zone", "b")])), run.renew, run.check, run.end):
+            error = refused(work)
+            assert (error.code, error.data) == ("CloudStoreLost", {"file": str(path)})
+            assert "restore a backup" in error.message
+            assert "photon_cloudstore_new: true" in error.message
+    assert path.exists() == replace  # no connection created an empty file
+    if replace:
+        with open_store(f"sqlite:///{path}", allow_ephemeral=True) as other:
+            assert other.snapshot().documents == []
+
+
+def test_a_file_that_is_lost_during_a_transaction_is_noticed_at_its_end(tmp_path):
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}", mode="write", allow_ephemeral=True) as store:
+        error = refused(store.run, lambda tx: (tx.insert([Document("zone", "a")]), path.unlink()))
+        assert error.code == "CloudStoreLost"
+
+
+def test_the_heartbeat_notices_a_lost_file(tmp_path):
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}", mode="write", allow_ephemeral=True) as store:
+        run = store.begin_run(ttl=1.5)
+        path.unlink()
+        run._thread.join(60)
+        assert refused(run.check).code == "CloudStoreLost"
+    assert not path.exists()
 
 
 def test_a_server_that_is_not_there(monkeypatch):
