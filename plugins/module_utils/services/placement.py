@@ -12,6 +12,7 @@ from typing import Any
 
 from ..model import entities
 from ..model.errors import PhotonError
+from ..vsphere import folder_path
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
 from .state import CurrentState
 from .vms.claims import name_slot
@@ -185,7 +186,8 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     row, vm = candidate.answer, candidate.vm
     host = state.must(row["host"])
     endpoint, project = state.must(host.body["endpoint"]), state.must(vm.project)
-    folder = f"{endpoint.body['folder']}/{state.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
+    vcenter = endpoint.body["type"] == "vcenter"
+    folder = folder_path(endpoint.body["folder"], state.path_of(project)) if vcenter else ""
     suffix = f"{vm.name}-{vm.id[:8]}"
     taken = state.names_in(endpoint.id, folder)
     holder = state.exclusives.get(name_slot(endpoint.id, folder, vm.name), vm.id)
