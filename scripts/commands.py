@@ -17,8 +17,12 @@ PATIENCE = 30.0  # seconds for a command to clean up after itself
 
 
 def interruptible() -> None:
-    """Treat SIGTERM and SIGHUP like an interrupt from the keyboard, so that what has been started is ended."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Treat SIGTERM and SIGHUP like an interrupt from the keyboard, so that what has been started is ended.
+
+    SIGINT is set too: commands would otherwise inherit from a background job of a shell that it is ignored.
+    """
+    hang_up = [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)  # nohup ignores it
+    for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
         signal.signal(number, signal.default_int_handler)
 
 
