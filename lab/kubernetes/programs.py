@@ -23,8 +23,9 @@ from . import cache, versions
 from .versions import Program
 
 _SOURCES = Path(__file__).parent / "own"
-# The linker leaves debug information out anyway, so the compiler need not make any: an eighth of its time.
-_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
+# The linker leaves debug information out anyway, so the compiler need not make any: an eighth of its time. Not -trimpath:
+# with it, a package is compiled again where the version that is replaced differs, although what replaces it is the same.
+_FLAGS = ("-buildvcs=false", "-gcflags=all=-dwarf=false")
 
 
 def kubernetes(version: str) -> dict[str, Path]:
