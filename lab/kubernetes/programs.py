@@ -23,8 +23,8 @@ from . import cache, versions
 from .versions import Program
 
 _SOURCES = Path(__file__).parent / "own"
-# The linker leaves debug information out anyway, so the compiler need not make any: an eighth of its time. Not -trimpath:
-# with it, a package is compiled again where the version that is replaced differs, although what replaces it is the same.
+# The linker leaves debug information out anyway, so the compiler need not make any: an eighth of its time.
+# With -trimpath, packages of a replaced version would be compiled again although what replaces it is the same.
 _FLAGS = ("-buildvcs=false", "-gcflags=all=-dwarf=false")
 
 
