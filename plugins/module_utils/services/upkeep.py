@@ -35,12 +35,13 @@ def verify(request: Request) -> dict[str, Any]:
     Returns verify.Verified.outcome, with ``result: full`` every finding. Raises AccessForbidden, CloudStoreNotFound.
     """
     limit = None if request.result == "full" else request.diff_limit or verification.SHOWN
-    with reading(request) as context:  # a repair, too, must not create a CloudStore
-        found = verification.verify(context)
-    if not request.check and any(finding.repairable for finding in found.left):
-        with changing(request) as context:
-            found = verification.verify(context, repair=True)
-    return found.outcome(check=request.check, limit=limit)
+    with reading(request) as context:
+        context.store.database  # noqa: B018 - raises CloudStoreNotFound: a repair, too, must not create one
+        if request.check:
+            return verification.verify(context).outcome(check=True, limit=limit)
+    with changing(request) as context:
+        found = verification.verify(context, repair=True)
+    return found.outcome(check=False, limit=limit)
 
 
 def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:

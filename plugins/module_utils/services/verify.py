@@ -64,10 +64,9 @@ class Verified:
 def verify(context: Context, *, repair: bool = False) -> Verified:
     """Compare everything, and with ``repair`` remove the differences that need no decision.
 
-    Raises AccessForbidden and CloudStoreNotFound, and Conflict when others changed the same documents during each
-    attempt. Endpoints that cannot be read are warnings: their part is not compared.
+    Raises AccessForbidden, and Conflict when others changed the same documents during each attempt. Endpoints that
+    cannot be read are warnings: their part is not compared.
     """
-    context.store.database  # noqa: B018 - raises CloudStoreNotFound
     found = _look(context)
     if not repair or not any(finding.repairable for finding in found.left):
         return found

@@ -21,11 +21,16 @@ _Amounts = dict[tuple[str, str], int]  # {(provider, resource): amount}
 
 
 def compare(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    """Yield everything that contradicts the documents; ``snapshot`` has its allocations."""
+    """Yield everything that contradicts the documents; ``snapshot`` has its allocations.
+
+    What a missing document offered or held stays as it is while others refer to it: a backup may bring it back.
+    """
     claims = _claims(state)
-    yield from _references(state)
-    yield from _providers(snapshot, state)
-    yield from _allocations(snapshot, claims, state)
+    dangling = list(_references(state))
+    missing = {entity_id for entity_id, _finding in dangling}
+    yield from (finding for _entity_id, finding in dangling)
+    yield from _providers(snapshot, missing, state)
+    yield from _allocations(snapshot, claims, missing, state)
     yield from _exclusives(snapshot, claims, state)
     yield from _limits(snapshot, claims, state)
     yield from _capacity(snapshot, state)
@@ -43,40 +48,43 @@ def _claims(state: CurrentState) -> dict[str, Claim]:
     return {claim.consumer: claim for claim in claims if claim is not None}
 
 
-def _references(state: CurrentState) -> Iterator[Finding]:
+def _references(state: CurrentState) -> Iterator[tuple[str, Finding]]:
+    """Yield each id that a document names and that does not exist."""
     for kind in registry.KINDS.values():
         for document in state.of(kind.name) if kind.references is not None else ():
             for role, entity_id in dict.fromkeys(kind.references(document)):  # type: ignore[misc]
                 if state.get(entity_id) is None:
-                    yield Finding(
+                    step = f"restore a backup that has this {role}, or delete the {kind.name}"
+                    yield entity_id, Finding(
                         kind.name, state.path_of(document), "dangling reference", f"the {role} with id {entity_id}",
-                        "no such document",
-                        f"restore a backup that has this {role}, or delete the {kind.name}",
+                        "no such document", step,
                     )  # fmt: skip
 
 
-def _providers(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
+def _providers(snapshot: Snapshot, missing: set[str], state: CurrentState) -> Iterator[Finding]:
     """Each project, tenant, host and datastore has the row that claims lock, and nothing else has one."""
     for kind in PROVIDERS:
         for document in state.of(kind):
             if document.id not in snapshot.providers:
                 yield Finding(kind, state.path_of(document), "provider", "a row to claim from", "none", REPAIR,
                               repairable=True, provider=document)  # fmt: skip
-    for provider in sorted({*snapshot.providers, *snapshot.inventories}):
+    for provider in sorted({*snapshot.providers, *snapshot.inventories} - missing):
         if state.get(provider) is None:
             kind = snapshot.providers.get(provider, "provider")
             yield Finding(kind, provider, "provider", "a document", "none", REPAIR, repairable=True, orphans=(provider,))
 
 
-def _allocations(snapshot: Snapshot, claims: Mapping[str, Claim], state: CurrentState) -> Iterator[Finding]:
-    for consumer in sorted({*claims, *snapshot.held}):
+def _allocations(
+    snapshot: Snapshot, claims: Mapping[str, Claim], missing: set[str], state: CurrentState
+) -> Iterator[Finding]:
+    for consumer in sorted({*claims, *snapshot.held} - missing):
         expected, found = _amounts(claims.get(consumer)), snapshot.held.get(consumer, {})
         if expected == found:
             continue
         known = state.get(consumer) is not None
         for provider, resource in sorted({*expected, *found}):
             amount, held = expected.get((provider, resource), 0), found.get((provider, resource), 0)
-            if amount != held:
+            if amount != held and provider not in missing:
                 unit = _unit(snapshot, provider, resource)
                 yield Finding(
                     "allocation",
