@@ -103,7 +103,7 @@ def _look(context: Context) -> Verified:
     context.read_endpoints(state, state.of(entities.ENDPOINT))
     site.check_identities(state)
     answer = Verified(compared=sorted(state.must(i).name for i in state.inventories))
-    for endpoint_id, error in state.unreachable.items():
+    for endpoint_id, error in sorted(state.unreachable.items(), key=lambda item: state.must(item[0]).name):
         if error.code != "DuplicateHost":
             answer.unread.append(state.must(endpoint_id).name)
             answer.warnings.append(

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,24 +26,35 @@ def declared(vms: int = 3) -> dict[str, Any]:
     return tree(vms, zone="a", spread_over=None, state="stopped", disks=DATA)
 
 
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Server]:
+    reason = postgresql.missing()
+    assert reason is None, reason
+    with postgresql.running(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def applied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The site, one for all tests of a module."""
-    directory = tmp_path_factory.mktemp("verify")
+    """The site, one for all tests of a module, whose vSphere stays as it is."""
+    yield from _applied(request, tmp_path_factory.mktemp("verify"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def changed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """The site, one for each test, on which an administrator may do anything."""
+    yield from _applied(request, tmp_path)
+
+
+def _applied(request: pytest.FixtureRequest, directory: Path) -> Iterator[Site]:
+    url = ""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_server").create(f"verify-{uuid.uuid4().hex}")
     with Lab.start(small()) as lab:
-        if request.param == "sqlite":
-            yield from _applied(Site(lab, directory))
-            return
-        reason = postgresql.missing()
-        assert reason is None, reason
-        with postgresql.running(directory) as server:
-            yield from _applied(Site(lab, directory, server.create("cloudstore")))
-
-
-def _applied(site: Site) -> Iterator[Site]:
-    site.settled(declared())
-    yield site
-    site.close()
+        site = Site(lab, directory, url)
+        site.good(declared())
+        yield site
+        site.close()
 
 
 @pytest.fixture

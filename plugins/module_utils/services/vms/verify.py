@@ -68,7 +68,12 @@ def _compare_facts(document: Document, vm: Vm, seen: Observed, state: CurrentSta
     now = replace(seen.facts(vm), address=vm.address)
     if now == vm:
         return
-    expected, found = differences(_shown(now, state), _shown(vm, state))
+    before, after = _shown(vm, state), _shown(now, state)
+    # A new VM's disks are seen in detail for the first time once it changes: that is no difference.
+    unknown = [key for key, value in before.items() if key.startswith("disk ") and value is None]
+    expected, found = differences({**after, **dict.fromkeys(unknown)}, before)
+    if not expected:
+        return
     yield replace(
         _finding(document, state, "facts", expected, found, REPAIR),
         repairable=True,
@@ -109,8 +114,9 @@ def _shown(vm: Vm, state: CurrentState) -> dict[str, Any]:
         "moid": place.moid,
     }
     for disk in vm.disks:
-        shown[f"disk {disk.name}"] = f"{_name(disk.datastore, state)} {disk.path or ''}".strip()
-        shown[f"disk {disk.name} uuid"], shown[f"disk {disk.name} unit"] = disk.uuid, disk.unit
+        label = f"disk {disk.name}"
+        shown |= {label: _name(disk.datastore, state), f"{label} file": disk.path}
+        shown |= {f"{label} uuid": disk.uuid, f"{label} unit": disk.unit}
     return shown
 
 
