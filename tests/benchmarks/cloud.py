@@ -85,8 +85,8 @@ class Cloud:
             self._write_playbooks()
             # One VM that comes and goes: the image's copy and the project's folder are there from then on.
             first = {**self.vm("first"), "state": "present"}
-            self._apply([first])
-            self._apply([{**first, "state": "absent"}])
+            self.apply([first])
+            self.apply([{**first, "state": "absent"}])
             self.image = self._image_disk()
             self.empty = {path: path.read_bytes() for path in self.folder.glob("cloud.db*")}
         except BaseException:
@@ -120,7 +120,7 @@ class Cloud:
                 "photon.platform.vm": {
                     "cloudstore_url": self.url,
                     "cloudstore_allow_ephemeral": True,
-                    "credentials": {"vc1": self._secret()},
+                    "credentials": self.credentials,
                     "base_directory": str(self.folder),
                     "tenant": "acme",
                     "project": "web",
@@ -169,6 +169,18 @@ class Cloud:
         """Calls by method since the last time, by the simulator's own count."""
         return self.lab.control.calls("vc1", reset=True)
 
+    def apply(self, vms: list[dict[str, Any]]) -> None:
+        """Apply the site with these VMs in this process."""
+        request = Request(whole=True, options=Options(base_directory=str(self.folder)))
+        outcome = run_site(self._tree(vms), request)
+        if outcome["failures"]:
+            raise RuntimeError(f"the site could not be made: {outcome['failures']}")
+
+    @property
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """What the modules take as ``credentials``."""
+        return {"vc1": self._secret()}
+
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _secret(self) -> dict[str, str]:
@@ -178,7 +190,7 @@ class Cloud:
         tree = json.loads(json.dumps(SITE))
         tree["photon_cloudstore_url"] = self.url
         tree["photon_cloudstore_allow_ephemeral"] = True
-        tree["photon_credentials"] = {"vc1": self._secret()}
+        tree["photon_credentials"] = self.credentials
         tree["photon_endpoints"] = [
             {
                 "name": "vc1",
@@ -189,12 +201,6 @@ class Cloud:
         ]
         tree["photon_tenants"][0]["projects"][0]["vms"] = vms
         return tree
-
-    def _apply(self, vms: list[dict[str, Any]]) -> None:
-        request = Request(whole=True, options=Options(base_directory=str(self.folder)))
-        outcome = run_site(self._tree(vms), request)
-        if outcome["failures"]:
-            raise RuntimeError(f"the site could not be made: {outcome['failures']}")
 
     def _write_inventory(self, vms: list[dict[str, Any]]) -> None:
         group = self.folder / "inventory" / "group_vars" / "all"

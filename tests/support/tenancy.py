@@ -163,9 +163,10 @@ class Platform:
             claim.consumer: claim for p in state.of(entities.PROJECT) if (claim := tenancy.claim_of(p, state)).amounts
         }
         rows: dict[str, dict[str, dict[str, int]]] = {}
-        for row in self.store.allocations():
-            if state.must(row.provider).kind == entities.TENANT:
-                rows.setdefault(row.consumer, {}).setdefault(row.provider, {})[row.resource] = row.amount
+        for consumer, amounts in self.store.snapshot(allocations=True).held.items():
+            for (provider, resource), amount in amounts.items():
+                if state.must(provider).kind == entities.TENANT:
+                    rows.setdefault(consumer, {}).setdefault(provider, {})[resource] = amount
         positive = {
             consumer: {
                 provider: kept

@@ -93,6 +93,42 @@ def plan(
     return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
 
 
+def check_identities(state: CurrentState) -> None:
+    """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages.
+
+    They go to ``state.unreachable`` with the code DuplicateHost.
+    """
+    vcenters = {
+        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
+        for e in state.of(entities.ENDPOINT)
+        if e.id not in state.inventories and e.observed.get("instance_uuid")
+    }
+    managed: dict[str, str] = {}
+    for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type != "vcenter":
+            continue
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
+        if other != endpoint.name:
+            _refuse(state, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
+            continue
+        managed.update((row.hardware_uuid, endpoint.name) for row in inventory.hosts.values() if row.hardware_uuid)
+    for endpoint in state.of(entities.ENDPOINT):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type == "vcenter":
+            continue
+        owner = next(
+            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
+        )
+        if owner is not None:
+            _refuse(
+                state,
+                endpoint,
+                f"is an ESXi host that vCenter {owner} manages: remove this endpoint and declare the host with "
+                f"endpoint: {owner}",
+            )
+
+
 def _read(planning: Planning, context: Context) -> None:
     """Read the endpoints that the declaration needs, and the marks of unknown VMs where VMs are created or missing."""
     state, declaration = planning.state, planning.declaration
@@ -107,7 +143,7 @@ def _read(planning: Planning, context: Context) -> None:
     marks = lost.needs_marks(planning)
     if marks:
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
-    _check_identities(planning)
+    check_identities(state)
     if marks:
         planning.marks = lost.read_marks(state, context)
         planning.left_files = lost.read_files(planning, context)
@@ -150,42 +186,7 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
     return found
 
 
-def _check_identities(planning: Planning) -> None:
-    """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages."""
-    state = planning.state
-    vcenters = {
-        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
-        for e in state.of(entities.ENDPOINT)
-        if e.id not in state.inventories and e.observed.get("instance_uuid")
-    }
-    managed: dict[str, str] = {}
-    for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
-        inventory = state.inventories.get(endpoint.id)
-        if inventory is None or inventory.type != "vcenter":
-            continue
-        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
-        if other != endpoint.name:
-            _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
-            continue
-        managed.update((row.hardware_uuid, endpoint.name) for row in inventory.hosts.values() if row.hardware_uuid)
-    for endpoint in state.of(entities.ENDPOINT):
-        inventory = state.inventories.get(endpoint.id)
-        if inventory is None or inventory.type == "vcenter":
-            continue
-        owner = next(
-            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
-        )
-        if owner is not None:
-            _refuse(
-                planning,
-                endpoint,
-                f"is an ESXi host that vCenter {owner} manages: remove this endpoint and declare the host with "
-                f"endpoint: {owner}",
-            )
-
-
-def _refuse(planning: Planning, endpoint: Any, reason: str) -> None:
-    state = planning.state
+def _refuse(state: CurrentState, endpoint: Any, reason: str) -> None:
     del state.inventories[endpoint.id]
     state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
 

@@ -133,6 +133,11 @@ def claim_of(document: Document, state: CurrentState) -> Claim:
     return _claim(document, limits.of(state, document.id))
 
 
+def references(document: Document) -> list[tuple[str, str]]:
+    """Return the documents that a project's record names."""
+    return [("tenant", document.scope)]
+
+
 # -- drafts --------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ Nothing here is deleted: what carries our mark where no record expects it is rep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...model import entities, states
 from ...model.entities import Document
@@ -173,31 +173,44 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
     return True
 
 
-def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iterator[str]:
-    """A warning for each VM that carries our mark or a recorded uuid where no record expects it."""
+class Orphan(NamedTuple):
+    """A VM that carries our mark or a recorded uuid where no record expects it: where it is, and what to do."""
+
+    name: str
+    reason: str
+    step: str
+
+    def __str__(self) -> str:
+        return f"VM {self.name} {self.reason}: it is left alone; {self.step}"
+
+
+def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iterator[Orphan]:
+    """Each VM that carries our mark or a recorded uuid where no record expects it; ``deleted``: ids within a day."""
     for endpoint_id, inventory in state.inventories.items():
         for uuid, rows in inventory.vms_by_uuid.items():
             document = state.get(uuid)
+            if document is None and uuid in deleted:
+                for row in rows:
+                    yield Orphan(_at(state, endpoint_id, row), "was deleted by the platform and exists again (restored?)",
+                                 "remove it, or clear its photon.id")  # fmt: skip
             if document is None:
-                if uuid in deleted:
-                    for row in rows:
-                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and exists again "
-                               "(restored?): it is left alone; remove it, or clear its photon.id")  # fmt: skip
                 continue
             home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
             if home != endpoint_id and home in state.inventories and state.inventories[home].vms_of(uuid):
                 for row in rows:
-                    yield (f"VM {_at(state, endpoint_id, row)} has the instanceUuid of VM {state.path_of(document)}, "
-                           "which is recorded elsewhere: it is left alone; remove the copy")  # fmt: skip
+                    yield Orphan(_at(state, endpoint_id, row), f"has the instanceUuid of VM {state.path_of(document)}, "
+                                 "which is recorded elsewhere", "remove the copy")  # fmt: skip
     for identity, found in marks.items():
         document = state.get(identity)
         for endpoint_id, row in found:
-            if document is None and identity not in deleted:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is "
-                       "in no record: it is left alone")  # fmt: skip
+            if document is None and not (identity in deleted and row.uuid == identity):
+                yield Orphan(_at(state, endpoint_id, row), f"carries the platform's mark (photon.id {identity}) and is "
+                             "in no record", "restore the record from a backup, remove the VM, or clear its photon.id")  # fmt: skip
             elif document is not None and document.kind == entities.VM:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under "
-                       "another instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
+                yield Orphan(_at(state, endpoint_id, row), f"carries the mark of VM {state.path_of(document)} under "
+                             "another instanceUuid (a clone or a restored copy)",
+                             "remove it or clear its photon.id; where the VM itself is missing, register: true takes "
+                             "the copy over")  # fmt: skip
 
 
 def _items(planning: Planning) -> Iterator[Document | None]:

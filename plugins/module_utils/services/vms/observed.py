@@ -65,6 +65,12 @@ class Observed:
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
         return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
 
+    def facts(self, vm: Vm) -> Vm:
+        """As ``record``, with the change version as recorded: the plan that declares the VM still sees its drift."""
+        now = self.record(vm)
+        version = vm.place.change_version if vm.place else None
+        return replace(now, place=replace(now.place, change_version=version))  # type: ignore[type-var]
+
 
 def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed:
     """The typed observation of a row that belongs to ``vm``."""
