@@ -126,17 +126,16 @@ class Loads:
     """Some hosts by load, for all shapes that may use them. ``_seen`` are levels as last seen: they can only be too
     low, for within an attempt loads only rise."""
 
-    def __init__(self, hosts: list[int], keys: list[int], state: State) -> None:
+    def __init__(self, hosts: list[int], state: State) -> None:
         self._hosts, self._state = hosts, state
-        self._hashes = [keys[host] for host in hosts]
         self._seen = bytearray([state.levels[host] for host in hosts])
         self._least = 0
 
     def order(self, start: int, full: set[int]) -> Iterator[int]:
-        """Yield hosts but those in ``full``, the least loaded first; on a level first those whose hash follows
-        ``start``."""
+        """Yield hosts but those in ``full``, the least loaded first; on a level from the one that ``start`` stands
+        for."""
         hosts, seen, levels = self._hosts, self._seen, self._state.levels
-        first = bisect_left(self._hashes, start)
+        first = start * len(hosts) >> 32
         for level in range(self._least, self._state.steps + 1):
             for begin, end in ((first, len(hosts)), (0, first)):
                 at = seen.find(level, begin, end)
@@ -152,13 +151,13 @@ class Loads:
 
 
 class SpreadQueue(Queue):
-    """Least loaded first; among hosts on the same level those whose hash follows the VM's, so that a VM or host more or
-    less moves few others."""
+    """Least loaded first; among hosts on the same level from the one that the VM's hash stands for, so that a VM or host
+    more or less moves few others."""
 
     def __init__(self, view: View, hosts: list[int], keys: list[int], shared: dict[int, Loads]) -> None:
         super().__init__(view, hosts, keys, shared)
         if id(hosts) not in shared:
-            shared[id(hosts)] = Loads(hosts, keys, view.state)
+            shared[id(hosts)] = Loads(hosts, view.state)
         self._loads, self._full = shared[id(hosts)], set()
 
     def order(self, start: int) -> Iterator[int]:
@@ -168,7 +167,7 @@ class SpreadQueue(Queue):
         self._full.add(host)
         if 2 * len(self._full) > len(self.hosts):
             self.hosts = [host for host in self.hosts if host not in self._full]
-            self._loads, self._full = Loads(self.hosts, self.keys, self.view.state), set()
+            self._loads, self._full = Loads(self.hosts, self.view.state), set()
 
 
 class PhotonQueue(Queue):
