@@ -86,10 +86,16 @@ options:
     PLACING = r"""
 options:
   policy:
-    description: Spread new VMs over the hosts, or pack them onto few.
+    description: Spread new VMs over the hosts, pack them onto few, or sample hosts as Photon Controller did.
     type: str
-    choices: [spread, pack]
+    choices: [spread, pack, photon]
     default: spread
+  quality:
+    description:
+      - V(optimal) places more VMs on fewer hosts. It takes longer and needs the Python package highspy.
+    type: str
+    choices: [normal, optimal]
+    default: normal
   seed:
     description: Chooses among equally good hosts; the same input and seed give the same placement.
     type: int

@@ -60,7 +60,8 @@ CHANGING: Spec = {
 }
 OWNING: Spec = {"site": {"type": "str"}}
 PLACING: Spec = {
-    "policy": {"type": "str", "choices": ["spread", "pack"], "default": "spread"},
+    "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
+    "quality": {"type": "str", "choices": ["normal", "optimal"], "default": "normal"},
     "seed": {"type": "int", "default": 0},
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
@@ -165,6 +166,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> site_run.Request:
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         "options": Options(
             policy=params.get("policy") or "spread",
+            quality=params.get("quality") or "normal",
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
             default_port_group=params.get("default_port_group"),

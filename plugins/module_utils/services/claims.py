@@ -224,6 +224,7 @@ def _place_again(actions: list[Action], conflict: Conflict, world: World, plan: 
         candidates.values(),
         fresh,
         policy=context.options.policy,
+        quality=context.options.quality,
         seed=context.options.seed,
         tenant_of=lambda d: fresh.tenant_of(d).name,
     )

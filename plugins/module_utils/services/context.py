@@ -29,6 +29,7 @@ class Options:
     """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
 
     policy: str = "spread"
+    quality: str = "normal"
     seed: int = 0
     atomic: bool = False
     prune: str = "report"

@@ -156,6 +156,7 @@ def place_all(
     world: World,
     *,
     policy: str = "spread",
+    quality: str = "normal",
     seed: int = 0,
     tenant_of: Callable[[Document], str],
 ) -> None:
@@ -176,7 +177,7 @@ def place_all(
     ]
     from ..scheduler import place  # late: a run that places nothing does without the scheduler
 
-    answer = place(requests, names.fleet(scheduler_fleet(world)), policy=policy, seed=seed)
+    answer = place(requests, names.fleet(scheduler_fleet(world)), policy=policy, quality=quality, seed=seed)
     for row in answer["placements"]:
         lists[int(row["request"])][row["index"]].placement = names.placement(row)
     for row in answer["unplaced"]:

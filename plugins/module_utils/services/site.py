@@ -138,6 +138,7 @@ def _settings(context: Context, pinned: Mapping[str, Any] | None) -> vms.Setting
         managed_by=context.managed_by,
         digest=context.store.digest,
         policy=options.policy,
+        quality=options.quality,
         seed=options.seed,
         default_port_group=options.default_port_group,
         pinned=dict(pinned or {}),

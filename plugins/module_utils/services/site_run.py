@@ -131,7 +131,7 @@ def _take_settings(declaration: Declaration, context: Context, request: Request)
     settings, options = declaration.settings, context.options
     context.managed_by = declaration.managed_by
     request.diff_limit = settings["diff_limit"] if request.diff_limit is None else request.diff_limit
-    options.policy = settings["placement_policy"]
+    options.policy, options.quality = settings["placement_policy"], settings["placement_quality"]
     options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
     options.atomic = options.atomic or settings["atomic"]
     options.default_port_group = options.default_port_group or settings.get("default_port_group")

@@ -41,6 +41,7 @@ class Settings:
     managed_by: str
     digest: Any
     policy: str = "spread"
+    quality: str = "normal"
     seed: int = 0
     atomic: bool = False
     default_port_group: str | None = None
@@ -342,12 +343,13 @@ def _plan_new(candidates: list[Candidate], world: World, plan: Plan, settings: S
             accepted.append(candidate)
         except PhotonError as error:
             plan.fail(entities.VM, _label(candidate.item), error, candidate.item.get("path", ""))
-    place_all(accepted, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: world.tenant_of(d).name)
+    how = {"policy": settings.policy, "quality": settings.quality, "seed": settings.seed}
+    place_all(accepted, world, tenant_of=lambda d: world.tenant_of(d).name, **how)
     moved = [candidate for candidate in accepted if candidate.error is not None and candidate.held is not None]
     for candidate in moved:  # the place that it holds is no longer fit: any other
         candidate.host = candidate.datastore = candidate.error = None
     if moved:
-        place_all(moved, world, policy=settings.policy, seed=settings.seed, tenant_of=lambda d: world.tenant_of(d).name)
+        place_all(moved, world, tenant_of=lambda d: world.tenant_of(d).name, **how)
     for candidate in accepted:
         if candidate.error is not None:
             if world.get(candidate.document.id) is None:

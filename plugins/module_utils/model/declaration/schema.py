@@ -205,7 +205,16 @@ SITE: Schema = {
     ),
     "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
     "photon_placement_policy": Field(
-        "text", "spread VMs over the hosts, or pack them", default="spread", choices=("spread", "pack")
+        "text",
+        "spread VMs over the hosts, pack them, or sample hosts as Photon Controller did",
+        default="spread",
+        choices=("spread", "pack", "photon"),
+    ),
+    "photon_placement_quality": Field(
+        "text",
+        "optimal places more VMs on fewer hosts, takes longer and needs the Python package highspy",
+        default="normal",
+        choices=("normal", "optimal"),
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
     "photon_prune": Field(
