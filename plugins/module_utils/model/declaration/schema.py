@@ -214,7 +214,10 @@ SITE: Schema = {
         choices=("spread", "pack", "photon"),
     ),
     "photon_placement_quality": Field(
-        "text", "place normal, or search for the optimum", default="normal", choices=("normal", "optimal")
+        "text",
+        "optimal places more VMs on fewer hosts, takes longer and needs the Python package highspy",
+        default="normal",
+        choices=("normal", "optimal"),
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
     "photon_prune": Field(

@@ -228,6 +228,7 @@ def test_one_mistake_in_an_item(
         ("photon_max_deletes", -1),
         ("photon_site", "1"),
         ("photon_placement_policy", "random"),
+        ("photon_placement_quality", "best"),
         ("photon_act_as", "bob"),
         ("photon_atomic", 3),
     ],
