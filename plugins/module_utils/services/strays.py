@@ -25,8 +25,12 @@ KIND = "stray vm"
 
 def unknown_uuids(world: World) -> set[str]:
     """The instanceUuids of all VMs seen that no record names."""
-    return {vm.uuid for inventory in world.inventories.values() for vm in inventory.vms.values()
-            if world.get(vm.uuid) is None}
+    return {
+        vm.uuid
+        for inventory in world.inventories.values()
+        for vm in inventory.vms.values()
+        if world.get(vm.uuid) is None
+    }
 
 
 def plan_strays(world: World, deleted: Collection[str], plan: Plan) -> None:
@@ -49,8 +53,11 @@ def remove(plan: Plan, world: World, context: Context, run: Any) -> None:
             if (row.extra_config or {}).get(vsphere.guestinfo.ID_KEY) != row.uuid:
                 continue
             destroy = vsphere.destroy(row.moid, row.name, row.uuid)
-            first = destroy if row.power_state == "poweredOff" else vsphere.power_off(
-                row.moid, row.name, then=lambda _result, job=destroy: job)
+            first = (
+                destroy
+                if row.power_state == "poweredOff"
+                else vsphere.power_off(row.moid, row.name, then=lambda _result, job=destroy: job)
+            )
             for _job, outcome in vsphere.run_jobs(session, [first], before_batch=run.renew):
                 if isinstance(outcome, PhotonError):
                     raise outcome
@@ -64,7 +71,10 @@ def _strays(world: World, deleted: Collection[str]) -> Iterator[tuple[str, Any]]
     for endpoint_id, inventory in world.inventories.items():
         for row in inventory.vms.values():
             document = world.get(row.uuid)
-            elsewhere = document is not None and document.kind == entities.VM and document.body.get("endpoint") not in (
-                None, endpoint_id)
+            elsewhere = (
+                document is not None
+                and document.kind == entities.VM
+                and document.body.get("endpoint") not in (None, endpoint_id)
+            )
             if elsewhere or (document is None and row.uuid in deleted):
                 yield endpoint_id, row
