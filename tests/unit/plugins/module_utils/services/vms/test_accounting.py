@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Inventory, Task
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Conflict, Inventory, Task
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import write
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Applying, Context
-from ansible_collections.photon.platform.plugins.module_utils.services.planning import UPDATE, Action, Plan
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import CREATE, UPDATE, Action, Plan
 from ansible_collections.photon.platform.plugins.module_utils.services.vms import apply, recover
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.claims import claim_of
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Group, Place
@@ -145,6 +146,21 @@ def test_a_vm_that_was_deleted_concurrently_gets_no_rows(site: Accounts) -> None
     assert (site.held(), site.keys()) == ({}, set())
 
 
+@pytest.mark.parametrize(("unknown", "kept"), [(False, set()), (True, {("h1", "vcpus"), ("d2", "space")})])
+def test_a_vm_that_was_not_created_keeps_its_place_only_where_it_may_exist(
+    site: Accounts, unknown: bool, kept: set[tuple[str, str]]
+) -> None:
+    before = site.add(VM)
+    action = SimpleNamespace(id="v1", document=before, lost=None, task=site.task("v1", "CREATE_VM"))
+    runner = apply._Runner(SimpleNamespace(), SimpleNamespace())
+    runner._not_made(action, "CREATE_VM", PhotonError("InternalError", "no"), unknown=unknown)
+    commit(site, *runner.results)
+    assert site.stored("v1").state == "ERROR"
+    assert site.held().keys() >= {("p1", "vm"), ("p1", "vm.memory"), *kept}
+    assert bool(site.keys()) == unknown
+    assert (("h1", "memory") in site.held()) == unknown
+
+
 # -- facts --------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +189,56 @@ def test_facts_and_rows_of_a_vm_that_another_run_works_on_stay(site: Accounts) -
         observe(site, replace(VM, place=Place("e1", "h2", "moved", "acme/web")).write_to(before))
     assert (site.held(), site.keys()) == (HOLDS, KEYS)
     assert site.stored("v1").observed["host"] == "h1"
+
+
+def test_capacity_of_a_host_that_was_deleted_concurrently_is_not_recorded(site: Accounts) -> None:
+    before, state, plan = site.add(VM), site.state(), Plan()
+    site.inventory.hosts["host-1"].cores = site.inventory.hosts["host-2"].cores = 20
+    site.store.run(lambda tx: tx.delete([state.must("h2")]))
+    plan.observed = {"v1": before.observed}
+    write.observe(Applying(plan, state, Context(site.store, SYSTEM, "tests"), None))
+    snapshot = site.store.snapshot(allocations=True)
+    assert snapshot.inventories["h1"]["vcpus"].limit == 80
+    assert "h2" not in {*snapshot.inventories, *snapshot.providers}
+
+
+# -- the write transaction of a plan ------------------------------------------------------------------------------
+
+
+def begin(site: Accounts, *actions: Action) -> None:
+    run = site.store.begin_run()
+    plan = Plan()
+    plan.actions = list(actions)
+    write.begin(Applying(plan, site.state(), Context(site.store, SYSTEM, "tests", run=run), run), 1)
+
+
+def claiming(verb: str, record: Document, site: Accounts) -> Action:
+    claim = claim_of(record, site.state())
+    return Action(verb=verb, kind=entities.VM, name=record.name, document=record, claim=claim)
+
+
+def test_a_vm_is_compared_with_the_capacity_that_is_seen_now(site: Accounts) -> None:
+    site.store.run(lambda tx: tx.set_inventories([Inventory("h1", entities.HOST, "vcpus", limit=0)]))
+    begin(site, claiming(CREATE, document(VM), site))
+    assert (site.held(), site.keys()) == (HOLDS, KEYS)
+    assert site.store.snapshot().inventories["h1"]["vcpus"].limit == 40
+
+
+def test_a_vm_that_does_not_fit_is_refused_with_nothing_written(site: Accounts) -> None:
+    site.inventory.hosts["host-1"].cores = 0
+    with pytest.raises(Conflict) as caught:
+        begin(site, claiming(CREATE, document(VM), site))
+    assert caught.value.code == "InsufficientCapacity"
+    assert (site.held(), site.keys(), site.state().get("v1")) == ({}, set(), None)
+    assert site.store.snapshot().inventories["h1"]["vcpus"].limit == 40
+
+
+def test_an_update_records_the_place_that_its_claim_was_made_of(site: Accounts) -> None:
+    before = site.add(VM)
+    moved = replace(VM, vcpus=4, place=Place("e1", "h2", "Web-01", "acme/web")).write_to(before)
+    begin(site, claiming(UPDATE, moved, site))
+    assert site.held() == {**ON_H2, ("h2", "vcpus"): 4}
+    assert claim_of(site.stored("v1"), site.state()).amounts["h2"] == {"vcpus": 4, "memory": 3 * GB}
 
 
 # -- recovery -----------------------------------------------------------------------------------------------------
