@@ -361,6 +361,15 @@ def test_a_larger_flavor_is_charged(cloud) -> None:
     assert cloud.usage("acme/web")["vm.cpu"] == 2
 
 
+def test_creates_and_updates_claim_what_the_vm_will_hold(cloud) -> None:
+    for flavor, vcpus in (("core-100", 1), ("core-200", 2)):
+        [action] = declare(cloud, **{**VM, "flavor": flavor}).of(entities.VM)
+        amounts = action.claim.amounts
+        assert amounts[cloud.find(entities.PROJECT, "acme/web").id]["vm.cpu"] == vcpus
+        assert amounts[action.vm.place.host] == {"vcpus": vcpus, "memory": 2 * vcpus * GB}
+        assert len(action.claim.exclusive) == 1
+
+
 def test_a_larger_flavor_beyond_the_quota(cloud) -> None:
     declare(cloud, **VM)
     cloud.items("tenant", [{"name": "acme"}])
