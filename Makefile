@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo kubernetes-cache cluster-demo test test-unit test-roles test-kubernetes-full chaos bench lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full chaos bench lint format sanity clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
@@ -28,10 +28,12 @@ cluster-demo: ## a Kubernetes cluster on seven real hosts of this machine, from 
 	@bin/lab kubernetes build --newer
 	@scripts/cluster-demo
 
-test: ## all tests: unit (also with the newest ansible-core where a newer Python is found), integration, chaos sample, roles
+test: test-setup ## all tests: unit (also with the newest ansible-core where a newer Python is found), integration, chaos sample, roles
+	@python scripts/tests.py all
+
+test-setup: ## what `make test` needs besides: packages of the distribution and the virtualenv
 	@scripts/packages test $$([ $$(id -u) -ne 0 ] || echo roles kubernetes)
 	@scripts/venv dev
-	@python scripts/tests.py all
 
 test-unit: ## the fast tests alone
 	@scripts/venv dev

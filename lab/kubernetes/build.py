@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +26,7 @@ def build(wanted: Sequence[str], keep: bool = False) -> None:
     for version in wanted:
         if version not in versions.KUBERNETES:
             raise LabError(f"Kubernetes {version} is not pinned; there are {', '.join(versions.KUBERNETES)}")
-    started = time.monotonic()
-    with locked("kubernetes-build"):
+    with cache.step(f"Kubernetes {', '.join(wanted)} is in {cache.folder()}"), locked("kubernetes-build"):
         for version in wanted:
             _node_packages(version)
             _control_plane_images(version)
@@ -37,8 +34,6 @@ def build(wanted: Sequence[str], keep: bool = False) -> None:
         _kubelogin()
         if not keep:
             shutil.rmtree(programs.build_folder(), ignore_errors=True)
-    taken = time.monotonic() - started
-    print(f"Kubernetes {', '.join(wanted)} is in {cache.folder()} ({taken:.0f} s)", file=sys.stderr)
 
 
 def missing(version: str) -> list[str]:
@@ -77,7 +72,7 @@ def archive(name: str) -> Path:
 
 
 def _node_packages(version: str) -> None:
-    made = programs.kubernetes(version, versions.NODE_PROGRAMS)
+    made = programs.kubernetes(version)
     _publish(packages.of_kubernetes(version, versions.PACKAGE_REVISION, made))
 
 
@@ -93,8 +88,8 @@ def _publish(wanted: list[packages.Package]) -> None:
 
 
 def _control_plane_images(version: str) -> None:
-    made = programs.kubernetes(version, (*versions.NODE_PROGRAMS, *versions.CONTROL_PLANE_PROGRAMS))
-    system = base.layers(versions.SUITE, "plain")[0]
+    made = programs.kubernetes(version)
+    system = _debian()
     for name in _names(made["kubeadm"], version):
         _make(_kubeadm_image(name, made, system))
 
@@ -122,14 +117,19 @@ def _kubeadm_image(name: str, made: dict[str, Path], system: Path) -> Image:
 def _addon_images() -> None:
     metrics, flannel, plugin, hello = addon_names()
     _make(Image(hello, {"hello": programs.own("hello")}, "65534:65534"))
-    system = base.layers(versions.SUITE, "plain")[0]
+    system = _debian()
     daemon = {
-        "opt/bin/flanneld": programs.flannel(),
+        "opt/bin/flanneld": programs.program(versions.FLANNEL),
         "opt/bin/install-conf": programs.program(versions.FLANNEL_INSTALL),
     }
     _make(Image(flannel, daemon, "", (*_NETFILTER, "/usr/bin/cp"), (), system))
     _make(Image(plugin, {"flannel": programs.program(versions.FLANNEL_CNI)}, "", ("/usr/bin/cp",), (), system))
     _make(Image(metrics, {"metrics-server": programs.program(versions.METRICS_SERVER)}, "65534:65534"))
+
+
+def _debian() -> Path:
+    with cache.step(f"Debian {versions.SUITE} to take programs from", shortest=1.0):
+        return base.layers(versions.SUITE, "plain")[0]
 
 
 def _make(image: Image) -> None:

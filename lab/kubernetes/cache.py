@@ -46,18 +46,35 @@ def is_made(target: Path, recipe: str) -> bool:
 def making(target: Path, recipe: str, title: str = "") -> Iterator[Path]:
     """Make ``target``: yields the path to write to, which takes the target's place when the block succeeds.
 
-    Prints one line with the title and the time it took.
+    A step with a title is reported.
     """
-    started = time.monotonic()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    _note(target).unlink(missing_ok=True)
-    yield part
-    part.rename(target)
-    _note(target).write_text(recipe)
-    if title:
-        print(f"{title:60} {time.monotonic() - started:7.1f} s", file=sys.stderr, flush=True)
+    with step(title):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        part.unlink(missing_ok=True)
+        _note(target).unlink(missing_ok=True)
+        yield part
+        part.rename(target)
+        _note(target).write_text(recipe)
+
+
+@contextlib.contextmanager
+def step(title: str, shortest: float = 0.0) -> Iterator[None]:
+    """Print one line when the block succeeds: the title, the time, and the processor time of the block's commands.
+
+    A step without a title or shorter than ``shortest`` seconds is not worth a line.
+    """
+    started, used = time.monotonic(), _processor_seconds()
+    yield
+    taken = time.monotonic() - started
+    if title and taken >= shortest:
+        used = _processor_seconds() - used
+        print(f"{title:52} {taken:7.1f} s {used:7.1f} s CPU", file=sys.stderr, flush=True)
+
+
+def _processor_seconds() -> float:
+    """What this process and the commands that it waited for have used so far."""
+    return sum(os.times()[:4])
 
 
 def _note(target: Path) -> Path:

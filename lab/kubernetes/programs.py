@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,16 +23,18 @@ from . import cache, versions
 from .versions import Program
 
 _SOURCES = Path(__file__).parent / "own"
-_FLAGS = ("-trimpath", "-buildvcs=false")
+# The linker leaves debug information out anyway, so the compiler need not make any: an eighth of its time.
+# With -trimpath, packages of a replaced version would be compiled again although what replaces it is the same.
+_FLAGS = ("-buildvcs=false", "-gcflags=all=-dwarf=false")
 
 
-def kubernetes(version: str, names: Sequence[str]) -> dict[str, Path]:
-    """Programs of Kubernetes ``version`` by name, built together (minutes when nothing is cached)."""
+def kubernetes(version: str) -> dict[str, Path]:
+    """All programs of Kubernetes ``version`` by name, built together (minutes when nothing is cached)."""
+    names = (*versions.NODE_PROGRAMS, *versions.CONTROL_PLANE_PROGRAMS)
     targets = {name: cache.programs("kubernetes", version) / name for name in names}
     missing = [name for name, target in targets.items() if not cache.is_made(target, version)]
     if missing:
-        work = _work(f"kubernetes-{version}")
-        _kubernetes_module(version, work)
+        work = _kubernetes_module(version)
         stamps = _kubernetes_stamps(version)
         out = work / "out"
         first, *others = missing
@@ -48,30 +51,14 @@ def kubernetes(version: str, names: Sequence[str]) -> dict[str, Path]:
 def program(wanted: Program) -> Path:
     """One program of another module."""
     target = cache.programs(wanted.name, wanted.version) / wanted.name
-    recipe = repr(wanted)
+    recipe = repr((wanted, versions.NEWER))
     if not cache.is_made(target, recipe):
+        _kubernetes_module(versions.NEWER)
         with cache.making(target, recipe, f"{wanted.name} {wanted.version}") as part:
             work = _work(f"{wanted.name}-{wanted.version}")
-            _new_module(work, wanted)
-            _go(["get", "-tool", f"{wanted.package}@v{wanted.version}"], work)
-            _build(wanted, work, wanted.package, part)
-    return target
-
-
-def flannel() -> Path:
-    """flanneld without the back ends that nobody here uses: its own main file, less their imports."""
-    wanted = versions.FLANNEL
-    target = cache.programs(wanted.name, wanted.version) / wanted.name
-    recipe = repr((wanted, versions.FLANNEL_WITHOUT))
-    if not cache.is_made(target, recipe):
-        with cache.making(target, recipe, f"{wanted.name} {wanted.version}") as part:
-            work = _work(f"{wanted.name}-{wanted.version}")
-            module = json.loads(_go(["mod", "download", "-json", f"{wanted.module}@v{wanted.version}"], work.parent))
-            unwanted = tuple(f'pkg/backend/{name}"' for name in versions.FLANNEL_WITHOUT)
-            lines = (Path(module["Dir"]) / "main.go").read_text().splitlines(keepends=True)
-            (work / "main.go").write_text("".join(line for line in lines if not line.rstrip().endswith(unwanted)))
-            _new_module(work, wanted, f"\nrequire {wanted.module} v{wanted.version}\n")
-            _build(wanted, work, ".", part)
+            _module(wanted, work)
+            flags = f"-s -w {wanted.variables.format(version=wanted.version)}"
+            _go(["build", *_FLAGS, "-ldflags", flags, "-o", str(part), wanted.package], work)
     return target
 
 
@@ -91,23 +78,30 @@ def build_folder() -> Path:
     return cache.folder() / "build"
 
 
-def _kubernetes_module(version: str, work: Path) -> None:
-    """A go.mod that requires Kubernetes; its parts, which it replaces by folders, come from their own modules."""
-    upstream = json.loads(_go(["mod", "download", "-json", f"k8s.io/kubernetes@v{version}"], work.parent))
-    settings = json.loads(_go(["mod", "edit", "-json", upstream["GoMod"]], work.parent))
-    lines = ["module photon.test/build/kubernetes", f"go {settings['Go']}"]
-    lines += [f"godebug {item['Key']}={item['Value']}" for item in settings.get("Godebug") or []]
-    lines.append(f"require k8s.io/kubernetes v{version}")
-    part = f"v0.{version.partition('.')[2]}"
-    for item in settings["Replace"]:
-        if item["New"]["Path"].startswith("./staging/"):
-            name = item["Old"]["Path"]
-            lines.append(f"replace {name} => {name} {part}")
+def _kubernetes_module(version: str) -> Path:
+    """Return the folder of a module that requires Kubernetes and, as modules, what Kubernetes replaces by folders."""
+    work = _work(f"kubernetes-{version}")
     names = (*versions.NODE_PROGRAMS, *versions.CONTROL_PLANE_PROGRAMS)
-    lines += [f"tool k8s.io/kubernetes/cmd/{name}" for name in names]
-    (work / "go.mod").write_text("\n\n".join(lines) + "\n")
-    # Once for all programs, so that the modules do not depend on which is built first.
-    _go(["list", "-deps", *(f"k8s.io/kubernetes/cmd/{name}" for name in names)], work)
+    resolved = work / "resolved"
+    if cache.is_made(resolved, version):
+        return work
+    with cache.making(resolved, version, f"kubernetes {version}: modules") as part:
+        upstream = json.loads(_go(["mod", "download", "-json", f"k8s.io/kubernetes@v{version}"], work.parent))
+        settings = json.loads(_go(["mod", "edit", "-json", upstream["GoMod"]], work.parent))
+        lines = ["module photon.test/build/kubernetes", f"go {settings['Go']}"]
+        lines += [f"godebug {item['Key']}={item['Value']}" for item in settings.get("Godebug") or []]
+        lines.append(f"require k8s.io/kubernetes v{version}")
+        part_version = f"v0.{version.partition('.')[2]}"
+        for item in settings["Replace"]:
+            if item["New"]["Path"].startswith("./staging/"):
+                name = item["Old"]["Path"]
+                lines.append(f"replace {name} => {name} {part_version}")
+        lines += [f"tool k8s.io/kubernetes/cmd/{name}" for name in names]
+        (work / "go.mod").write_text("\n\n".join(lines) + "\n")
+        # Once for all programs, so that the modules do not depend on which is built first.
+        _go(["list", "-deps", *(f"k8s.io/kubernetes/cmd/{name}" for name in names)], work)
+        part.touch()
+    return work
 
 
 def _kubernetes_stamps(version: str) -> str:
@@ -120,14 +114,31 @@ def _kubernetes_stamps(version: str) -> str:
     return "".join(f" -X {package}.{name}={value}" for package in packages for name, value in values.items())
 
 
-def _new_module(work: Path, wanted: Program, more: str = "") -> None:
-    (work / "go.mod").write_text(f"module photon.test/build/{wanted.name}\n\ngo 1.24.0\n{more}")
-    (work / "go.sum").write_text("".join(f"{line}\n" for line in wanted.sums))
+def _module(wanted: Program, work: Path) -> None:
+    """Write go.mod and, where the program has ``files``, its main package.
 
-
-def _build(wanted: Program, work: Path, package: str, target: Path) -> None:
-    flags = f"-s -w {wanted.variables.format(version=wanted.version)}"
-    _go(["build", *_FLAGS, "-ldflags", flags, "-o", str(target), package], work)
+    The libraries are those of the newer Kubernetes: a package that both have is then compiled once.
+    """
+    kubernetes = _kubernetes_module(versions.NEWER)
+    lines = [f"module photon.test/build/{wanted.name}", f"require {wanted.module} v{wanted.version}"]
+    settings = json.loads(_go(["mod", "edit", "-json"], kubernetes))
+    pins = {item["Path"]: item["Version"] for item in settings["Require"]}
+    pins |= {item["Old"]["Path"]: item["New"]["Version"] for item in settings["Replace"]}
+    lines.append(f"go {settings['Go']}")
+    own = (wanted.module, *wanted.unpinned)
+    lines += [f"replace {path} => {path} {number}" for path, number in pins.items() if not path.startswith(own)]
+    (work / "go.mod").write_text("\n\n".join(lines) + "\n")
+    sums = (kubernetes / "go.sum").read_text()
+    (work / "go.sum").write_text(sums + "".join(f"{line}\n" for line in wanted.sums))
+    if wanted.files:
+        module = json.loads(_go(["mod", "download", "-json", f"{wanted.module}@v{wanted.version}"], work.parent))
+        unwanted = tuple(f'/{name}"' for name in wanted.without)
+        for name in wanted.files:
+            source = Path(module["Dir"]) / name
+            lines = source.read_text().splitlines()
+            kept = [line for line in lines if not any(part in line for part in unwanted)]
+            text = re.sub(r"(?m)^package \w+$", "package main", "\n".join(kept))
+            (work / source.name).write_text(text + "\n")
 
 
 def _work(name: str) -> Path:

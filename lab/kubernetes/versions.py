@@ -20,7 +20,12 @@ PAUSE = "3.10.2"
 
 @dataclass(frozen=True)
 class Program:
-    """One program of a Go module. ``sums``: lines for go.sum where the public checksum database lacks the module."""
+    """One program of a Go module, built with the libraries of the newer Kubernetes.
+
+    ``sums``: lines for go.sum where the public checksum database lacks the module. ``unpinned``: beginnings of the
+    paths of modules whose version is the program's own. ``files``: what the main package is copied from, less the
+    imports that ``without`` names; empty for the package as it is.
+    """
 
     name: str
     module: str
@@ -28,6 +33,9 @@ class Program:
     version: str
     variables: str = ""  # -X settings; {version} is replaced
     sums: tuple[str, ...] = ()
+    unpinned: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 NODE_PROGRAMS = ("kubeadm", "kubelet", "kubectl")
@@ -37,12 +45,24 @@ CONTROL_PLANE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-sch
 def etcd(version: str) -> tuple[Program, ...]:
     """etcd and its two tools."""
     parts = (("etcd", "server"), ("etcdctl", "etcdctl"), ("etcdutl", "etcdutl"))
-    return tuple(Program(name, f"go.etcd.io/etcd/{d}/v3", f"go.etcd.io/etcd/{d}/v3", version) for name, d in parts)
+    return tuple(
+        Program(name, f"go.etcd.io/etcd/{d}/v3", f"go.etcd.io/etcd/{d}/v3", version, unpinned=("go.etcd.io/etcd/",))
+        for name, d in parts
+    )
 
 
 def coredns(version: str) -> Program:
-    """CoreDNS with its default plugins."""
-    return Program("coredns", "github.com/coredns/coredns", "github.com/coredns/coredns", version)
+    """CoreDNS without the plugins that use clouds and tracing services: their clients take minutes to compile."""
+    unwanted = ("azure", "clouddns", "dnssec", "nomad", "route53", "trace")
+    return Program(
+        "coredns",
+        "github.com/coredns/coredns",
+        ".",
+        version,
+        unpinned=("github.com/coredns/",),
+        files=("coredns.go", "core/plugin/zplugin.go"),
+        without=("core/plugin", *(f"plugin/{name}" for name in unwanted)),
+    )
 
 
 METRICS_SERVER = Program(
@@ -55,12 +75,13 @@ METRICS_SERVER = Program(
 FLANNEL = Program(
     "flanneld",
     "github.com/flannel-io/flannel",
-    "github.com/flannel-io/flannel",
+    ".",
     "0.28.10",
     "-X github.com/flannel-io/flannel/pkg/version.Version=v{version}",
+    files=("main.go",),
+    # Back ends of clouds and of tunnels that a data centre does without; the clouds' clients cannot be had as modules.
+    without=tuple(f"pkg/backend/{name}" for name in ("tencentvpc", "udp", "ipsec", "wireguard", "ipip", "extension")),
 )
-# Back ends of clouds and of tunnels that a data centre does without; the clouds' clients cannot be had as modules.
-FLANNEL_WITHOUT = ("tencentvpc", "udp", "ipsec", "wireguard", "ipip", "extension")
 FLANNEL_INSTALL = Program(
     "install-conf", FLANNEL.module, "github.com/flannel-io/flannel/cmd/install_conf", FLANNEL.version
 )

@@ -28,7 +28,15 @@ func (e *endpoint) cloneVM(w http.ResponseWriter, _ *http.Request, m *simulator.
 	if host == nil {
 		host = &vm.host
 	}
-	release, no := e.admitCreate(call.Folder, &config, host)
+	home := "[" + datastoreOf(vm.vmx) + "]"
+	if ref := call.Spec.Location.Datastore; ref != nil {
+		home = "[" + e.entityName(*ref) + "]"
+	}
+	no := e.reachable(*host, []string{home})
+	release := func() {}
+	if no.fault == nil {
+		release, no = e.admitCreate(call.Folder, &config, host)
+	}
 	if no.fault == nil {
 		need := map[string]int64{}
 		for _, d := range vm.disks {

@@ -39,7 +39,7 @@ func (l *lab) putDRS(w http.ResponseWriter, r *http.Request) {
 	reply(w, wanted)
 }
 
-// drsCluster is the cluster of a host if its DRS is fully automated and was told to move VMs.
+// drsCluster is the cluster of a host if its DRS is fully automated and is set to move VMs.
 func (e *endpoint) drsCluster(ref types.ManagedObjectReference) *simulator.ClusterComputeResource {
 	host, ok := e.model.Map().Get(ref).(*simulator.HostSystem)
 	if !ok {
@@ -121,7 +121,7 @@ func (e *endpoint) keepsRules(cluster *simulator.ClusterComputeResource, vm *vmR
 	return keeps
 }
 
-// drsPlaces moves a VM to another host before it is powered on, where DRS of its cluster is told to.
+// drsPlaces moves a VM to another host before it is powered on, where DRS of its cluster is set to move VMs.
 func (e *endpoint) drsPlaces(ref types.ManagedObjectReference) {
 	vm := e.index.vm(ref)
 	if vm == nil || vm.agent || vm.template || vm.powered != types.VirtualMachinePowerStatePoweredOff {

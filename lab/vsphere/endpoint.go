@@ -184,9 +184,9 @@ func (e *endpoint) serveSOAP(w http.ResponseWriter, r *http.Request) {
 	case "status":
 		w.WriteHeader(rule.Code)
 	case "task":
-		writeResult(w, method.Name, e.failedTask(method, rule.fault(method.This), rule.Message))
+		writeResult(w, method.Name, e.failedTask(method, rule.fault(method.This, r), rule.Message))
 	default:
-		writeFault(w, rule.fault(method.This), rule.Message)
+		writeFault(w, rule.fault(method.This, r), rule.Message)
 	}
 }
 

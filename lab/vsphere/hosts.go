@@ -310,7 +310,7 @@ func (e *endpoint) mountStore(b *builder, host *simulator.HostSystem, each mount
 	return name, nil
 }
 
-// discover registers a VM that a host brings along, unless somebody registered it elsewhere by now.
+// discover registers a VM that a host brings along, unless it was registered elsewhere by now.
 func (e *endpoint) discover(i *vmImage, names map[string]string, host *simulator.HostSystem) {
 	renameStores(&i.spec, names)
 	if e.index.withVMX(i.spec.Files.VmPathName) != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -101,7 +103,14 @@ func (e *endpoint) mirrorSoon(host types.ManagedObjectReference) {
 	esx := e.managed[host]
 	e.mu.Unlock()
 	if esx != nil {
-		go e.mirror(host)
+		go func() {
+			defer func() {
+				if cause := recover(); cause != nil {
+					log.Printf("mirror: %v\n%s", cause, debug.Stack())
+				}
+			}()
+			e.mirror(host)
+		}()
 	}
 }
 

@@ -51,12 +51,39 @@ func (e *endpoint) startMove(w http.ResponseWriter, m *simulator.Method, vm *vmR
 		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
+	release, full := e.disks.claim(e.spaceToMove(vm, &spec))
+	if full != "" {
+		e.releasePower(vm.ref)
+		no := noSpace(full)
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
+		return true
+	}
 	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+		defer release()
 		defer e.releasePower(vm.ref)
 		no := e.move(vm.ref, &spec)
 		return nil, no.fault, no.message
 	}))
 	return true
+}
+
+// spaceToMove is what the disks that a relocate moves take on their new datastores.
+func (e *endpoint) spaceToMove(vm *vmRecord, spec *types.VirtualMachineRelocateSpec) map[string]int64 {
+	need := map[string]int64{}
+	for _, d := range vm.disks {
+		target := spec.Datastore
+		for i := range spec.Disk {
+			if spec.Disk[i].DiskId == d.key {
+				target = &spec.Disk[i].Datastore
+			}
+		}
+		if target == nil || e.entityName(*target) == datastoreOf(d.path) {
+			continue
+		}
+		record, _ := e.disks.get(d.path)
+		need[e.entityName(*target)] += record.taken
+	}
+	return need
 }
 
 // move does what a relocate asks for: files first, then what the inventory says.
@@ -148,9 +175,7 @@ func (e *endpoint) moveFiles(ref types.ManagedObjectReference, spec *types.Virtu
 	}
 	keep := spec.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsMoveChildMostDiskBacking)
 	devices := []types.BaseVirtualDevice{}
-	vm := e.model.Map().Get(ref).(*simulator.VirtualMachine)
-	ctx := e.context()
-	ctx.WithLock(vm, func() { devices = append(devices, vm.Config.Hardware.Device...) })
+	devices = append(devices, e.devicesOf(ref)...)
 	stores := map[string]bool{datastoreOf(vmx): true}
 	for n, device := range devices {
 		disk, ok := device.(*types.VirtualDisk)
@@ -240,7 +265,7 @@ func (e *endpoint) moveDisk(from, folder, name string) string {
 	return to
 }
 
-// moveHome moves what lies in a VM's folder and is no disk; other VMs' files stay.
+// moveHome moves the files in a VM's folder that are not disks or folders.
 func (e *endpoint) moveHome(home, vmx string) {
 	from, to := path.Dir(e.disks.real(home)), path.Dir(e.disks.real(vmx))
 	entries, _ := os.ReadDir(from)
@@ -316,6 +341,13 @@ func (e *endpoint) admitRelocate(vm *vmRecord, spec *types.VirtualMachineRelocat
 		for _, d := range vm.disks {
 			if e.model.Map().FindByName(datastoreOf(d.path), host.Datastore) == nil {
 				return refuse(&types.InvalidDatastorePath{DatastorePath: d.path}, "%s is not reachable from host %s", d.path, host.Name)
+			}
+		}
+	}
+	if spec.Datastore != nil || len(spec.Disk) > 0 {
+		for _, d := range vm.disks {
+			if no := e.parentInUse(vm, d.path); no.fault != nil {
+				return no
 			}
 		}
 	}

@@ -24,9 +24,8 @@ func (e *endpoint) registerVM(w http.ResponseWriter, _ *http.Request, m *simulat
 		if no := e.hostReady(at.host); no.fault != nil {
 			return nil, no.fault, no.message
 		}
-		if host, ok := e.model.Map().Get(at.host).(*simulator.HostSystem); ok &&
-			e.model.Map().FindByName(datastoreOf(call.Path), host.Datastore) == nil {
-			return nil, &types.InvalidDatastorePath{DatastorePath: call.Path}, call.Path + " is not reachable from the host"
+		if no := e.reachable(at.host, []string{call.Path}); no.fault != nil {
+			return nil, no.fault, no.message
 		}
 		i, err := e.readVMX(call.Path)
 		if os.IsNotExist(err) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand"
+	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
@@ -63,8 +64,9 @@ func (r *rule) check() error {
 	return nil
 }
 
-// fault is the rule's fault about the object that was called. NoPermission says on which, and which privilege it lacks.
-func (r *rule) fault(called types.ManagedObjectReference) types.BaseMethodFault {
+// fault is the rule's fault about the object that was called. NoPermission says on which, and which privilege it lacks;
+// clients of version 6 are not told the list that came with 7.0, as they cannot read it.
+func (r *rule) fault(called types.ManagedObjectReference, client *http.Request) types.BaseMethodFault {
 	fault, _ := newFault(r.Fault)
 	if no, ok := fault.(*types.NoPermission); ok {
 		no.Object = &called
@@ -72,7 +74,8 @@ func (r *rule) fault(called types.ManagedObjectReference) types.BaseMethodFault 
 	for name, value := range r.Fields {
 		setField(reflect.ValueOf(fault).Elem(), name, value)
 	}
-	if no, ok := fault.(*types.NoPermission); ok && no.PrivilegeId != "" {
+	old := strings.Contains(client.Header.Get("SOAPAction"), "vim25/6.")
+	if no, ok := fault.(*types.NoPermission); ok && no.PrivilegeId != "" && !old {
 		no.MissingPrivileges = []types.NoPermissionEntityPrivileges{{Entity: *no.Object, PrivilegeIds: []string{no.PrivilegeId}}}
 	}
 	return fault

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -217,6 +218,12 @@ func (e *endpoint) failedTask(m *simulator.Method, fault types.BaseMethodFault, 
 func (e *endpoint) startTask(m *simulator.Method, work func() (types.AnyType, types.BaseMethodFault, string)) types.ManagedObjectReference {
 	task := e.newTask(m.This, m.Name)
 	go func() {
+		defer func() { // as for the simulator's own tasks: a failure must not end the process
+			if cause := recover(); cause != nil {
+				log.Printf("task %s: %v\n%s", m.Name, cause, debug.Stack())
+				e.endTask(task, nil, &types.SystemError{Reason: fmt.Sprint(cause)}, fmt.Sprintf("the lab failed in %s: %v", m.Name, cause))
+			}
+		}()
 		taskDelay(m.Name)
 		result, fault, message := work()
 		e.endTask(task, result, fault, message)

@@ -175,6 +175,15 @@ func (e *endpoint) flushVMX(name string) {
 func (e *endpoint) adopt(i *vmImage, at place) (types.ManagedObjectReference, refusal) {
 	spec, none := i.spec, types.ManagedObjectReference{}
 	name := apiName(spec.Name)
+	files := []string{spec.Files.VmPathName}
+	for _, change := range spec.DeviceChange {
+		if disk, ok := change.GetVirtualDeviceConfigSpec().Device.(*types.VirtualDisk); ok {
+			files = append(files, readDisk(disk).path)
+		}
+	}
+	if no := e.reachable(at.host, files); no.fault != nil {
+		return none, no
+	}
 	if e.index.hasUUID(spec.InstanceUuid) { // as vCenter does: of a copied .vmx the second VM gets a new one
 		spec.InstanceUuid = uuid.NewString()
 	}
@@ -207,6 +216,21 @@ func (e *endpoint) adopt(i *vmImage, at place) (types.ManagedObjectReference, re
 		_, _ = methods.MarkAsTemplate(ctx, client, &types.MarkAsTemplate{This: ref})
 	}
 	return ref, refusal{}
+}
+
+// reachable refuses files on datastores that a host does not have; the simulator would panic, with half a VM made.
+func (e *endpoint) reachable(ref types.ManagedObjectReference, files []string) refusal {
+	host, ok := e.model.Map().Get(ref).(*simulator.HostSystem)
+	if !ok {
+		return refuse(&types.ManagedObjectNotFound{Obj: ref}, "Host %s is gone", ref.Value)
+	}
+	for _, file := range files {
+		if e.model.Map().FindByName(datastoreOf(file), host.Datastore) == nil {
+			return refuse(&types.InvalidDatastorePath{InvalidDatastore: types.InvalidDatastore{Name: datastoreOf(file)}, DatastorePath: file},
+				"%s is not reachable from host %s", file, host.Name)
+		}
+	}
+	return refusal{}
 }
 
 // forcePower brings a VM into the power state it has on its host, without asking whether that is allowed.

@@ -85,15 +85,16 @@ options:
     PLACING = r"""
 options:
   policy:
-    description: Spread new VMs over the hosts, pack them onto few, or sample hosts as the original did.
+    description: Spread new VMs over the hosts, pack them onto few, or sample hosts as Photon Controller did.
     type: str
     choices: [spread, pack, photon]
     default: spread
   quality:
-    description: Place new VMs fast, or search for the optimum.
+    description:
+      - V(optimal) places more VMs on fewer hosts. It takes longer and needs the Python package highspy.
     type: str
-    choices: [fast, optimal]
-    default: fast
+    choices: [normal, optimal]
+    default: normal
   seed:
     description: Chooses among equally good hosts; the same input and seed give the same placement.
     type: int

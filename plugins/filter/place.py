@@ -34,7 +34,7 @@ options:
     description:
       - Which of the hosts that a VM fits on is best.
     type: str
-    choices: [spread, pack, balanced, photon]
+    choices: [spread, pack, photon]
     default: spread
   weights:
     description:
@@ -87,15 +87,14 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.model.errors import PhotonError
-from ..module_utils.scheduler import counts, plain, uncollected
+from ..module_utils.scheduler import counts, plain
 from ..module_utils.scheduler import place as answer
 
 
 def place(requests: Any, fleet: Any, *, result: str = "full", **options: Any) -> Any:
     """The filter: plain data in, errors with their code out."""
     try:
-        with uncollected():
-            return counts(answer(plain(requests), plain(fleet), **plain(options)), result)
+        return counts(answer(plain(requests), plain(fleet), **plain(options)), result)
     except PhotonError as error:
         raise AnsibleFilterError(f"place: {error.code}: {error.message}") from error
 

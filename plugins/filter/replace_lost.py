@@ -32,7 +32,7 @@ options:
     description:
       - How hosts are chosen.
     type: str
-    choices: [spread, pack, balanced, photon]
+    choices: [spread, pack, photon]
     default: spread
   quality:
     description:

@@ -48,7 +48,7 @@ options:
     description:
       - Which of the hosts that a VM fits on is best.
     type: str
-    choices: [spread, pack, balanced, photon]
+    choices: [spread, pack, photon]
     default: spread
   quality:
     description:

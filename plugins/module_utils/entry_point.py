@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shared code of the modules: common arguments, the call of the service, the result. A module adds its documentation."""
+"""Shared code of the modules: common arguments, the call of the service, the result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CHANGING: Spec = {
 OWNING: Spec = {"site": {"type": "str"}}
 PLACING: Spec = {
     "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
-    "quality": {"type": "str", "choices": ["fast", "optimal"], "default": "fast"},
+    "quality": {"type": "str", "choices": ["normal", "optimal"], "default": "normal"},
     "seed": {"type": "int", "default": 0},
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
@@ -168,7 +168,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         "options": Options(
             policy=params.get("policy") or "spread",
-            quality=params.get("quality") or "fast",
+            quality=params.get("quality") or "normal",
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
             max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],

@@ -7,28 +7,41 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cloudstore
-short_description: Upgrade the CloudStore's schema
+short_description: Upgrade the CloudStore's schema, or verify and repair what it holds
 version_added: 0.1.0
 description:
-  - Brings the schema of an existing CloudStore to the version that this collection works with. Nothing else ever
-    does, so a new collection does not change the database behind anybody's back.
-  - Make a backup first. Other controllers need the same collection afterwards.
-  - A new CloudStore is made by the first run that changes something, and needs no upgrade.
+  - With O(state=upgraded) brings the schema of an existing CloudStore to the version that this collection works with.
+    Nothing else ever does, so a new collection does not change the database behind anybody's back. Make a backup first.
+    Other controllers need the same collection afterwards.
+  - With O(state=verified) compares documents, allocations, exclusive keys, capacity, unfinished tasks and endpoints object
+    by object, and repairs what follows from the documents or from vSphere. Check mode only reports. Nothing in vSphere
+    is changed, and what needs a decision is returned with the next step. Only the system administrator may do it.
+  - A new CloudStore is created by the first run that changes something, and needs no upgrade.
 options:
   state:
     description: What it should be.
     type: str
-    choices: [upgraded]
+    choices: [upgraded, verified]
     default: upgraded
+  result:
+    description:
+      - V(summary) returns counts and at most O(diff_limit) findings, those that need a decision first.
+      - V(full) returns every finding.
+    type: str
+    choices: [summary, full]
+    default: summary
+  diff_limit:
+    description: The largest number of findings in RV(findings) and in the diff; 50 by default.
+    type: int
 extends_documentation_fragment:
   - photon.platform.common
 attributes:
   check_mode:
-    description: Tells whether an upgrade is needed.
+    description: Tells whether an upgrade is needed; reports findings and changes nothing anywhere.
     support: full
   diff_mode:
-    description: There is nothing to show but two numbers.
-    support: none
+    description: With O(state=verified) one line per repaired finding, as recorded before and after. An upgrade has none.
+    support: partial
 """
 
 EXAMPLES = r"""
@@ -36,17 +49,88 @@ EXAMPLES = r"""
   photon.platform.cloudstore:
     cloudstore_url: postgresql+psycopg://photon@db.example.org/photon
     state: upgraded
+
+- name: Report what differs, and change nothing
+  photon.platform.cloudstore:
+    cloudstore_url: postgresql+psycopg://photon@db.example.org/photon
+    credentials: "{{ photon_credentials }}"
+    state: verified
+  check_mode: true
+  register: verified
+  failed_when: verified.left > 0
+
+- name: Repair what needs no decision
+  photon.platform.cloudstore:
+    cloudstore_url: postgresql+psycopg://photon@db.example.org/photon
+    credentials: "{{ photon_credentials }}"
+    state: verified
 """
 
 RETURN = r"""
 version:
   description: The schema version afterwards.
-  returned: success
+  returned: with O(state=upgraded)
   type: int
 version_before:
   description: The schema version before.
-  returned: success
+  returned: with O(state=upgraded)
   type: int
+found:
+  description: The number of all findings.
+  returned: with O(state=verified)
+  type: int
+repaired:
+  description: How many of them were repaired; 0 in check mode.
+  returned: with O(state=verified)
+  type: int
+left:
+  description: How many of them are left. 0 means that everything that was compared agrees.
+  returned: with O(state=verified)
+  type: int
+repairable:
+  description: How many of those that are left a repair removes.
+  returned: with O(state=verified)
+  type: int
+counts:
+  description: The number of findings of each sort.
+  returned: with O(state=verified)
+  type: dict
+  sample: {allocation: 2, lost: 1}
+findings:
+  description: The findings, those that need a decision first; see O(result) and O(diff_limit).
+  returned: with O(state=verified)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: Kind of the resource, C(allocation) or C(exclusive key).
+      type: str
+    name:
+      description: The resource, as people name it.
+      type: str
+    what:
+      description: The sort of the difference.
+      type: str
+    expected:
+      description: What documents and endpoints say.
+      type: str
+    found:
+      description: What is recorded or seen instead.
+      type: str
+    step:
+      description: What to do.
+      type: str
+    repairable:
+      description: Whether a repair removes it.
+      type: bool
+    repaired:
+      description: Whether this run removed it.
+      type: bool
+endpoints:
+  description: Names of the endpoints that were C(compared) and C(not_compared) because they could not be read.
+  returned: with O(state=verified)
+  type: dict
+  sample: {compared: [vc1], not_compared: [esx9]}
 error_code:
   description: Code of the error.
   returned: failure
@@ -56,16 +140,22 @@ error_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.entry_point import READING, answer_with
+from ..module_utils.entry_point import CHANGING, answer_with, finish
 from ..module_utils.services import upkeep
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"state": {"type": "str", "choices": ["upgraded"], "default": "upgraded"}, **READING},
+        argument_spec={
+            "state": {"type": "str", "choices": ["upgraded", "verified"], "default": "upgraded"},
+            **CHANGING,
+        },
         supports_check_mode=True,
     )
     params = module.params
+    if params["state"] == "verified":
+        finish(module, upkeep.verify)
+        return
     answer_with(
         module,
         lambda: upkeep.upgrade(

@@ -13,7 +13,7 @@ from tests.support import workloads
 VMS, HOSTS, RUNS = 100_000, 10_000, 3
 
 FILTERS = '''
-from ansible_collections.photon.platform.plugins.module_utils.scheduler import plain, uncollected
+from ansible_collections.photon.platform.plugins.module_utils.scheduler import plain
 
 
 def touch(requests, fleet):
@@ -25,16 +25,10 @@ def touch(requests, fleet):
          "score": 97.2, "parts": {"cpu": 97.2, "memory": 98.1, "storage": 96.4}} for r in requests]}
 
 
-def touch_uncollected(requests, fleet):
-    """The same without the garbage collector, as place runs: what is gained by that alone."""
-    with uncollected():
-        return touch(requests, fleet)
-
-
 class FilterModule:
     def filters(self):
         hosts = lambda fleet: len(plain(fleet)["hosts"])
-        return {"touch": touch, "touch_uncollected": touch_uncollected, "touch_hosts": hosts}
+        return {"touch": touch, "touch_hosts": hosts}
 '''
 
 CALLBACK = """
@@ -66,7 +60,6 @@ def run(context: Any) -> dict[str, float]:
         {
             "no-op": f"(requests | touch(fleet)).placements | length == {VMS}",
             "place": f"(requests | photon.platform.place(fleet)).placements | length == {VMS}",
-            "no-op without the collector": f"(requests | touch_uncollected(fleet)).placements | length == {VMS}",
         },
     )
     kinds: dict[tuple[int, int], int] = {}
@@ -86,11 +79,10 @@ def run(context: Any) -> dict[str, float]:
         },
     )
     context.table(["filter", "s"], [*each.items(), *count.items()])
-    noop, filtered, uncollected = each.values()
+    noop, filtered = each.values()
     reading, counting = count.values()
     return {
         "filter_over_noop": filtered / noop,
-        "filter_over_uncollected_noop": filtered / uncollected,
         "place_count_over_noop": counting / reading,
     }
 

@@ -25,7 +25,7 @@ def run(context: Any) -> dict[str, float]:
     print(f"{source}+derived: hosts of 64 cores / 448 GB; a VM of duration bin k lives 300 s x 1.3^k")
     hosts, bound, arrivals = prepare(rows)
     table, figures = [], {}
-    for policy in ("spread", "pack", "balanced", "photon"):
+    for policy in ("spread", "pack", "photon"):
         hours = simulate(arrivals, hosts, lambda state, batch, policy=policy: by_place(state, batch, policy))
         figures[f"online_{policy}_over_bound_pct"] = 100 * (hours / bound - 1)
         table.append([policy, hours, figures[f"online_{policy}_over_bound_pct"]])

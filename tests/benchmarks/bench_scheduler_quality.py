@@ -223,7 +223,7 @@ def against_the_oracle(context: Any) -> dict[str, float]:
 def on_sequences(context: Any) -> dict[str, float]:
     try:
         hosts = sequence_hosts(context)
-        names = [context.data(f"huawei_vm_{name}.csv.gz") for name in ("C1", "C2", "C3")]
+        names = [context.data(f"huawei_vm_{name}.csv.gz") for name in ("C1", "C2", "C3", "C4")]
     except FileNotFoundError as problem:
         print(problem)
         return {}
@@ -234,7 +234,7 @@ def on_sequences(context: Any) -> dict[str, float]:
             requests = [sequence_request(number, row) for number, row in enumerate(csv.DictReader(lines))]
         fleet = {"hosts": hosts, "datastores": []}
         shares = []
-        for policy in ("pack", "spread"):
+        for policy in ("pack", "spread", "photon"):
             result = place(requests, fleet, policy=policy)
             if violations(requests, fleet, result):
                 raise RuntimeError(f"{path.name}: a rule is broken")
@@ -242,9 +242,9 @@ def on_sequences(context: Any) -> dict[str, float]:
         greedy = 100 * naive_sequence(requests, hosts) / len(requests)
         label = path.name.removeprefix("huawei_vm_").removesuffix(".csv.gz")
         table.append([label, len(requests), *shares, greedy])
-        figures[f"huawei_{label.lower()}_placed_pct"] = max(shares)
+        figures[f"huawei_{label.lower()}_placed_pct"] = min(shares[:2])  # photon samples
         figures[f"huawei_{label.lower()}_naive_pct"] = greedy
-    context.table(["sequence", "VMs", "placed by pack %", "by spread %", "naive greedy %"], table)
+    context.table(["sequence", "VMs", "placed by pack %", "by spread %", "by photon %", "naive greedy %"], table)
     return figures
 
 

@@ -85,8 +85,8 @@ class Cloud:
             self._write_playbooks()
             # One VM that comes and goes: the image's copy and the project's folder are there from then on.
             first = {**self.vm("first"), "state": "present"}
-            self._apply([first])
-            self._apply([{**first, "state": "absent"}])
+            self.apply([first])
+            self.apply([{**first, "state": "absent"}])
             self.image = self._image_disk()
             self.empty = {path: path.read_bytes() for path in self.folder.glob("cloud.db*")}
         except BaseException:
@@ -120,7 +120,7 @@ class Cloud:
                 "photon.platform.vm": {
                     "cloudstore_url": self.url,
                     "cloudstore_allow_ephemeral": True,
-                    "credentials": {"vc1": self._secret()},
+                    "credentials": self.credentials,
                     "base_directory": str(self.folder),
                     "tenant": "acme",
                     "project": "web",
@@ -169,6 +169,18 @@ class Cloud:
         """Calls by method since the last time, by the simulator's own count."""
         return self.lab.control.calls("vc1", reset=True)
 
+    def apply(self, vms: list[dict[str, Any]]) -> None:
+        """Apply the site with these VMs in this process."""
+        request = Request(whole=True, options=Options(base_directory=str(self.folder)))
+        outcome = run_site(self._tree(vms), request)
+        if outcome["failures"]:
+            raise RuntimeError(f"the site could not be made: {outcome['failures']}")
+
+    @property
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """What the modules take as ``credentials``."""
+        return {"vc1": self._secret()}
+
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _secret(self) -> dict[str, str]:
@@ -178,7 +190,7 @@ class Cloud:
         tree = json.loads(json.dumps(SITE))
         tree["photon_cloudstore_url"] = self.url
         tree["photon_cloudstore_allow_ephemeral"] = True
-        tree["photon_credentials"] = {"vc1": self._secret()}
+        tree["photon_credentials"] = self.credentials
         tree["photon_endpoints"] = [
             {
                 "name": "vc1",
@@ -189,12 +201,6 @@ class Cloud:
         ]
         tree["photon_tenants"][0]["projects"][0]["vms"] = vms
         return tree
-
-    def _apply(self, vms: list[dict[str, Any]]) -> None:
-        request = Request(whole=True, options=Options(base_directory=str(self.folder)))
-        outcome = run_site(self._tree(vms), request)
-        if outcome["failures"]:
-            raise RuntimeError(f"the site could not be made: {outcome['failures']}")
 
     def _write_inventory(self, vms: list[dict[str, Any]]) -> None:
         group = self.folder / "inventory" / "group_vars" / "all"
@@ -327,9 +333,14 @@ def vm_spec(name: str, image: str) -> Any:
         ),
     )
     identity = str(uuid.uuid4())
-    extra = {"guestinfo.userdata": "I2Nsb3VkLWNvbmZpZwo=", "guestinfo.userdata.encoding": "base64",
-             "guestinfo.metadata": "e30=", "guestinfo.metadata.encoding": "base64", "photon.id": identity,
-             "photon.site": "bench"}
+    extra = {
+        "guestinfo.userdata": "I2Nsb3VkLWNvbmZpZwo=",
+        "guestinfo.userdata.encoding": "base64",
+        "guestinfo.metadata": "e30=",
+        "guestinfo.metadata.encoding": "base64",
+        "photon.id": identity,
+        "photon.site": "bench",
+    }
     return vim.vm.ConfigSpec(
         name=name,
         instanceUuid=identity,
@@ -339,8 +350,10 @@ def vm_spec(name: str, image: str) -> Any:
         files=vim.vm.FileInfo(vmPathName=f"{folder}/{name}.vmx"),
         extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in extra.items()],
         deviceChange=[
-            change(operation="add", device=vim.vm.device.ParaVirtualSCSIController(
-                key=-1, busNumber=0, sharedBus="noSharing")),
+            change(
+                operation="add",
+                device=vim.vm.device.ParaVirtualSCSIController(key=-1, busNumber=0, sharedBus="noSharing"),
+            ),
             change(operation="add", fileOperation="create", device=disk),
             change(operation="add", device=card),
         ],

@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot, open_store
+from ansible_collections.photon.platform.plugins.module_utils.services import upkeep
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
-from ansible_collections.photon.platform.plugins.module_utils.services import verify
-from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, reading, run_site
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_site
 
 from lab import Lab
 from tests.chaos import audit
@@ -127,10 +127,14 @@ class Scene:
         until = time.monotonic() + 10 * LEASE_SECONDS
         while audit.open_leases(state := self.lab.control.state()) and time.monotonic() < until:
             time.sleep(0.2)
-        with reading(Request(**self._request(), options=Options(base_directory=str(self.directory)))) as context:
-            answer = verify.verify(context)
+        answer = self.verify(check=True)
         found = [f"verify: {finding}" for finding in answer["findings"]] + answer["warnings"]
         return found + audit.disagreements(self.snapshot(), state)
+
+    def verify(self, *, check: bool = False, **more: Any) -> dict[str, Any]:
+        """The result of the product's verify, with every finding."""
+        options = Options(base_directory=str(self.directory))
+        return upkeep.verify(Request(**{**self._request(), **more}, options=options, check=check, result="full"))
 
     def sessions(self) -> int:
         """Sessions that are open on all endpoints."""

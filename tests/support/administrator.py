@@ -56,7 +56,7 @@ class Administrator:
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def vm(self, reference: Any) -> Any:
-        """A VM by object, moid, instanceUuid or name. Raises LookupError."""
+        """Find a VM by object, moid, instanceUuid or name. Raises LookupError."""
         if isinstance(reference, vim.VirtualMachine):
             return reference
         for row in self.lab.control.state(self.name)["vms"]:
@@ -65,26 +65,26 @@ class Administrator:
         raise LookupError(f"no virtual machine {reference} on {self.name}")
 
     def host(self, name: str) -> Any:
-        """A host by name. Raises LookupError."""
+        """Find a host by name. Raises LookupError."""
         return _named(name, (host for each in self._resources() for host in each.host))
 
     def cluster(self, name: str) -> Any:
-        """A cluster by name. Raises LookupError."""
+        """Find a cluster by name. Raises LookupError."""
         return _named(name, self._resources())
 
     def datastore(self, name: str) -> Any:
-        """A datastore by name. Raises LookupError."""
+        """Find a datastore by name. Raises LookupError."""
         return _named(name, self.datacenter.datastore)
 
     def folder(self, path: str = "") -> Any:
-        """A VM folder by its path of names as the API shows them; "" is the datacenter's own. Raises LookupError."""
+        """Find a VM folder by its path of names as the API shows them; "" is the datacenter's. Raises LookupError."""
         folder = self.datacenter.vmFolder
         for name in filter(None, path.split("/")):
             folder = _named(name, folder.childEntity)
         return folder
 
     def disks(self, vm: Any) -> list[Any]:
-        """The disks of a VM in the order of its device list."""
+        """List the disks of a VM in the order of its device list."""
         return [each for each in self.vm(vm).config.hardware.device if isinstance(each, vim.vm.device.VirtualDisk)]
 
     # -- VMs -------------------------------------------------------------------------------------------------------
@@ -121,19 +121,19 @@ class Administrator:
         self._change(vm, "edit", device)
 
     def move_to_host(self, vm: Any, host: str) -> None:
-        """vMotion; into another cluster with the root pool there."""
+        """Move by vMotion; into the root pool of another cluster."""
         target = self.host(host)
         self.wait(self.vm(vm).RelocateVM_Task(vim.vm.RelocateSpec(host=target, pool=target.parent.resourcePool)))
 
     def move_to_datastore(self, vm: Any, datastore: str) -> None:
-        """Storage vMotion of home and disks."""
+        """Move home and disks by storage vMotion."""
         self.wait(self.vm(vm).RelocateVM_Task(vim.vm.RelocateSpec(datastore=self.datastore(datastore))))
 
     def move_to_folder(self, vm: Any, folder: str) -> None:
         self.wait(self.folder(folder).MoveIntoFolder_Task([self.vm(vm)]))
 
     def move_to_endpoint(self, vm: Any, other: Administrator, host: str, datastore: str, folder: str = "") -> None:
-        """vMotion to another vCenter."""
+        """Move to another vCenter."""
         target = other.host(host)
         there = other.endpoint
         service = vim.ServiceLocator(
@@ -152,7 +152,7 @@ class Administrator:
         self.wait(self.vm(vm).RelocateVM_Task(spec))
 
     def clone(self, vm: Any, name: str, **settings: Any) -> Any:
-        """A copy of a VM, powered off; settings are those of vim.vm.ConfigSpec. Answers the new VM."""
+        """Copy a VM, powered off; settings are those of vim.vm.ConfigSpec. Answers the new VM."""
         found = self.vm(vm)
         location = vim.vm.RelocateSpec(pool=found.runtime.host.parent.resourcePool)
         config = vim.vm.ConfigSpec(**settings) if settings else None
@@ -231,7 +231,7 @@ class Administrator:
         return device.backing.fileName
 
     def files(self) -> dict[str, int]:
-        """Every file of the endpoint's datastores by path, with its size: proof that nothing was deleted."""
+        """List every file of the endpoint's datastores by path, with its size: proof that nothing was deleted."""
         return self.lab.control.files(self.name)
 
     # -- folders, datastores, hosts --------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ class Administrator:
     # -- helpers ---------------------------------------------------------------------------------------------------
 
     def wait(self, task: Any) -> Any:
-        """The result of a task; raises its fault."""
+        """Wait for a task; answer its result or raise its fault."""
         deadline = time.monotonic() + LONGEST_TASK
         while (state := task.info.state) not in ("success", "error"):
             if time.monotonic() > deadline:

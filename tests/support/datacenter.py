@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ class GivenContext(Context):
 
     given: dict[str, EndpointInventory | PhotonError]
 
-    def read_endpoints(self, state: CurrentState, endpoints: Iterable[Document]) -> None:
+    def read_endpoints(
+        self, state: CurrentState, endpoints: Iterable[Document], detailed: Collection[str] = ()
+    ) -> None:
         for endpoint in endpoints:
             answer = self.given[endpoint.name]
             (state.unreachable if isinstance(answer, PhotonError) else state.inventories)[endpoint.id] = answer

@@ -23,12 +23,22 @@ START_SECONDS = 60
 class Server:
     """A running server. `url(database)` is a CloudStore's URL, `port` its port on 127.0.0.1."""
 
-    def __init__(self, folder: pathlib.Path, port: int) -> None:
+    def __init__(
+        self, folder: pathlib.Path, port: int, process: subprocess.Popen[bytes], account: pwd.struct_passwd | None
+    ) -> None:
         self.folder = folder
         self.port = port
+        self.process = process
+        self._account = account
 
     def url(self, database: str = "postgres", port: int | None = None) -> str:
         return f"postgresql+psycopg://{USER}@127.0.0.1:{port or self.port}/{database}"
+
+    def restart(self) -> None:
+        """Kill the server as a power loss would, and start it again on its port."""
+        self.process.kill()
+        self.process.wait()
+        self.process, self.port = _start(self._account, self.folder, self.port)
 
     def create(self, database: str) -> str:
         """Make an empty database; returns its URL."""
@@ -87,9 +97,10 @@ def running(parent: str | os.PathLike[str] | None = None, *, fsync: bool = False
             file.write(_settings(folder, fsync))
         process, port = _start(account, folder)
         try:
-            yield Server(folder, port)
+            server = Server(folder, port, process, account)
+            yield server
         finally:
-            _stop(process)
+            _stop(server.process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -103,10 +114,13 @@ def _settings(folder: pathlib.Path, fsync: bool) -> str:
     )
 
 
-def _start(account: pwd.struct_passwd | None, folder: pathlib.Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    account: pwd.struct_passwd | None, folder: pathlib.Path, wanted: int = 0
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the server, on a free port or on the wanted one; returns its process and port."""
     log = folder / "server.log"
     for _ in range(START_ATTEMPTS):  # another process may take the free port first
-        port = _free_port()
+        port = wanted or _free_port()
         with log.open("wb") as output:
             words = [str(BINARIES[-1] / "postgres"), "-D", str(folder / "data"), "-p", str(port)]
             process = subprocess.Popen(

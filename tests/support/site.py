@@ -18,8 +18,8 @@ from tests.support.administrator import Administrator
 class Site(Scene):
     """A scene with an administrator per endpoint, and short ways to look at records and at vSphere."""
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
-        super().__init__(lab, directory)
+    def __init__(self, lab: Lab, directory: Path, url: str = "") -> None:
+        super().__init__(lab, directory, url)
         self.admin = {name: Administrator(lab, name) for name in lab.endpoints}
 
     def close(self) -> None:

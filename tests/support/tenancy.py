@@ -46,7 +46,9 @@ class Platform:
         known = Known.of(self.store.snapshot().documents)
         return self.planned(validate(yaml.safe_load(text), known), actor, whole=True)
 
-    def plan_items(self, kind: str, items: Iterable[Mapping[str, Any]], actor: Actor = SYSTEM, **scope: str) -> Planning:
+    def plan_items(
+        self, kind: str, items: Iterable[Mapping[str, Any]], actor: Actor = SYSTEM, **scope: str
+    ) -> Planning:
         """Plan items of one kind as its module does."""
         declaration = Declaration()
         setattr(declaration, f"{kind}s", check_items(kind, items, scope=scope))
@@ -157,11 +159,14 @@ class Platform:
     def check_allocations(self) -> None:
         """Each project holds its limits of its tenant, and nothing else does."""
         state = self.state()
-        held = {claim.consumer: claim for p in state.of(entities.PROJECT) if (claim := tenancy.claim_of(p, state)).amounts}
+        held = {
+            claim.consumer: claim for p in state.of(entities.PROJECT) if (claim := tenancy.claim_of(p, state)).amounts
+        }
         rows: dict[str, dict[str, dict[str, int]]] = {}
-        for row in self.store.allocations():
-            if state.must(row.provider).kind == entities.TENANT:
-                rows.setdefault(row.consumer, {}).setdefault(row.provider, {})[row.resource] = row.amount
+        for consumer, amounts in self.store.snapshot(allocations=True).held.items():
+            for (provider, resource), amount in amounts.items():
+                if state.must(provider).kind == entities.TENANT:
+                    rows.setdefault(consumer, {}).setdefault(provider, {})[resource] = amount
         positive = {
             consumer: {
                 provider: kept

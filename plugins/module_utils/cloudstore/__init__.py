@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from .digests import digest
 from .errors import Conflict
-from .rows import Allocation, Change, Claim, Inventory, Snapshot, Step, Task
+from .rows import Change, Claim, Inventory, Snapshot, Step, Task
 from .runs import Run
 from .store import CloudStore, open_store
 from .transaction import Transaction
 
 __all__ = [
-    "Allocation",
     "Change",
     "Claim",
     "CloudStore",

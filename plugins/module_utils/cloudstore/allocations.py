@@ -90,10 +90,14 @@ class Allocations(Base):
         _RELEASE.execute(self.connection, gone)
         _RELEASE_KEYS.execute(self.connection, gone)
 
+    def add_providers(self, kinds: Mapping[str, str]) -> None:
+        """Add the rows that claims lock, ``{provider: kind}``, where they are missing."""
+        _ADD_PROVIDERS.execute(self.connection, [{"id": key, "kind": kinds[key]} for key in sorted(kinds)])
+
     def set_inventories(self, rows: Iterable[Inventory]) -> None:
         """Record capacity as observed; what is allocated is not compared."""
         wanted = {(row.provider, row.resource): row for row in rows}
-        self._add_providers({row.provider: row.kind for row in wanted.values()})
+        self.add_providers({row.provider: row.kind for row in wanted.values()})
         self._store_inventories([wanted[key] for key in sorted(wanted)])
 
     def set_limits(self, provider: str, kind: str, limits: Mapping[str, tuple[int | None, str]]) -> None:
@@ -102,7 +106,7 @@ class Allocations(Base):
         Usage is not compared, so that limits and claims of one transaction may come in any order: call check_limits
         when all of them are written.
         """
-        self._add_providers({provider: kind})
+        self.add_providers({provider: kind})
         _LOCK.rows(self.connection, [provider])
         known = {row.resource: row for row in _INVENTORIES.rows(self.connection, [provider])}
         wanted = {key: (None, row.unit) for key, row in known.items()} | dict(limits)
@@ -219,9 +223,6 @@ class Allocations(Base):
         if statement is None:
             statement = _sums[dialect] = _build_sums(dialect)
         return list(self.connection.execute(statement, {"wanted": array(dialect, wanted)}).all())
-
-    def _add_providers(self, kinds: Mapping[str, str]) -> None:
-        _ADD_PROVIDERS.execute(self.connection, [{"id": key, "kind": kinds[key]} for key in sorted(kinds)])
 
     def _store_inventories(self, inventories: list[Inventory], *, replace: bool = True) -> None:
         rows = [{name: getattr(row, name) for name in _INVENTORY} for row in inventories]

@@ -203,6 +203,12 @@ class Documents(Base):
         )
         return after
 
+    def forget(self, ids: Iterable[str]) -> None:
+        """Delete everything that these ids held or provided; documents stay."""
+        gone = list(ids)
+        for statement in _FORGET:
+            statement.execute(self.connection, gone)
+
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _unchanged(self, wanted: Mapping[str, Document]) -> dict[str, Document]:
@@ -266,8 +272,8 @@ class Documents(Base):
             ],
         )
         self._remember([(d.id, d.version + 1, "delete", dump(to_dict(d))) for d in old])
-        for statement in (_DELETE, *_FORGET):
-            statement.execute(self.connection, [d.id for d in old])
+        _DELETE.execute(self.connection, [d.id for d in old])
+        self.forget(d.id for d in old)
 
     def _refuse_inserted(self, made: list[Document]) -> None:
         """Say which key of a refused insert exists."""

@@ -43,16 +43,6 @@ class Inventory:
 
 
 @dataclass(slots=True)
-class Allocation:
-    """An amount of one resource of a provider that a consumer holds."""
-
-    consumer: str
-    provider: str
-    resource: str
-    amount: int
-
-
-@dataclass(slots=True)
 class Step:
     """One step of a task. States as a task's. ``error`` is ``{code, message, data}``."""
 
@@ -108,7 +98,8 @@ class Change:
 class Snapshot:
     """The CloudStore at one moment. ``usage`` is the sum of the allocations per provider and resource.
 
-    ``live_runs``: runs whose lease is valid and whose process is not known to have ended.
+    ``live_runs``: runs whose lease is valid and whose process is not known to have ended. Where allocations were asked
+    for, ``held`` is ``{consumer: {(provider, resource): amount}}`` and ``providers`` the kind of each provider's row.
     """
 
     documents: list[Document] = field(default_factory=list)
@@ -118,6 +109,8 @@ class Snapshot:
     open_tasks: list[Task] = field(default_factory=list)
     live_runs: set[str] = field(default_factory=set)
     taken_at: float = 0.0
+    held: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
 
     def counters(self) -> dict[str, dict[str, Counter]]:
         """Limit and usage per quota key of each tenant and project: ``{owner: {key: Counter}}``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from .grooming import KEPT, groom
 from .journal import tasks_of
 from .library import load
 from .location import SQLITE, Location, parse, refuse_ephemeral
-from .rows import Allocation, Change, Inventory, Snapshot, Task
+from .rows import PROVIDERS, Change, Inventory, Snapshot, Task
 from .runs import Run
 from .tables import tables
 from .transaction import Transaction
@@ -122,11 +122,14 @@ class CloudStore:
         """The keyed digest of a secret or of guest metadata, stored instead of the value."""
         return digest(self._digest_key, value)
 
-    def snapshot(self, kinds: Iterable[str] | None = None) -> Snapshot:
-        """Everything in one consistent read; with ``kinds`` the documents of these kinds only."""
+    def snapshot(self, kinds: Iterable[str] | None = None, *, allocations: bool = False) -> Snapshot:
+        """Everything in one consistent read; with ``kinds`` the documents of these kinds only.
+
+        ``allocations`` adds who holds what (``held``) and the rows that claims lock (``providers``).
+        """
         if self._database is None:
             return Snapshot()
-        return self._database.read(lambda connection: _snapshot(self.database, connection, kinds))
+        return self._database.read(lambda connection: _snapshot(self.database, connection, kinds, allocations))
 
     def run(self, work: Callable[[Transaction], Result], *, key: str | None = None) -> Result:
         """Call ``work(transaction)`` in one transaction; repeated after a deadlock, it must have no other effect.
@@ -192,46 +195,52 @@ class CloudStore:
         rows = self.database.read(lambda connection: connection.execute(statement).all())
         return [from_dict(json.loads(row.document)) for row in rows]
 
-    def allocations(self) -> list[Allocation]:
-        """All allocations, by consumer."""
-        if self._database is None:
-            return []
-        held, of = tables().allocations, tables().inventories
-        statement = (
-            held.join(of, of.c.id == held.c.inventory)
-            .select()
-            .with_only_columns(held.c.consumer, of.c.provider, of.c.resource, held.c.amount)
-            .order_by(held.c.consumer, of.c.provider, of.c.resource)
-        )
-        rows = self._database.read(lambda connection: connection.execute(statement).all())
-        return [Allocation(*row) for row in rows]
-
     def groom(self, max_age: float = KEPT) -> dict[str, int]:
         """Remove what is older than ``max_age`` seconds: tombstones with their history, finished tasks, runs that ended
         or expired, keys of transactions. Returns ``{table: number}``."""
         return self.database.write(lambda connection, now: groom(connection, now - max_age))
 
 
-def _snapshot(database: Database, connection: Any, kinds: Iterable[str] | None) -> Snapshot:
-    t, sa = tables(), load()
+def _snapshot(database: Database, connection: Any, kinds: Iterable[str] | None, allocations: bool) -> Snapshot:
+    t = tables()
     documents = t.documents.select()
     if kinds is not None:
         documents = documents.where(t.documents.c.kind.in_(list(kinds)))
     found = Snapshot(taken_at=database.time(connection))
     found.documents = [from_row(row) for row in connection.execute(documents)]
     providers = {row.id: row.kind for row in connection.execute(t.providers.select())}
-    held = t.allocations.c
-    sums = sa.select(held.inventory, sa.func.sum(held.amount)).group_by(held.inventory)
-    used = {inventory: int(amount) for inventory, amount in connection.execute(sums)}
-    for row in connection.execute(t.inventories.select()):
-        if row.provider in providers:
-            inventory = Inventory(row.provider, providers[row.provider], row.resource, row.unit, row.limit, row.foreign)
+    # A provider that lost its row still has its limits.
+    kind_of = {d.id: d.kind for d in found.documents if d.kind in PROVIDERS} | providers
+    inventories = connection.execute(t.inventories.select()).all()
+    if allocations:
+        found.providers = providers
+        found.held = _held(connection, {row.id: (row.provider, row.resource) for row in inventories})
+    used = _used(connection)
+    for row in inventories:
+        if row.provider in kind_of:
+            inventory = Inventory(row.provider, kind_of[row.provider], row.resource, row.unit, row.limit, row.foreign)
             found.inventories.setdefault(row.provider, {})[row.resource] = inventory
             if row.id in used:
                 found.usage.setdefault(row.provider, {})[row.resource] = used[row.id]
     found.exclusives = {row.key: row.consumer for row in connection.execute(t.exclusives.select())}
     found.open_tasks = tasks_of(connection, t, t.tasks.c.ended_at.is_(None))
     found.live_runs = runs.live(connection, found.taken_at)
+    return found
+
+
+def _used(connection: Any) -> dict[int, int]:
+    """The sum of the allocations of each inventory."""
+    sa, held = load(), tables().allocations.c
+    sums = sa.select(held.inventory, sa.func.sum(held.amount)).group_by(held.inventory)
+    return {inventory: int(amount) for inventory, amount in connection.execute(sums)}
+
+
+def _held(connection: Any, inventories: Mapping[int, tuple[str, str]]) -> dict[str, dict[tuple[str, str], int]]:
+    """Every allocation by consumer; of an inventory that does not exist under its number."""
+    found: dict[str, dict[tuple[str, str], int]] = {}
+    for consumer, inventory, amount in connection.execute(tables().allocations.select()):
+        key = inventories.get(inventory) or ("", f"inventory {inventory}")
+        found.setdefault(consumer, {})[key] = amount
     return found
 
 

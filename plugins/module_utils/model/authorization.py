@@ -93,7 +93,7 @@ def check_group(group: object) -> str:
     if len(parts) != 2 or not all(part.strip() for part in parts):
         raise PhotonError(
             "InvalidSecurityGroupFormat",
-            f"{group!r} is not a security group: write domain\\group, for example 'photon\\acme-admins' in single quotes",
+            f"{group!r} is not a security group: use domain\\group, for example 'photon\\acme-admins' in single quotes",
         )
     return str(group)
 

@@ -20,7 +20,7 @@ def check(name: object, what: str = "name") -> str:
     if not isinstance(name, str) or not PATTERN.fullmatch(name):
         raise PhotonError(
             "InvalidEntity",
-            f"{name!r} is not a valid {what}: start with a letter, then letters, digits and dashes, 63 characters at most",
+            f"{name!r} is not a valid {what}: it must start with a letter and have up to 63 letters, digits and dashes",
         )
     return name
 

@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 from .capacity import fits, headroom, rebalance, what_if
-from .place import Session, place
-from .plain import counts, plain, uncollected
+from .explain import explain
+from .place import place
+from .plain import counts, plain
 from .replace import replace
-from .scores import host_score, host_scores
-from .words import explain
+from .scores import host_scores
 
 __all__ = [
-    "Session",
     "counts",
     "explain",
     "fits",
     "headroom",
-    "host_score",
     "host_scores",
     "place",
     "plain",
     "rebalance",
     "replace",
-    "uncollected",
     "what_if",
 ]

@@ -4,23 +4,24 @@
 """Questions about capacity: how many more fit, whether a loss is survived, how to empty hosts, what if the fleet
 changed."""
 
-# A bool is no whole number.  pylint: disable=unidiomatic-typecheck
+# A bool is not a whole number.  pylint: disable=unidiomatic-typecheck
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace as replace_fields
 from typing import Any
 
 from ..model.errors import PhotonError
-from .batch import Batch
-from .engine import Engine
-from .explain import Reasons
+from .explain import reason
 from .fleet import LEVELS, Fleet
 from .place import place
-from .policies import Policy, read_policy
+from .policies import Policy
 from .reading import names, rows
 from .replace import replace, without_hosts
-from .requests import Request, read
+from .requests import Batch, Request, read
+from .search import Search
+from .state import State
 
 # Placing is tried for every loss up to this many losses times hosts; beyond, totals decide.
 EXACT_WORK = 400_000
@@ -28,44 +29,41 @@ MORE_THAN_ENOUGH = 1_000_000
 
 
 def fits(requests: Iterable[Mapping[str, Any]], fleet: Mapping[str, Any]) -> dict[str, Any]:
-    """How many more VMs like each request fit, were they alone: ``{id: {total, zones: {name: n}, limited_by}}``.
+    """Return how many more VMs like each request fit, were they alone: ``{id: {total, zones: {name: n}, limited_by}}``.
 
     ``limited_by`` is the constraint that stops the next one. A ``count`` is ignored. Groups and spreading count.
     Raises SpecInvalid.
     """
-    columns = Fleet(fleet)
-    saved = columns.free()
+    hosts = Fleet(fleet)
     found: dict[str, Any] = {}
-    for request in read(requests, columns):
-        answer: dict[str, Any] = {"zones": {}}
-        answer["total"], answer["limited_by"] = _fit(request, columns)
-        columns.restore(saved)
-        statics = request.shape.statics
-        for zone in sorted(statics.zones or columns.zone_table):
-            narrowed = request._replace(shape=request.shape._replace(statics=statics._replace(zones=(zone,))))
-            answer["zones"][zone], _constraint = _fit(narrowed, columns)
-            columns.restore(saved)
-        found[request.id] = answer
+    batch = read(requests, hosts)
+    for request in batch.requests:
+        shape = request.shape
+        total, limited_by = _fit(request, batch, hosts)
+        zones = {}
+        for zone in sorted(shape.statics.zones or hosts.zones):
+            narrowed = replace_fields(shape, statics=shape.statics._replace(zones=(zone,)))
+            zones[zone], _constraint = _fit(request._replace(shape=narrowed), batch, hosts)
+        found[request.id] = {"zones": zones, "total": total, "limited_by": limited_by}
     return found
 
 
-def _fit(request: Request, fleet: Fleet) -> tuple[int, str | None]:
-    engine = Engine(fleet, Policy("pack"))
-    view, shape, count = engine.view(request.shape), request.shape, 0
+def _fit(request: Request, batch: Batch, fleet: Fleet) -> tuple[int, str | None]:
+    state = State(fleet, Batch([request], batch.rules), Policy("pack"))
+    search, shape, count = Search(state), request.shape, 0
     if not (shape.disks or request.groups or request.spread) and (shape.vcpus or shape.memory):
-        for host in view.candidates.hosts:
-            room = [fleet.cpu_free[host] // shape.vcpus] if shape.vcpus else []
-            room += [fleet.memory_free[host] // shape.memory] if shape.memory else []
+        for host in search.view(shape).candidates.hosts:
+            room = [state.cpu_free[host] // shape.vcpus] if shape.vcpus else []
+            room += [state.memory_free[host] // shape.memory] if shape.memory else []
             times = max(0, min(room))
-            fleet.cpu_free[host] -= times * shape.vcpus
-            fleet.memory_free[host] -= times * shape.memory
+            state.add(request, host, (), times)
             count += times
     while count < MORE_THAN_ENOUGH:
-        found, view, plan = engine.find(request, count)
+        found = search.find(request, count)
         if found is None:
-            eliminated = Reasons(engine).of(request, count, view)["eliminated"]
+            eliminated = reason(search, request)["eliminated"]
             return count, eliminated[-1][0] if eliminated else None
-        engine.commit(request, found, plan)
+        state.add(request, *found)
         count += 1
     return count, None
 
@@ -73,7 +71,7 @@ def _fit(request: Request, fleet: Fleet) -> tuple[int, str | None]:
 def headroom(
     fleet: Mapping[str, Any], *, level: str = "host", quality: str = "normal", seed: int = 0
 ) -> dict[str, Any]:
-    """Do all VMs survive the loss of any one host, rack or zone?
+    """Find out whether all VMs survive the loss of any one host, rack or zone.
 
     Returns ``{survives, level, method, losses: [{name, survives, vms, message}]}`` with the losses that are not
     survived or not known to be. True means that places were found (or that there was nothing to place), False that
@@ -123,11 +121,13 @@ def _loss(
 
 
 def _short(left: Mapping[str, Any], requests: list[dict[str, Any]]) -> str:
-    """In which total the rest of the fleet is too small, or ''."""
-    columns = Fleet({**left, "vms": []})
-    ready = [h for h, state in enumerate(columns.states) if state == "READY"]
-    for what, free, key in (("vCPUs", columns.cpu_free, "vcpus"), ("bytes of memory", columns.memory_free, "memory")):
-        need, have = sum(request[key] for request in requests), sum(max(0, free[h]) for h in ready)
+    """Return in which total the rest of the fleet is too small, or ''."""
+    ready = [host for host in Fleet({**left, "vms": []}).hosts if host.state == "READY"]
+    for what, key, frees in (
+        ("vCPUs", "vcpus", [host.cpu_free for host in ready]),
+        ("bytes of memory", "memory", [host.memory_free for host in ready]),
+    ):
+        need, have = sum(request[key] for request in requests), sum(free for free in frees if free > 0)
         if need > have:
             return f"needs {need} {what}, all other hosts together have {have}"
     return ""
@@ -141,7 +141,7 @@ def rebalance(
     quality: str = "normal",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The fewest moves that leave the hosts ``empty``, or as many hosts emptied as can be with ``moves`` moves.
+    """Find the fewest moves that leave the hosts ``empty``, or as many hosts emptied as can be with ``moves`` moves.
 
     Returns ``{moves: [{vm, from, to, datastores}], emptied: [host ids], failed: [unplaced rows]}``. Emptying given
     hosts moves each of their VMs once, which is the least there is. Raises SpecInvalid.
@@ -170,7 +170,7 @@ def rebalance(
 def _empty_many(
     fleet: Mapping[str, Any], homes: Mapping[str, Any], moves: int, quality: str, seed: int
 ) -> dict[str, Any]:
-    """Hosts with the fewest VMs first; a host is emptied into hosts that stay in use, never into an empty one."""
+    """Take hosts with the fewest VMs first; a host is emptied into hosts that stay in use, never into an empty one."""
     vms: dict[str, list[Mapping[str, Any]]] = {host["id"]: [] for host in rows(fleet, "hosts", "fleet")}
     for vm in rows(fleet, "vms", "fleet"):
         if vm.get("host") in vms:
@@ -199,7 +199,7 @@ def _empty_many(
 
 
 def _foreign(fleet: Mapping[str, Any], vms: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, bool]:
-    """Hosts whose use is more than that of the VMs that are listed."""
+    """Return for each host whether more is in use than the listed VMs account for."""
     return {
         host["id"]: host.get("used_vcpus", 0) > sum(vm.get("vcpus") or 0 for vm in vms[host["id"]])
         for host in rows(fleet, "hosts", "fleet")
@@ -207,7 +207,7 @@ def _foreign(fleet: Mapping[str, Any], vms: Mapping[str, list[Mapping[str, Any]]
 
 
 def moved(fleet: Mapping[str, Any], placements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fleet as it is after VMs moved: their hosts, and what hosts and datastores have in use."""
+    """Return the fleet after VMs moved: their hosts, and the usage of hosts and datastores."""
     vms = {vm["id"]: dict(vm) for vm in rows(fleet, "vms", "fleet")}
     hosts = {host["id"]: dict(host) for host in rows(fleet, "hosts", "fleet")}
     stores = {store["id"]: dict(store) for store in rows(fleet, "datastores", "fleet")}
@@ -250,10 +250,7 @@ def what_if(
     left["hosts"] = [*left["hosts"], *add]
     left["datastores"] = [*rows(fleet, "datastores", "fleet"), *add_datastores]
     before = place(requests, fleet, policy=policy, quality=quality, seed=seed)
-    chosen = read_policy(policy, None, seed, "normal", None)
-    columns = Fleet(left)
-    batch = Batch(read(homeless, columns), columns, chosen)
-    first = batch.fill(range(len(homeless))).answer()
+    first = place(homeless, left, policy=policy, seed=seed)
     changed = moved({**left, "vms": rows(fleet, "vms", "fleet")}, first["placements"])
     gone = set(remove)
     changed["vms"] = [vm for vm in changed["vms"] if vm.get("host") not in gone]

@@ -1,8 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small batches as one integer program: every constraint of the model, exactly, so that what can be placed is
-placed."""
+"""Exact: a small batch as one integer program with every constraint, so that all that can be placed is placed."""
 
 from __future__ import annotations
 
@@ -10,8 +9,8 @@ import math
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from .engine import Engine
-from .requests import Request, Requests
+from .attempt import Attempt
+from .requests import Request
 from .solver import Budget, has_solution, highs, infeasible, integer_columns, optimal
 
 MAX_CELLS = 20_000  # kinds of VMs times hosts
@@ -20,11 +19,11 @@ SECONDS = 60.0
 
 
 class TooLarge(Exception):
-    """More VMs and hosts than this method is for."""
+    """The batch has more VMs or hosts than the exact method takes."""
 
 
 class Infeasible(Exception):
-    """Proven: not all VMs can be placed."""
+    """It is proven that not all VMs can be placed."""
 
 
 class Solution(NamedTuple):
@@ -36,14 +35,15 @@ class Solution(NamedTuple):
     why: str | None
 
 
-def solve(engine: Engine, wanted: Requests, *, pack: bool, budget: Budget) -> Solution:
-    """Hosts for all VMs, with the fewest opened hosts when ``pack``. Raises TooLarge, Infeasible."""
+def solve(attempt: Attempt, *, pack: bool, budget: Budget) -> Solution:
+    """Return hosts for all VMs, with the fewest opened hosts when ``pack``. Raises TooLarge, Infeasible."""
+    wanted, hosts = attempt.batch.requests, len(attempt.fleet.hosts)
     if (
         sum(r.count for r in wanted) > MAX_VMS
-        or len({(r.shape, r.groups, r.spread) for r in wanted}) * len(engine.fleet.ids) > MAX_CELLS
+        or len({(r.shape, r.groups, r.spread) for r in wanted}) * hosts > MAX_CELLS
     ):
-        raise TooLarge(f"{len(wanted)} requests on {len(engine.fleet.ids)} hosts are too many for the exact method")
-    model = _Model(engine, wanted, pack)
+        raise TooLarge(f"{len(wanted)} requests on {hosts} hosts are too many for the exact method")
+    model = _Model(attempt, pack)
     solver = model.solver
     solver.setOptionValue("time_limit", max(0.1, budget.left(SECONDS)))
     solver.setOptionValue("mip_rel_gap", 0.0)
@@ -63,8 +63,9 @@ class _Model:
     affinity group and value whether the group is there. Demands are divided by their common divisor, so they stay
     small."""
 
-    def __init__(self, engine: Engine, wanted: Requests, pack: bool) -> None:
-        self.engine, self.wanted = engine, wanted
+    def __init__(self, attempt: Attempt, pack: bool) -> None:
+        self.state, self.search = attempt.state, attempt.search
+        self.wanted = wanted = attempt.batch.requests
         self.solver = highs()
         self._infinity = self.solver.getInfinity()
         self._columns = 0
@@ -84,7 +85,7 @@ class _Model:
         integer_columns(self.solver, self._integers)
 
     def places(self, values: list[float]) -> list[list[int | None]]:
-        """The hosts of each request's VMs, in the order of their index."""
+        """Return the hosts of each request's VMs, in the order of their index."""
         hosts_of: dict[int, list[int]] = defaultdict(list)
         for (kind, host), column in sorted(self.cells.items()):
             hosts_of[kind] += [host] * round(values[column])
@@ -106,33 +107,33 @@ class _Model:
 
     def _add_cells(self) -> None:
         for kind, request in enumerate(self._reads):
-            view = self.engine.view(request.shape)
+            view = self.search.view(request.shape)
             terms = []
-            for host in view.candidates.hosts:
+            for host in sorted(view.candidates.hosts):
                 if view.fit(host) is not None:
                     column = self.cells[(kind, host)] = self._variable(0, self._most(request, host, self._counts[kind]))
                     terms.append((column, 1))
             self._row(self._counts[kind], self._counts[kind], terms)
 
     def _most(self, request: Request, host: int, count: int) -> int:
-        fleet, shape = self.engine.fleet, request.shape
+        state, shape = self.state, request.shape
         limits = [count]
         if shape.vcpus:
-            limits.append(fleet.cpu_free[host] // shape.vcpus)
+            limits.append(state.cpu_free[host] // shape.vcpus)
         if shape.memory:
-            limits.append(fleet.memory_free[host] // shape.memory)
+            limits.append(state.memory_free[host] // shape.memory)
         return min(limits)
 
     def _add_capacity(self, pack: bool) -> None:
-        fleet = self.engine.fleet
+        state = self.state
         by_host: dict[int, list[int]] = defaultdict(list)
         for kind, host in self.cells:
             by_host[host].append(kind)
         for host, kinds in sorted(by_host.items()):
-            opened = self._variable(1, 1) if pack and not fleet.busy[host] else None
+            opened = self._variable(1, 1) if pack and not state.fleet.hosts[host].busy else None
             for free, needs in (
-                (fleet.cpu_free[host], {kind: self._reads[kind].shape.vcpus for kind in kinds}),
-                (fleet.memory_free[host], {kind: self._reads[kind].shape.memory for kind in kinds}),
+                (state.cpu_free[host], {kind: self._reads[kind].shape.vcpus for kind in kinds}),
+                (state.memory_free[host], {kind: self._reads[kind].shape.memory for kind in kinds}),
             ):
                 unit = math.gcd(*needs.values())
                 if unit:
@@ -148,11 +149,11 @@ class _Model:
                     self._row(-self._infinity, 0, [(cell, 1), (opened, -most)])
 
     def _add_disks(self) -> None:
-        fleet = self.engine.fleet
         on_store: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for (kind, host), cell in sorted(self.cells.items()):
-            view = self.engine.view(self._reads[kind].shape)
-            options = view.candidates.options.get(host) or view.candidates.read_options(host)
+            view = self.search.view(self._reads[kind].shape)
+            mine = self.state.fleet.mounted[host]
+            options = [[store for store in mine if store in allowed] for allowed in view.candidates.stores]
             for disk, stores in zip(self._reads[kind].shape.disks, options, strict=True):
                 if not disk.capacity:
                     continue
@@ -168,19 +169,18 @@ class _Model:
             merged: dict[int, int] = defaultdict(int)
             for cell, need in uses:
                 merged[cell] += need // unit
-            self._row(-self._infinity, fleet.store_free[store] // unit, list(merged.items()))
+            self._row(-self._infinity, self.state.store_free[store] // unit, list(merged.items()))
 
     def _add_groups(self) -> None:
-        ledger, fleet = self.engine.ledger, self.engine.fleet
         members: dict[str, list[int]] = defaultdict(list)
         for kind, request in enumerate(self._reads):
             for group in request.groups:
                 members[group].append(kind)
         for group, kinds in sorted(members.items()):
-            for rule in sorted(fleet.rules[group]):
+            for rule in sorted(self.state.batch.rules[group]):
                 if not rule.hard:
                     continue
-                column, there = ledger.column(rule.level), ledger.values(group, rule.level)
+                column, there = self.state.fleet.domains[rule.level], set(self.state.members(group, rule.level))
                 cells: dict[Any, list[int]] = defaultdict(list)
                 for (kind, host), cell in sorted(self.cells.items()):
                     if kind in kinds:
@@ -210,9 +210,11 @@ class _Model:
             if request.spread and request.spread.max_skew is not None:
                 spreads[request.spread].append(kind)
         for spread, kinds in spreads.items():
-            counts, column = self.engine.ledger.counts(spread), self.engine.column(spread.level)
+            counts, column = self.state.spread_members(spread), self.state.fleet.domains[spread.level]
             least = self._variable(0, self._infinity)
-            values = {v for kind in kinds for v in self.engine.view(self._reads[kind].shape).domains(spread.level)}
+            values = {
+                v for kind in kinds for v in self.search.view(self._reads[kind].shape).candidates.domains(spread.level)
+            }
             for value in sorted(values, key=str):
                 found = [
                     (cell, 1)

@@ -1,119 +1,127 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a VM went nowhere, in numbers and in a sentence."""
+"""Explain: the reason why a VM found no place, in numbers and in a sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .constraints import CODES
+from .filters import CODES
 from .photon import utilization_score
+from .reading import rows
 from .requests import Request
-
-if TYPE_CHECKING:
-    from .engine import Engine
-    from .pools import Test
-    from .view import View
+from .search import Search
+from .state import State, Test
 
 UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
-class Reasons:
-    """Answers for VMs without a place. VMs of a shape that is full share one, whatever their number."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._full: dict[Any, dict[str, Any]] = {}
-
-    def of(self, request: Request, index: int, view: View) -> dict[str, Any]:
-        """The ``unplaced`` mapping: hosts that each constraint removed, in order, the nearest miss, and the
-        sentence."""
-        if not view.full:
-            return {"request": request.id, "index": index, **self._explain(request, view)}
-        found = self._full.get(request.shape)
-        if found is None:
-            found = self._full[request.shape] = self._explain(request, view)
-        return {"request": request.id, "index": index, **found}
-
-    def _explain(self, request: Request, view: View) -> dict[str, Any]:
-        engine, candidates = self.engine, view.candidates
-        eliminated = list(candidates.eliminated)
-        last = eliminated[-1][0] if eliminated else None
-        left = survivors = candidates.hosts
-        for name, test in [*capacity_tests(engine, request, view), *engine.tests(request, view)]:
-            if not left:
-                break
-            survivors = left
-            left = [host for host in survivors if test(host)]
-            if len(left) < len(survivors):
-                eliminated.append((name, len(survivors) - len(left)))
-                last = name
-        hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
-        nearest = nearest_miss(engine, request, last, hosts)
-        return {
-            "code": CODES[last] if last else "NoSuchResource",
-            "eliminated": [list(pair) for pair in eliminated],
-            "nearest": nearest,
-            "message": sentence(request, last, nearest, len(engine.fleet.ids)),
-        }
+def reason(search: Search, request: Request) -> dict[str, Any]:
+    """Return why a VM has no place: code, the hosts that each constraint removed in order, the nearest miss, and the
+    sentence."""
+    candidates = search.view(request.shape).candidates
+    eliminated = list(candidates.eliminated)
+    last = eliminated[-1][0] if eliminated else None
+    left = survivors = candidates.hosts
+    for name, test in [*_capacity_tests(search, request), *search.tests(request)]:
+        if not left:
+            break
+        survivors = left
+        left = [host for host in survivors if test(host)]
+        if len(left) < len(survivors):
+            eliminated.append((name, len(survivors) - len(left)))
+            last = name
+    hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
+    nearest = _nearest(search.state, request, last, hosts)
+    return {
+        "code": CODES[last] if last else "NoSuchResource",
+        "eliminated": [list(pair) for pair in eliminated],
+        "nearest": nearest,
+        "message": _sentence(request, last, nearest, len(search.state.fleet.hosts)),
+    }
 
 
-def capacity_tests(engine: Engine, request: Request, view: View) -> list[tuple[str, Test]]:
-    """CPU, memory and storage as (constraint, test of a host), with the original's 95 % limit under its policy."""
-    fleet, shape = engine.fleet, request.shape
-    tests: list[tuple[str, Test]] = [
-        ("cpu", lambda host: fleet.cpu_free[host] >= shape.vcpus),
-        ("memory", lambda host: fleet.memory_free[host] >= shape.memory),
-        ("storage", lambda host: view.fit_disks(host) is not None),
+def explain(result: Mapping[str, Any], *, limit: int = 50) -> list[str]:
+    """Return the answer of place in lines for people: first VMs without a place and why, then places and scores.
+
+    At most ``limit`` lines of each kind, then how many more there are. VMs that fail for one reason share a line.
+    """
+    alike: Counter[tuple[str, str, str]] = Counter()
+    for row in rows(result, "unplaced", "result"):
+        removed = ", ".join(f"{number} {name}" for name, number in row["eliminated"])
+        alike[row["request"], f"{row['code']}: {row['message']}", removed] += 1
+    failed = [
+        f"{name}{f' ({times} VMs)' if times > 1 else ''}: no place: {why}"
+        + (f" (hosts removed: {removed})" if removed else "")
+        for (name, why, removed), times in alike.items()
     ]
-    if engine.policy.name == "photon":
+    placed = []
+    for row in rows(result, "placements", "result"):
+        parts = ", ".join(f"{key} {value:g}" for key, value in row["parts"].items())
+        zone = f" in zone {row['zone']}" if row.get("zone") else ""
+        placed.append(f"{row['request']}[{row['index']}]: {row['host']}{zone}: score {row['score']:g} ({parts})")
+    return [*_cut(failed, limit, "without a place"), *_cut(placed, limit, "placed")]
 
-        def refusal(host: int) -> str | None:
-            parts = utilization_score(fleet, host, shape, view.fit_disks(host) or ())
-            return parts if isinstance(parts, str) else None
 
-        tests += [(name, lambda host, name=name: refusal(host) != name) for name in ("cpu", "memory", "storage")]
+def _cut(lines: list[str], limit: int, what: str) -> list[str]:
+    more = len(lines) - limit
+    return lines if more <= 0 else [*lines[:limit], f"... and {more} more {what}"]
+
+
+def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
+    """Return CPU, memory and storage as (constraint, test of a host); ``photon`` adds the original's 95 % limit."""
+    state, shape, view = search.state, request.shape, search.view(request.shape)
+    tests: list[tuple[str, Test]] = [
+        ("cpu", lambda host: state.cpu_free[host] >= shape.vcpus),
+        ("memory", lambda host: state.memory_free[host] >= shape.memory),
+        ("storage", lambda host: view.fit(host) is not None),
+    ]
+    if state.policy.name == "photon":
+
+        def refused(host: int) -> Any:
+            return utilization_score(state, host, shape, view.fit(host) or ())
+
+        tests += [(name, lambda host, name=name: refused(host) != name) for name in ("cpu", "memory", "storage")]
     return tests
 
 
-def nearest_miss(engine: Engine, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
-    """The host that came closest to the last constraint: what was needed there, what it has."""
-    fleet, shape = engine.fleet, request.shape
+def _nearest(state: State, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
+    """Return the host that came closest to the last constraint, and for amounts what was needed and available there."""
     if constraint is None or not hosts:
         return {}
-    if constraint == "cpu":
-        best = max(hosts, key=lambda host: fleet.cpu_free[host])
-        needed, has = shape.vcpus, fleet.cpu_free[best]
-    elif constraint == "memory":
-        best = max(hosts, key=lambda host: fleet.memory_free[host])
-        needed, has = shape.memory, fleet.memory_free[best]
-    elif constraint == "storage":
-
-        def room(host: int) -> int:
-            return max((fleet.store_free[s] for s in fleet.stores[host]), default=0)
-
-        best = max(hosts, key=room)
-        needed, has = sum(disk.capacity for disk in shape.disks), room(best)
-    else:
-        best = hosts[0]
-        return {"constraint": constraint, "host": fleet.ids[best], "name": fleet.names[best], "zone": fleet.zones[best]}
+    shape, table = request.shape, state.fleet.hosts
+    amounts = {
+        "cpu": (shape.vcpus, state.cpu_free.__getitem__),
+        "memory": (shape.memory, state.memory_free.__getitem__),
+        "storage": (
+            sum(disk.capacity for disk in shape.disks),
+            lambda host: max((state.store_free[store] for store in table[host].datastores), default=0),
+        ),
+    }
+    if constraint not in amounts:
+        row = table[hosts[0]]
+        return {"constraint": constraint, "host": row.id, "name": row.name, "zone": row.zone}
+    needed, available = amounts[constraint]
+    best = max(hosts, key=available)
+    row, has = table[best], available(best)
     return {
         "constraint": constraint,
-        "host": fleet.ids[best],
-        "name": fleet.names[best],
-        "zone": fleet.zones[best],
+        "host": row.id,
+        "name": row.name,
+        "zone": row.zone,
         "needed": needed,
         "available": has,
         "missing": needed - has,
     }
 
 
-def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
-    """One line for people: what is needed, what the nearest host has, what would help."""
+def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
+    """Return one line for people: the need, what the nearest host has, what would help."""
     if not hosts:
-        return f"request {request.id}: hosts: the fleet has no hosts; declare some or wait until their endpoint answers"
+        return "the fleet has no hosts; declare some or wait until their endpoint answers"
     where = f" in zone {nearest['zone']}" if nearest.get("zone") else ""
     statics = request.shape.statics
     if constraint in ("cpu", "memory", "storage"):
@@ -121,8 +129,8 @@ def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], 
         if constraint == "cpu":
             return f"needs {need} vCPUs, the freest host{where} has {have} left"
         if constraint == "memory":
-            return f"needs {size(need)} of memory, the freest host{where} has {size(have)}"
-        return f"needs {size(need)} on datastores, the emptiest one{where} has {size(have)}"
+            return f"needs {_size(need)} of memory, the freest host{where} has {_size(have)}"
+        return f"needs {_size(need)} on datastores, the emptiest one{where} has {_size(have)}"
     open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
     groups = ", ".join(request.groups)
     texts = {
@@ -142,20 +150,8 @@ def sentence(request: Request, constraint: str | None, nearest: dict[str, Any], 
     return texts[constraint or "state"]
 
 
-def summary(engine: Engine, placements: Sequence[Any], unplaced: Sequence[Any]) -> dict[str, Any]:
-    """Totals of one call."""
-    return {
-        "policy": engine.policy.name,
-        "quality": engine.policy.quality,
-        "placed": len(placements),
-        "unplaced": len(unplaced),
-        "hosts_used": engine.used.count(2) + engine.used.count(3),
-        "hosts_opened": engine.used.count(2),
-    }
-
-
-def size(amount: int) -> str:
-    """Bytes as people write them: ``9.5 GB``."""
+def _size(amount: int) -> str:
+    """Return bytes as people write them: ``9.5 GB``."""
     for factor, unit in UNITS:
         if amount >= factor:
             return f"{amount / factor:.4g} {unit}"

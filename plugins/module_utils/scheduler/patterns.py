@@ -1,11 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole batches packed by patterns: which mixes of shapes to put on hosts of a kind, and how many hosts for each mix.
+"""Patterns: which mixes of shapes to put on hosts of a kind, and how many hosts get each mix.
 
 A linear program over mixes, where new mixes are found as knapsacks from its prices (column generation), gives a bound
-that no packing can beat. Its solution, rounded, gives the mixes; what rounding leaves over goes through the engine
-one by one.
+that no packing can beat. Its solution, rounded, gives the mixes; what rounding leaves over is placed one by one.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ import math
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
-from .engine import Engine
+from .attempt import Attempt
 from .requests import Shape
 from .solver import Budget, has_solution, highs, integer_columns
 
-# More kinds of hosts than this make a program that is slower than it is worth.
+# Hosts are put into at most so many classes: each is a row of the program and a knapsack per round.
 MAX_KINDS = 60
-MAX_SHAPES = 400
+STEPS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+SECONDS = 120.0
 UNPLACED_COST = 1000.0
 EPSILON = 1e-7
 ROUNDING_SECONDS = 10.0
@@ -28,7 +28,7 @@ PRICING_SECONDS = 5.0
 
 
 class Kind(NamedTuple):
-    """Hosts that are the same to every shape: room per dimension, demand of each shape there, who they are."""
+    """Hosts that are the same, or nearly the same, to every shape: room and demand of each shape per dimension."""
 
     cost: float
     room: tuple[int, ...]
@@ -44,24 +44,23 @@ class Plan(NamedTuple):
     complete: bool
 
 
-class TooVaried(Exception):
-    """The fleet or the requests differ too much for patterns."""
+def pack_plan(attempt: Attempt, shapes: list[Shape], counts: list[int], budget: Budget) -> Plan:
+    """Return mixes for a batch of ``counts[n]`` VMs of ``shapes[n]``. Raises MissingLibrary without highspy.
 
-
-def pack_plan(engine: Engine, shapes: list[Shape], counts: list[int], budget: Budget) -> Plan:
-    """The mixes for a batch of ``counts[n]`` VMs of ``shapes[n]``. Raises TooVaried; MissingLibrary without highspy."""
-    if len(shapes) > MAX_SHAPES:
-        raise TooVaried(f"{len(shapes)} different shapes")
-    kinds = read_kinds(engine, shapes)
+    In a varied fleet hosts with nearly the same room form a class. The bound comes from a program in which each host
+    has the largest room of its class, the mixes from one in which it has the smallest.
+    """
+    kinds = read_kinds(attempt, shapes)
     if not kinds:
         return Plan({}, 0, True)
-    if len(kinds) > MAX_KINDS:
-        raise TooVaried(f"{len(kinds)} different kinds of hosts")
-    program = _Program(kinds, counts)
+    classes = classify(kinds)
+    program = _Program([merged(members, largest=False) for members in classes], counts)
     bound, complete = program.solve(budget)
+    if len(classes) < len(kinds):
+        bound, complete = _Program([merged(members, largest=True) for members in classes], counts).solve(budget)
     chosen = program.round(budget)
     slots: dict[int, Counter[int]] = {}
-    unused = {number: list(kind.hosts) for number, kind in enumerate(kinds)}
+    unused = {number: list(kind.hosts) for number, kind in enumerate(program.kinds)}
     missing = Counter(dict(enumerate(counts)))
     for (number, mix), times in sorted(chosen.items(), key=lambda item: -sum(n for _s, n in item[0][1])):
         for _time in range(times):
@@ -72,39 +71,73 @@ def pack_plan(engine: Engine, shapes: list[Shape], counts: list[int], budget: Bu
     return Plan(slots, bound, complete)
 
 
-def read_kinds(engine: Engine, shapes: list[Shape]) -> list[Kind]:
-    """Hosts grouped by what is left on them and which shapes may use them. Datastores of several hosts are left out:
-    a program over single hosts cannot share them, and leaving a limit out keeps the bound valid."""
-    fleet = engine.fleet
-    mounts = Counter(store for stores in fleet.stores for store in stores)
-    views = [engine.view(shape) for shape in shapes]
+def read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
+    """Group hosts by the room left on them and the shapes that may use them. Datastores of several hosts are left out:
+    a program over single hosts cannot share them, and the bound stays valid without a limit."""
+    state, fleet = attempt.state, attempt.fleet
+    mounts = Counter(store for stores in fleet.mounted for store in stores)
+    views = [attempt.search.view(shape) for shape in shapes]
     allowed: dict[int, list[int]] = defaultdict(list)
     for number, view in enumerate(views):
         for host in view.candidates.hosts:
             allowed[host].append(number)
     kinds: dict[Any, Kind] = {}
     for host, numbers in sorted(allowed.items()):
-        local = [store for store in fleet.stores[host] if mounts[store] == 1]
-        room = (fleet.cpu_free[host], fleet.memory_free[host], *[fleet.store_free[store] for store in local])
+        local = [store for store in fleet.mounted[host] if mounts[store] == 1]
+        room = (state.cpu_free[host], state.memory_free[host], *[state.store_free[store] for store in local])
         demands = {}
         for number in numbers:
-            view, shape = views[number], shapes[number]
-            options = view.candidates.options.get(host) or view.candidates.read_options(host)
-            space = [0] * len(local)
-            for disk, stores in zip(shape.disks, options, strict=True):
-                if len(stores) == 1 and stores[0] in local:
-                    space[local.index(stores[0])] += disk.capacity
-            demand = (shape.vcpus, shape.memory, *space)
+            space = dict.fromkeys(local, 0)
+            for disk, stores in zip(shapes[number].disks, views[number].candidates.stores, strict=True):
+                options = [store for store in fleet.mounted[host] if store in stores]
+                if len(options) == 1 and options[0] in space:
+                    space[options[0]] += disk.capacity
+            demand = (shapes[number].vcpus, shapes[number].memory, *space.values())
             if all(need <= have for need, have in zip(demand, room, strict=True)):
                 demands[number] = demand
-        if not demands:
-            continue
-        busy = fleet.busy[host]
-        key = (busy, room, tuple(demands.items()))
-        if key not in kinds:
-            kinds[key] = Kind(0.0 if busy else 1.0, room, demands, [])
-        kinds[key].hosts.append(host)
+        if demands:
+            cost = 0.0 if fleet.hosts[host].busy else 1.0
+            kinds.setdefault((cost, room, tuple(demands.items())), Kind(cost, room, demands, [])).hosts.append(host)
     return list(kinds.values())
+
+
+def classify(kinds: list[Kind]) -> list[list[Kind]]:
+    """Put kinds into at most MAX_KINDS classes: the finest of several grids of room that is coarse enough."""
+    classes: dict[Any, list[Kind]] = {}
+    for step in STEPS:
+        for exact_demands in (True, False):
+            classes = defaultdict(list)
+            for number, kind in enumerate(kinds):
+                cell = [int(math.log1p(room) / math.log1p(step)) if step else room for room in kind.room]
+                demands = tuple(kind.demands.items()) if exact_demands else ()
+                classes[(kind.cost, len(kind.room), *cell, demands) if step else number].append(kind)
+            if len(classes) <= MAX_KINDS:
+                return list(classes.values())
+    classes = defaultdict(list)
+    for kind in kinds:
+        classes[kind.cost].append(kind)
+    return list(classes.values())
+
+
+def merged(kinds: list[Kind], *, largest: bool) -> Kind:
+    """Return one kind for a class: the largest room and least demands, or the smallest room and largest demands."""
+    if len(kinds) == 1:
+        return kinds[0]
+    pick = max if largest else min
+    # Dimensions after CPU and memory are local datastores: of different numbers, they cannot be compared.
+    depth = min(len(kind.room) for kind in kinds)
+    depth = depth if depth == max(len(kind.room) for kind in kinds) else 2
+    room = tuple(pick(kind.room[d] for kind in kinds) for d in range(depth))
+    numbers = {number for kind in kinds for number in kind.demands}
+    if not largest:
+        numbers = {number for number in numbers if all(number in kind.demands for kind in kinds)}
+    demands = {}
+    for number in sorted(numbers):
+        needs = [kind.demands[number] for kind in kinds if number in kind.demands]
+        need = tuple((min if largest else max)(column) for column in list(zip(*needs, strict=False))[:depth])
+        if all(amount <= have for amount, have in zip(need, room, strict=True)):
+            demands[number] = need
+    return Kind(kinds[0].cost, room, demands, [host for kind in kinds for host in kind.hosts])
 
 
 class _Program:
@@ -126,7 +159,7 @@ class _Program:
         self._values: list[float] = []
 
     def solve(self, budget: Budget) -> tuple[int, bool]:
-        """(bound on opened hosts, whether the program was solved to its end)."""
+        """Return a bound on opened hosts, and whether the program was solved to its end."""
         for number in range(len(self.kinds)):
             self._seed(number)
         best = 0.0
@@ -151,7 +184,7 @@ class _Program:
                 return self._hosts(best), False
 
     def round(self, budget: Budget) -> dict[tuple[int, tuple[tuple[int, int], ...]], int]:
-        """Mix -> number of hosts: whole parts first, the rest by an integer program over the same mixes."""
+        """Return the number of hosts per mix: whole parts first, the rest by an integer program over the same mixes."""
         first = len(self.counts)
         chosen: Counter[Any] = Counter()
         missing = list(self.counts)
@@ -182,14 +215,14 @@ class _Program:
         return dict(chosen)
 
     def _hosts(self, value: float) -> int:
-        """A bound on opened hosts: without VMs that had to be left out, whose cost is none of a host."""
+        """Return a bound on opened hosts, 0 where VMs had to be left out, whose cost is not that of a host."""
         unplaced = sum(self._values[: len(self.counts)])
         if unplaced > EPSILON:
             return 0
         return max(0, math.ceil(value - 1e-5))
 
     def _seed(self, number: int) -> None:
-        """A first mix per kind and shape: as many of it as fit, and the larger others in what is left."""
+        """Add a first mix per kind and shape: as many of it as fit, and the larger others in what is left."""
         kind = self.kinds[number]
         order = sorted(
             kind.demands,
@@ -222,7 +255,7 @@ class _Program:
 
 
 class _Knapsack:
-    """The best mix for a kind of host at given prices: a small integer program that is kept between calls."""
+    """Finds the best mix for a kind of host at given prices: a small integer program that is kept between calls."""
 
     def __init__(self, kind: Kind, counts: list[int]) -> None:
         self.kind = kind
@@ -243,7 +276,7 @@ class _Knapsack:
                 )
 
     def best(self, prices: list[float], seconds: float) -> tuple[float, float, tuple[tuple[int, int], ...]]:
-        """(value of the best mix found, a ceiling on any mix's value, the mix)."""
+        """Return the value of the best mix found, a ceiling on any mix's value, and the mix."""
         solver = self._solver
         for column, shape in enumerate(self.shapes):
             solver.changeColCost(column, max(0.0, prices[shape]))

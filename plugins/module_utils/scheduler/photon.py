@@ -9,8 +9,9 @@ lies already on the datastore. The winner of a sample has the highest (9 U + T) 
 
 from __future__ import annotations
 
-from .fleet import Fleet
+from .fleet import Host
 from .requests import Shape
+from .state import State
 
 LIMIT = 0.95
 UTILIZATION_TRANSFER_RATIO = 9
@@ -20,42 +21,44 @@ BUSY_MEMORY_SCORE = 20  # below this score real memory consumption is mixed in
 
 
 def score(share: float) -> int:
-    """100 for unused, 0 for full."""
+    """Return 100 for unused, 0 for full."""
     return 100 - round(100 * share)
 
 
-def utilization_score(fleet: Fleet, host: int, shape: Shape, stores: tuple[int, ...]) -> dict[str, float] | str:
-    """``{memory, cpu, storage}`` from 0 to 100 with the VM on the host, or the name of the constraint that refuses."""
-    cpu = _share(fleet.cpu_limit[host] - fleet.cpu_free[host] + shape.vcpus, fleet.cpu_limit[host])
-    memory = _share(fleet.memory_limit[host] - fleet.memory_free[host] + shape.memory, fleet.memory_limit[host])
+def utilization_score(state: State, host: int, shape: Shape, stores: tuple[int, ...]) -> dict[str, float] | str:
+    """Return ``{memory, cpu, storage}`` from 0 to 100 with the VM on the host, or the constraint that refuses it."""
+    row = state.fleet.hosts[host]
+    cpu = _share(row.cpu_limit - state.cpu_free[host] + shape.vcpus, row.cpu_limit)
+    memory = _share(row.memory_limit - state.memory_free[host] + shape.memory, row.memory_limit)
     for name, share in (("cpu", cpu), ("memory", memory)):
         if share > LIMIT:
             return name
-    storage = storage_score(fleet, host, shape, stores)
+    storage = storage_score(state, row, shape, stores)
     if storage is None:
         return "storage"
-    return {"memory": memory_score(fleet, host, memory), "cpu": score(cpu), "storage": storage}
+    return {"memory": memory_score(row, memory), "cpu": score(cpu), "storage": storage}
 
 
-def memory_score(fleet: Fleet, host: int, share: float) -> float:
-    """The score of configured memory, lowered where the host really consumes more than that says."""
-    configured, consumed = score(share), fleet.consumed_memory[host]
-    if consumed is not None:
-        real = score(_share(consumed, fleet.physical_memory[host]))
+def memory_score(host: Host, share: float) -> float:
+    """Return the score of configured memory, lowered where the host really consumes more than that says."""
+    configured = score(share)
+    if host.consumed_memory is not None:
+        real = score(_share(host.consumed_memory, host.physical_memory))
         if real < BUSY_MEMORY_SCORE and real < configured:
             return (configured + real) / 2
     return configured
 
 
-def storage_score(fleet: Fleet, host: int, shape: Shape, stores: tuple[int, ...]) -> float | None:
-    """Over the datastores for VMs; boot disks are children of the image's disk and count nothing. None past the
-    limit."""
+def storage_score(state: State, host: Host, shape: Shape, stores: tuple[int, ...]) -> float | None:
+    """Return the score of the datastores for VMs, None past the limit; boot disks are children of the image's disk and
+    count nothing."""
     if not shape.disks:
         return 100
-    usable = [s for s in fleet.stores[host] if fleet.store_usable[s]]
-    total = sum(fleet.store_capacity[s] for s in usable)
+    rows = state.fleet.datastores
+    usable = [store for store in host.datastores if rows[store].usable]
+    total = sum(rows[store].capacity for store in usable)
     asked = sum(disk.capacity for disk in shape.disks if not disk.boot)
-    share = _share(total - sum(fleet.store_free[s] for s in usable) + asked, total)
+    share = _share(total - sum(state.store_free[store] for store in usable) + asked, total)
     if share > LIMIT:
         return None
     optimal = len({store for disk, store in zip(shape.disks, stores, strict=True) if not disk.tags}) <= 1
@@ -64,24 +67,23 @@ def storage_score(fleet: Fleet, host: int, shape: Shape, stores: tuple[int, ...]
     return score(share) if optimal else score(share) / BEST_EFFORT_DIVISOR
 
 
-def transfer_score(fleet: Fleet, shape: Shape, stores: tuple[int, ...]) -> float:
-    """100 where the image need not be copied. An image's size is not known here: a missing one counts as 1 GiB or
-    more."""
+def transfer_score(state: State, shape: Shape, stores: tuple[int, ...]) -> float:
+    """Return 100 where the image need not be copied, else 0: an image of unknown size counts as 1 GiB or more."""
     image = shape.statics.image
     if image is None or not stores:
         return 100
-    have = fleet.images.get(image, frozenset())
+    have = state.fleet.images.get(image, frozenset())
     boots = [store for disk, store in zip(shape.disks, stores, strict=True) if disk.boot]
     return 100 if all(store in have for store in boots) else 0
 
 
 def winner_score(utilization: float, transfer: float) -> float:
-    """(r U + T) / (r + 1) with the original's r = 9."""
+    """Return (r U + T) / (r + 1) with the original's r = 9."""
     return (UTILIZATION_TRANSFER_RATIO * utilization + transfer) / (UTILIZATION_TRANSFER_RATIO + 1)
 
 
 def scheduling_constants(ids: list[str], given: list[int | None]) -> list[int]:
-    """A host's place in [0, 10000]: its own where it has one, else a Halton sequence (base 2) over the sorted ids."""
+    """Return each host's number in [0, 10000]: its own, or one of a Halton sequence (base 2) over the sorted ids."""
     constants = [0] * len(ids)
     for number, host in enumerate(sorted(range(len(ids)), key=ids.__getitem__), start=1):
         own = given[host]

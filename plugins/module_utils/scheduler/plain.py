@@ -1,23 +1,21 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Templated containers as built-in ones: read each value once, at a filter's entry, and never again."""
+"""Plain data for filters: templated containers as built-in ones, and the short form of an answer."""
 
 # Exactly this type, not one that Ansible derives from it.  pylint: disable=unidiomatic-typecheck
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from ..model.errors import PhotonError
 
 
 def plain(value: Any) -> Any:
-    """The same data in exact dict, list, str, int, float, bool and None, whatever subclasses it came in."""
+    """Return the same data in exact dict, list, str, int, float, bool and None, whatever subclasses it came in."""
     kind = type(value)
     if kind is str or kind is int or value is None or kind is bool or kind is float:
         return value
@@ -31,24 +29,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collector meanwhile: for hundreds of thousands of small results, none of them a cycle, which it would
-    only walk again and again. What is left is old at once, unless somebody else keeps objects frozen."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
-
-
 def counts(answer: dict[str, Any], result: str) -> dict[str, Any]:
-    """The answer of place as it is ("full"), or with a row per request and host instead of one per VM ("counts")."""
+    """Return the answer of place as it is ("full"), or with a row per request and host ("counts")."""
     if result == "full":
         return answer
     if result != "counts":

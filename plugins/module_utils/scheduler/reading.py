@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks on input that both readers (fleet, requests) share; each raises SpecInvalid with the place of the mistake."""
+"""Checks of single values in fleets and requests; each raises SpecInvalid naming the item and the key."""
 
-# A bool is no whole number.  pylint: disable=unidiomatic-typecheck
+# A bool is not a whole number.  pylint: disable=unidiomatic-typecheck
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..model.errors import PhotonError
 
 
 def invalid(where: str, key: str, problem: str) -> PhotonError:
-    """The error for one key of one item; ``data`` repeats both for programs."""
+    """Return the error for one key of one item; ``data`` repeats both for programs."""
     return PhotonError("SpecInvalid", f"{where}: {key}: {problem}", {"item": where, "key": key})
 
 
 def whole(item: Mapping[str, Any], key: str, where: str, default: int | None = None, minimum: int = 0) -> int:
-    """A non-negative integer; booleans and floats are no integers."""
+    """Return a non-negative integer; booleans and floats are refused."""
     value = item.get(key)
     if value is None:
         if default is None:
@@ -36,6 +36,7 @@ def whole(item: Mapping[str, Any], key: str, where: str, default: int | None = N
 
 
 def text(item: Mapping[str, Any], key: str, where: str, *, required: bool = False) -> str | None:
+    """Return a name that is not empty, or None where it is absent."""
     value = item.get(key)
     if value is None:
         if required:
@@ -47,21 +48,21 @@ def text(item: Mapping[str, Any], key: str, where: str, *, required: bool = Fals
 
 
 def names(item: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    """A list of names; absent or null is an empty one."""
+    """Return a list of names; absent or null is an empty one."""
     value = item.get(key)
     if value is None:
         return ()
-    if type(value) is not list and (isinstance(value, str) or not isinstance(value, Iterable)):
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise invalid(where, key, f"must be a list of names, not {value!r}")
     found = tuple(value)
     for name in found:
-        if type(name) is not str and not isinstance(name, str):
+        if not isinstance(name, str):
             raise invalid(where, key, f"must be a list of names, but holds {name!r}")
     return found
 
 
 def ratio(item: Mapping[str, Any], key: str, where: str, default: float) -> Fraction | int:
-    """An overcommit ratio, exactly; below 1 it is refused, as in the original."""
+    """Return an overcommit ratio exactly; below 1 it is refused, as in the original."""
     value = item.get(key, default)
     if value is None:
         value = default
@@ -77,18 +78,18 @@ def ratio(item: Mapping[str, Any], key: str, where: str, default: float) -> Frac
 
 
 def known_keys(item: Any, known: Collection[str], where: str) -> None:
-    """Refuse what is no mapping and keys that nothing reads, with the key that was perhaps meant."""
+    """Refuse anything but a mapping, and unknown keys with the closest known one."""
     if not isinstance(item, Mapping):
         raise invalid(where, "type", f"must be a mapping, not {item!r}")
     for key in item:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
-            raise invalid(where, str(key), f"is no key of this item{hint}")
+            raise invalid(where, str(key), f"is not a known key{hint}")
 
 
 def rows(container: Mapping[str, Any], key: str, where: str) -> list[Any]:
-    """A list of items; absent or null is an empty one."""
+    """Return a list of items; absent or null is an empty one."""
     value = container.get(key)
     if value is None:
         return []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Places for VMs that exist and must leave their hosts: after the loss of a host, or to empty one."""
+"""Replace: places for VMs that exist and must leave their hosts, after the loss of a host or to empty one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def replace(
 
     The fleet's VMs need ``vcpus`` and ``memory`` and may have ``disks`` (capacity, tags, datastore) and whatever else
     a request has. A disk on a datastore that another host mounts stays there, and its VM goes to such a host; one on a
-    datastore that went with its host is placed anew. Returns what place returns, each request being a VM's id. Raises
+    datastore that went with its host is placed again. Returns what place returns, each request being a VM's id. Raises
     SpecInvalid.
     """
     left, requests = without_hosts(fleet, set(lost))
@@ -47,7 +47,7 @@ def replace(
 
 
 def without_hosts(fleet: Mapping[str, Any], lost: Collection[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The fleet that is left, and requests for the VMs that were on the lost hosts."""
+    """Return the fleet that is left, and requests for the VMs that were on the lost hosts."""
     hosts = rows(fleet, "hosts", "fleet")
     known = {host["id"] for host in hosts}
     for name in lost:
@@ -65,7 +65,7 @@ def without_hosts(fleet: Mapping[str, Any], lost: Collection[str]) -> tuple[dict
 
 
 def as_request(vm: Mapping[str, Any], mounted: Collection[str]) -> dict[str, Any]:
-    """A request for a VM that exists."""
+    """Return a request for a VM that exists."""
     for key in ("vcpus", "memory"):
         if vm.get(key) is None:
             raise invalid(f"vm {vm.get('id')}", key, "is required to find another place for it")

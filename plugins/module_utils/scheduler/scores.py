@@ -1,46 +1,32 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How good each host is just now, in the numbers that placements carry."""
+"""Scores: how good each host is at the moment, in the numbers that placements carry."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from .engine import Engine
 from .fleet import Fleet
 from .policies import read_policy
-from .reading import invalid
-from .requests import Request, Shape, Statics
-
-_NOTHING = Request(
-    "", 1, Shape(0, 0, (), Statics((), frozenset(), frozenset(), None, False, None, "CLOUD", None, None, ())), (), None
-)
+from .requests import Batch
+from .state import State
 
 
 def host_scores(
     fleet: Mapping[str, Any], *, policy: str = "spread", weights: Mapping[str, float] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """``{host id: {score, parts}}`` from 0 to 100 as things are, for the policies spread, pack and balanced.
+    """Return ``{host id: {score, parts}}`` from 0 to 100 as things are, for the policies spread and pack.
 
     ``parts`` are the free shares of CPU, memory and storage in percent. Raises SpecInvalid.
     """
-    columns = Fleet(fleet)
-    engine = Engine(columns, read_policy(policy, weights, 0, "normal", None))
+    hosts, chosen = Fleet(fleet), read_policy(policy, weights)
+    state = State(hosts, Batch([], {}), chosen)
     scores = {}
-    for host, name in enumerate(columns.ids):
-        score, parts = engine.parts(_NOTHING, (host, ()), None)
-        storage = round(100 * (1 - engine.storage_share(host)), 1) if columns.stores[host] else 0.0
-        scores[name] = {"score": round(score, 1), "parts": {**parts, "storage": storage}}
+    for number, host in enumerate(hosts.hosts):
+        cpu, memory = state.measure(number)
+        storage = round(100 * (1 - state.storage_used(number)), 1) if host.datastores else 0.0
+        parts = {"cpu": cpu / 10, "memory": memory / 10, "storage": storage}
+        scores[host.id] = {"score": round(chosen.score(cpu, memory), 1), "parts": parts}
     return scores
-
-
-def host_score(
-    host: str, fleet: Mapping[str, Any], *, policy: str = "spread", weights: Mapping[str, float] | None = None
-) -> dict[str, Any]:
-    """One host's row of host_scores; SpecInvalid for a host that is not in the fleet."""
-    found = host_scores(fleet, policy=policy, weights=weights)
-    if host not in found:
-        raise invalid("host", "id", f"{host!r} is not among the fleet's hosts")
-    return found[host]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The optional LP library, imported in one place, late; and the clock of a time budget."""
+"""The optional LP library, imported late and in one place; and the clock of a time budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _highspy: Any = None
 
 
 def highs() -> Any:
-    """A quiet, deterministic HiGHS instance on one thread; MissingLibrary says how to get it."""
+    """Return a quiet, deterministic HiGHS instance on one thread. Raises MissingLibrary."""
     global _highspy  # noqa: PLW0603 - a module imported late
     try:
         if _highspy is None:
@@ -38,8 +38,8 @@ def highs() -> Any:
 
 
 def _swallow_banner(make: Any) -> None:
-    """The first instance of a process prints a banner from C, before any option can forbid it: a module's answer is on
-    that same standard output."""
+    """Make the first instance of a process with standard output closed: it prints a banner that no option can forbid,
+    and a module's answer is on that same standard output."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -53,17 +53,17 @@ def _swallow_banner(make: Any) -> None:
 
 
 def optimal(solver: Any) -> bool:
-    """Whether the last run ended with a proven optimum."""
+    """Return whether the last run ended with a proven optimum."""
     return solver.getModelStatus() == _highspy.HighsModelStatus.kOptimal
 
 
 def infeasible(solver: Any) -> bool:
-    """Whether the last run proved that there is no solution."""
+    """Return whether the last run proved that there is no solution."""
     return solver.getModelStatus() == _highspy.HighsModelStatus.kInfeasible
 
 
 def has_solution(solver: Any) -> bool:
-    """Whether the last run left values that satisfy the model, optimal or not."""
+    """Return whether the last run left values that satisfy the model, optimal or not."""
     return solver.getInfo().primal_solution_status == _highspy.SolutionStatus.kSolutionStatusFeasible
 
 
@@ -80,7 +80,7 @@ class Budget:
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def left(self, default: float) -> float:
-        """What is left, at most ``default``."""
+        """Return the seconds left, at most ``default``."""
         return default if self._end is None else max(0.0, min(default, self._end - time.monotonic()))
 
     @property

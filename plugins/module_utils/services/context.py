@@ -62,13 +62,21 @@ class Context:
         ``detailed`` (ids).
         """
         wanted = list(endpoints)
-        known: dict[str, dict[str, str | None]] = {endpoint.id: {} for endpoint in wanted}
+        vms: dict[str, list[Document]] = {endpoint.id: [] for endpoint in wanted}
         for vm in state.of(entities.VM):
-            if vm.observed.get("endpoint") in known:
-                version = vm.observed.get("vsphere", {}).get("change_version")
-                known[vm.observed["endpoint"]][vm.id] = None if vm.id in detailed else version
+            if vm.observed.get("endpoint") in vms:
+                vms[vm.observed["endpoint"]].append(vm)
+
+        def read(endpoint: Document) -> Any:
+            known = {vm.id: None if vm.id in detailed else _change_version(vm) for vm in vms[endpoint.id]}
+            addresses = {vm.id: vm.observed.get("address") for vm in vms[endpoint.id]}
+            try:
+                return read_inventory(self.session(endpoint), known=known, addresses=addresses)
+            except PhotonError as error:
+                return error
+
         with ThreadPoolExecutor(min(_PARALLEL_ENDPOINTS, len(wanted) or 1)) as pool:
-            for endpoint, answer in zip(wanted, pool.map(lambda e: self._read(e, known[e.id]), wanted), strict=True):
+            for endpoint, answer in zip(wanted, pool.map(read, wanted), strict=True):
                 if isinstance(answer, PhotonError):
                     state.unreachable[endpoint.id] = answer
                 else:
@@ -81,12 +89,6 @@ class Context:
             session.guard = self.run.check if self.run is not None else None
             self.sessions[endpoint.id] = session
         return self.sessions[endpoint.id]
-
-    def _read(self, endpoint: Document, known: dict[str, str | None]) -> Any:
-        try:
-            return read_inventory(self.session(endpoint), known=known)
-        except PhotonError as error:
-            return error
 
     def _spec(self, endpoint: Document) -> EndpointSpec:
         body = endpoint.body
@@ -117,6 +119,10 @@ class Applying:
     state: CurrentState
     context: Context
     run: Any
+
+
+def _change_version(vm: Document) -> str | None:
+    return vm.observed.get("vsphere", {}).get("change_version")
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def resolve(
         return Credential(username, password)
     raise PhotonError(
         "InvalidLoginCredentials",
-        f"no credential is named {name!r}: set photon_credentials.{name} (username, password; keep it in a vault), or the "
-        f"environment variables {prefix}_USERNAME and {prefix}_PASSWORD, as an AWX credential does",
+        f"no credential is named {name!r}: set photon_credentials.{name} (username, password; keep it in a vault), or "
+        f"the environment variables {prefix}_USERNAME and {prefix}_PASSWORD, as an AWX credential does",
         {"credential": name},
     )

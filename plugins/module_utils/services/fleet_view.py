@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..model import entities, states, units
+from ..model import entities, states
 from ..model.authorization import SYSTEM, authorize
 from ..model.declaration import Declaration
 from ..model.errors import PhotonError
@@ -134,39 +134,3 @@ def names_of(ids: Iterable[str | None], state: CurrentState) -> list[str]:
         document = state.get(entity_id)
         found.append(document.name if document else str(entity_id))
     return sorted(found)
-
-
-def quota_of(context: Context, path: str) -> dict[str, dict[str, Any]]:
-    """``{key: {limit, usage, free, unit, text}}`` of a tenant (``acme``) or project (``acme/web``).
-
-    Amounts are in base units (bytes, pieces, thousandths of a price), ``limit`` and ``free`` None where there is no
-    limit; ``unit`` is how people wrote them, ``text`` says both. Raises TenantNotFound, ProjectNotFound,
-    AccessForbidden.
-    """
-    snapshot = context.store.snapshot(kinds=(entities.DEPLOYMENT, entities.TENANT, entities.PROJECT))
-    state = CurrentState.of_snapshot(snapshot)
-    tenant_name, _slash, project_name = path.partition("/")
-    document = state.require(entities.TENANT, "", tenant_name)
-    if project_name:
-        if "/" in project_name:
-            raise PhotonError("SpecInvalid", f"{path!r} is neither a tenant nor a project: write acme or acme/web")
-        document = state.require(entities.PROJECT, document.id, project_name)
-    authorize(context.actor, "read", document.kind, *state.chain(document))
-    return quota_rows(document.id, state)
-
-
-def quota_rows(owner_id: str, state: CurrentState) -> dict[str, dict[str, Any]]:
-    """The counters of a tenant or project as quota_of returns them."""
-    rows = {}
-    for key, counter in sorted(state.counters.get(owner_id, {}).items()):
-        if counter.limit is None and not counter.usage:
-            continue
-        used = units.show(counter.usage, counter.unit)
-        rows[key] = {
-            "limit": counter.limit,
-            "usage": counter.usage,
-            "free": None if counter.limit is None else counter.limit - counter.usage,
-            "unit": counter.unit,
-            "text": used if counter.limit is None else f"{used} of {units.show(counter.limit, counter.unit)}",
-        }
-    return rows

@@ -15,7 +15,7 @@ from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
 from .context import Context
-from .fleet.view import View, look
+from .fleet_view import View, look
 
 KINDS = tuple(kind for kind in entities.KINDS if kind != entities.DEPLOYMENT)
 _STATES = sorted({state for kind in KINDS for state in states.STATES[kind]})

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..model import entities
 from ..model.errors import PhotonError
+from ..vsphere import folder_path
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
 from .state import CurrentState
 from .vms.claims import name_slot
@@ -185,24 +186,26 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     row, vm = candidate.answer, candidate.vm
     host = state.must(row["host"])
     endpoint, project = state.must(host.body["endpoint"]), state.must(vm.project)
-    folder = f"{endpoint.body['folder']}/{state.path_of(project)}" if endpoint.body["type"] == "vcenter" else ""
+    vcenter = endpoint.body["type"] == "vcenter"
+    folder = folder_path(endpoint.body["folder"], state.path_of(project)) if vcenter else ""
     suffix = f"{vm.name}-{vm.id[:8]}"
     taken = state.names_in(endpoint.id, folder)
     holder = state.exclusives.get(name_slot(endpoint.id, folder, vm.name), vm.id)
     name = suffix if vm.name.lower() in taken or holder != vm.id else vm.name
     taken.add(name.lower())
-    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"))
+    vmx = _file(state, row["datastores"][0], suffix, f"{name}.vmx")
+    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"), vmx=vmx)
     disks = tuple(
-        replace(disk, datastore=store, path=_file(state, store, suffix, disk.name), uuid=None,
+        replace(disk, datastore=store, path=_file(state, store, suffix, f"{disk.name}.vmdk"), uuid=None,
                 unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
         for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=True))
     )  # fmt: skip
     return replace(vm, state="CREATING", place=place, disks=disks, address=None)
 
 
-def _file(state: CurrentState, store_id: str, directory: str, disk: str) -> str | None:
+def _file(state: CurrentState, store_id: str, directory: str, name: str) -> str | None:
     store = state.must(store_id)
-    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{disk}.vmdk"
+    return None if DatastoreFacts.of(store).type == "VSAN" else f"[{store.name}] {directory}/{name}"
 
 
 def _family(kind: str) -> str:

@@ -152,7 +152,7 @@ class Plan:
 
     def changes(self, *, applied: bool = False) -> list[Action]:
         """The actions that change something; once ``applied``, those that did."""
-        return [a for a in self.actions if a.verb != KEEP and (a.changed or not applied)]
+        return [a for a in self.actions if a.verb != KEEP and (a.changed or (a.outcome is None and not applied))]
 
     def counts(self, *, applied: bool = False) -> dict[str, dict[str, int]]:
         """``{kind: {verb: number}}`` of changes and kept resources, without kinds that have none."""
@@ -188,7 +188,8 @@ class Planning:
     ``whole``: the declaration is all of its site, so a key that is left out is taken off. ``digest(value)`` is the
     CloudStore's keyed digest; ``pinned`` maps a VM's path to ``{host_name, datastore_name}`` of a saved plan;
     ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
-    deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id.
+    deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id;
+    ``left_files`` the directories of missing VMs that still exist, by VM.
     """
 
     declaration: Declaration
@@ -204,6 +205,7 @@ class Planning:
     files: Mapping[str, Any] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
     marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
+    left_files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Difference(NamedTuple):

@@ -88,6 +88,7 @@ _ROWS = (
         plan=fleet.plan_endpoints,
         plan_absent=fleet.plan_absent_endpoints,
         plan_delete=fleet.plan_delete_endpoint,
+        verify=fleet_verify.verify_endpoints,
         describe=fleet_describe.endpoint,
     ),
     Kind(
@@ -138,6 +139,7 @@ _ROWS = (
         plan_absent=tenancy.plan_absent_projects,
         plan_delete=tenancy.plan_delete,
         claim_of=tenancy.claim_of,
+        references=tenancy.references,
         describe=tenancy_describe.project,
     ),
     Kind(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..model import entities
 from ..model.names import collapse
 from . import registry
 from .planning import CREATE, DELETE, Action, Plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,9 +89,23 @@ def reading(request: Request) -> AbstractContextManager[Context]:
     return _context(request, "read")
 
 
+@contextlib.contextmanager
+def changing(request: Request) -> Iterator[Context]:
+    """A context with a run of its own, whose lease every change needs; the CloudStore is created where none exists."""
+    with _context(request, "write") as context:
+        context.run = context.store.begin_run(ttl=request.options.lease_seconds)
+        try:
+            yield context
+        except BaseException:
+            with contextlib.suppress(PhotonError):  # the first error is the one to report
+                context.run.end()
+            raise
+        context.run.end()
+
+
 def _run(request: Request, declare: Any) -> dict[str, Any]:
-    with _context(request, "read" if request.check else "write") as context:
-        if request.check:
+    if request.check:
+        with reading(request) as context:
             snapshot = context.store.snapshot()
             planned = _plan(declare(snapshot), context, snapshot, request)
             if not context.store.exists:
@@ -100,16 +114,10 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
             if request.save_to and not planned.plan.failures:
                 saved_plan.write(request.save_to, planned)
             return report.outcome(planned, request, context)
-        context.run = context.store.begin_run(ttl=request.options.lease_seconds)
-        try:
-            recovered = recovery.recover(context)
-            planned = _apply(request, declare, context)
-            planned.plan.warnings += recovered
-        except BaseException:
-            with contextlib.suppress(PhotonError):  # the first error is the one to report
-                context.run.end()
-            raise
-        context.run.end()
+    with changing(request) as context:
+        recovered = recovery.recover(context)
+        planned = _apply(request, declare, context)
+        planned.plan.warnings += recovered
         return report.outcome(planned, request, context)
 
 

@@ -67,13 +67,17 @@ def verify(saved: Mapping[str, Any], planned: Planned) -> None:
     if saved["store"] is not None and not same_store:
         differences.append("the plan was made for another CloudStore")
     differences += [
-        f"{kind} {name}: {old[kind, name]['verb']} is not planned any more" for kind, name in old if (kind, name) not in new
+        f"{kind} {name}: {old[kind, name]['verb']} is not planned any more"
+        for kind, name in old
+        if (kind, name) not in new
     ]
     differences += [f"{a['verb']} {kind} {name} is new" for (kind, name), a in new.items() if (kind, name) not in old]
     for key, action in new.items():
         before = old.get(key)
         # The first apply creates the CloudStore and with it the key of digests.
-        fields = [f for f in action if before is not None and before.get(f) != action[f] and (same_store or f != "metadata")]
+        fields = [
+            f for f in action if before is not None and before.get(f) != action[f] and (same_store or f != "metadata")
+        ]
         if fields:
             differences.append(f"{key[0]} {key[1]}: {', '.join(fields)} changed")
     differences += [

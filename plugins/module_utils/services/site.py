@@ -93,6 +93,42 @@ def plan(
     return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
 
 
+def check_identities(state: CurrentState) -> None:
+    """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages.
+
+    They go to ``state.unreachable`` with the code DuplicateHost.
+    """
+    vcenters = {
+        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
+        for e in state.of(entities.ENDPOINT)
+        if e.id not in state.inventories and e.observed.get("instance_uuid")
+    }
+    managed: dict[str, str] = {}
+    for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type != "vcenter":
+            continue
+        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
+        if other != endpoint.name:
+            _refuse(state, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
+            continue
+        managed.update((row.hardware_uuid, endpoint.name) for row in inventory.hosts.values() if row.hardware_uuid)
+    for endpoint in state.of(entities.ENDPOINT):
+        inventory = state.inventories.get(endpoint.id)
+        if inventory is None or inventory.type == "vcenter":
+            continue
+        owner = next(
+            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
+        )
+        if owner is not None:
+            _refuse(
+                state,
+                endpoint,
+                f"is an ESXi host that vCenter {owner} manages: remove this endpoint and declare the host with "
+                f"endpoint: {owner}",
+            )
+
+
 def _read(planning: Planning, context: Context) -> None:
     """Read the endpoints that the declaration needs, and the marks of unknown VMs where VMs are created or missing."""
     state, declaration = planning.state, planning.declaration
@@ -107,9 +143,10 @@ def _read(planning: Planning, context: Context) -> None:
     marks = lost.needs_marks(planning)
     if marks:
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
-    _check_identities(planning)
+    check_identities(state)
     if marks:
         planning.marks = lost.read_marks(state, context)
+        planning.left_files = lost.read_files(planning, context)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
         if planning.whole:
@@ -149,42 +186,7 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
     return found
 
 
-def _check_identities(planning: Planning) -> None:
-    """Refuse endpoints that are one vCenter under two names, and ESXi hosts that a declared vCenter manages."""
-    state = planning.state
-    vcenters = {
-        str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
-        for e in state.of(entities.ENDPOINT)
-        if e.id not in state.inventories and e.observed.get("instance_uuid")
-    }
-    managed: dict[str, str] = {}
-    for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):
-        inventory = state.inventories.get(endpoint.id)
-        if inventory is None or inventory.type != "vcenter":
-            continue
-        other = vcenters.setdefault(inventory.instance_uuid or endpoint.name, endpoint.name)
-        if other != endpoint.name:
-            _refuse(planning, endpoint, f"is the same vCenter as endpoint {other}: declare it once")
-            continue
-        managed.update((row.hardware_uuid, endpoint.name) for row in inventory.hosts.values() if row.hardware_uuid)
-    for endpoint in state.of(entities.ENDPOINT):
-        inventory = state.inventories.get(endpoint.id)
-        if inventory is None or inventory.type == "vcenter":
-            continue
-        owner = next(
-            (managed[row.hardware_uuid] for row in inventory.hosts.values() if row.hardware_uuid in managed), None
-        )
-        if owner is not None:
-            _refuse(
-                planning,
-                endpoint,
-                f"is an ESXi host that vCenter {owner} manages: remove this endpoint and declare the host with "
-                f"endpoint: {owner}",
-            )
-
-
-def _refuse(planning: Planning, endpoint: Any, reason: str) -> None:
-    state = planning.state
+def _refuse(state: CurrentState, endpoint: Any, reason: str) -> None:
     del state.inventories[endpoint.id]
     state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
 
@@ -217,17 +219,16 @@ def drop_superseded(result: Plan) -> None:
 def _refuse_busy(planning: Planning) -> None:
     """What another controller's live run works on is left to it."""
     plan, busy = planning.plan, planning.state.busy
-    for action in [a for a in plan.actions if a.verb != KEEP and a.id in busy]:
+    refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
+    if not refused:
+        return
+    plan.actions = [action for action in plan.actions if action.verb == KEEP or action.id not in busy]
+    for action in refused:
         task = busy[action.id]
-        plan.actions.remove(action)
-        plan.fail(
-            action.kind,
-            action.name,
-            PhotonError(
-                "ConcurrentTask",
-                f"{action.kind} {action.name} is locked by another run ({task.operation}, started by {task.by}): "
-                "run again when that run has ended",
-                {"task_id": task.id, "operation": task.operation},
-            ),
-            action.path,
+        error = PhotonError(
+            "ConcurrentTask",
+            f"{action.kind} {action.name} is locked by another run ({task.operation}, started by {task.by}): "
+            "run again when that run has ended",
+            {"task_id": task.id, "operation": task.operation},
         )
+        plan.fail(action.kind, action.name, error, action.path)

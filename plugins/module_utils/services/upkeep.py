@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CloudStore itself: which schema version it has, and its explicit upgrade."""
+"""The CloudStore itself: its schema version and the explicit upgrade, its verification and repair."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from ..cloudstore import open_store
 from ..model.errors import PhotonError
+from . import verify as verification
+from .run import Request, changing, reading
 
 
 def upgrade(url: str | None, *, allow_ephemeral: bool = False, check: bool = False, by: str = "") -> dict[str, Any]:
@@ -25,6 +27,21 @@ def upgrade(url: str | None, *, allow_ephemeral: bool = False, check: bool = Fal
         return {"changed": before != supported, "version_before": before, "version": supported}
     with open_store(url, mode="upgrade", allow_ephemeral=allow_ephemeral, by=by) as store:
         return {"changed": True, "version_before": before, "version": store.schema_version}
+
+
+def verify(request: Request) -> dict[str, Any]:
+    """Compare documents, allocations and endpoints, and repair what needs no decision unless ``request.check``.
+
+    Returns verify.Verified.outcome, with ``result: full`` every finding. Raises AccessForbidden, CloudStoreNotFound.
+    """
+    limit = None if request.result == "full" else request.diff_limit or verification.SHOWN
+    with reading(request) as context:
+        context.store.database  # noqa: B018 - raises CloudStoreNotFound: a repair, too, must not create one
+        if request.check:
+            return verification.verify(context).outcome(check=True, limit=limit)
+    with changing(request) as context:
+        found = verification.verify(context, repair=True)
+    return found.outcome(check=False, limit=limit)
 
 
 def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:

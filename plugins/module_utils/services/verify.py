@@ -3,208 +3,168 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Verify and repair: documents, allocations, exclusive keys, capacity, tasks and endpoints compared object by object.
 
-Everything that the CloudStore derives is recomputed from its documents, facts from the endpoints. Nothing in vSphere is
-changed, no document is deleted: what only a person can decide is reported with the next step.
+Everything that the CloudStore derives is computed again from its documents, facts are taken from the endpoints. Nothing
+in vSphere is changed, and no document is deleted unless an interrupted run deleted its resource. What only a person
+can decide is reported with the next step.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..cloudstore import Claim, Snapshot
-from ..model import entities, units
+from ..cloudstore import Conflict, Snapshot
+from ..model import entities
 from ..model.authorization import authorize
-from ..model.entities import Document
-from . import recovery, registry
+from ..vsphere import guestinfo
+from . import recovery, registry, site, verify_records
 from .context import Context
 from .findings import Finding
 from .state import CurrentState
 from .vms import lost
 
-_RUN = "run again: the next apply settles it"
+ATTEMPTS = 3  # times that a repair is tried before it gives up against others' changes
+SHOWN = 50  # findings in a summary
 
 
-def verify(context: Context, *, repair: bool = False) -> dict[str, Any]:
-    """``{changed, findings, repaired, warnings}``: every difference, those first that a repair removes.
+@dataclass(slots=True)
+class Verified:
+    """``left``: what differs, and with a repair differs afterwards. ``compared`` and ``unread``: names of endpoints."""
 
-    Raises AccessForbidden, CloudStoreNotFound. Endpoints that cannot be read are warnings; their part is not compared.
+    left: list[Finding] = field(default_factory=list)
+    repaired: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    def outcome(self, *, check: bool, limit: int | None = SHOWN) -> dict[str, Any]:
+        """Return the result as modules return it; at most ``limit`` findings, those that need a person first."""
+        ordered = [*sorted(self.left, key=lambda f: f.repairable), *self.repaired]
+        rows = [{**f.to_dict(), "repaired": n >= len(self.left)} for n, f in enumerate(ordered)]
+        changes = [f for f in self.left if f.repairable] if check else self.repaired
+        return {
+            "changed": bool(changes),
+            "counts": dict(sorted(Counter(f.what for f in ordered).items())),
+            "found": len(ordered),
+            "repairable": sum(f.repairable for f in self.left),
+            "repaired": len(self.repaired),
+            "left": len(self.left),
+            "findings": rows[:limit],
+            "endpoints": {"compared": self.compared, "not_compared": self.unread},
+            "warnings": self.warnings,
+            "diff": {
+                "before": "".join(f"{f.kind} {f.name}: {f.found}\n" for f in changes[:limit]),
+                "after": "".join(f"{f.kind} {f.name}: {f.expected}\n" for f in changes[:limit]),
+            },
+        }
+
+
+def verify(context: Context, *, repair: bool = False) -> Verified:
+    """Compare everything, and with ``repair`` remove the differences that need no decision.
+
+    Raises AccessForbidden, and Conflict when others changed the same documents during each attempt. Endpoints that
+    cannot be read are warnings: their part is not compared.
     """
-    authorize(context.actor, "verify", entities.DEPLOYMENT)
-    context.store.database  # noqa: B018 - raises CloudStoreNotFound
-    if repair:
-        recovery.recover(context)
-    findings, warnings = _look(context)
-    repaired = [finding for finding in findings if finding.repairable] if repair else []
-    if repaired:
-        _repair(context, repaired)
-        left, _warnings = _look(context)
-        unsettled = [finding for finding in left if finding.repairable]
-        warnings += [f"{f.kind} {f.name}: {f.what} changed while it was repaired; run again" for f in unsettled]
-    return {
-        "changed": any(finding.repairable for finding in findings),
-        "findings": [finding.to_dict() for finding in sorted(findings, key=lambda f: not f.repairable)],
-        "repaired": len(repaired),
-        "warnings": warnings,
-    }
+    found = _look(context)
+    if not repair or not any(finding.repairable for finding in found.left):
+        return found
+    findings = {finding.key: finding for finding in found.left}
+    settled: list[str] = []
+    if any(finding.what == verify_records.INTERRUPTED for finding in found.left):
+        settled = recovery.recover(context)
+        found = _look(context)
+        findings |= {finding.key: finding for finding in found.left}
+    _repair(context, [finding for finding in found.left if finding.repairable])
+    after = _look(context)
+    left = {finding.key for finding in after.left}
+    after.repaired = [finding for key, finding in findings.items() if finding.repairable and key not in left]
+    after.warnings = [*settled, *after.warnings]
+    return after
 
 
-def compare(snapshot: Snapshot, allocations: Iterable[Any], state: CurrentState) -> list[Finding]:
-    """Everything that differs between one snapshot with its allocations and the endpoints read into ``state``."""
-    return [
-        *_references(state),
-        *_allocations(allocations, state),
-        *_exclusives(snapshot, state),
-        *_limits(snapshot, state),
-        *_capacity(snapshot, state),
-        *_tasks(snapshot, state),
-        *(finding for kind in registry.KINDS.values() if kind.verify is not None for finding in kind.verify(state)),
-    ]
+def compare(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
+    """Yield all that differs between a snapshot with its allocations and the endpoints that were read into ``state``."""
+    yield from verify_records.compare(snapshot, state)
+    for kind in registry.KINDS.values():
+        for finding in list(kind.verify(state)) if kind.verify is not None else ():
+            if finding.observed is not None:
+                state.put(finding.observed)  # VMs are compared with the facts of their hosts as they are now
+            yield finding
 
 
-def _look(context: Context) -> tuple[list[Finding], list[str]]:
-    snapshot, allocations = context.store.snapshot(), context.store.allocations()
-    state = CurrentState.of_snapshot(snapshot, context.run.id if context.run is not None else "")
+def _look(context: Context) -> Verified:
+    snapshot = context.store.snapshot(allocations=True)
+    run_id = context.run.id if context.run is not None else ""
+    state = CurrentState.of_snapshot(snapshot, run_id)
+    deployment = state.get(entities.DEPLOYMENT)
+    authorize(context.actor, "verify", entities.DEPLOYMENT, *([deployment] if deployment is not None else []))
     context.read_endpoints(state, state.of(entities.ENDPOINT))
-    warnings = [
-        f"endpoint {state.must(i).name} could not be read, so its part was not compared: {error.message}"
-        for i, error in state.unreachable.items()
-    ]
-    findings = compare(snapshot, allocations, state)
+    site.check_identities(state)
+    answer = Verified(compared=sorted(state.must(i).name for i in state.inventories))
+    for endpoint_id, error in sorted(state.unreachable.items(), key=lambda item: state.must(item[0]).name):
+        if error.code != "DuplicateHost":
+            answer.unread.append(state.must(endpoint_id).name)
+            answer.warnings.append(
+                f"endpoint {answer.unread[-1]} could not be read, so only its records were compared: {error.message}"
+            )
+    if not answer.compared and state.of(entities.ENDPOINT):
+        answer.warnings.append("no endpoint could be read: the CloudStore alone was verified")
+    others = snapshot.live_runs - {run_id}
+    if others:
+        answer.warnings.append(
+            f"{len(others)} other {'run works' if len(others) == 1 else 'runs work'} on this CloudStore: what they "
+            "change now may appear as a finding; verify again when they have ended"
+        )
+    answer.left = [*compare(snapshot, state), *_orphans(state, context)]
+    return answer
+
+
+def _orphans(state: CurrentState, context: Context) -> Iterator[Finding]:
+    """Yield the VMs that carry our mark where no record expects it; those of other platforms are theirs."""
+    sites = {document.managed_by for document in state.of(entities.VM)}
+    marks = {}
+    for identity, found in lost.read_marks(state, context).items():
+        ours = [each for each in found if state.get(identity) is not None or _is_ours(each[1], context, sites)]
+        if ours:
+            marks[identity] = ours
     deleted = {document.id for document in context.store.tombstones()}
-    for text in lost.orphans(state, lost.read_marks(state, context), deleted):
-        findings.append(Finding("vm", text.split()[1], "orphan", "a record", "none", text))
-    return findings, warnings
+    for orphan in lost.orphans(state, marks, deleted):
+        yield Finding(entities.VM, orphan.name, "orphan", "a record", orphan.reason, orphan.step)
+
+
+def _is_ours(row: Any, context: Context, sites: set[str]) -> bool:
+    marks = row.extra_config or {}
+    store = marks.get(guestinfo.STORE_KEY)
+    return store in (None, "", context.store.store_id) or marks.get(guestinfo.SITE_KEY) in sites
 
 
 def _repair(context: Context, findings: list[Finding]) -> None:
-    """Record fresh facts and derive the rows of their consumers again from the documents, in one transaction."""
-    state = CurrentState.of_snapshot(context.store.snapshot())
-    fresh = {f.observed.id: f.observed for f in findings if f.observed is not None}
-
-    consumers = sorted({consumer for f in findings for consumer in f.consumers})
-
-    def work(tx: Any) -> None:
-        tx.observe({i: d.observed for i, d in fresh.items()}, {i: d.state for i, d in fresh.items()})
-        documents = tx.get({*consumers, *fresh})
-        claims = [claim for d in documents.values() if (claim := registry.claim_of(d, state)) is not None]
-        tx.release([consumer for consumer in consumers if consumer not in documents])
-        tx.claim(claims, check=False)
-
-    context.store.run(work)
-    state = CurrentState.of_snapshot(context.store.snapshot())
-    context.read_endpoints(state, state.of(entities.ENDPOINT))
-    rows = registry.inventories(state)
-    if rows:
-        context.store.run(lambda tx: tx.set_inventories(rows))
+    """Remove the differences in one transaction; tried again when others change the same documents."""
+    for attempt in range(1, ATTEMPTS + 1):
+        state = CurrentState.of_snapshot(context.store.snapshot())
+        try:
+            context.store.run(lambda tx, state=state: _write(tx, findings, state))
+            return
+        except Conflict:
+            if attempt == ATTEMPTS:
+                raise
 
 
-def _claims(state: CurrentState) -> dict[str, Claim]:
-    """Everything that each document stands for."""
-    found = {}
-    for name in registry.KINDS:
-        for document in state.of(name):
-            claim = registry.claim_of(document, state)
-            if claim is not None and (claim.amounts or claim.exclusive):
-                found[document.id] = claim
-    return found
-
-
-# -- the database ------------------------------------------------------------------------------------------------
-
-
-def _references(state: CurrentState) -> Iterator[Finding]:
-    for kind in registry.KINDS.values():
-        if kind.references is None:
-            continue
-        for document in state.of(kind.name):
-            for what, entity_id in kind.references(document):
-                if state.get(entity_id) is None:
-                    yield Finding(
-                        kind.name, state.path_of(document), f"dangling {what}", "a document", entity_id,
-                        "restore the missing document from a backup, or delete the resource",
-                    )  # fmt: skip
-
-
-def _allocations(rows: Iterable[Any], state: CurrentState) -> Iterator[Finding]:
-    expected = {
-        (claim.consumer, provider, resource): amount
-        for claim in _claims(state).values()
-        for provider, amounts in claim.amounts.items()
-        for resource, amount in amounts.items()
-        if amount > 0
-    }
-    found = {(row.consumer, row.provider, row.resource): row.amount for row in rows}
-    for key in sorted({*expected, *found}):
-        if expected.get(key) != found.get(key):
-            consumer, provider, resource = key
-            yield Finding(
-                "allocation",
-                f"{_name(consumer, state)} of {_name(provider, state)}: {resource}",
-                "allocation",
-                str(expected.get(key, 0)),
-                str(found.get(key, 0)),
-                repairable=True,
-                consumers=(consumer,),
-            )
-
-
-def _exclusives(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for claim in _claims(state).values():
-        for key in claim.exclusive:
-            wanted[key].append(claim.consumer)
-    for key in sorted({*wanted, *snapshot.exclusives}):
-        holders, holder = wanted.get(key, []), snapshot.exclusives.get(key)
-        if len(holders) > 1:
-            names = ", ".join(sorted(_name(each, state) for each in holders))
-            yield Finding("exclusive key", key, "shared key", "one holder", names, "move or rename all VMs but one")
-        if holder not in holders:
-            names = ", ".join(sorted(_name(each, state) for each in holders)) or "none"
-            found = _name(holder, state) if holder else "none"
-            consumers = (*holders, *([holder] if holder else []))
-            yield Finding("exclusive key", key, "exclusive key", names, found, repairable=True, consumers=consumers)
-
-
-def _limits(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    for provider, rows in snapshot.inventories.items():
-        for resource, row in rows.items():
-            used = snapshot.usage.get(provider, {}).get(resource, 0)
-            if row.limit is not None and row.kind in (entities.TENANT, entities.PROJECT) and used > row.limit:
-                yield Finding(
-                    row.kind,
-                    _name(provider, state),
-                    f"limit of {resource}",
-                    f"at most {units.show(row.limit, row.unit)}",
-                    units.show(used, row.unit),
-                    "raise the limit or delete resources",
-                )
-
-
-def _capacity(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    """Limits alone: what others use changes all the time, and each run records it."""
-    for row in registry.inventories(state):
-        kept = snapshot.inventories.get(row.provider, {}).get(row.resource)
-        if kept is None or kept.limit != row.limit:
-            found = "none" if kept is None else str(kept.limit)
-            yield Finding(
-                row.kind,
-                _name(row.provider, state),
-                f"capacity {row.resource}",
-                str(row.limit),
-                found,
-                repairable=True,
-            )
-
-
-def _tasks(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    for task in snapshot.open_tasks:
-        if task.run_id not in snapshot.live_runs:
-            name = _name(task.entity_id, state)
-            yield Finding(task.entity_kind, name, "interrupted task", "no open task", task.operation, _RUN)
-
-
-def _name(entity_id: str, state: CurrentState) -> str:
-    document: Document | None = state.get(entity_id)
-    return f"{document.kind} {state.path_of(document)}" if document is not None else f"(no document) {entity_id}"
+def _write(tx: Any, findings: Iterable[Finding], state: CurrentState) -> None:
+    """Providers and capacity before claims, which refer to them; facts before claims, which are computed from them."""
+    findings = list(findings)
+    fresh = {f.observed.id: f.observed for f in findings if f.observed is not None and state.get(f.observed.id)}
+    consumers = {consumer for f in findings for consumer in f.consumers if state.get(consumer) is not None}
+    tx.check_versions({i: state.versions[i] for i in sorted({*consumers, *fresh})})
+    tx.observe(
+        {i: d.observed for i, d in fresh.items()}, {i: d.state for i, d in fresh.items() if d.kind == entities.VM}
+    )
+    tx.forget(sorted({i for f in findings for i in f.orphans if state.get(i) is None}))
+    tx.add_providers({f.provider.id: f.provider.kind for f in findings if f.provider is not None})
+    tx.set_inventories([f.capacity for f in findings if f.capacity is not None and state.get(f.capacity.provider)])
+    for document in tx.get({*consumers, *fresh}).values():
+        state.put(document)
+    documents = [state.must(i) for i in sorted({*consumers, *fresh})]
+    tx.claim([claim for d in documents if (claim := registry.claim_of(d, state)) is not None], check=False)

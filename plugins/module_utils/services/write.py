@@ -15,13 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 from ..cloudstore import Inventory
-from ..model import states
+from ..model import entities, states
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from . import registry
 from .context import Applying
 from .planning import CREATE, DELETE, KEEP, UPDATE, Action, Outcome, Plan
 from .state import CurrentState
+
+# Kinds that other records name in their bodies without living in them.
+_NAMED_IN_BODIES = (*states.REFERABLE, entities.ENDPOINT)
 
 
 def begin(applying: Applying, attempt: int) -> None:
@@ -150,7 +153,7 @@ def _end(tx: Any, actions: list[Action]) -> dict[str, PhotonError]:
     errors: dict[str, PhotonError] = {}
     ids = [a.id for a in actions]
     users = tx.users(ids)
-    users |= tx.users([a.id for a in actions if a.kind in states.REFERABLE], references=True)
+    users |= tx.users([a.id for a in actions if a.kind in _NAMED_IN_BODIES], references=True)
     found = tx.get(ids)
     tasks = {key: task for key, task in tx.open_tasks(ids).items() if not tx.is_ours(task)}
     deleted: dict[str, Document] = {}

@@ -69,6 +69,7 @@ def nics_of(devices: Iterable[Any], networks: Mapping[str, NetworkRow]) -> list[
                     connected=text(each, "connectable/connected") == "true",
                     adapter=retrieve.type_of(each),
                     label=text(each, "deviceInfo/label"),
+                    start_connected=text(each, "connectable/startConnected", "true") == "true",
                 )
             )
     return rows

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DRS rules of clusters: which VMs must share a host, which must not.
+"""Change the DRS rules of clusters: which VMs must share a host and which must not.
 
-The bulk read brings a cluster's rules along (``ClusterRow.rules``). Only rules that the caller says are its own are
-changed, all of a cluster in one ReconfigureComputeResource_Task.
+The bulk read includes a cluster's rules (``ClusterRow.rules``). Only rules that the caller owns are changed, all of a
+cluster in one ReconfigureComputeResource_Task.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SMALLEST = 2  # VMs; DRS refuses a rule of fewer
 
 @dataclass(slots=True)
 class RuleChange:
-    """One rule as it is and as it shall be; None where there is none. ``after.key`` counts for nothing."""
+    """One rule before and after the change; None where it does not exist. ``after.key`` is ignored."""
 
     before: RuleRow | None
     after: RuleRow | None
@@ -36,7 +36,7 @@ class RuleChange:
 
     @property
     def fields(self) -> list[str]:
-        """What differs between two rules of a name."""
+        """The fields in which the two rules differ."""
         if self.before is None or self.after is None:
             return []
         names = ("kind", "vms", "enabled", "mandatory")
@@ -44,16 +44,17 @@ class RuleChange:
 
 
 def wanted_rule(name: str, kind: str, vms: Iterable[str]) -> RuleRow:
-    """A rule that binds: ``kind`` affinity or anti-affinity, ``vms`` the moids of its VMs."""
+    """Build a mandatory rule: ``kind`` affinity or anti-affinity, ``vms`` the moids of its VMs."""
     return RuleRow(0, name, kind, frozenset(vms), enabled=True, mandatory=True)
 
 
 def compare_rules(
     there: Iterable[RuleRow], wanted: Iterable[RuleRow], owned: Callable[[str], bool]
 ) -> list[RuleChange]:
-    """What makes a cluster's rules the wanted ones, by name; a wanted rule of fewer than two VMs is not wanted.
+    """List the changes that make a cluster's rules the wanted ones, by name; a rule of fewer than two VMs is not
+    wanted.
 
-    Rules that are not wanted go where ``owned(name)``; others stay as they are.
+    Other rules are removed where ``owned(name)`` is true and stay as they are elsewhere.
     """
     left = {rule.name: rule for rule in wanted if len(rule.vms) >= SMALLEST}
     changes = []
@@ -67,7 +68,7 @@ def compare_rules(
 
 
 def rules_of(configuration: Any) -> list[RuleRow]:
-    """The rules in a cluster's ``configurationEx``; those between VMs and hosts have no ``vms``."""
+    """Return the rules in a cluster's ``configurationEx``; those between VMs and hosts have no ``vms``."""
     return [
         RuleRow(
             int(retrieve.text(rule, "key", "0")),
@@ -82,7 +83,7 @@ def rules_of(configuration: Any) -> list[RuleRow]:
 
 
 def read_rules(session: Session, clusters: Iterable[str]) -> dict[str, list[RuleRow]]:
-    """``{cluster's moid: rules}`` as they are now, in one call; clusters that are gone are left out."""
+    """Read the current rules of clusters in one call: ``{cluster's moid: rules}``; deleted clusters are omitted."""
     rows = retrieve.from_objects(session, "ClusterComputeResource", clusters, ["configurationEx"])
     return {
         moid: rules_of(values["configurationEx"])
@@ -92,12 +93,12 @@ def read_rules(session: Session, clusters: Iterable[str]) -> dict[str, list[Rule
 
 
 def change_rules(moid: str, name: str, changes: Iterable[RuleChange], **options: Any) -> Job:
-    """One task for all changes of a cluster's rules; ``options`` are Job's fields."""
+    """Change a cluster's rules in one task; ``options`` are Job's fields."""
     chosen = list(changes)
     what = f"change {len(chosen)} DRS rules of cluster {name}"
 
     def submit(session: Session) -> Any:
-        # A rule's type cannot be edited. What goes is named first: a name is free before another rule takes it.
+        # A rule's type cannot be edited. Removals come first, so that a name is free before another rule takes it.
         removed = [c.before for c in chosen if c.before and (c.after is None or c.before.kind != c.after.kind)]
         specs = [_spec("remove", removeKey=rule.key) for rule in removed]
         for change in chosen:

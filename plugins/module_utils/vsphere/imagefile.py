@@ -1,9 +1,9 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image's file on the controller: what it is, whether it is whole, and its disk's bytes as they are sent.
+"""Inspect an image's file on the controller: its kind, its integrity, and its disk's bytes as they are sent.
 
-Pure: nothing here knows an endpoint.
+Nothing here uses an endpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ImageFile:
 
 
 def inspect_image(path: str) -> dict[str, Any]:
-    """Check a whole file: ``{file_type, size, sha256, settings}``, size being the disk's virtual size in bytes.
+    """Check a file: ``{file_type, size, sha256, settings}``, size being the disk's virtual size in bytes.
 
     Reads the file once. Raises ImageUploadError (not readable), UnsupportedImageFileType, InvalidVmdkFormat,
     InvalidOva or UnsupportedDiskController.
@@ -63,7 +63,7 @@ def inspect_image(path: str) -> dict[str, Any]:
 
 
 def open_image(path: str) -> ImageFile:
-    """The structure of an OVA or VMDK, told by content and not by name; its bytes are checked by DiskReader."""
+    """Read the structure of an OVA or VMDK, recognised by its content; its bytes are checked by DiskReader."""
     name = path.rpartition("/")[2]
     try:
         with open(path, "rb") as stream:
@@ -92,7 +92,7 @@ def open_image(path: str) -> ImageFile:
 
 
 class DiskReader:
-    """Iterate over the bytes of the disk's stream; the whole file is read and hashed on the way, 1 MiB at a time.
+    """Iterate over the bytes of the disk's stream; the complete file is read and hashed, 1 MiB at a time.
 
     At the end ``sha256`` is the file's; a member that does not match the OVA's manifest raises InvalidOva, a file whose
     digest is not ``expected`` ImageUploadError: it changed since it was looked at.
@@ -137,7 +137,7 @@ class DiskReader:
             if not hmac.compare_digest(members[where].hexdigest(), wanted):
                 raise PhotonError(
                     "InvalidOva",
-                    f"{self.image.path} is no valid OVA: the {algorithm.upper()} of "
+                    f"{self.image.path} is not a valid OVA: the {algorithm.upper()} of "
                     f"{member} is not the one in its manifest; copy the file again",
                     {"file": self.image.path, "member": member},
                 )

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images on datastores: a template VM per copy, whose disk is the parent of boot disks.
+"""Put images on datastores: a template VM per copy, whose disk is the parent of boot disks.
 
 The first copy goes through the import lease (HttpNfcLease), in which the host itself unpacks the stream-optimised disk;
-a file put on the datastore as it is would be no usable disk. Further copies are made by vSphere from the first one. A
-template carries ``photon.image`` (the file's SHA-256) only once it is whole, so a torn one is never taken for a copy.
+the file as it is would not be a usable disk. vSphere makes further copies from the first one. A template carries
+``photon.image`` (the file's SHA-256) only once it is complete, so an incomplete one never counts as a copy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEMORY = 256 << 20  # a template is never started
 
 @dataclass(slots=True)
 class TemplateSpec:
-    """The template that a copy of an image becomes. ``uuid``: its instanceUuid, ``image_id``: its ``photon.id``.
+    """The template that holds a copy of an image. ``uuid``: its instanceUuid, ``image_id``: its ``photon.id``.
 
     Its files lie in ``[datastore] directory/``; ``sha256`` is the file's, ``capacity`` the disk's size in bytes.
     """
@@ -53,7 +53,7 @@ class TemplateSpec:
 
 @dataclass(slots=True)
 class Template:
-    """A copy that is there: ``path`` (``[ds] dir/disk.vmdk``) is what boot disks name as their parent."""
+    """An existing copy: ``path`` (``[ds] dir/disk.vmdk``) is what boot disks name as their parent."""
 
     uuid: str
     moid: str
@@ -116,9 +116,9 @@ def copy_image(session: Session, source: Template, source_datacenter: str, spec:
 
 
 def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
-    """Remove a copy with its folder: ``destroy``, then what lies beside the template's own files.
+    """Remove a copy with its folder: ``destroy``, then the other files of the folder.
 
-    Boot disks that are its children must be gone.
+    The boot disks that are its children must be deleted before.
     """
     home: list[tuple[str, str]] = []
     job = vms.destroy(moid, name, uuid, **options)
@@ -142,7 +142,7 @@ def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
 
 
 def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
-    """Delete a file, or a directory and all in it (``[ds] dir``); one that is not there is done."""
+    """Delete a file, or a directory and all in it (``[ds] dir``); one that does not exist is done."""
     what = f"delete {path}"
 
     def submit(session: Session) -> Any:
@@ -178,7 +178,7 @@ def _find(session: Session, spec: TemplateSpec) -> Template | None:
 
 
 def _attach(moid: str, path: str, spec: TemplateSpec) -> Job:
-    """Give the template its disk, and the mark that says that it is whole, in one change."""
+    """Give the template its disk, and the mark of a complete template, in one change."""
     what = f"attach {path} to template {spec.name}"
     config = api.load().vim.vm.ConfigSpec(
         deviceChange=vms.disk_changes(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=path)])),
@@ -243,7 +243,7 @@ def _config(spec: TemplateSpec) -> Any:
 
 
 def _ready(session: Session, lease: Any, what: str) -> tuple[str, list[Any]]:
-    """Wait until the lease can be used; its VM's moid and the device URLs of its disks."""
+    """Wait until the lease can be used; returns its VM's moid and the device URLs of its disks."""
     deadline, pause = time.monotonic() + _READY_WITHIN, 0.02
     while True:
         rows = retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error", "info"])
@@ -258,7 +258,7 @@ def _ready(session: Session, lease: Any, what: str) -> tuple[str, list[Any]]:
             raise PhotonError(
                 "VCenterImportError",
                 f"{what}: the host did not open its import lease within "
-                f"{_READY_WITHIN:g} s; look at its load, then run again",
+                f"{_READY_WITHIN:g} s; check its load, then run again",
                 {"what": what},
             )
         time.sleep(pause)
@@ -281,7 +281,7 @@ def _upload(
     what: str,
     progress: Callable[[int], None] | None,
 ) -> None:
-    """POST the disk's stream to the one URL of the lease, telling the lease how far it is."""
+    """POST the disk's stream to the one URL of the lease and report the progress to the lease."""
     if len(urls) != 1:
         raise PhotonError(
             "VCenterImportError", f"{what}: the lease offers {len(urls)} disks instead of one", {"what": what}
@@ -291,16 +291,16 @@ def _upload(
     if host in ("", "*"):  # an ESXi host leaves it to the client to know its address
         host, port = session.spec.address, url.port or session.spec.port
     length = reader.image.length
-    sent, told = 0, time.monotonic()
+    sent, reported = 0, time.monotonic()
 
     def body() -> Iterator[bytes]:
-        nonlocal sent, told
+        nonlocal sent, reported
         for chunk in reader:
             session.check_guard()
             yield chunk
             sent += len(chunk)
-            if time.monotonic() - told > _PROGRESS_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported > _PROGRESS_EVERY:
+                reported = time.monotonic()
                 session.call(what, lease.HttpNfcLeaseProgress, min(99, 100 * sent // length))
                 if progress:
                     progress(100 * sent // length)
@@ -308,7 +308,7 @@ def _upload(
     connection = session.connection(host, port, retrieve.text(urls[0], "sslThumbprint"))
     path = url.path + (f"?{url.query}" if url.query else "")
     headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(length)}
-    if host == session.spec.address:  # a vCenter's hosts know the lease by its URL and never see our session
+    if host == session.spec.address:  # a vCenter's hosts know the lease by its URL, not by our session
         headers["Cookie"] = session.cookie
     try:
         connection.request("POST", path, body(), headers)
@@ -327,7 +327,7 @@ def _upload(
             "ImageUploadError",
             f"{what}: the host refused the disk with HTTP {answer.status} "
             f"{reason}; check that "
-            "the file is whole and the datastore has room",
+            "the file is complete and the datastore has space",
             {"what": what, "status": answer.status},
         )
     if progress:
@@ -335,14 +335,14 @@ def _upload(
 
 
 def _raise_fault(session: Session, lease: Any, what: str) -> None:
-    """Raise what the lease says of a transfer that broke, where it says anything: a full datastore above all."""
+    """Raise the lease's own reason for a broken transfer, where it has one, such as a full datastore."""
     for _kind, _moid, values in retrieve.from_objects(session, "HttpNfcLease", [lease._moId], ["state", "error"]):
         if values.get("state") == "error" and retrieve.is_object(values.get("error")):
             raise task_error(what, values["error"])
 
 
 def _give_up(session: Session, lease: Any, entity: str | None, spec: TemplateSpec, error: Exception) -> None:
-    """Abort the lease, which removes the half-made VM; where the VM stays all the same, remove it."""
+    """Abort the lease, which removes the incomplete VM; if the VM stays, remove it."""
     what = f"abort of the import of image {spec.name}"
     fault = api.load().vim.fault.VimFault(msg=str(error)[:200])
     try:
@@ -354,7 +354,7 @@ def _give_up(session: Session, lease: Any, entity: str | None, spec: TemplateSpe
 
 
 def _remove(session: Session, moid: str, spec: TemplateSpec, error: Exception) -> None:
-    """Remove a VM that this very call made. A failure in here must not hide the first one, which it is noted on."""
+    """Remove a VM that this call created. A failure here is noted on the first one, which it must not hide."""
     try:
         for _kind, _moid, values in retrieve.from_objects(session, "VirtualMachine", [moid], ["config.instanceUuid"]):
             _one(session, delete_template(moid, spec.name, values.get("config.instanceUuid", "")))
@@ -363,7 +363,7 @@ def _remove(session: Session, moid: str, spec: TemplateSpec, error: Exception) -
 
 
 def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
-    """Where the disk lies; on a vCenter the VM also becomes a template, which cannot be started."""
+    """Make the VM a template on a vCenter, so that it cannot be started, and return where its disk is."""
     if session.is_vcenter:
         session.call(f"mark {spec.name} as a template", session.reference("VirtualMachine", moid).MarkAsTemplate)
     disks = devices.disks_of(devices.read(session, moid).values())
@@ -378,18 +378,18 @@ def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
 
 
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
-    """By uuid, or by the mark where a server chose an instanceUuid of its own."""
+    """Compare the uuid, or the mark where a server chose another instanceUuid."""
     keys = row.extra_config or {}
     return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(guestinfo.TEMPLATE_KEY))
 
 
 def _datacenter(session: Session, moid: str) -> Any:
-    """The datacenter a path belongs to: names of datastores repeat across a vCenter's datacenters."""
+    """The datacenter of a path: names of datastores repeat across a vCenter's datacenters."""
     return session.reference("Datacenter", moid) if session.is_vcenter else None
 
 
 def _home(session: Session, moid: str) -> str:
-    """The directory of a VM's files, ``[ds] dir``; empty when it has none or is gone."""
+    """The directory of a VM's files, ``[ds] dir``; empty when it has none or does not exist."""
     path = "config.files.vmPathName"
     rows = retrieve.from_objects(session, "VirtualMachine", [moid], [path])
     return rows[0][2].get(path, "").rpartition("/")[0] if rows else ""

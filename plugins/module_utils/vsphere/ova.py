@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An OVA before it goes anywhere: a tar whose first member is the OVF descriptor, its manifest, exactly its files.
+"""Check an OVA: a tar archive of the OVF descriptor, first, its manifest and exactly the files it refers to.
 
 Rules of DSP0243 (Open Virtualization Format Specification) where they matter to a boot image: one VM with one disk.
 """
@@ -43,9 +43,9 @@ class Ova:
 
 
 def read(stream: BinaryIO, name: str) -> Ova:
-    """Structure and descriptor of an OVA; the members' digests are compared later, when the file is read through.
+    """Read structure and descriptor of an OVA; the members' digests are compared later, when the file is read through.
 
-    Raises InvalidOva, or UnsupportedDiskController when the boot disk hangs on no SCSI controller.
+    Raises InvalidOva, or UnsupportedDiskController when the boot disk is not on a SCSI controller.
     """
     members = _members(stream, name)
     first = next(iter(members), "")
@@ -69,16 +69,16 @@ def _members(stream: BinaryIO, name: str) -> dict[str, tuple[int, int]]:
             for each in archive:
                 if not each.isfile() or "/" in each.name or each.name in members:
                     raise _invalid(
-                        name, f"its member {each.name!r} is no plain file of its own at the top of the archive"
+                        name, f"its member {each.name!r} must be a plain file at the top of the archive, and unique"
                     )
                 members[each.name] = (each.offset_data, each.size)
     except (tarfile.TarError, EOFError) as error:
-        raise _invalid(name, f"it is no whole tar archive ({error}); copy the file again") from error
+        raise _invalid(name, f"it is not a complete tar archive ({error}); copy the file again") from error
     stream.seek(0, 2)
     end = stream.tell()
-    torn = next((member for member, (offset, size) in members.items() if offset + size > end), None)
-    if torn:
-        raise _invalid(name, f"it is cut off inside {torn}; copy the file again")
+    incomplete = next((member for member, (offset, size) in members.items() if offset + size > end), None)
+    if incomplete:
+        raise _invalid(name, f"it ends inside {incomplete}; copy the file again")
     return members
 
 
@@ -89,13 +89,13 @@ def _descriptor(stream: BinaryIO, where: tuple[int, int], name: str) -> ElementT
     stream.seek(offset)
     text = stream.read(size)
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise _invalid(name, "its descriptor declares XML entities, which an OVF descriptor has no use for")
+        raise _invalid(name, "its descriptor declares XML entities, which must not occur in an OVF descriptor")
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise _invalid(name, f"its descriptor is no well-formed XML: {error}") from error
+        raise _invalid(name, f"its descriptor is not well-formed XML: {error}") from error
     if root.tag != _OVF + "Envelope":
-        raise _invalid(name, f"its descriptor is no OVF 1.x envelope but {root.tag}")
+        raise _invalid(name, f"its descriptor must be an OVF 1.x envelope, not {root.tag}")
     return root
 
 
@@ -109,7 +109,7 @@ def _only_disk(root: ElementTree.Element, files: dict[str | None, ElementTree.El
         raise _invalid(name, f"its descriptor has {len(disks)} disks: an image is one boot disk")
     reference = disks[0].get(_OVF + "fileRef")
     if disks[0].get(_OVF + "parentRef"):
-        raise _invalid(name, "its disk is the child of another disk: export it as a whole")
+        raise _invalid(name, "its disk is the child of another disk; export a full copy")
     if reference not in files:
         raise _invalid(name, f"its disk points to the file {reference!r}, which the References do not list")
     form = disks[0].get(_OVF + "format", "")
@@ -125,7 +125,9 @@ def _only_disk(root: ElementTree.Element, files: dict[str | None, ElementTree.El
 def _check_files(
     files: dict[str | None, ElementTree.Element], members: dict[str, tuple[int, int]], first: str, name: str
 ) -> None:
-    """The archive holds exactly what the descriptor refers to, besides itself, its manifest and certificate."""
+    """Check that the archive holds the files that the descriptor refers to, its manifest and certificate, and no
+    others.
+    """
     for each in files.values():
         href, size = each.get(_OVF + "href", ""), each.get(_OVF + "size")
         if each.get(_OVF + "compression", "identity") not in ("", "identity") or each.get(_OVF + "chunkSize"):
@@ -136,22 +138,22 @@ def _check_files(
             raise _invalid(name, f"{href} has {members[href][1]} bytes, not {size} as its descriptor says")
     stem = first.removesuffix(".ovf")
     expected = {each.get(_OVF + "href", "") for each in files.values()} | {first, f"{stem}.mf", f"{stem}.cert"}
-    if stray := sorted(set(members) - expected):
-        raise _invalid(name, f"it holds {stray[0]}, which its descriptor does not refer to")
+    if unexpected := sorted(set(members) - expected):
+        raise _invalid(name, f"it holds {unexpected[0]}, which its descriptor does not refer to")
 
 
 def _manifest(
     stream: BinaryIO, members: dict[str, tuple[int, int]], first: str, name: str
 ) -> dict[str, tuple[str, str]]:
     where = members.get(first.removesuffix(".ovf") + ".mf")
-    if where is None:  # optional in the standard; the platform keeps a digest of the whole file anyway
+    if where is None:  # optional in the standard; the platform keeps a digest of the file anyway
         return {}
     stream.seek(where[0])
     digests: dict[str, tuple[str, str]] = {}
     for line in stream.read(min(where[1], _LARGEST_DESCRIPTOR)).decode("utf-8", "replace").splitlines():
         match = _MANIFEST_LINE.match(line)
         if not match and line.strip():
-            raise _invalid(name, f"its manifest has the line {line.strip()[:80]!r}, which is no digest")
+            raise _invalid(name, f"its manifest has the line {line.strip()[:80]!r}, which is not a digest")
         if match:
             digests[match[2]] = (match[1].lower(), match[3].lower())
     if absent := sorted(set(digests) - set(members)):
@@ -179,7 +181,7 @@ def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
         what = f"{family} controller {controller.get('ResourceSubType', '')}".rstrip()
         raise PhotonError(
             "UnsupportedDiskController",
-            f"{name}: its disk hangs on {what}; export the VM with its "
+            f"{name}: its disk is on {what}; export the VM with its "
             "disk on a SCSI "
             f"controller ({', '.join(sorted(set(_SCSI)))})",
             {"file": name, "controller": what},
@@ -205,4 +207,4 @@ def _item(element: ElementTree.Element) -> dict[str, str]:
 
 
 def _invalid(name: str, reason: str) -> PhotonError:
-    return PhotonError("InvalidOva", f"{name} is no valid OVA: {reason}", {"file": name})
+    return PhotonError("InvalidOva", f"{name} is not a valid OVA: {reason}", {"file": name})

@@ -187,7 +187,10 @@ class DiskRow:
 
 @dataclass(slots=True)
 class NicRow:
-    """A network adapter. ``network`` is the port group's name where the inventory knows it, else its key."""
+    """A network adapter. ``network`` is the port group's name where the inventory knows it, else its key.
+
+    ``connected`` holds while the VM runs; ``start_connected`` is what it will be at power-on.
+    """
 
     key: int
     mac: str
@@ -196,6 +199,7 @@ class NicRow:
     connected: bool
     adapter: str
     label: str = ""
+    start_connected: bool = True
 
 
 @dataclass(slots=True)

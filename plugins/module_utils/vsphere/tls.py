@@ -18,7 +18,7 @@ _ALGORITHMS = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 
 class Connection(http.client.HTTPSConnection):
-    """HTTPS with a pinned certificate where wanted and separate time-outs. It knows no proxy from the environment."""
+    """HTTPS with a pinned certificate where wanted and separate time-outs. Proxies of the environment are ignored."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ def normalize(thumbprint: str | None) -> str:
     if len(text) not in _ALGORITHMS or any(char not in "0123456789abcdef" for char in text):
         raise PhotonError(
             "SpecInvalid",
-            f"{thumbprint!r} is no thumbprint: write the certificate's SHA-256 (or SHA-1, SHA-512) in hex",
+            f"{thumbprint!r} is not a thumbprint; give the certificate's SHA-256 (or SHA-1, SHA-512) in hex",
         )
     return text
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The header of a VMDK: is it the stream-optimised kind, the only one that a host takes over the network?
+"""Check the header of a VMDK: it must be stream-optimised, the only kind that a host imports over the network.
 
 Layout as in VMware's "Virtual Disk Format 5.0": a sparse extent whose grains are compressed and preceded by markers,
 the grain directory and a footer (a second header) at the end, then an end-of-stream marker.
@@ -21,7 +21,7 @@ _MAGIC = b"KDMV"
 _COMPRESSED, _MARKERS = 1 << 16, 1 << 17
 _AT_END = (1 << 64) - 1  # the grain directory's offset is in the footer
 _CONVERT = "convert it with 'qemu-img convert -O vmdk -o subformat=streamOptimized SOURCE TARGET'"
-# What people try to upload: magic bytes, their offset, what it is.
+# Other files that are taken for images: magic bytes, their offset, their kind.
 _OTHERS = (
     (b"QFI\xfb", 0, "a qcow2 image"),
     (b"conectix", 0, "a VHD image"),
@@ -44,14 +44,14 @@ class Vmdk(NamedTuple):
 def read(stream: BinaryIO, start: int, size: int, name: str) -> Vmdk:
     """Check the VMDK in ``stream`` at ``start``, ``size`` bytes long.
 
-    Raises InvalidVmdkFormat for another kind of VMDK or a torn one, UnsupportedImageFileType for what is none.
+    Raises InvalidVmdkFormat for another kind of VMDK or an incomplete one, UnsupportedImageFileType for other files.
     """
     stream.seek(start)
     head = stream.read(min(size, 0x9000))
     kind = recognize(head)
     if kind:
         code = "InvalidVmdkFormat" if "VMDK" in kind else "UnsupportedImageFileType"
-        raise PhotonError(code, f"{name} is {kind}, no stream-optimised VMDK: {_CONVERT}", {"file": name})
+        raise PhotonError(code, f"{name} is {kind}, not a stream-optimised VMDK: {_CONVERT}", {"file": name})
     header = _unpack(head[:SECTOR], name)
     descriptor = _descriptor(stream, start, size, header, name)
     if not header.flags & _COMPRESSED or not header.flags & _MARKERS or header.compression != 1:
@@ -64,13 +64,13 @@ def read(stream: BinaryIO, start: int, size: int, name: str) -> Vmdk:
     if header.directory == _AT_END:
         _check_end(stream, start, size, header, name)
     if header.capacity == 0:
-        raise PhotonError("InvalidVmdkFormat", f"{name} is a VMDK of no capacity", {"file": name})
+        raise PhotonError("InvalidVmdkFormat", f"{name} is a VMDK with a capacity of 0", {"file": name})
     adapter = re.search(r'^ddb\.adapterType\s*=\s*"([^"]*)"', descriptor, re.M)
     return Vmdk(header.capacity * SECTOR, adapter[1].lower() if adapter else "")
 
 
 def recognize(head: bytes) -> str:
-    """What a file that is no sparse VMDK looks like (``a qcow2 image``); empty for a sparse VMDK."""
+    """Return the kind of a file that is not a sparse VMDK (``a qcow2 image``); empty for a sparse VMDK."""
     if head.startswith(_MAGIC):
         return ""
     if head.lstrip().startswith(b"# Disk DescriptorFile"):
@@ -78,7 +78,7 @@ def recognize(head: bytes) -> str:
     for magic, offset, what in _OTHERS:
         if head[offset : offset + len(magic)] == magic:
             return what
-    return "an empty file" if not head else "no disk image that is known"
+    return "an empty file" if not head else "not a known disk image"
 
 
 class _Header(NamedTuple):
@@ -94,7 +94,7 @@ def _unpack(block: bytes, name: str) -> _Header:
     if len(block) < SECTOR or not block.startswith(_MAGIC):
         raise PhotonError(
             "InvalidVmdkFormat",
-            f"{name} is cut off: its VMDK header is incomplete; copy the file again",
+            f"{name} is incomplete: its VMDK header ends early; copy the file again",
             {"file": name},
         )
     (
@@ -124,24 +124,26 @@ def _unpack(block: bytes, name: str) -> _Header:
 
 
 def _descriptor(stream: BinaryIO, start: int, size: int, header: _Header, name: str) -> str:
-    """The descriptor inside the extent; it says what the disk is."""
+    """Return the descriptor inside the extent, which names the disk's kind."""
     at, length = header.descriptor_offset * SECTOR, min(header.descriptor_size * SECTOR, 1 << 20)
     if not at or at + length > size:
         raise PhotonError(
-            "InvalidVmdkFormat", f"{name} is cut off or damaged: its descriptor lies outside the file", {"file": name}
+            "InvalidVmdkFormat",
+            f"{name} is incomplete or damaged: its descriptor lies outside the file",
+            {"file": name},
         )
     stream.seek(start + at)
     return stream.read(length).rstrip(b"\0").decode("utf-8", "replace")
 
 
 def _check_end(stream: BinaryIO, start: int, size: int, header: _Header, name: str) -> None:
-    """The footer repeats the header and is followed by the end-of-stream marker: a torn file has neither."""
+    """Check that the file ends with the footer, which repeats the header, and the end-of-stream marker."""
     stream.seek(start + max(0, size - 2 * SECTOR))
     end = stream.read(2 * SECTOR)
     whole = size % SECTOR == 0 and len(end) == 2 * SECTOR and end.startswith(_MAGIC) and not any(end[SECTOR:])
     if not whole or _unpack(end[:SECTOR], name).capacity != header.capacity:
         raise PhotonError(
             "InvalidVmdkFormat",
-            f"{name} is cut off or damaged: it does not end with a footer; copy the file again",
+            f"{name} is incomplete or damaged: it does not end with a footer; copy the file again",
             {"file": name},
         )

@@ -205,7 +205,7 @@ def reconfigure(
     """Change only what is given; devices are named by their keys and read again for it.
 
     ``extra_config``: a value of ``""`` removes its key. ``edit_nics``: ``{device key: port group}`` connects adapters
-    whose type and MAC address stay. ``remove_devices`` keeps the files of disks; what is not there is done.
+    whose type and MAC address stay. ``remove_devices`` keeps the files of disks; absent devices are done.
     ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow. With ``change_version`` the
     endpoint refuses (ConcurrentTask) when the VM was changed since.
     """

@@ -66,7 +66,8 @@ class Site:
         diskimages.ova(self.inventory / "debian.ova")
         self.tree = yaml.safe_load(DECLARATION)
         self.tree |= {
-            # One data centre for all tests: each site keeps its VMs in a folder named after it.
+            # One data centre for all tests: each site has a name and a folder of its own.
+            "photon_site": directory.name,
             "photon_endpoints": [
                 {
                     "name": endpoint.name,

@@ -171,7 +171,7 @@ def test_an_unregistered_vm_is_registered_again(site: Site) -> None:
     site.admin["vc1"].power("web-01", "poweredOff")
     site.admin["vc1"].unregister("web-01")
     outcome = site.run(declared)
-    assert codes(outcome) == {"acme/web/web-01": "NameTaken"}
+    assert codes(outcome) == {"acme/web/web-01": "DependencyFailed"}
     assert "register: true" in message(outcome)
     assert "remove" not in message(outcome)
     assert len(site.rows()) == 1

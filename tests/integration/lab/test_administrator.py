@@ -9,7 +9,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim, vmodl
 
-from lab import Lab
+from lab import Lab, LabError
 from tests.integration.lab.by_hand import TOPOLOGY, empty, mark, new_vm, paths
 from tests.support.administrator import Administrator
 
@@ -56,6 +56,29 @@ def test_a_storage_move_takes_the_files_along(admin):
     assert not [file for file in admin.files() if file.startswith("[second]")]
 
 
+def test_a_storage_move_needs_the_space(admin):
+    vm = new_vm(admin)
+    free = admin.datastore("shared").summary.freeSpace
+    thick = vim.vm.device.VirtualDisk(
+        key=-1,
+        controllerKey=admin.disks(vm)[0].controllerKey,
+        unitNumber=2,
+        capacityInKB=11 << 20,
+        backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            fileName="[shared] web-1/thick.vmdk", diskMode="persistent", thinProvisioned=False
+        ),
+    )
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=thick)
+    admin.reconfigure(vm, deviceChange=[change])
+    with pytest.raises(vim.fault.NoDiskSpace):
+        admin.move_to_datastore(vm, "local-h1")
+    assert vm.config.files.vmPathName == "[shared] web-1/web-1.vmx"
+    second = admin.datastore("second").summary.freeSpace
+    admin.move_to_datastore(vm, "second")
+    assert admin.datastore("shared").summary.freeSpace == free
+    assert admin.datastore("second").summary.freeSpace == second - (11 << 30)
+
+
 def test_one_disk_moves_alone(admin):
     vm = new_vm(admin)
     locator = vim.vm.RelocateSpec.DiskLocator(diskId=admin.disks(vm)[1].key, datastore=admin.datastore("second"))
@@ -77,6 +100,43 @@ def test_a_running_vm_moves_between_hosts_and_keeps_running(admin):
     admin.move_to_host(vm, "h3")
     assert (vm.runtime.host.name, vm.resourcePool.owner.name) == ("h3", "c2")
     assert vm in vm.resourcePool.vm
+
+
+def test_a_vm_that_moved_and_was_powered_off_reserves_nothing(admin):
+    most = vim.ResourceAllocationInfo(reservation=12 << 10)
+    vm = new_vm(admin, memoryMB=12 << 10, memoryAllocation=most)
+    admin.power(vm, "poweredOn")
+    admin.move_to_host(vm, "h2")
+    admin.power(vm, "poweredOff")
+    other = new_vm(admin, name="web-2", host="h2", memoryMB=12 << 10, memoryAllocation=most)
+    admin.power(other, "poweredOn")
+    with pytest.raises(vim.fault.InsufficientMemoryResourcesFault):
+        admin.power(vm, "poweredOn")
+
+
+def test_the_parent_of_other_disks_does_not_move(admin):
+    parent = new_vm(admin)
+    child = new_vm(admin, name="web-2")
+    admin.detach(child, 1)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
+    disk = vim.vm.device.VirtualDisk(
+        key=-1,
+        controllerKey=admin.disks(child)[0].controllerKey,
+        unitNumber=1,
+        capacityInKB=1024,
+        backing=backing(
+            fileName="[shared] web-2/child.vmdk",
+            diskMode="persistent",
+            parent=backing(fileName=paths(admin, parent)[0], diskMode="persistent"),
+        ),
+    )
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
+    admin.reconfigure(child, deviceChange=[change])
+    with pytest.raises(vim.fault.FileLocked):
+        admin.move_to_datastore(parent, "second")
+    admin.move_to_datastore(child, "second")
+    assert [disk.backing.parent for disk in admin.disks(child)] == [None, None]
+    admin.move_to_datastore(parent, "second")
 
 
 def test_a_vm_moves_to_another_vcenter_with_all_it_is(lab, admin):
@@ -228,6 +288,8 @@ def test_a_restored_vm_has_the_old_mark_and_a_new_uuid(admin):
     assert restored.config.instanceUuid != identity
     assert (restored.name, mark(restored), restored.runtime.host.name) == ("web-1", "the-id", "h2")
     assert paths(admin, restored) == ["[second] web-1/boot.vmdk", "[second] web-1/data.vmdk"]
+    with pytest.raises(LabError, match="InvalidDatastorePath"):
+        admin.restore(saved, "h2", "local-h1", name="unreachable")
     twin = admin.restore(saved, "h1", "shared", name="web-1 old", same_uuid=True)
     assert twin.config.instanceUuid == identity
 
@@ -239,6 +301,9 @@ def test_a_clone_has_the_mark_and_a_uuid_of_its_own(admin):
     assert copy.config.instanceUuid != vm.config.instanceUuid
     assert not set(paths(admin, copy)) & set(paths(admin, vm))
     assert [disk.capacityInKB for disk in admin.disks(copy)] == [1024, 2048]
+    away = vim.vm.RelocateSpec(host=admin.host("h2"), datastore=admin.datastore("local-h1"))
+    with pytest.raises(vim.fault.InvalidDatastorePath):
+        admin.wait(vm.CloneVM_Task(vm.parent, "web-3", vim.vm.CloneSpec(location=away)))
 
 
 def test_a_template_does_not_start_until_it_is_a_vm_again(admin):

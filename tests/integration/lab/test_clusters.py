@@ -36,7 +36,7 @@ def agents(lab):
     return [(vm["host"], vm["power_state"]) for vm in lab.control.state("vc")["vms"] if vm["name"].startswith("vCLS-")]
 
 
-def test_drs_moves_at_power_on_where_it_is_told_to(lab, admin):
+def test_drs_moves_at_power_on_where_it_is_set_to(lab, admin):
     vm = new_vm(admin)
     admin.power(vm, "poweredOn")
     assert vm.runtime.host.name == "h1", "DRS moves nothing by default"
@@ -110,7 +110,7 @@ def test_powered_off_vms_do_not_hinder_unless_they_are_to_leave(lab, admin):
     assert vm.runtime.host.name == "h2"
 
 
-def test_running_vms_hinder_until_somebody_moves_them(lab, admin):
+def test_running_vms_hinder_until_they_are_moved(lab, admin):
     vm = new_vm(admin)
     admin.power(vm, "poweredOn")
     with pytest.raises(vim.fault.Timedout):

@@ -159,15 +159,15 @@ def test_a_delayed_call_answers_later_and_a_delayed_task_ends_later(either, cont
 
 def test_delayed_tasks_run_beside_each_other_and_readers_do_not_wait(vc, control):
     specs = [vc.spec() for _ in range(10)]
-    control.delay(task={"CreateVm": 500})
+    control.delay(task={"CreateVm": 1500})
     started = time.monotonic()
     tasks = [vc.start_create(spec) for spec in specs]
     assert len(vc.folder.childEntity) == 0
     read = time.monotonic() - started
     for task in tasks:
         vc.result(task)
-    # One after the other they would take five seconds, and a reader would wait for them.
-    assert time.monotonic() - started < 4
+    # One after the other they would take fifteen seconds, and a reader would wait for them.
+    assert time.monotonic() - started < 12
     assert read < 4
 
 

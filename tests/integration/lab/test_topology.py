@@ -62,6 +62,8 @@ def test_the_same_topology_has_the_same_identities():
         ({"endpoints": ["x"]}, "endpoints[0]: has to be a mapping"),
         ({"endpoints": [{"name": "e", "kind": "esxi"}]}, "endpoints[0]: an esxi endpoint has exactly one host"),
         (one(kind="hyperv"), "endpoints[0].kind: 'hyperv' is neither"),
+        (one(clusters=[{"name": "c", "hosts": [], "vcls": 4}]), "endpoints[0].clusters[0].vcls: 4 has to be a number"),
+        (one(port_groups=[{"name": "p"}, {"name": "p"}]), "endpoints[0].port_groups: p is there more than once"),
         (
             one(clusters=[{"name": "c", "hosts": [{"name": "h", "memory": "16 GiB"}]}]),
             "endpoints[0].clusters[0].hosts[0].memory",
@@ -109,6 +111,11 @@ def test_a_mistake_is_named_with_its_place(document, mistake):
     with pytest.raises(TopologyError) as caught:
         topology.load(document)
     assert mistake in str(caught.value)
+
+
+def test_a_standard_and_a_distributed_port_group_may_have_one_name():
+    found = topology.load(one(port_groups=[{"name": "p"}, {"name": "p", "kind": "distributed"}]))
+    assert [group["kind"] for group in found["endpoints"][0]["port_groups"]] == ["standard", "distributed"]
 
 
 def test_all_mistakes_are_told_at_once():

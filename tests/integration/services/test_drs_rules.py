@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hard groups become rules of the DRS clusters they live in, follow their VMs, and are mended; others' rules stay."""
+"""Hard groups become rules of their DRS clusters, follow their VMs, and are restored; rules of others stay."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ HOST = {"cores": 16, "memory": "128 GB"}
 TOPOLOGY = {
     "endpoints": [
         {
-            "name": "vc1", "kind": "vcenter", "datacenter": "dc1",
+            "name": "vc1",
+            "kind": "vcenter",
+            "datacenter": "dc1",
             "clusters": [
                 {"name": "drs", "drs": True, "hosts": [{"name": "esx[01:04].lab", **HOST}]},
                 {"name": "plain", "hosts": [{"name": "esx[11:13].lab", **HOST}]},
@@ -36,8 +38,11 @@ TOPOLOGY = {
             "port_groups": [{"name": "VM Network"}],
         },
         {
-            "name": "esx9", "kind": "esxi", "hosts": [{"name": "esx09.lab", **HOST}],
-            "datastores": [{"name": "datastore1", "capacity": "1 TB"}], "port_groups": [{"name": "VM Network"}],
+            "name": "esx9",
+            "kind": "esxi",
+            "hosts": [{"name": "esx09.lab", **HOST}],
+            "datastores": [{"name": "datastore1", "capacity": "1 TB"}],
+            "port_groups": [{"name": "VM Network"}],
         },
     ]
 }
@@ -53,23 +58,40 @@ class Site:
         self.vms: list[dict[str, Any]] = []
 
     def vm(self, name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "flavor": "core-100", "image": "debian", "boot_disk_flavor": "core-100", "zone": "a",
-                "state": "started", **more}
+        return {
+            "name": name,
+            "flavor": "core-100",
+            "image": "debian",
+            "boot_disk_flavor": "core-100",
+            "zone": "a",
+            "state": "started",
+            **more,
+        }
 
     def run(self, *vms: dict[str, Any], check: bool = False) -> dict[str, Any]:
         tree = {
             "photon_site": "test",
-            "photon_endpoints": [{"name": e.name, "kind": e.kind, "address": e.address, "port": e.port,
-                                  "tls": {"ca_file": e.ca_file}} for e in self.lab.endpoints.values()],
+            "photon_endpoints": [
+                {"name": e.name, "kind": e.kind, "address": e.address, "port": e.port, "tls": {"ca_file": e.ca_file}}
+                for e in self.lab.endpoints.values()
+            ],
             "photon_zones": [{"name": name} for name in "abc"],
-            "photon_hosts": [{"name": "esx[01:04].lab", "endpoint": "vc1", "zone": "a"},
-                             {"name": "esx[11:13].lab", "endpoint": "vc1", "zone": "b"},
-                             {"name": "esx09.lab", "endpoint": "esx9", "zone": "c"}],
+            "photon_hosts": [
+                {"name": "esx[01:04].lab", "endpoint": "vc1", "zone": "a"},
+                {"name": "esx[11:13].lab", "endpoint": "vc1", "zone": "b"},
+                {"name": "esx09.lab", "endpoint": "esx9", "zone": "c"},
+            ],
             "photon_images": [{"name": "debian", "file": "debian.ova", "replication": "EAGER"}],
             "photon_image_datastores": ["shared1", "datastore1"],
             "photon_default_port_group": "VM Network",
-            "photon_tenants": [{"name": "acme", "quota": {"vm.count": 20, "vm.memory": "200 GB"},
-                                "projects": [{"name": "web", "quota_percent": 100, "vms": list(vms)}]}]}
+            "photon_tenants": [
+                {
+                    "name": "acme",
+                    "quota": {"vm.count": 20, "vm.memory": "200 GB"},
+                    "projects": [{"name": "web", "quota_percent": 100, "vms": list(vms)}],
+                }
+            ],
+        }
         return run_site(tree, self.request(whole=True, check=check))
 
     def done(self, *vms: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +107,13 @@ class Site:
 
     def request(self, **more: Any) -> Request:
         logins = {e.name: {"username": e.username, "password": e.password} for e in self.lab.endpoints.values()}
-        return Request(cloudstore_url=f"sqlite:///{self.directory}/cloud.db", allow_ephemeral=True, credentials=logins,
-                       options=Options(base_directory=str(self.directory)), **more)
+        return Request(
+            cloudstore_url=f"sqlite:///{self.directory}/cloud.db",
+            allow_ephemeral=True,
+            credentials=logins,
+            options=Options(base_directory=str(self.directory)),
+            **more,
+        )
 
     # -- what vSphere says -----------------------------------------------------------------------------------------
 
@@ -97,8 +124,10 @@ class Site:
 
     def rules(self, cluster: str = "drs") -> dict[str, list[str]]:
         """The names of each rule's VMs; those of ours without the prefix of this CloudStore."""
-        return {rule.name.split(".", 1)[-1]: sorted(machine.name for machine in rule.vm)
-                for rule in self.cluster(cluster).configurationEx.rule}
+        return {
+            rule.name.split(".", 1)[-1]: sorted(machine.name for machine in rule.vm)
+            for rule in self.cluster(cluster).configurationEx.rule
+        }
 
     def machine(self, name: str) -> Any:
         content = self.service.RetrieveContent()
@@ -131,8 +160,6 @@ def wait(task: Any) -> None:
 
 def lines(outcome: dict[str, Any]) -> list[str]:
     return [line for line in outcome["changes"] if "drs rule" in line]
-
-
 
 
 @pytest.fixture
@@ -182,7 +209,8 @@ def test_vms_together_and_a_change_of_group(site: Site) -> None:
 
     outcome = site.done(site.vm("app-[1:2]", affinity=[]))
     assert lines(outcome) == [
-        "delete drs rule vc1/drs/acme/web/pair affinity (its group has fewer than two VMs in the cluster)"]
+        "delete drs rule vc1/drs/acme/web/pair affinity (its group has fewer than two VMs in the cluster)"
+    ]
     assert site.rules() == {}
 
     outcome = site.done(site.vm("app-[1:2]", affinity=[{"name": "other"}]))
@@ -191,8 +219,10 @@ def test_vms_together_and_a_change_of_group(site: Site) -> None:
 
 
 def test_what_is_soft_or_of_another_level_has_no_rule(site: Site) -> None:
-    site.done(site.vm("a-[1:2]", anti_affinity=[{"name": "soft", "hard": False}]),
-              site.vm("b-[1:2]", affinity=[{"name": "zone", "level": "zone"}]))
+    site.done(
+        site.vm("a-[1:2]", anti_affinity=[{"name": "soft", "hard": False}]),
+        site.vm("b-[1:2]", affinity=[{"name": "zone", "level": "zone"}]),
+    )
     assert site.rules() == {}
     assert RECONFIGURE not in site.calls()
 
@@ -211,7 +241,7 @@ def test_clusters_without_drs_and_hosts_without_a_vcenter_are_left_alone(site: S
         ("edit", {"mandatory": False}, f"update drs rule {RULE} (mandatory differ)"),
     ],
 )
-def test_a_change_by_hand_is_mended_and_told(site: Site, operation: str, fields: dict[str, Any], line: str) -> None:
+def test_a_change_by_hand_is_undone_and_reported(site: Site, operation: str, fields: dict[str, Any], line: str) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     before = site.cluster().configurationEx.rule[0]
@@ -242,8 +272,10 @@ def test_a_vm_taken_out_of_its_rule_by_hand_is_put_back(site: Site) -> None:
 def test_rules_of_others_survive(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
-    theirs = [vim.cluster.AffinityRuleSpec(name=name, enabled=True, vm=[site.machine("db-1"), site.machine("db-2")])
-              for name in ("by hand", "photon-00000000.acme.web.db.anti-affinity")]
+    theirs = [
+        vim.cluster.AffinityRuleSpec(name=name, enabled=True, vm=[site.machine("db-1"), site.machine("db-2")])
+        for name in ("by hand", "photon-00000000.acme.web.db.anti-affinity")
+    ]
     for rule in theirs:
         site.change("add", rule)
     assert not site.run(vms)["changed"]
@@ -251,7 +283,7 @@ def test_rules_of_others_survive(site: Site) -> None:
     assert sorted(rule.name for rule in site.cluster().configurationEx.rule) == sorted(rule.name for rule in theirs)
 
 
-def test_a_vm_lost_and_made_again_is_in_its_rule_again(site: Site) -> None:
+def test_a_lost_vm_that_is_created_again_is_in_its_rule_again(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     machine = site.machine("db-2")
@@ -276,12 +308,13 @@ def test_one_task_for_all_rules_of_a_cluster(site: Site) -> None:
     assert site.calls()[RECONFIGURE] == 1
 
 
-def test_a_refusal_is_told_and_the_vms_are_made(site: Site) -> None:
+def test_a_refusal_is_reported_and_the_vms_are_created(site: Site) -> None:
     site.lab.control.fault(RECONFIGURE, "NoPermission", endpoint="vc1")
     vms = site.vm("db-[1:2]", **APART)
     outcome = site.run(vms)
     assert [(f["kind"], f["name"], f["error_code"]) for f in outcome["failures"]] == [
-        ("drs rule", RULE, "AccessForbidden")]
+        ("drs rule", RULE, "AccessForbidden")
+    ]
     assert lines(outcome) == []
     assert {vm["power_state"] for vm in site.lab.control.state("vc1")["vms"] if "db-" in vm["name"]} == {"poweredOn"}
     site.lab.control.reset()
@@ -297,7 +330,7 @@ def test_a_rule_planned_for_vms_that_never_came_to_be_is_no_change(site: Site) -
     assert site.rules() == {}
 
 
-def test_the_door_of_one_kind_sees_to_the_rules_of_its_project(site: Site) -> None:
+def test_the_module_of_one_kind_keeps_the_rules_of_its_project(site: Site) -> None:
     vms = site.vm("db-[1:3]", **APART)
     site.done(vms)
     site.change("remove", site.cluster().configurationEx.rule[0])

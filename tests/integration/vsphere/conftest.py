@@ -33,20 +33,37 @@ from lab import Lab
 from lab.certificates import Authority
 
 PORT_GROUPS = [{"name": "net1"}, {"name": "net2", "vlan": 20}]
-TOPOLOGY = {"endpoints": [
-    {"name": "vc", "kind": "vcenter", "datacenter": "dc1",
-     "clusters": [{"name": "c1", "drs": True, "hosts": [{"name": "h[1:3]", "cores": 16, "memory": "64 GB"}]}],
-     "datastores": [{"name": "shared", "capacity": "2 TB"},
-                    {"name": "local1", "capacity": "100 GB", "hosts": ["h1"]},
-                    {"name": "tiny", "capacity": "8 MB", "hosts": ["h2"]}],
-     "port_groups": [*PORT_GROUPS, {"name": "dvnet", "kind": "distributed", "vlan": 30}]},
-    {"name": "esx", "kind": "esxi", "hosts": [{"name": "e1", "cores": 8, "memory": "32 GB"}],
-     "datastores": [{"name": "datastore1", "capacity": "1 TB"}, {"name": "datastore2", "capacity": "1 TB"}],
-     "port_groups": PORT_GROUPS},
-    {"name": "expired", "kind": "vcenter", "datacenter": "dc1",
-     "clusters": [{"name": "c1", "hosts": [{"name": "x1"}]}], "datastores": [{"name": "shared", "capacity": "1 TB"}],
-     "port_groups": PORT_GROUPS},
-]}
+TOPOLOGY = {
+    "endpoints": [
+        {
+            "name": "vc",
+            "kind": "vcenter",
+            "datacenter": "dc1",
+            "clusters": [{"name": "c1", "drs": True, "hosts": [{"name": "h[1:3]", "cores": 16, "memory": "64 GB"}]}],
+            "datastores": [
+                {"name": "shared", "capacity": "2 TB"},
+                {"name": "local1", "capacity": "100 GB", "hosts": ["h1"]},
+                {"name": "tiny", "capacity": "8 MB", "hosts": ["h2"]},
+            ],
+            "port_groups": [*PORT_GROUPS, {"name": "dvnet", "kind": "distributed", "vlan": 30}],
+        },
+        {
+            "name": "esx",
+            "kind": "esxi",
+            "hosts": [{"name": "e1", "cores": 8, "memory": "32 GB"}],
+            "datastores": [{"name": "datastore1", "capacity": "1 TB"}, {"name": "datastore2", "capacity": "1 TB"}],
+            "port_groups": PORT_GROUPS,
+        },
+        {
+            "name": "expired",
+            "kind": "vcenter",
+            "datacenter": "dc1",
+            "clusters": [{"name": "c1", "hosts": [{"name": "x1"}]}],
+            "datastores": [{"name": "shared", "capacity": "1 TB"}],
+            "port_groups": PORT_GROUPS,
+        },
+    ]
+}
 
 
 class Bench:
@@ -58,8 +75,17 @@ class Bench:
     def spec(self, name, **changes):
         endpoint = self.lab.endpoints[name]
         ca_file = str(self._authority.file) if name == "expired" else endpoint.ca_file
-        spec = EndpointSpec(name, name, endpoint.kind, endpoint.address, endpoint.username, endpoint.password,
-                            port=endpoint.port, ca_file=ca_file, timeout=30)
+        spec = EndpointSpec(
+            name,
+            name,
+            endpoint.kind,
+            endpoint.address,
+            endpoint.username,
+            endpoint.password,
+            port=endpoint.port,
+            ca_file=ca_file,
+            timeout=30,
+        )
         return replace(spec, **changes)
 
     def thumbprint(self, name):
@@ -135,11 +161,16 @@ class Bench:
                 rows = read_inventory(session).vms.values()
                 # Children before the templates that are their parents.
                 for template in (False, True):
-                    jobs = [power_off(row.moid, row.name, then=lambda _r, row=row: destroy(
-                                row.moid, row.name, row.uuid))
-                            for row in rows if row.template == template and "image" not in row.name]
-                    jobs += [delete_template(row.moid, row.name, row.uuid)
-                             for row in rows if template and "image" in row.name]
+                    jobs = [
+                        power_off(row.moid, row.name, then=lambda _r, row=row: destroy(row.moid, row.name, row.uuid))
+                        for row in rows
+                        if row.template == template and "image" not in row.name
+                    ]
+                    jobs += [
+                        delete_template(row.moid, row.name, row.uuid)
+                        for row in rows
+                        if template and "image" in row.name
+                    ]
                     assert not [outcome for _job, outcome in run_jobs(session, jobs) if outcome]
             state = self.lab.control.state(name)
             assert state["sessions"] == 0
@@ -172,14 +203,28 @@ def vm_spec(bench):
         if name not in seen:
             seen[name] = bench.inventory(name)
         inventory = seen[name]
-        store = next(row for row in inventory.datastores.values() if row.name == (datastore or {
-            "vc": "shared", "esx": "datastore1"}[name]))
+        store = next(
+            row
+            for row in inventory.datastores.values()
+            if row.name == (datastore or {"vc": "shared", "esx": "datastore1"}[name])
+        )
         host = inventory.hosts[store.hosts[made[name] % len(store.hosts)]]
         made[name] += 1
         identity = str(uuid.uuid4())
-        return VmSpec(identity, vm_name, "test", "store-1", replace(host), replace(store), host.vm_folder, 1, 512 << 20,
-                      directory=f"{vm_name}-{identity[:8]}", disks=[DiskSpec("boot", 1 << 30)],
-                      nics=[NicSpec(replace(inventory.network_of(host, each))) for each in nics])
+        return VmSpec(
+            identity,
+            vm_name,
+            "test",
+            "store-1",
+            replace(host),
+            replace(store),
+            host.vm_folder,
+            1,
+            512 << 20,
+            directory=f"{vm_name}-{identity[:8]}",
+            disks=[DiskSpec("boot", 1 << 30)],
+            nics=[NicSpec(replace(inventory.network_of(host, each))) for each in nics],
+        )
 
     return build
 

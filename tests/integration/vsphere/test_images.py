@@ -46,8 +46,19 @@ def template_spec(bench):
         facts = inspect_image(path)
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
         host = seen.hosts[sorted(store.hosts)[0]]
-        return TemplateSpec(identity, f"image-{store.name}", "test", "store-1", image_id, facts["sha256"],
-                            facts["size"], host, store, host.vm_folder, f"photon-image-{identity}")
+        return TemplateSpec(
+            identity,
+            f"image-{store.name}",
+            "test",
+            "store-1",
+            image_id,
+            facts["sha256"],
+            facts["size"],
+            host,
+            store,
+            host.vm_folder,
+            f"photon-image-{identity}",
+        )
 
     return build
 
@@ -103,12 +114,16 @@ def test_what_was_uploaded_is_what_is_there(bench, template_spec, ova):
     with connect(bench.spec("vc")) as session:
         template = import_image(session, ova, spec)
     content = bench.download("vc", template.path.replace(".vmdk", "-flat.vmdk"))
-    assert content[:len(CONTENT)] == CONTENT
+    assert content[: len(CONTENT)] == CONTENT
 
 
-TWO_DATASTORES = pytest.mark.parametrize(("name", "one", "other"), [
-    ("vc", "shared", "local1"), ("esx", "datastore1", "datastore2"),
-])
+TWO_DATASTORES = pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("vc", "shared", "local1"),
+        ("esx", "datastore1", "datastore2"),
+    ],
+)
 
 
 @TWO_DATASTORES
@@ -126,12 +141,14 @@ def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova, name, one
         seen = read_inventory(session)
         assert seen.vm(second.uuid).template == (name == "vc")
         assert [seen.datastores[moid].name for moid in seen.vm(second.uuid).datastores] == [other]
-    assert bench.download(name, copy.path.replace(".vmdk", "-flat.vmdk"))[:len(CONTENT)] == CONTENT
+    assert bench.download(name, copy.path.replace(".vmdk", "-flat.vmdk"))[: len(CONTENT)] == CONTENT
 
 
 @TWO_DATASTORES
-@pytest.mark.parametrize(("method", "where"), [("CreateVM_Task", "task"), ("CopyVirtualDisk_Task", "task"),
-                                               ("CopyVirtualDisk_Task", "drop_after")])
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [("CreateVM_Task", "task"), ("CopyVirtualDisk_Task", "task"), ("CopyVirtualDisk_Task", "drop_after")],
+)
 def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova, name, one, other, method, where):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
@@ -139,7 +156,9 @@ def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova, name, one
         fault = "" if where == "drop_after" else "GenericVmConfigFault"
         rule = bench.rule(name, method, where, fault=fault, count=1)
         assert refused(copy_image, session, source, first.host.datacenter, second).code in (
-            "VCenterRequestError", "EndpointUnreachable")
+            "VCenterRequestError",
+            "EndpointUnreachable",
+        )
         assert bench.hits(rule) == 1
         assert copy_image(session, source, first.host.datacenter, second).path.startswith(f"[{other}]")
         assert len(read_inventory(session).vms) == 2
@@ -201,11 +220,17 @@ def test_lease_is_told_the_progress(bench, template_spec, ova, monkeypatch):
 
 
 @ENDPOINTS
-@pytest.mark.parametrize(("method", "where", "code"), [
-    ("NfcPost", "drop_before", "ImageUploadError"), ("NfcPost", "drop_after", "ImageUploadError"),
-    ("NfcPost", "status", "ImageUploadError"), ("HttpNfcLeaseComplete", "call", "StateError"),
-    ("ImportVApp", "call", "StateError"), ("ReconfigVM_Task", "task", "StateError"),
-])
+@pytest.mark.parametrize(
+    ("method", "where", "code"),
+    [
+        ("NfcPost", "drop_before", "ImageUploadError"),
+        ("NfcPost", "drop_after", "ImageUploadError"),
+        ("NfcPost", "status", "ImageUploadError"),
+        ("HttpNfcLeaseComplete", "call", "StateError"),
+        ("ImportVApp", "call", "StateError"),
+        ("ReconfigVM_Task", "task", "StateError"),
+    ],
+)
 def test_a_failed_import_is_made_anew(bench, template_spec, ova, name, method, where, code):
     spec = template_spec(name, ova)
     rule = bench.rule(name, method, where, fault="InvalidState" if where in ("call", "task") else "", code=500, count=1)
@@ -228,6 +253,25 @@ def test_an_import_whose_process_died_is_made_anew(bench, template_spec, ova):
         with pytest.raises(Killed):
             import_image(session, ova, spec, progress=die)
         assert read_inventory(session).vm(spec.uuid) is not None
+        template = import_image(session, ova, spec)
+        assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
+
+
+def test_a_lost_lease_ends_an_upload(bench, template_spec, ova):
+    spec, calls = template_spec("vc", ova), []
+
+    def lost():
+        calls.append(bench.calls("vc")["ImportVApp"])
+        if len(calls) >= 3:
+            raise PhotonError("LeaseLost", "another controller took over")
+
+    with connect(bench.spec("vc")) as session:
+        session.guard = lost
+        with pytest.raises(PhotonError, match="took over"):
+            import_image(session, ova, spec)
+        assert calls[:3] == [0, 1, 1]  # the import, two pieces of the upload
+        assert bench.calls("vc")["HttpNfcLeaseAbort"] == 0
+    with connect(bench.spec("vc")) as session:
         template = import_image(session, ova, spec)
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 

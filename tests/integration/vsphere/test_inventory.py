@@ -35,7 +35,9 @@ def test_vcenter(bench):
     assert (host.cores, host.memory, host.cluster, host.connection_state) == (16, 64 * GB, "c1", "connected")
     assert host.ready
     assert {seen.datastores[moid].name: seen.datastores[moid].type for moid in host.datastores} == {
-        "shared": "SHARED_VMFS", "local1": "LOCAL_VMFS"}
+        "shared": "SHARED_VMFS",
+        "local1": "LOCAL_VMFS",
+    }
     assert "net1" in host.networks
     assert seen.clusters[host.cluster_moid].drs
     assert {row.name for row in seen.datastores.values() if host.moid in row.hosts} == {"shared", "local1"}
@@ -68,7 +70,12 @@ def test_vms_are_accounted_to_their_hosts(bench, make_vms, name):
     assert (sum(host.used_vcpus for host in hosts), sum(host.used_memory for host in hosts)) == (1, 512 << 20)
     row = seen.vm(rows[0].uuid)
     assert (row.power_state, row.vcpus, row.memory, row.networks, row.template) == (
-        "poweredOn", 1, 512 << 20, ["net1"], False)
+        "poweredOn",
+        1,
+        512 << 20,
+        ["net1"],
+        False,
+    )
     assert row.disks is row.nics is row.extra_config is None
 
 
@@ -101,9 +108,24 @@ def test_changes_by_hand_are_seen(bench, make_vms, name):
             before = read_inventory(session, {row.uuid: None})
             known = {row.uuid: before.vm(row.uuid).change_version}
             host = before.hosts[before.vm(row.uuid).host]
-            assert only(run_jobs(session, [reconfigure(row.moid, row.name, **{
-                key: value(before.vm(row.uuid), before, host) if callable(value) else value
-                for key, value in options.items()})])) is None
+            assert (
+                only(
+                    run_jobs(
+                        session,
+                        [
+                            reconfigure(
+                                row.moid,
+                                row.name,
+                                **{
+                                    key: value(before.vm(row.uuid), before, host) if callable(value) else value
+                                    for key, value in options.items()
+                                },
+                            )
+                        ],
+                    )
+                )
+                is None
+            )
             return read_inventory(session, known).vm(row.uuid)
 
     assert change(vcpus=3).vcpus == 3
@@ -124,10 +146,13 @@ def test_the_lean_reader_reads_what_pyvmomi_reads(bench, make_vms, name):
     with connect(bench.spec(name)) as session:
         ours = {(kind, moid): values for kind, moid, values in retrieve.from_view(session, inventory.PATHS)}
         walk = collector.TraversalSpec(name="view", path="view", skip=False, type=loaded.vim.view.ContainerView)
-        properties = [collector.PropertySpec(type=loaded.support.GetWsdlType("urn:vim25", kind), pathSet=paths)
-                      for kind, paths in inventory.PATHS.items()]
-        spec = collector.FilterSpec(objectSet=[collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])],
-                                    propSet=properties)
+        properties = [
+            collector.PropertySpec(type=loaded.support.GetWsdlType("urn:vim25", kind), pathSet=paths)
+            for kind, paths in inventory.PATHS.items()
+        ]
+        spec = collector.FilterSpec(
+            objectSet=[collector.ObjectSpec(obj=session.view, skip=True, selectSet=[walk])], propSet=properties
+        )
         answer = session.content.propertyCollector.RetrievePropertiesEx([spec], collector.RetrieveOptions())
     theirs = {(each.obj._wsdlName, each.obj._moId): {p.name: p.val for p in each.propSet} for each in answer.objects}
     assert ours.keys() == theirs.keys()

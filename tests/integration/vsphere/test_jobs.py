@@ -50,8 +50,9 @@ def test_create_start_and_destroy_in_few_calls(bench, vm_spec, name):
     specs = [vm_spec(name, f"web-{n}") for n in range(20)]
     bench.reset_calls()
     with connect(bench.spec(name)) as session:
-        jobs = [create_vm(spec, then=lambda moid, spec=spec: power_on(moid, spec.name, key=spec.uuid))
-                for spec in specs]
+        jobs = [
+            create_vm(spec, then=lambda moid, spec=spec: power_on(moid, spec.name, key=spec.uuid)) for spec in specs
+        ]
         results = list(run_jobs(session, jobs))
         assert not [outcome for _job, outcome in results if isinstance(outcome, PhotonError)]
         assert len(results) == 40
@@ -65,9 +66,19 @@ def test_create_start_and_destroy_in_few_calls(bench, vm_spec, name):
             assert row.disks[0].path == f"[{spec.datastore.name}] {spec.directory}/boot.vmdk"
             assert row.extra_config["photon.id"] == spec.uuid
             assert row.extra_config["photon.site"] == "test"
-        gone = outcomes(run_jobs(session, [
-            power_off(seen.vm(spec.uuid).moid, spec.name, then=lambda _r, spec=spec: destroy(
-                seen.vm(spec.uuid).moid, spec.name, spec.uuid)) for spec in specs]))
+        gone = outcomes(
+            run_jobs(
+                session,
+                [
+                    power_off(
+                        seen.vm(spec.uuid).moid,
+                        spec.name,
+                        then=lambda _r, spec=spec: destroy(seen.vm(spec.uuid).moid, spec.name, spec.uuid),
+                    )
+                    for spec in specs
+                ],
+            )
+        )
         assert set(gone.values()) == {None}
         assert not read_inventory(session).vms
 
@@ -98,13 +109,21 @@ def test_distributed_port_group(bench, vm_spec):
 def test_power_verbs_are_idempotent(bench, make_vms, name):
     (row,) = make_vms(name, 1)
     with connect(bench.spec(name)) as session:
+
         def state_after(verb):
             assert only(run_jobs(session, [verb(row.moid, row.name)])) is None
             return read_inventory(session).vm(row.uuid).power_state
 
-        steps = [(power_off, "poweredOff"), (power_on, "poweredOn"), (power_on, "poweredOn"),
-                 (suspend, "suspended"), (suspend, "suspended"), (power_on, "poweredOn"), (power_off, "poweredOff"),
-                 (power_off, "poweredOff")]
+        steps = [
+            (power_off, "poweredOff"),
+            (power_on, "poweredOn"),
+            (power_on, "poweredOn"),
+            (suspend, "suspended"),
+            (suspend, "suspended"),
+            (power_on, "poweredOn"),
+            (power_off, "poweredOff"),
+            (power_off, "poweredOff"),
+        ]
         assert [state_after(verb) for verb, _state in steps] == [state for _verb, state in steps]
 
 
@@ -138,11 +157,16 @@ def test_a_running_vm_is_not_destroyed(bench, make_vms, name):
 
 @ENDPOINTS
 @pytest.mark.parametrize("where", ["task", "call"])
-@pytest.mark.parametrize(("fault", "code"), [
-    ("InsufficientMemoryResourcesFault", "NotEnoughMemoryResource"), ("NoDiskSpace", "NotEnoughDatastoreCapacity"),
-    ("NoPermission", "AccessForbidden"), ("HostCommunication", "InvalidHostState"),
-    ("GenericVmConfigFault", "VCenterRequestError"),
-])
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("InsufficientMemoryResourcesFault", "NotEnoughMemoryResource"),
+        ("NoDiskSpace", "NotEnoughDatastoreCapacity"),
+        ("NoPermission", "AccessForbidden"),
+        ("HostCommunication", "InvalidHostState"),
+        ("GenericVmConfigFault", "VCenterRequestError"),
+    ],
+)
 def test_one_failure_stops_nobody_else(bench, vm_spec, name, where, fault, code):
     specs = [vm_spec(name, f"web-{n}") for n in range(5)]
     bench.rule(name, "CreateVM_Task", where, fault=fault, subject="web-3", message="injected")
@@ -311,7 +335,8 @@ def test_folders(bench):
         assert fresh.folder_at(root, "site/nobody") is None
         # Another controller, which read before the folders were there, takes them as they are.
         assert ensure_folders(session, bench.without_folders(seen), root, ["site/acme/web"]) == {
-            "site/acme/web": made["site/acme/web"]}
+            "site/acme/web": made["site/acme/web"]
+        }
 
 
 def test_folders_on_a_standalone_host(bench):
@@ -325,6 +350,7 @@ def test_folders_on_a_standalone_host(bench):
 def test_maintenance_mode(bench, vm_spec):
     spec = vm_spec("vc", "web")
     with connect(bench.spec("vc")) as session:
+
         def change(verb):
             assert only(run_jobs(session, [verb(spec.host.moid, spec.host.name)])) is None
             return read_inventory(session).hosts[spec.host.moid]
@@ -346,11 +372,15 @@ def test_nic_backing_is_refused_for_an_unknown_adapter(vm_spec):
     assert caught.value.code == "SpecInvalid"
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    ({"controller": "ide"}, "UnsupportedDiskController"), ({"memory": (512 << 20) + 1}, "SpecInvalid"),
-    ({"disks": [DiskSpec(f"d{n}", 1024) for n in range(16)]}, "SpecInvalid"),
-    ({"disks": [DiskSpec("d", 1025)]}, "SpecInvalid"),
-])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"controller": "ide"}, "UnsupportedDiskController"),
+        ({"memory": (512 << 20) + 1}, "SpecInvalid"),
+        ({"disks": [DiskSpec(f"d{n}", 1024) for n in range(16)]}, "SpecInvalid"),
+        ({"disks": [DiskSpec("d", 1025)]}, "SpecInvalid"),
+    ],
+)
 def test_specifications_that_cannot_be(vm_spec, change, code):
     spec = vm_spec("vc", "web")
     for key, value in change.items():

@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 
 from lab.hosts import LabError
-from lab.kubernetes import build, cache, versions
+from lab.kubernetes import build, cache, programs, versions
 from lab.kubernetes.images import Image, read_index
 from lab.kubernetes.registry import Server
 
@@ -148,3 +148,85 @@ def test_a_version_that_is_not_pinned_is_refused():
 def test_nothing_is_there_before_a_build(tmp_path, monkeypatch):
     monkeypatch.setenv("PHOTON_CACHE", str(tmp_path))
     assert build.missing(versions.NEWER) == [f"Kubernetes {versions.NEWER}"]
+
+
+@pytest.fixture(name="go")
+def fixture_go(tmp_path, monkeypatch):
+    """Go without a network: Kubernetes requires four modules, every other module has a main file and its plug-ins."""
+    monkeypatch.setenv("PHOTON_CACHE", str(tmp_path))
+    source = tmp_path / "source"
+    (source / "core").mkdir(parents=True)
+    (source / "main.go").write_text('package main\n\nimport (\n\t_ "a.test/dns/core" // all\n\t"a.test/dns/run"\n)\n')
+    (source / "core" / "all.go").write_text(
+        'package core\n\nimport (\n\t_ "a.test/dns/plugin/cloud"\n\t_ "a.test/dns/plugin/cloudless"\n)\n'
+    )
+    required = {"k8s.io/api": "v0.0.0", "b.test/log": "v1.2.3", "a.test/dns": "v1.0.0", "a.test/parser": "v0.1.0"}
+    kubernetes = {
+        "Go": "1.26.0",
+        "Require": [{"Path": path, "Version": number} for path, number in required.items()],
+        "Replace": [{"Old": {"Path": "k8s.io/api"}, "New": {"Path": "k8s.io/api", "Version": "v0.37.2"}}],
+    }
+    commands = []
+
+    def answer(words, directory):
+        commands.append([*words])
+        if words[:2] == ["mod", "download"]:
+            return json.dumps({"Dir": str(source), "GoMod": "go.mod"})
+        if words[:2] == ["mod", "edit"]:
+            return json.dumps(kubernetes | {"Replace": []} if "go.mod" in words else kubernetes)
+        if words[0] == "list":
+            (directory / "go.sum").write_text("b.test/log v1.2.3 h1:x\n")
+        if "-o" in words:
+            (directory / words[words.index("-o") + 1]).write_text("program")
+        return ""
+
+    monkeypatch.setattr(programs, "_go", answer)
+    return commands
+
+
+def test_a_program_takes_its_libraries_from_the_newer_kubernetes(go):
+    sums = ("a.test/dns v2.0.0 h1:y",)
+    wanted = versions.Program("dns", "a.test/dns", ".", "2.0.0", unpinned=("a.test/",), sums=sums)
+    assert programs.program(wanted).read_text() == "program"
+    folder = programs.build_folder() / "modules" / "dns-2.0.0"
+    lines = (folder / "go.mod").read_text().split("\n\n")
+    assert {line.strip() for line in lines} == {
+        "module photon.test/build/dns",
+        "require a.test/dns v2.0.0",
+        "go 1.26.0",
+        "replace k8s.io/api => k8s.io/api v0.37.2",
+        "replace b.test/log => b.test/log v1.2.3",
+    }
+    assert (folder / "go.sum").read_text() == "b.test/log v1.2.3 h1:x\na.test/dns v2.0.0 h1:y\n"
+
+
+def test_a_main_package_loses_the_imports_that_are_not_wanted(go):
+    wanted = versions.Program(
+        "dns", "a.test/dns", ".", "2.0.0", files=("main.go", "core/all.go"), without=("core", "plugin/cloud")
+    )
+    programs.program(wanted)
+    folder = programs.build_folder() / "modules" / "dns-2.0.0"
+    assert (folder / "main.go").read_text() == 'package main\n\nimport (\n\t"a.test/dns/run"\n)\n'
+    assert (folder / "all.go").read_text() == 'package main\n\nimport (\n\t_ "a.test/dns/plugin/cloudless"\n)\n'
+
+
+def test_modules_are_resolved_once_and_a_built_program_is_kept(go):
+    for name in ("one", "two"):
+        programs.program(versions.Program(name, f"a.test/{name}", f"a.test/{name}", "1.0.0"))
+    assert [words[0] for words in go].count("list") == 1
+    done = len(go)
+    programs.program(versions.Program("one", "a.test/one", "a.test/one", "1.0.0"))
+    assert len(go) == done
+
+
+def test_a_step_is_reported_with_its_time_when_it_succeeds(capsys):
+    with cache.step("the title"):
+        pass
+    title, _, times = capsys.readouterr().err.rstrip().partition("   ")
+    assert title == "the title"
+    assert times.split()[1::2] == ["s", "s"]
+    with cache.step("short", shortest=60), cache.step(""):
+        pass
+    with pytest.raises(OSError, match="full"), cache.step("failed"):
+        raise OSError("full")
+    assert capsys.readouterr().err == ""

@@ -52,7 +52,14 @@ class Field:
         return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_TYPE_NAMES = {bool: "a boolean", str: "a text", int: "a number", float: "a number", list: "a list", Mapping: "a mapping"}
+_TYPE_NAMES = {
+    bool: "a boolean",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    Mapping: "a mapping",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +303,7 @@ def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
 
 
 def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
-    """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be a misplaced value."""
+    """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be one."""
     if not isinstance(given, Mapping):
         checker.add(path, f"must be a mapping, not {spec.shown(given)}: write {_CREDENTIAL}", spec.code)
         return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Any
 
 from .. import flavors, quota, units
 from .declared import Declaration, Item
@@ -139,7 +138,9 @@ def _check_containers(checker: Checker, declaration: Declaration) -> None:
         if (vm["tenant"], vm["project"]) in absent_projects and vm["state"] != "absent" and vm["path"] not in reported:
             reported.add(vm["path"])
             checker.add(
-                f"{vm['path']}.state", f"project {vm['project']} is absent: set state: absent here too", "ContainerNotEmpty"
+                f"{vm['path']}.state",
+                f"project {vm['project']} is absent: set state: absent here too",
+                "ContainerNotEmpty",
             )
 
 

@@ -188,13 +188,13 @@ ITEMS: dict[str, Schema] = {
 
 _NOT_PLANNED = "connection of the run; not part of the plan"
 SITE: Schema = {
-    "photon_site": Field("name", "name of this site: resources that it creates are managed_by inventory:<site>", default="site"),
+    "photon_site": Field(
+        "name", "name of this site: resources that it creates are managed_by inventory:<site>", default="site"
+    ),
     "photon_endpoints": Field("list", "vCenters and standalone ESXi hosts", elements="mapping", options=ENDPOINT),
     "photon_zones": Field("list", "availability zones", elements="mapping", options=ZONE),
     "photon_hosts": Field("list", "ESXi hosts", elements="mapping", options=HOST),
-    "photon_datastores": Field(
-        "list", "settings of single datastores", elements="mapping", options=DATASTORE
-    ),
+    "photon_datastores": Field("list", "settings of single datastores", elements="mapping", options=DATASTORE),
     "photon_image_datastores": Field(
         "list", "names of the datastores that keep images; omitted: the fewest that serve all hosts", elements="text"
     ),
@@ -209,12 +209,15 @@ SITE: Schema = {
     "photon_tenants": Field("list", "tenants with their projects and VMs", elements="mapping", options=TENANT),
     "photon_placement_policy": Field(
         "text",
-        "spread VMs over the hosts, pack them, or sample hosts as the original did",
+        "spread VMs over the hosts, pack them, or sample hosts as Photon Controller did",
         default="spread",
         choices=("spread", "pack", "photon"),
     ),
     "photon_placement_quality": Field(
-        "text", "place normal, or search for the optimum", default="normal", choices=("normal", "optimal")
+        "text",
+        "optimal places more VMs on fewer hosts, takes longer and needs the Python package highspy",
+        default="normal",
+        choices=("normal", "optimal"),
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
     "photon_prune": Field(
@@ -257,7 +260,7 @@ CONNECTION = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "pho
 
 
 def describe(schema: Schema) -> dict[str, dict[str, object]]:
-    """Return the table as plain data, one mapping per key: type, required, default, initial, choices, elements, options,
+    """Return the table as plain data: per key type, required, default, initial, choices, elements, options and
     description."""
     table: dict[str, dict[str, object]] = {}
     for key, spec in schema.items():
@@ -278,7 +281,7 @@ def describe(schema: Schema) -> dict[str, dict[str, object]]:
 
 
 def with_initial(kind: str, item: dict[str, object], body: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Fill the keys that a module's caller omitted: as in ``body``, or for a new entity with the initial values."""
+    """Fill omitted keys of a module's item, from ``body`` or for a new entity with the initial values."""
     filled = dict(item)
     for key, spec in ITEMS[kind].items():
         if filled.get(key) is None and spec.initial is not None:

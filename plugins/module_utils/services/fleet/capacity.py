@@ -40,6 +40,26 @@ def datastore_inventories(state: CurrentState) -> list[Inventory]:
     return _changed(rows, state)
 
 
+def recorded(state: CurrentState) -> dict[tuple[str, str], Inventory]:
+    """Return ``{(provider, resource): inventory}`` by the recorded facts, for what the last read did not show."""
+    seen = {document.id for kind in (entities.HOST, entities.DATASTORE) for document, _row in _seen(state, kind)}
+    rows = []
+    for host in state.of(entities.HOST):
+        if host.id not in seen and host.observed.get("moid"):
+            vcpus, memory = limits_of(host)
+            rows += [
+                Inventory(host.id, host.kind, "vcpus", units.COUNT, vcpus),
+                Inventory(host.id, host.kind, "memory", BYTES, memory),
+            ]
+    for store in state.of(entities.DATASTORE):
+        if store.id not in seen and store.observed.get("moid"):
+            rows.append(Inventory(store.id, store.kind, "space", BYTES, store.observed.get("capacity", 0)))
+    for row in rows:
+        kept = state.capacity.get(row.provider, {}).get(row.resource)
+        row.foreign = kept.foreign if kept is not None else 0
+    return {(row.provider, row.resource): row for row in rows}
+
+
 def limits_of(host: Document) -> tuple[int, int]:
     """Return how many vCPUs and how much memory may be promised on a host."""
     facts = HostFacts.of(host)

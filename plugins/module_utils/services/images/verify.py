@@ -14,7 +14,7 @@ from ..state import CurrentState
 
 
 def verify(state: CurrentState) -> Iterator[Finding]:
-    """One finding per copy whose template is not in its endpoint any more."""
+    """Yield a finding per copy whose template is not in its endpoint any more."""
     for image in state.of(entities.IMAGE):
         for store_id, copy in image.body["copies"].items():
             store = state.get(store_id)
@@ -23,13 +23,13 @@ def verify(state: CurrentState) -> Iterator[Finding]:
                 continue
             if inventory.vm(copy.get("template_uuid", ""), copy.get("template_moid")) is None:
                 yield Finding(
-                    "image", f"{state.path_of(image)} on {state.path_of(store)}", "lost copy", "a template", "none",
-                    "apply with the image's file declared to create it again",
+                    entities.IMAGE, f"{state.path_of(image)} on {state.path_of(store)}", "lost copy", "a template", "none",
+                    "apply the image with its file declared: it is copied again",
                 )  # fmt: skip
 
 
 def references(document: Document) -> Iterator[tuple[str, str]]:
-    """The documents that an image's record names."""
+    """Yield the documents that an image's record names."""
     if document.scope:
         yield "project", document.scope
     yield from (("datastore", store_id) for store_id in document.body["copies"])

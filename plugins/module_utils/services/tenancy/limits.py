@@ -57,8 +57,8 @@ def part(limits: Limits, percent: int, tenant: str) -> Limits:
     if not limits:
         raise PhotonError(
             "InvalidResourceTicketSubdivide",
-            f"tenant {tenant} has no limits, so a project cannot get {percent} percent of them: set the tenant's quota, "
-            "or remove quota_percent",
+            f"tenant {tenant} has no limits, so a project cannot get {percent} percent of them: "
+            "set the tenant's quota, or remove quota_percent",
         )
     return {key: (amount * percent // 100, unit) for key, (amount, unit) in limits.items()}
 

@@ -133,6 +133,11 @@ def claim_of(document: Document, state: CurrentState) -> Claim:
     return _claim(document, limits.of(state, document.id))
 
 
+def references(document: Document) -> list[tuple[str, str]]:
+    """Return the documents that a project's record names."""
+    return [("tenant", document.scope)]
+
+
 # -- drafts --------------------------------------------------------------------------------------------------------
 
 
@@ -193,7 +198,7 @@ def _draft(kind: str, scope: str, item: Item, planning: Planning, tenant_limits:
 
 
 def _reading(item: Item) -> list[str]:
-    """An item that declares something of its resource reads it; a tenant that is only named for its content does not."""
+    """Name the verb of an item that changes nothing: a tenant that is only named for its content needs none."""
     keys = ("quota", "quota_exclude", "security_groups", "deletion_protection")
     return ["read"] if "tenant" in item or any(item[key] is not None for key in keys) else []
 

@@ -165,8 +165,9 @@ def _compare_adapters(desired: Desired, seen: Observed, drift: Drift) -> None:
         drift.note("port_groups", here, list(desired.vm.port_groups))
         drift.reconfigure.port_groups = desired.vm.port_groups
     for nic in seen.row.nics:
-        if not nic.connected and seen.power == "STARTED":
-            drift.warnings.append(f"VM {desired.label}: its adapter {nic.label or nic.mac} is disconnected in vSphere")
+        if not (nic.connected if seen.power == states.STARTED else nic.start_connected):
+            drift.note(f"adapter {nic.label or nic.mac}", "disconnected", "connected")
+            drift.reconfigure.port_groups = desired.vm.port_groups
 
 
 def _compare_guest(desired: Desired, seen: Observed, drift: Drift) -> None:

@@ -114,11 +114,9 @@ def register(action: RegisterVm, inventory: Any, made: Folders, state: CurrentSt
         return vsphere.set_uuid(action.marked[1].moid, vm.id, vm.name, key=vm.id, operation="REGISTER_VM")
     host = state.must(place.host)  # type: ignore[union-attr, arg-type]
     row = inventory.hosts[host.observed["moid"]]
-    store = state.must(vm.boot_disk.datastore)  # type: ignore[arg-type]
     folder = made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder  # type: ignore[union-attr]
-    path = f"[{store.name}] {place.directory}/{place.name}.vmx"  # type: ignore[union-attr]
     return vsphere.register_vm(
-        path,
+        str(place.vmx),  # type: ignore[union-attr]
         place.name,
         folder,
         row.pool,
@@ -200,18 +198,19 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
 
 
 def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, label: str) -> dict[str, Any]:
-    """Adapters that fit stay; others are connected to what is missing, keeping type and MAC; the rest come and go."""
-    missing, spare = list(wanted), []
+    """Adapters that fit stay; others and disconnected ones are connected again, keeping type and MAC address."""
+    missing, spare, cut = list(wanted), [], []
     for nic in row.nics:
         if nic.network in missing:
             missing.remove(nic.network)
+            cut += [] if nic.connected or (nic.start_connected and row.power_state != "poweredOn") else [nic]
         else:
             spare.append(nic)
-    pairs = list(zip(spare, missing, strict=False))
+    pairs = [*zip(spare, missing, strict=False), *((nic, nic.network) for nic in cut)]
     return {
         "edit_nics": {nic.key: _network(inventory, host, name, label) for nic, name in pairs},
-        "remove_devices": [nic.key for nic in spare[len(pairs) :]],
-        "add_nics": [vsphere.NicSpec(_network(inventory, host, name, label)) for name in missing[len(pairs) :]],
+        "remove_devices": [nic.key for nic in spare[len(missing) :]],
+        "add_nics": [vsphere.NicSpec(_network(inventory, host, name, label)) for name in missing[len(spare) :]],
     }
 
 

@@ -9,12 +9,12 @@ Nothing here is deleted: what carries our mark where no record expects it is rep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import find_marked, guestinfo
+from ...vsphere import existing_directories, find_marked, guestinfo
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -52,18 +52,25 @@ def read_marks(state: CurrentState, context: Any) -> Marks:
     return found
 
 
+def read_files(planning: Planning, context: Any) -> dict[str, str]:
+    """``{VM id: directory}`` of the declared VMs that are missing while their files are still there."""
+    state = planning.state
+    wanted: dict[str, dict[str, str]] = {}  # directories by endpoint and VM
+    for current in _declared(planning):
+        vm = Vm.of(current)
+        if vm.place is not None and vm.place.vmx and _is_missing(vm, state):
+            wanted.setdefault(vm.place.endpoint, {})[vm.id] = vm.place.vmx.rpartition("/")[0]
+    found: dict[str, str] = {}
+    for endpoint_id, directories in wanted.items():
+        session = context.session(state.must(endpoint_id))
+        existing = existing_directories(session, state.inventories[endpoint_id], directories.values())
+        found.update({vm: directory for vm, directory in directories.items() if directory in existing})
+    return found
+
+
 def needs_marks(planning: Planning) -> bool:
     """Whether a declared VM is to be created or missing: then the marks of unknown VMs must be read first."""
-    state = planning.state
-    tenants = {t.name: t.id for t in state.of(entities.TENANT)}
-    for item in planning.declaration.vms:
-        if item.get("state") == "absent":
-            continue
-        project = state.find(entities.PROJECT, tenants.get(item["tenant"], ""), item["project"])
-        current = state.find(entities.VM, project.id, item["name"]) if project else None
-        if current is None or _is_missing(Vm.of(current), state):
-            return True
-    return False
+    return any(current is None or _is_missing(Vm.of(current), planning.state) for current in _items(planning))
 
 
 def check_cloudstore(new: list[Desired], planning: Planning) -> None:
@@ -100,6 +107,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
             if current is not None and not is_unfinished(current):
                 refuse_missing_host(desired.label, Vm.of(current), state)
                 _refuse_restored(desired, planning)
+                _refuse_unregistered(desired, planning)
                 lost += 1
             kept.append((desired, current))
         except PhotonError as error:
@@ -131,7 +139,8 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
     raise PhotonError(
         "DependencyFailed",
         f"VM {label}: its host {host.name} is not in endpoint {state.must(vm.place.endpoint).name} any more, "  # type: ignore[union-attr]
-        "so the VM may run there unseen; add the host again, or declare it absent once its VMs are gone",
+        "so the VM may run there unseen; add the host again, or declare the host absent if it is gone for good: "
+        "its VMs count as lost then",
     )
 
 
@@ -151,7 +160,7 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
             name=desired.label,
             document=current,
             reason="taken over from its restored copy" if row is not None else "registered again from its files",
-            after={"registered": row.name if row is not None else f"{recorded.boot_disk.path}"},
+            after={"registered": row.name if row is not None else str(recorded.place and recorded.place.vmx)},
             changes=["registered"],
             path=desired.path,
             needs=desired.needs,
@@ -164,31 +173,58 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
     return True
 
 
-def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iterator[str]:
-    """A warning for each VM that carries our mark or a recorded uuid where no record expects it."""
+class Orphan(NamedTuple):
+    """A VM that carries our mark or a recorded uuid where no record expects it: where it is, and what to do."""
+
+    name: str
+    reason: str
+    step: str
+
+    def __str__(self) -> str:
+        return f"VM {self.name} {self.reason}: it is left alone; {self.step}"
+
+
+def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iterator[Orphan]:
+    """Each VM that carries our mark or a recorded uuid where no record expects it; ``deleted``: ids within a day."""
     for endpoint_id, inventory in state.inventories.items():
         for uuid, rows in inventory.vms_by_uuid.items():
             document = state.get(uuid)
+            if document is None and uuid in deleted:
+                for row in rows:
+                    yield Orphan(_at(state, endpoint_id, row), "was deleted by the platform and exists again (restored?)",
+                                 "remove it, or clear its photon.id")  # fmt: skip
             if document is None:
-                if uuid in deleted:
-                    for row in rows:
-                        yield (f"VM {_at(state, endpoint_id, row)} was deleted by the platform and exists again "
-                               "(restored?): it is left alone; remove it, or clear its photon.id")  # fmt: skip
                 continue
             home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
             if home != endpoint_id and home in state.inventories and state.inventories[home].vms_of(uuid):
                 for row in rows:
-                    yield (f"VM {_at(state, endpoint_id, row)} has the instanceUuid of VM {state.path_of(document)}, "
-                           "which is recorded elsewhere: it is left alone; remove the copy")  # fmt: skip
+                    yield Orphan(_at(state, endpoint_id, row), f"has the instanceUuid of VM {state.path_of(document)}, "
+                                 "which is recorded elsewhere", "remove the copy")  # fmt: skip
     for identity, found in marks.items():
         document = state.get(identity)
         for endpoint_id, row in found:
-            if document is None and identity not in deleted:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the platform's mark (photon.id {identity}) and is "
-                       "in no record: it is left alone")  # fmt: skip
+            if document is None and not (identity in deleted and row.uuid == identity):
+                yield Orphan(_at(state, endpoint_id, row), f"carries the platform's mark (photon.id {identity}) and is "
+                             "in no record", "restore the record from a backup, remove the VM, or clear its photon.id")  # fmt: skip
             elif document is not None and document.kind == entities.VM:
-                yield (f"VM {_at(state, endpoint_id, row)} carries the mark of VM {state.path_of(document)} under "
-                       "another instanceUuid (a clone or a restored copy): it is left alone")  # fmt: skip
+                yield Orphan(_at(state, endpoint_id, row), f"carries the mark of VM {state.path_of(document)} under "
+                             "another instanceUuid (a clone or a restored copy)",
+                             "remove it or clear its photon.id; where the VM itself is missing, register: true takes "
+                             "the copy over")  # fmt: skip
+
+
+def _items(planning: Planning) -> Iterator[Document | None]:
+    """The records of the VMs that are declared and not absent; None for one that has none."""
+    state = planning.state
+    tenants = {t.name: t.id for t in state.of(entities.TENANT)}
+    for item in planning.declaration.vms:
+        if item.get("state") != "absent":
+            project = state.find(entities.PROJECT, tenants.get(item["tenant"], ""), item["project"])
+            yield state.find(entities.VM, project.id, item["name"]) if project else None
+
+
+def _declared(planning: Planning) -> Iterator[Document]:
+    return (current for current in _items(planning) if current is not None)
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
@@ -198,7 +234,8 @@ def _is_missing(vm: Vm, state: CurrentState) -> bool:
     if vm.place is None or vm.state in (states.CREATING, states.ERROR):
         return False
     inventory = state.inventories.get(vm.place.endpoint)
-    return inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
+    missing = inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
+    return missing and not state.elsewhere(vm.id, vm.place.endpoint)
 
 
 def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
@@ -219,6 +256,17 @@ def _refuse_restored(desired: Desired, planning: Planning) -> None:
     found = planning.marks.get(desired.vm.id, [])
     if found:
         raise _restored(desired.label, found, planning.state)
+
+
+def _refuse_unregistered(desired: Desired, planning: Planning) -> None:
+    directory = planning.left_files.get(desired.vm.id)
+    if directory is not None:
+        raise PhotonError(
+            "DependencyFailed",
+            f"VM {desired.label} is missing in vSphere, but its files are still in {directory}: set register: true on "
+            "the VM to register them again; no second VM is created",
+            {"directory": directory},
+        )
 
 
 def _restored(label: str, found: list[tuple[str, Any]], state: CurrentState) -> PhotonError:

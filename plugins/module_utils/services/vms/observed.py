@@ -31,6 +31,7 @@ class Observed:
     endpoint: str
     host: Document | None
     detailed: bool
+    folder: str | None = None  # its path below the VM folder, where it is known
     disks: dict[str, Disk] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -54,26 +55,37 @@ class Observed:
             endpoint=self.endpoint,
             host=self.host.id if self.host else None,
             name=row.name,
-            folder=old.folder if old else "",
+            folder=self.folder if self.folder is not None else old.folder if old else "",
             directory=old.directory if old else "",
             cluster=self.host.observed.get("cluster") if self.host else None,
             moid=row.moid,
             change_version=row.change_version,
+            vmx=row.vmx or _follow(old.vmx if old else None, vm.disks, self.disks),
         )
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
         return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
+
+    def facts(self, vm: Vm) -> Vm:
+        """As ``record``, with the change version as recorded: the plan that declares the VM still sees its drift."""
+        now = self.record(vm)
+        version = vm.place.change_version if vm.place else None
+        return replace(now, place=replace(now.place, change_version=version))  # type: ignore[type-var]
 
 
 def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed:
     """The typed observation of a row that belongs to ``vm``."""
     host = state.hosts_of(endpoint_id).get(row.host)
-    seen = Observed(row, endpoint_id, host, row.disks is not None)
+    inventory = state.inventories.get(endpoint_id)
+    folder = inventory.folders.get(row.folder) if inventory is not None else None
+    seen = Observed(row, endpoint_id, host, row.disks is not None, folder.path if folder is not None else None)
     if row.disks is None:
         stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, endpoint_id)}
         here = [stores[moid] for moid in row.datastores if moid in stores]
         # A whole storage move is seen without the heavy properties: the VM has left every recorded datastore.
         moved = len(here) == 1 and all(disk.datastore not in here for disk in vm.disks)
-        seen.disks = {d.name: replace(d, datastore=here[0], path=None) if moved else d for d in vm.disks}
+        seen.disks = {
+            d.name: replace(d, datastore=here[0], path=None) if moved else _renamed(d, state) for d in vm.disks
+        }
         return seen
     _match(vm, seen, state)
     return seen
@@ -169,6 +181,31 @@ def _same_unit(disk: Disk, seen: Any) -> bool:
     ):
         return False
     return disk.path is None or _file(disk.path) == _file(seen.path)
+
+
+def _renamed(disk: Disk, state: CurrentState) -> Disk:
+    """The disk with its path under the present name of its datastore."""
+    store = state.get(disk.datastore)
+    if disk.path is None or store is None:
+        return disk
+    return replace(disk, path=f"[{store.name}] {disk.path.partition('] ')[2]}")
+
+
+def _follow(vmx: str | None, recorded: tuple[Disk, ...], seen: dict[str, Disk]) -> str | None:
+    """The configuration file's path under its datastore's present name, as the disks beside it show it."""
+    for disk in recorded:
+        now = seen.get(disk.name)
+        if vmx and disk.path and now is not None and now.path and _store(disk.path) == _store(vmx):
+            return f"[{_store(now.path)}] {vmx.partition('] ')[2]}" if _same_rest(disk.path, now.path) else vmx
+    return vmx
+
+
+def _store(path: str) -> str:
+    return path.partition("]")[0].lstrip("[")
+
+
+def _same_rest(one: str, other: str) -> bool:
+    return one.partition("] ")[2] == other.partition("] ")[2]
 
 
 def _file(path: str) -> str:

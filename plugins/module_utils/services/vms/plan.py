@@ -37,7 +37,7 @@ def plan_vms(planning: Planning) -> None:
     lost.check_cloudstore([desired for desired, current in wanted if current is None], planning)
     _plan_new(lost.bounded(wanted, planning), planning)
     _plan_moved(planning)
-    planning.plan.warnings += lost.orphans(planning.state, planning.marks, planning.deleted)
+    planning.plan.warnings += map(str, lost.orphans(planning.state, planning.marks, planning.deleted))
 
 
 def plan_delete(current: Document, planning: Planning, reason: str, force: bool = False, path: str = "") -> DeleteVm:
@@ -199,7 +199,7 @@ def _plan_moved(planning: Planning) -> None:
         except PhotonError:
             continue  # ambiguous or unreachable: the record stays as it is
         if seen is not None and seen.row.readable and not seen.row.template:
-            _note_observed(current, state.put(seen.record(recorded).write_to(current)), planning)
+            _note_observed(current, state.put(seen.facts(recorded).write_to(current)), planning)
 
 
 # -- VMs that need a place -----------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ class Place:
     cluster: str | None = None
     moid: str | None = None
     change_version: str | None = None
+    vmx: str | None = None  # its configuration file, ``[ds] dir/name.vmx``
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class Vm:
                 seen.get("cluster"),
                 vsphere.get("moid"),
                 vsphere.get("change_version"),
+                vsphere.get("vmx"),
             )
         return cls(
             document.id,
@@ -184,7 +186,8 @@ class Vm:
             "cluster": place.cluster,
             "address": self.address,
             "vsphere": {"moid": place.moid, "name": place.name, "folder": place.folder,
-                        "directory": place.directory, "change_version": place.change_version},
+                        "directory": place.directory, "change_version": place.change_version,
+                        "vmx": place.vmx},
             "disks": {d.name: {"datastore": d.datastore, "path": d.path, "uuid": d.uuid, "unit": d.unit}
                       for d in self.disks},
         }  # fmt: skip

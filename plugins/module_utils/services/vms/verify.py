@@ -6,63 +6,120 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
-from ...model import entities, states
+from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ..findings import Finding
+from ..findings import REPAIR, Finding, differences
 from ..state import CurrentState
-from .observed import find
+from .lost import is_unfinished, refuse_missing_host
+from .observed import Observed, find
 from .record import Vm
 
 
 def verify(state: CurrentState) -> Iterator[Finding]:
-    """One finding per VM whose record is not what its endpoint shows; facts are repaired by recording them."""
+    """Yield a finding per VM whose record is not what its endpoint shows; facts are repaired by recording them."""
     for document in state.of(entities.VM):
-        vm = Vm.of(document)
-        if document.id in state.busy or vm.place is None or vm.place.endpoint in state.unreachable:
-            continue
-        yield from _compare(document, vm, state)
+        if document.id not in state.busy:
+            yield from _compare(document, Vm.of(document), state)
 
 
 def references(document: Document) -> Iterator[tuple[str, str]]:
-    """The documents that a VM's record names, each with what it is to the VM."""
-    vm = Vm.of(document)
-    yield from (("project", vm.project), ("flavor", vm.flavor), ("image", vm.image))
-    yield from (("disk flavor", disk.flavor) for disk in vm.disks)
-    yield from (("datastore", disk.datastore) for disk in vm.disks if disk.datastore)
-    if vm.place is not None:
-        yield "endpoint", vm.place.endpoint
-        if vm.place.host is not None:
-            yield "host", vm.place.host
+    """Yield the documents that a VM's record names, each with its role."""
+    body, seen = document.body, document.observed
+    yield from (("project", document.scope), ("flavor", body["flavor"]), ("image", body["image"]))
+    yield from (("disk flavor", disk["flavor"]) for disk in body["disks"])
+    yield from (("datastore", d["datastore"]) for d in seen.get("disks", {}).values() if d.get("datastore"))
+    yield from ((key, seen[key]) for key in ("endpoint", "host") if seen.get(key))
 
 
 def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Finding]:
-    label = state.path_of(document)
+    if vm.place is None or _is_unread(vm, state):
+        return
     try:
         seen = find(vm, state)
     except PhotonError as error:
-        yield Finding("vm", label, "ambiguous VM", "one VM", "several", error.message)
+        yield _finding(document, state, "ambiguous", "one VM", "several", error.message)
         return
     if seen is None:
-        if document.state not in (states.ERROR, states.CREATING):
-            yield Finding("vm", label, "lost VM", vm.place.name if vm.place else "", "none",
-                          "apply to create it again, or set register: true to take its files over")  # fmt: skip
+        if not is_unfinished(document):
+            yield _finding(document, state, "lost", vm.place.name, "none", _step_of_lost(document, vm, state))
         return
-    if not seen.row.readable:
-        yield Finding("vm", label, "unreadable VM", "connected", seen.row.connection_state,
-                      "bring its host or datastore back")  # fmt: skip
+    row = seen.row
+    if not row.readable:
+        step = "bring its host or datastore back"
+        yield _finding(document, state, "unreadable", "connected", row.connection_state, step)
         return
-    now = seen.record(vm).write_to(document)
-    before, after = _facts(document), _facts(now)
-    if before != after:
-        names = [key for key in after if before.get(key) != after[key]]
-        yield Finding("vm", label, f"facts ({', '.join(names)})", str([after[key] for key in names]),
-                      str([before.get(key) for key in names]), repairable=True, observed=now)  # fmt: skip
-    if seen.detailed and seen.missing:
-        yield Finding("vm", label, "detached disks", "attached", ", ".join(seen.missing), "attach them again")
+    if row.template:
+        step = "convert it back to a virtual machine"
+        yield _finding(document, state, "template", "a virtual machine", "a template", step)
+        return
+    yield from _compare_facts(document, vm, seen, state)
+    for name in seen.missing:
+        disk = next(each for each in vm.disks if each.name == name)
+        step = "attach it again, or delete the VM"
+        yield _finding(document, state, "detached disk", f"{name} {disk.path or ''}".strip(), "not attached", step)
 
 
-def _facts(document: Document) -> dict[str, object]:
-    """What only the platform or an administrator changes; addresses come and go with the guest."""
-    return {"state": document.state, **{key: fact for key, fact in document.observed.items() if key != "address"}}
+def _compare_facts(document: Document, vm: Vm, seen: Observed, state: CurrentState) -> Iterator[Finding]:
+    """Addresses come and go with the guest, and the change version is the plan's mark of what it compared."""
+    now = replace(seen.facts(vm), address=vm.address)
+    if now == vm:
+        return
+    before, after = _shown(vm, state), _shown(now, state)
+    # A new VM's disks are seen in detail for the first time once it changes: that is no difference.
+    unknown = [key for key, value in before.items() if key.startswith("disk ") and value is None]
+    expected, found = differences({**after, **dict.fromkeys(unknown)}, before)
+    if not expected:
+        return
+    yield replace(
+        _finding(document, state, "facts", expected, found, REPAIR),
+        repairable=True,
+        observed=now.write_to(document),
+    )
+
+
+def _is_unread(vm: Vm, state: CurrentState) -> bool:
+    """Whether the VM's endpoint could not be read; one that another endpoint replaced may have handed its VMs over."""
+    assert vm.place is not None
+    error = state.unreachable.get(vm.place.endpoint)
+    moved = error is not None and error.code == "DuplicateHost" and state.elsewhere(vm.id, vm.place.endpoint)
+    return not moved and vm.place.endpoint not in state.inventories
+
+
+def _step_of_lost(document: Document, vm: Vm, state: CurrentState) -> str:
+    try:
+        refuse_missing_host(state.path_of(document), vm, state)
+    except PhotonError as error:
+        return error.message
+    return "the next apply creates it again if it is declared; register: true takes over its files or a restored copy"
+
+
+def _finding(document: Document, state: CurrentState, what: str, expected: str, found: str, step: str) -> Finding:
+    return Finding(entities.VM, state.path_of(document), what, expected, found, step)
+
+
+def _shown(vm: Vm, state: CurrentState) -> dict[str, Any]:
+    """The facts of a VM as people read them, with names instead of ids."""
+    place = vm.place
+    assert place is not None
+    shown: dict[str, Any] = {
+        "state": vm.state,
+        "endpoint": _name(place.endpoint, state),
+        "host": _name(place.host, state) if place.host else "undeclared",
+        "cluster": place.cluster,
+        "name": place.name,
+        "moid": place.moid,
+    }
+    for disk in vm.disks:
+        label = f"disk {disk.name}"
+        shown |= {label: _name(disk.datastore, state), f"{label} file": disk.path}
+        shown |= {f"{label} uuid": disk.uuid, f"{label} unit": disk.unit}
+    return shown
+
+
+def _name(entity_id: str | None, state: CurrentState) -> str:
+    document = state.get(entity_id)
+    return document.name if document is not None else entity_id or "undeclared"

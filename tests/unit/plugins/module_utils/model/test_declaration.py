@@ -46,7 +46,7 @@ def test_normal_form(tree: dict[str, Any]) -> None:
         "max_recreates": 10,
         "cloudstore_new": False,
         "placement_policy": "spread",
-        "placement_quality": "fast",
+        "placement_quality": "normal",
         "atomic": False,
         "default_port_group": None,
         "diff_limit": 50,
@@ -228,6 +228,7 @@ def test_one_mistake_in_an_item(
         ("photon_max_deletes", -1),
         ("photon_site", "1"),
         ("photon_placement_policy", "random"),
+        ("photon_placement_quality", "best"),
         ("photon_act_as", "bob"),
         ("photon_atomic", 3),
     ],
@@ -490,7 +491,7 @@ def test_limits_of_a_run_are_not_negative(key: str) -> None:
     assert validate({key: 0}).settings[key.removeprefix("photon_")] == 0
 
 
-@pytest.mark.parametrize(("policy", "quality"), [("spread", "fast"), ("pack", "optimal"), ("photon", "fast")])
+@pytest.mark.parametrize(("policy", "quality"), [("spread", "normal"), ("pack", "optimal"), ("photon", "normal")])
 def test_placement_settings(policy: str, quality: str) -> None:
     settings = validate({"photon_placement_policy": policy, "photon_placement_quality": quality}).settings
     assert (settings["placement_policy"], settings["placement_quality"]) == (policy, quality)

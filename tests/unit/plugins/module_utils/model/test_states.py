@@ -76,3 +76,10 @@ def test_error_leads_to_deletion_alone() -> None:
         states.route("host", "ERROR", "READY")
     assert caught.value.code == "InvalidHostState"
     assert states.route("vm", "ERROR", "DELETED") == ["DELETE_VM"]
+
+
+@pytest.mark.parametrize("state", ["CREATING", "ERROR"])
+def test_a_vm_that_was_not_created_cannot_start(state: str) -> None:
+    with pytest.raises(PhotonError) as caught:
+        states.route("vm", state, "STARTED")
+    assert caught.value.code == "StateError"

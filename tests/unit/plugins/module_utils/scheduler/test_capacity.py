@@ -10,7 +10,7 @@ from ansible_collections.photon.platform.plugins.module_utils.scheduler import (
     capacity,
     fits,
     headroom,
-    host_score,
+    host_scores,
     place,
     rebalance,
     replace,
@@ -160,9 +160,9 @@ def test_what_if_hosts_came_or_went():
 
 
 def test_host_score_is_the_worst_part():
-    assert host_score("h1", fleet((1, 3, 1)))["score"] == 25
-    with pytest.raises(PhotonError, match="h7"):
-        host_score("h7", fleet())
+    scores = host_scores(fleet((1, 3, 1)))
+    assert {name: row["score"] for name, row in scores.items()} == {"h0": 75, "h1": 25, "h2": 75}
+    assert scores["h1"]["parts"] == {"cpu": 25, "memory": 62.5, "storage": 100}
 
 
 def test_moves_need_sizes():

@@ -83,12 +83,19 @@ def test_a_spent_budget_is_said(monkeypatch):
     assert result["summary"]["bound"] <= result["summary"]["hosts_opened"]
 
 
-def test_a_fleet_too_varied_for_patterns_keeps_the_quick_answer(monkeypatch):
+def test_a_varied_fleet_is_packed_in_classes(monkeypatch):
     monkeypatch.setattr(exact, "MAX_VMS", 0)
-    fleet = {"hosts": [host for n in range(80) for host in uniform(1, 40 + n, 100 + n, id=f"h{n}")["hosts"]]}
-    summary = place(mixed(50), fleet, policy="pack", quality="optimal")["summary"]
-    assert summary["method"] == "normal"
-    assert "different kinds of hosts" in summary["fallback"]
+    fleet = {"hosts": [host for n in range(92) for host in uniform(1, 40 + n, 100 + n, id=f"h{n}")["hosts"]]}
+    requests = mixed(150)
+    summary = place(requests, fleet, policy="pack", quality="optimal")["summary"]
+    assert summary["fallback"] is None
+    assert summary["method"] == "patterns"
+    assert (
+        0
+        < summary["bound"]
+        <= summary["hosts_opened"]
+        <= place(requests, fleet, policy="pack")["summary"]["hosts_opened"]
+    )
 
 
 def test_other_policies_find_what_the_quick_method_misses():

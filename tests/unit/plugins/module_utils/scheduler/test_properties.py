@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.validity import violations
 
-POLICIES = ("spread", "pack", "balanced", "photon")
+POLICIES = ("spread", "pack", "photon")
 LEVELS = ("host", "rack", "zone")
 TAGS = st.lists(st.sampled_from(("ssd", "gpu")), unique=True)
 SLOW = (HealthCheck.too_slow,)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of a run: changes that were made, also by items that failed; saved plans that hold exactly or not at all."""
+"""The result of a run: changes that were made, also by items that failed; saved plans hold exactly or not at all."""
 
 from __future__ import annotations
 

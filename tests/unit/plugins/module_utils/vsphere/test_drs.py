@@ -15,7 +15,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     change_rules,
     compare_rules,
     drs,
-    inventory,
+    tables,
     wanted_rule,
 )
 
@@ -40,9 +40,9 @@ def owned(name):
 
 def test_the_bulk_read_brings_the_rules_along():
     assert drs.rules_of(CONFIGURATION) == [OURS, THEIRS, PINNED]
-    row = inventory._cluster("c-1", {"name": "c1", "configurationEx": CONFIGURATION}, True)
+    row = tables.cluster_row("c-1", {"name": "c1", "configurationEx": CONFIGURATION}, True)
     assert (row.drs, row.rules) == (True, [OURS, THEIRS, PINNED])
-    assert inventory._cluster("c-2", {"name": "c2"}, True).rules == []
+    assert tables.cluster_row("c-2", {"name": "c2"}, True).rules == []
 
 
 def test_rules_that_fit_need_nothing():

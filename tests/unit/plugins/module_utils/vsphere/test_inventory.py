@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import EndpointInventory, inventory
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import EndpointInventory, tables
 
 UPLINK = ElementTree.fromstring('<Tag xmlns="urn:vim25"><key>SYSTEM/DVS.UPLINKPG</key></Tag>')
 TABLES = {
@@ -72,7 +72,7 @@ TABLES = {
 
 def fill(datacenter=None):
     seen = EndpointInventory("e", "vcenter", "8")
-    inventory._fill(seen, TABLES, datacenter, "vc1 (vc1:443)")
+    tables.fill(seen, TABLES, datacenter, "vc1 (vc1:443)")
     return seen
 
 
@@ -91,6 +91,48 @@ def test_all_datacenters():
     assert seen.hosts["h-2"].vm_folder == "f-2"
     assert seen.folder_at("f-1", "acme/web").moid == "f-4"
     assert seen.folder_at("f-2", "acme/web") is None
+
+
+def test_vms_elsewhere_are_found_but_take_no_capacity():
+    seen = fill("east")
+    row = seen.vm("ab-4")
+    assert (row.name, row.outside) == ("west", True)
+    assert row.moid not in seen.vms
+    assert not seen.vm("ab-1").outside
+    assert not any(vm.outside for vm in fill().vms.values())
+
+
+def test_names_are_plain():
+    values = {
+        **TABLES,
+        "Folder": {**TABLES["Folder"], "f-3": {"name": "a%2fb 100%25", "parent": "f-1"}},
+        "Network": {"n-1": {"name": "VLAN 7%2f8"}},
+    }
+    seen = EndpointInventory("e", "vcenter", "8")
+    tables.fill(seen, values, "east", "vc1 (vc1:443)")
+    assert seen.hosts["h-1"].networks == ["VLAN 7/8"]
+    assert (seen.folders["f-4"].path, seen.folders["f-3"].name) == ("a%2fb 100%25/web", "a/b 100%")
+    assert seen.folder_at("f-1", "a%2fb 100%25/web").moid == "f-4"
+
+
+@pytest.mark.parametrize(
+    ("name", "manager", "agent"),
+    [
+        ("vCLS-4c4c4544-0051-3510-8043-b7c04f4d3732", "", True),
+        ("vCLS (1)", "com.vmware.vim.eam", True),
+        ("web-1", "", False),
+        ("vCLS-tools", "", False),
+        ("backup", "com.example.backup", False),
+    ],
+)
+def test_agents_of_vsphere(name, manager, agent):
+    managed = (
+        ElementTree.fromstring(f'<val xmlns="urn:vim25"><extensionKey>{manager}</extensionKey><type>x</type></val>')
+        if manager
+        else None
+    )
+    values = {"name": name, "config.managedBy": managed} if manager else {"name": name}
+    assert tables.vm_row("vm-1", values, {}).agent == agent
 
 
 def test_missing_datacenter_names_those_there_are():

@@ -127,6 +127,35 @@ def test_a_concurrent_suspension_stays(datacenter: Datacenter) -> None:
     assert (host.state, host.observed["memory"], host.body["tags"]) == ("SUSPENDED", 128 << 30, [])
 
 
+def test_no_vm_lands_on_a_host_that_is_suspended_meanwhile(datacenter: Datacenter) -> None:
+    Controller(datacenter, SITE).write()
+    store = find(datacenter, entities.DATASTORE, "shared")
+    copies = {store.id: {"path": "", "template_moid": "vm-1", "template_uuid": "t"}}
+    body = {"file": "debian.ova", "size": 1 << 30, "replication": "EAGER", "copies": copies}
+    image = entities.Document(entities.IMAGE, "debian", body=body)
+    datacenter.store.run(lambda tx: tx.insert([image]))
+    vms = """
+photon_tenants: [{name: acme, projects: [{name: web, vms: [
+  {name: web-1, flavor: core-100, image: debian, boot_disk_flavor: core-100}]}]}]
+"""
+    late = Controller(datacenter, vms)
+    assert ("create", "acme/web/web-1") in changes(late.planned.plan)
+    Controller(datacenter, [{"name": "esx01", "state": "suspended"}, {"name": "esx02", "state": "suspended"}]).write()
+    with pytest.raises(Conflict):
+        late.write()
+    assert failures(Controller(datacenter, vms).planned.plan) == {"acme/web/web-1": "NoSuchResource"}
+
+
+def test_an_endpoint_is_kept_for_a_host_that_was_added_meanwhile(datacenter: Datacenter) -> None:
+    datacenter.host("vc1", "bare", [])
+    Controller(datacenter, "photon_endpoints: [{name: vc1, address: vc1.example.org}]").write()
+    late = Controller(datacenter, "photon_endpoints: [{name: vc1, state: absent}]")
+    assert changes(late.planned.plan) == [("delete", "vc1")]
+    Controller(datacenter, [{"name": "bare", "endpoint": "vc1"}]).write()
+    assert set(failures(late.write())) == {"vc1"}
+    assert find(datacenter, entities.HOST, "bare").body["endpoint"] == find(datacenter, entities.ENDPOINT, "vc1").id
+
+
 def answer(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[str]:
     """Answer the maintenance jobs; returns the names of what was asked for."""
     asked = []

@@ -96,7 +96,7 @@ def test_tenant_with_projects_is_not_empty(platform) -> None:
         "{name: db, state: absent}]}]"
     ) == [("delete", "acme/web"), ("delete", "acme/db"), ("delete", "acme")]
     assert platform.store.snapshot().counters() == {}
-    assert platform.store.allocations() == []
+    assert platform.store.snapshot(allocations=True).held == {}
 
 
 @pytest.mark.parametrize("kind", [entities.VM, entities.IMAGE])
@@ -397,6 +397,13 @@ def test_a_project_claims_its_limits_of_its_tenant(platform) -> None:
     assert web.limits == {"vm.count": (50, "COUNT"), "vm.cpu": (100, "COUNT")}
     assert web.needs == (entities.DEPLOYMENT, acme.id)
     assert acme.claim is None
+
+
+def test_a_change_too_small_to_be_shown_is_made(platform) -> None:
+    platform.apply(tenant("{vm.memory: 400 GB}"))
+    [action] = platform.apply(tenant("{vm.memory: 409601 MB}")).actions
+    assert (action.verb, action.after) == ("update", {"quota": {"vm.memory": "409601 MB"}})
+    assert platform.quota("acme")["vm.memory"] == (409601 << 20, 0)
 
 
 KEYS = ("vm.count", "vm.cpu")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which DRS rules a plan asks for: hard groups of level host, per cluster with DRS on; whose rules a run sees to."""
+"""Which DRS rules a plan asks for: hard groups of level host, per cluster with DRS on; whose rules a run changes."""
 
 from __future__ import annotations
 
@@ -121,21 +121,21 @@ def test_the_rule_goes_with_its_vms(cloud: Datacenter) -> None:
     assert rules(plan) == [("update", NAME, ["acme/web/db-1", "acme/web/db-2"])]
 
 
-def test_a_weakened_rule_is_mended(cloud: Datacenter) -> None:
+def test_a_weakened_rule_is_restored(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:2]", "anti_affinity": group(), **VM}])
     store_rule(cloud, ours(cloud), "db-1", "db-2", enabled=False)
     [action] = cloud.plan_items([{"name": "db-1"}]).of(drs_rules.KIND)
     assert (action.verb, action.before, action.after) == ("update", {"enabled": False}, {"enabled": True})
 
 
-def test_rules_of_others_are_nobodys_business(cloud: Datacenter) -> None:
+def test_rules_of_others_are_left_alone(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:2]", **VM}])
     for name in ("by hand", "photon-00000000.acme.web.db.anti-affinity", "photon"):
         store_rule(cloud, name, "db-1", "db-2", enabled=False)
     assert rules(cloud.items("vm", [{"name": "db-1", "tags": ["x"]}])) == []
 
 
-def test_only_a_system_administrator_sees_to_the_rules_of_all_projects(cloud: Datacenter) -> None:
+def test_only_a_system_administrator_changes_the_rules_of_all_projects(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:2]", "anti_affinity": group(), **VM}])
     store_rule(cloud, ours(cloud, "acme.ops.old"), "db-1", "db-2")
     member = Actor("ann", frozenset({r"photon\web"}))
@@ -158,5 +158,5 @@ def test_long_names_are_cut_and_stay_different() -> None:
 
 def test_an_endpoint_that_cannot_be_read_has_no_plan_for_its_rules(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:2]", "anti_affinity": group(), **VM}])
-    cloud.endpoints["vc1"] = PhotonError("EndpointUnreachable", "nobody answers")
+    cloud.endpoints["vc1"] = PhotonError("EndpointUnreachable", "no answer")
     assert rules(cloud.plan_items([{"name": "db-1"}])) == []

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run says and does is right: image copies, addresses, adapters, names, endpoints, rights."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items
+
+from tests.chaos.scene import tree
+from tests.support.site import Site, codes, message
+
+ONE = {"zone": "a", "spread_over": None}
+
+
+def vm(site: Site, **item: Any) -> dict[str, Any]:
+    """One call of the module vm."""
+    more = {"act_as": item.pop("act_as")} if "act_as" in item else {}
+    request = Request(
+        cloudstore_url=site.url,
+        allow_ephemeral=True,
+        credentials=site.credentials,
+        site="chaos",
+        options=Options(base_directory=str(site.directory), default_port_group="VM Network"),
+        **more,
+    )
+    return run_items("vm", [item], request, scope={"tenant": "acme", "project": "web"})
+
+
+# -- F16: image copies -----------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_image_copy_is_created_again(site: Site) -> None:
+    site.good(tree(0))
+    image = site.named("image", "debian")
+    template = next(iter(image.body["copies"].values()))["template_moid"]
+    site.admin["vc1"].delete(template)
+    outcome = site.good(tree(1, **ONE))
+    assert outcome["counts"]["image"] == {"update": 1}
+    assert any("were deleted in vSphere" in line for line in outcome["changes"])
+    site.settled(tree(1, **ONE))
+
+
+def test_a_renamed_datastore_gets_no_second_copy(site: Site) -> None:
+    declared = tree(1, **ONE)
+    del declared["photon_image_datastores"]
+    site.good(declared)
+    before = len(site.named("image", "debian").body["copies"])
+    site.admin["vc1"].rename_datastore("shared1", "SAN 01 (prod)")
+    outcome = site.good(declared)
+    assert outcome["counts"]["datastore"]["update"] == 1
+    assert "create" not in outcome["counts"]["datastore"]
+    copies = site.named("image", "debian").body["copies"]
+    assert len(copies) == before
+    assert any(copy["path"].startswith("[SAN 01 (prod)] ") for copy in copies.values())
+    site.good({**declared, "photon_tenants": tree(2, **ONE)["photon_tenants"]})
+    assert site.disagreements() == []
+
+
+# -- F17: addresses --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_adapters_routable_address_is_recorded(site: Site) -> None:
+    site.good(tree(1, **ONE))
+    site.lab.control.nics(
+        "vc1",
+        "web-01",
+        [
+            {"network": "docker0", "mac": "02:42:00:00:00:01", "addresses": ["172.17.0.1/16"]},
+            {"adapter": 0, "addresses": ["fe80::250:56ff:fe00:1/64", "169.254.3.4/16", "10.1.2.3/24"]},
+        ],
+        address="172.17.0.1",
+    )
+    deadline = time.monotonic() + 20
+    while site.record("web-01").address is None and time.monotonic() < deadline:
+        site.good(tree(1, **ONE))
+    assert site.record("web-01").address == "10.1.2.3"
+
+
+# -- F18: adapters and names -----------------------------------------------------------------------------------------
+
+
+def adapters(site: Site, name: str) -> list[tuple[str, str]]:
+    from pyVmomi import vim
+
+    devices = site.admin["vc1"].vm(name).config.hardware.device
+    return [(type(d).__name__, d.macAddress) for d in devices if isinstance(d, vim.vm.device.VirtualEthernetCard)]
+
+
+def test_a_changed_port_group_keeps_adapter_and_mac(site: Site) -> None:
+    site.good(tree(1, **ONE))
+    before = adapters(site, "web-01")
+    site.good(tree(1, port_groups=["lan"], **ONE))
+    assert adapters(site, "web-01") == before
+    site.good(tree(1, port_groups=["dvpg1"], **ONE))
+    assert adapters(site, "web-01") == before
+    site.settled(tree(1, port_groups=["dvpg1"], **ONE))
+
+
+@pytest.mark.parametrize("folder", ["Kunden & Träger 100%", "a%2fb", "100%25"])
+def test_folders_with_escaped_characters(site: Site, folder: str) -> None:
+    for endpoint in site.endpoints:
+        endpoint["folder"] = folder
+    site.good(tree(1, **ONE))
+    site.settled(tree(2, **ONE))
+
+
+# -- V14: identities -------------------------------------------------------------------------------------------------
+
+
+def test_of_two_vms_with_one_uuid_the_recorded_one_is_ours(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    admin = site.admin["vc1"]
+    uuid = site.record("web-01").id
+    moid = site.record("web-01").place.moid
+    admin.clone("web-01", "copy")
+    site.lab.control.identity("vc1", "copy", uuid)
+    outcome = site.run(tree(1, state="absent", **ONE))
+    assert outcome["failures"] == []
+    assert [row["name"] for row in site.rows(uuid)] == ["copy"]
+    assert moid not in [row["moid"] for row in site.rows()]
+
+
+def test_of_two_vms_with_one_uuid_none_is_taken_when_the_record_names_neither(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    admin = site.admin["vc1"]
+    uuid = site.record("web-01").id
+    for name in ("copy-1", "copy-2"):
+        admin.clone("web-01", name)
+    admin.delete("web-01")
+    for name in ("copy-1", "copy-2"):
+        site.lab.control.identity("vc1", name, uuid)
+    outcome = site.run(tree(1, state="absent", **ONE))
+    assert codes(outcome) == {"acme/web/web-01": "InvalidVmState"}
+    assert "copy-1" in message(outcome)
+    assert "copy-2" in message(outcome)
+    assert len(site.rows()) == 2
+
+
+def test_a_vm_converted_to_a_template_says_what_to_do(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    site.admin["vc1"].mark_as_template("web-01")
+    outcome = site.run(tree(1, state="started", **ONE))
+    assert codes(outcome) == {"acme/web/web-01": "InvalidVmState"}
+    assert "convert it back to a virtual machine" in message(outcome)
+
+
+# -- F19: endpoints and runs -----------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_a_task_does_not_need_cannot_fail_it(site: Site) -> None:
+    site.good(tree(1, **ONE))
+    site.credentials["esx9"] = {"username": "root", "password": "wrong"}
+    outcome = vm(site, name="web-01", state="stopped")
+    assert outcome["failures"] == []
+    assert outcome["calls"].keys() == {"vc1"}
+    outcome = vm(site, name="web-09", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="a")
+    assert outcome["failures"] == []
+    assert any("esx9 could not be read" in text for text in outcome["warnings"])
+    outcome = vm(site, name="web-10", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="b")
+    assert "esx9 could not be read" in message(outcome)
+
+
+# -- F20, F21: rights ------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_privilege_is_named(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    fields = {"privilegeId": "VirtualMachine.Interact.PowerOn"}
+    site.lab.control.fault("PowerOnVM_Task", "NoPermission", endpoint="vc1", fields=fields)
+    outcome = site.run(tree(1, state="started", **ONE))
+    assert codes(outcome) == {"acme/web/web-01": "AccessForbidden"}
+    assert "VirtualMachine.Interact.PowerOn" in message(outcome)
+
+
+def test_a_user_without_rights_changes_nothing(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    site.good(tree(1, state="stopped", **ONE) | {"photon_flavors": [{"name": "spare", "kind": "vm", "cost": {
+        "vm.cpu": 1, "vm.memory": "1 GB"}}]})  # fmt: skip
+    before, documents = site.rows(), {d.id: d.version for d in site.snapshot().documents}
+    outcome = vm(site, name="web-01", state="started", act_as={"user": "nobody@lab", "groups": []})
+    assert codes(outcome) == {"acme/web/web-01": "AccessForbidden"}
+    assert not outcome["changed"]
+    assert (site.rows(), {d.id: d.version for d in site.snapshot().documents}) == (before, documents)
