@@ -37,7 +37,8 @@ def _kind(rows: list[Row]) -> Iterator[str]:
         groups.setdefault((row["step"], row["repaired"]), []).append(row)
     for (step, repaired), members in groups.items():
         for row in members:
-            yield f"  {'*' if repaired else '!'} {row['name']}: {row['what']}: {row['found']}, expected {row['expected']}"
+            sign = "*" if repaired else "!"
+            yield f"  {sign} {row['name']}: {row['what']}: {row['found']}, expected {row['expected']}"
         yield f"      -> {'repaired' if repaired else step}"
 
 

@@ -13,8 +13,8 @@ description:
   - With O(state=upgraded) brings the schema of an existing CloudStore to the version that this collection works with.
     Nothing else ever does, so a new collection does not change the database behind anybody's back. Make a backup first.
     Other controllers need the same collection afterwards.
-  - With O(state=verified) compares documents, allocations, exclusive keys, capacity, unfinished tasks and endpoints object
-    by object, and repairs what follows from the documents or from vSphere. Check mode only reports. Nothing in vSphere
+  - With O(state=verified) compares documents, allocations, exclusive keys, capacity, unfinished tasks and endpoints
+    object by object, and repairs what follows from the documents or from vSphere. Check mode only reports. Nothing in vSphere
     is changed, and what needs a decision is returned with the next step. Only the system administrator may do it.
   - A new CloudStore is created by the first run that changes something, and needs no upgrade.
 options:
@@ -40,7 +40,7 @@ attributes:
     description: Tells whether an upgrade is needed; reports findings and changes nothing anywhere.
     support: full
   diff_mode:
-    description: With O(state=verified) one line per repaired finding, as recorded before and after. An upgrade has none.
+    description: With O(state=verified) one line per repaired finding, before and after. An upgrade has none.
     support: partial
 """
 

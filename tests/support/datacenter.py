@@ -20,6 +20,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.entities imp
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import site
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
+from ansible_collections.photon.platform.plugins.module_utils.services.images.plan import CopyImage, template_uuid
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Options, Plan
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
@@ -38,6 +39,9 @@ class GivenContext(Context):
     """A context whose endpoints were read already."""
 
     given: dict[str, EndpointInventory | PhotonError]
+
+    def session(self, endpoint: Document) -> Any:
+        """Nothing is asked: the rows know all."""
 
     def read_endpoints(
         self, state: CurrentState, endpoints: Iterable[Document], detailed: Collection[str] = ()
@@ -110,6 +114,7 @@ class Datacenter:
             "tools": "",
             "template": False,
             "connection_state": "connected",
+            "extra_config": {},  # nobody's mark
         }
         row = VmRow(f"vm-{uuid}", name, uuid, host, POWER[power], **{**values, **facts})
         inventory = self.endpoints[endpoint]
@@ -174,6 +179,8 @@ class Datacenter:
 
     def _take(self, planned: site.Planned) -> Plan:
         state, plan = planned.state, planned.plan
+        for copy_image in plan.of_type(CopyImage):
+            self._copy(copy_image, state)
         for action in plan.of(entities.VM):
             if action.verb != KEEP:
                 self._make(action, state)
@@ -184,6 +191,21 @@ class Datacenter:
         self.documents = [replace(d, version=d.version or 1) for kind in entities.KINDS for d in state.of(kind)]
         self.counters = state.counters
         return plan
+
+    def _copy(self, action: CopyImage, state: CurrentState) -> None:
+        """A template for each copy that the plan would have made."""
+        copies = dict(action.document.body["copies"])
+        for store_id in action.targets:
+            store = state.must(store_id)
+            uuid = template_uuid(action.id, store_id)
+            host = next(iter(self.endpoints[state.must(store.scope).name].hosts))
+            row = self.vm(
+                state.must(store.scope).name, f"{action.document.name}-{store.name}", uuid, host, template=True
+            )
+            copies[store_id] = {"path": f"[{store.name}] image/disk.vmdk", "template_moid": row.moid,
+                                "template_uuid": uuid}  # fmt: skip
+        if state.get(action.id) is not None:
+            state.put(replace(state.must(action.id).with_body(copies=copies), state="READY"))
 
     def _make(self, action: Any, state: CurrentState) -> None:
         """Do to the rows what the plan would have vSphere do."""

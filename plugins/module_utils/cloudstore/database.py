@@ -158,6 +158,7 @@ class Database:
                 if time.monotonic() - started > PATIENCE:
                     raise errors.unavailable(self.location.shown, error, "run again") from error
             except self._sa.exc.DBAPIError as error:
+                self._refuse_lost()
                 answered = self.dialect == SQLITE or getattr(error.orig, "sqlstate", None)
                 patience = PATIENCE if answered else PATIENCE_FOR_SERVER
                 if not self._connected:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that imports SQLAlchemy and the PostgreSQL driver, late: who opens no store does not pay for them."""
+"""Import SQLAlchemy and the PostgreSQL driver on first use: a run without a CloudStore does not load them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WANTED = {"sqlalchemy": "SQLAlchemy", "psycopg": "psycopg[binary]"}
 
 
 def load(name: str = "sqlalchemy") -> ModuleType:
-    """The module ``sqlalchemy`` or ``psycopg``. Raises MissingLibrary with the pip line for this interpreter."""
+    """Import the module ``sqlalchemy`` or ``psycopg``. Raises MissingLibrary with the pip line for this interpreter."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A CloudStore's URL, and whether a SQLite file is where it will be found again."""
+"""Parse the URL of a CloudStore, and refuse SQLite files in places where they would be lost."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _JOB_COPY = re.compile(r"^/runner(/|$)|/awx_\d+_[^/]*(/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a CloudStore is: a file's path for SQLite, libpq's own URL for PostgreSQL. ``shown`` has no password."""
+    """Location of a CloudStore: a file's path for SQLite, libpq's own URL for PostgreSQL. ``shown`` has no password."""
 
     dialect: str
     target: str
@@ -62,7 +62,7 @@ class Location:
 def parse(url: str) -> Location:
     """Read ``sqlite:////absolute/path.db`` or ``postgresql+psycopg://user@host1,host2/database``.
 
-    What follows ``postgresql+psycopg://`` is libpq's: several hosts, ``?target_session_attrs=``, ``?sslmode=``,
+    Everything after ``postgresql+psycopg://`` is libpq's: several hosts, ``?target_session_attrs=``, ``?sslmode=``,
     ``?service=`` ... Raises CloudStoreUnavailable.
     """
     scheme, found, rest = (url or "").partition("://")
@@ -70,7 +70,7 @@ def parse(url: str) -> Location:
         if not rest.startswith("//") or rest.startswith("///") or rest.endswith("/") or "?" in rest:
             raise PhotonError(
                 "CloudStoreUnavailable",
-                f"{url!r} is no usable CloudStore: SQLite needs a file's absolute path "
+                f"the CloudStore URL {url!r} is not valid: SQLite needs the absolute path of a file "
                 "with four slashes and nothing after it, for example sqlite:////var/lib/photon/cloudstore.db",
             )
         path = os.path.normpath(rest[1:])
@@ -79,7 +79,7 @@ def parse(url: str) -> Location:
         return Location(POSTGRESQL, f"postgresql://{rest}", f"postgresql+psycopg://{_without_password(rest)}")
     raise PhotonError(
         "CloudStoreUnavailable",
-        f"{_without_password(url)!r} is no CloudStore's URL: write "
+        f"the CloudStore URL {_without_password(url)!r} is not valid: write "
         "sqlite:////absolute/path.db or postgresql+psycopg://user@host/database",
     )
 
@@ -90,7 +90,7 @@ def refuse_ephemeral(path: str) -> None:
     if reason:
         raise PhotonError(
             "EphemeralCloudStore",
-            f"the CloudStore {path} {reason}: use a folder that stays, or PostgreSQL (AWX jobs always "
+            f"the CloudStore {path} {reason}: use a persistent folder, or PostgreSQL (AWX jobs always "
             "do: photon_cloudstore_url: postgresql+psycopg://user@host/database); set "
             "photon_cloudstore_allow_ephemeral: true only where losing it does not matter",
             {"file": path},
@@ -98,15 +98,18 @@ def refuse_ephemeral(path: str) -> None:
 
 
 def ephemeral_reason(path: str, mounts: Iterable[tuple[str, str]]) -> str | None:
-    """Why a file at ``path`` would not last, or None. ``mounts``: ``(mount point, file system type)`` pairs."""
+    """Return the reason why a file at ``path`` would be lost, or None.
+
+    ``mounts``: ``(mount point, file system type)`` pairs.
+    """
     real = os.path.realpath(path)
     if _JOB_COPY.search(path) or _JOB_COPY.search(real):
-        return "lies in a job's private copy of the project, which is removed with the job"
+        return "is in a job's private copy of the project, which is removed with the job"
     kind = _file_system(real, mounts)
     if kind in NETWORK_FILE_SYSTEMS:
-        return f"lies on a network file system ({kind}), where SQLite's locks do not hold"
+        return f"is on a network file system ({kind}), where SQLite's locks do not work"
     if kind in LOST_FILE_SYSTEMS:
-        return f"lies on {kind}, which is gone after the container's or the machine's restart"
+        return f"is on {kind}, which is lost when the container or the machine restarts"
     return None
 
 
@@ -124,7 +127,7 @@ def _mounts() -> list[tuple[str, str]]:
         with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
             rows = [line.split(" ") for line in file]
     except OSError:
-        return []  # no Linux: nothing is known about the file systems
+        return []  # not Linux: the file systems are unknown
     return [(_unescape(row[1]), row[2]) for row in rows if len(row) > 2]
 
 

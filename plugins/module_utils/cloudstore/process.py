@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds a lease: this process, named so that another one on the same machine can tell whether it still lives."""
+"""Identify the process that holds a lease, so that another one on the same machine can tell whether it still runs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import socket
 
 
 def own() -> str:
-    """``boot id/pid namespace/pid/start time`` of this process."""
+    """Return ``boot id/pid namespace/pid/start time`` of this process."""
     return f"{_here()}/{os.getpid()}/{_started(os.getpid())}"
 
 
 def is_dead(process: str) -> bool:
-    """Whether that process has certainly ended: only answered for one of the same boot and pid namespace."""
+    """Whether that process has certainly ended; False for a process of another boot or pid namespace."""
     here, pid, started = [*process.rsplit("/", 2), "", ""][:3]
     return here == _here() and pid.isdigit() and _started(int(pid)) != started
 
 
 def describe() -> str:
-    """``user@machine`` for people."""
+    """Return ``user@machine`` for people."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -41,7 +41,7 @@ def _here() -> str:
 
 
 def _started(pid: int) -> str:
-    """Start time of a process in ticks since boot; empty for one that has ended."""
+    """Return the start time of a process in ticks since boot; empty for one that has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()

@@ -20,8 +20,8 @@ class Finding:
     """One difference. ``what`` is its sort, ``expected`` and ``found`` are for people, ``step`` says what to do.
 
     ``repairable``: a repair removes the difference, by what the other fields hold: ``observed`` is the document with
-    its facts refreshed, the rows of ``consumers`` (documents' ids) are written again, ``capacity`` is recorded, and what
-    ``orphans`` (ids without a document) held or offered is deleted. ``provider`` is a document that lacks its row.
+    its facts refreshed, the rows of ``consumers`` (documents' ids) are written again, ``capacity`` is recorded, and
+    what ``orphans`` (ids without a document) held or offered is deleted. ``provider`` is a document that lacks its row.
     """
 
     kind: str

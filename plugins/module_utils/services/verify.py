@@ -85,7 +85,7 @@ def verify(context: Context, *, repair: bool = False) -> Verified:
 
 
 def compare(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
-    """Yield all that differs between a snapshot with its allocations and the endpoints that were read into ``state``."""
+    """Yield all that differs between a snapshot with its allocations and the endpoints read into ``state``."""
     yield from verify_records.compare(snapshot, state)
     for kind in registry.KINDS.values():
         for finding in list(kind.verify(state)) if kind.verify is not None else ():

@@ -71,7 +71,9 @@ def _providers(snapshot: Snapshot, missing: set[str], state: CurrentState) -> It
     for provider in sorted({*snapshot.providers, *snapshot.inventories} - missing):
         if state.get(provider) is None:
             kind = snapshot.providers.get(provider, "provider")
-            yield Finding(kind, provider, "provider", "a document", "none", REPAIR, repairable=True, orphans=(provider,))
+            yield Finding(
+                kind, provider, "provider", "a document", "none", REPAIR, repairable=True, orphans=(provider,)
+            )
 
 
 def _allocations(

@@ -171,7 +171,7 @@ def derived(dump: Dump, sound: Dump) -> Dump:
     keys = {row[0]: row[1:3] for row in dump["inventories"]}
     known = {row[0] for row in sound["tasks"]}
     return {
-        "documents": [row for row in dump["documents"]],
+        "documents": dump["documents"],
         "allocations": sorted((row[0], keys.get(row[1]), row[2]) for row in dump["allocations"]),
         "inventories": sorted(row[1:] for row in dump["inventories"]),
         "providers": dump["providers"],
@@ -227,7 +227,7 @@ def shared_key(d: Damage) -> None:
 # What is left after a repair, and what the next step mentions.
 DECIDED: dict[str, tuple[Callable[[Damage], None], list[str], str]] = {
     "limit below usage": (limit_below_usage, ["limit exceeded"], "raise the limit"),
-    "image without document": (dangling_image, ["dangling reference", "orphan"], "restore a backup that has this image"),
+    "image without document": (dangling_image, ["dangling reference", "orphan"], "that has this image"),
     "project without document": (dangling_project, ["dangling reference"], "restore a backup that has this project"),
     "tenant without document": (dangling_tenant, ["dangling reference"], "restore a backup that has this tenant"),
     "datastore without document": (dangling_datastore, ["dangling reference"], "that has this datastore"),

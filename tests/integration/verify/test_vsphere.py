@@ -155,8 +155,9 @@ def test_without_endpoints_the_database_is_verified(changed: Site) -> None:
 def test_another_platform_on_the_same_vcenter_is_left_out(changed: Site) -> None:
     """VMs with the mark of another CloudStore and site are that platform's own."""
     admin = changed.admin["vc1"]
-    marks = {"photon.id": "6a0e7c9e-0000-4000-8000-000000000001", "photon.store": "another", "photon.site": "inventory:x"}
-    admin.clone("web-03", "foreign", instanceUuid="6a0e7c9e-0000-4000-8000-000000000001")
+    identity = "6a0e7c9e-0000-4000-8000-000000000001"
+    marks = {"photon.id": identity, "photon.store": "another", "photon.site": "inventory:x"}
+    admin.clone("web-03", "foreign", instanceUuid=identity)
     admin.reconfigure("foreign", extra_config=marks)
     assert changed.verify(check=True)["found"] == 0
     admin.reconfigure("foreign", extra_config={"photon.store": ""})

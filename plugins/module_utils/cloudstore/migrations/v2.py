@@ -58,7 +58,7 @@ def upgrade(connection: Any) -> None:
         connection.exec_driver_sql(f"DROP TABLE {table}")
 
 
-# -- what is held ------------------------------------------------------------------------------------------------------
+# -- allocations ----------------------------------------------------------------------------------------------------
 
 
 def _limits(connection: Any, old: Any, documents: dict[str, Document]) -> dict[Key, tuple[str, int | None, int]]:
@@ -81,7 +81,7 @@ def _capacities(connection: Any, old: Any, documents: dict[str, Document]) -> di
 
 
 def _holdings(documents: dict[str, Document]) -> dict[str, dict[Key, int]]:
-    """What each VM holds of its project, host and datastores."""
+    """Compute the amounts that each VM holds of its project, host and datastores."""
     held: dict[str, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
     for vm in _of_kind(documents, "vm"):
         body, mine = vm["body"], held[vm["id"]]

@@ -22,10 +22,9 @@ def verify(state: CurrentState) -> Iterator[Finding]:
             if store is None or inventory is None or image.id in state.busy:
                 continue
             if inventory.vm(copy.get("template_uuid", ""), copy.get("template_moid")) is None:
-                yield Finding(
-                    entities.IMAGE, f"{state.path_of(image)} on {state.path_of(store)}", "lost copy", "a template", "none",
-                    "apply the image with its file declared: it is copied again",
-                )  # fmt: skip
+                name = f"{state.path_of(image)} on {state.path_of(store)}"
+                step = "apply the image with its file declared: it is copied again"
+                yield Finding(entities.IMAGE, name, "lost copy", "a template", "none", step)
 
 
 def references(document: Document) -> Iterator[tuple[str, str]]:

@@ -191,8 +191,8 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
             document = state.get(uuid)
             if document is None and uuid in deleted:
                 for row in rows:
-                    yield Orphan(_at(state, endpoint_id, row), "was deleted by the platform and exists again (restored?)",
-                                 "remove it, or clear its photon.id")  # fmt: skip
+                    reason = "was deleted by the platform and exists again (restored?)"
+                    yield Orphan(_at(state, endpoint_id, row), reason, "remove it, or clear its photon.id")
             if document is None:
                 continue
             home = document.observed.get("endpoint") if document.kind == entities.VM else endpoint_id
@@ -204,8 +204,9 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
         document = state.get(identity)
         for endpoint_id, row in found:
             if document is None and not (identity in deleted and row.uuid == identity):
-                yield Orphan(_at(state, endpoint_id, row), f"carries the platform's mark (photon.id {identity}) and is "
-                             "in no record", "restore the record from a backup, remove the VM, or clear its photon.id")  # fmt: skip
+                reason = f"carries the platform's mark (photon.id {identity}) and is in no record"
+                step = "restore the record from a backup, remove the VM, or clear its photon.id"
+                yield Orphan(_at(state, endpoint_id, row), reason, step)
             elif document is not None and document.kind == entities.VM:
                 yield Orphan(_at(state, endpoint_id, row), f"carries the mark of VM {state.path_of(document)} under "
                              "another instanceUuid (a clone or a restored copy)",

@@ -10,7 +10,9 @@ from typing import Any
 from ansible_collections.photon.platform.plugins.module_utils.verify_text import verify_lines
 
 
-def row(kind: str, name: str, what: str, step: str, *, repairable: bool = False, repaired: bool = False) -> dict[str, Any]:
+def row(
+    kind: str, name: str, what: str, step: str, *, repairable: bool = False, repaired: bool = False
+) -> dict[str, Any]:
     return {"kind": kind, "name": name, "what": what, "expected": "this", "found": "that", "step": step,
             "repairable": repairable, "repaired": repaired}  # fmt: skip
 

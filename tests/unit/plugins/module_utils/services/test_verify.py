@@ -45,7 +45,8 @@ def vm(name: str, where: str = "h1") -> Document:
     observed = {"endpoint": "e", "host": where, "cluster": "c1", "address": None,
                 "vsphere": {"moid": f"vm-{name}", "name": name, "folder": "acme/web", "directory": name,
                             "change_version": "1"},
-                "disks": {"boot": {"datastore": "ds", "path": f"[shared] {name}/boot.vmdk", "uuid": None, "unit": 0}}}  # fmt: skip
+                "disks": {"boot": {"datastore": "ds", "path": f"[shared] {name}/boot.vmdk", "uuid": None, "unit": 0}},
+                }  # fmt: skip
     return Document(entities.VM, name, "p", "STARTED", id=name, body=body, observed=observed)
 
 
@@ -93,8 +94,8 @@ def inventory() -> EndpointInventory:
     found = EndpointInventory("e", "vcenter", "8.0.3")
     for name in ("h1", "h2"):
         found.hosts[f"host-{name}"] = HostRow(
-            f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8, 16, 2400,
-            64 * GB, ["datastore-1"], [], [],
+            f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8, 16,
+            2400, 64 * GB, ["datastore-1"], [], [],
         )  # fmt: skip
     found.datastores["datastore-1"] = DatastoreRow(
         "datastore-1", "shared", "ds:///1/", "SHARED_VMFS", 1000 * GB, 990 * GB, True

@@ -267,7 +267,7 @@ def test_what_cannot_be_made_is_why_a_vm_is_not(datacenter) -> None:
         SITE + "        vms: [{name: web-01, flavor: core-100, image: debian, boot_disk_flavor: core-100}]\n"
     )
     assert failures(plan) == {"debian": "UnsupportedImageFileType", "acme/web/web-01": "DependencyFailed"}
-    assert "image debian cannot be made" in plan.failures[-1].error.message
+    assert "image debian cannot be created" in plan.failures[-1].error.message
 
 
 def test_a_vm_of_a_project_that_is_refused(cloud) -> None:
@@ -359,6 +359,15 @@ def test_a_larger_flavor_is_charged(cloud) -> None:
     reconfigure = plan.of(entities.VM)[0].reconfigure
     assert (reconfigure.vcpus, reconfigure.memory) == (2, 4 * GB)
     assert cloud.usage("acme/web")["vm.cpu"] == 2
+
+
+def test_creates_and_updates_claim_what_the_vm_will_hold(cloud) -> None:
+    for flavor, vcpus in (("core-100", 1), ("core-200", 2)):
+        [action] = declare(cloud, **{**VM, "flavor": flavor}).of(entities.VM)
+        amounts = action.claim.amounts
+        assert amounts[cloud.find(entities.PROJECT, "acme/web").id]["vm.cpu"] == vcpus
+        assert amounts[action.vm.place.host] == {"vcpus": vcpus, "memory": 2 * vcpus * GB}
+        assert len(action.claim.exclusive) == 1
 
 
 def test_a_larger_flavor_beyond_the_quota(cloud) -> None:
