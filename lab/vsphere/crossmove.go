@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -112,8 +113,11 @@ func (e *endpoint) handOver(ref types.ManagedObjectReference, other *endpoint, a
 		e.disks.remove(name)
 	}
 	home := e.disks.real(path.Dir(cleanPath(old[0])))
-	for _, name := range []string{"vmware.log", i.spec.Name + ".nvram"} {
-		_ = os.Remove(path.Join(home, name))
+	for _, pattern := range []string{"vmware.log", "*.nvram"} { // a rename keeps the name of the .nvram
+		found, _ := filepath.Glob(path.Join(home, pattern))
+		for _, file := range found {
+			_ = os.Remove(file)
+		}
 	}
 	_ = os.Remove(home) // only when nothing is left in it
 	return refusal{}

@@ -193,10 +193,12 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     holder = state.exclusives.get(name_slot(endpoint.id, folder, vm.name), vm.id)
     name = suffix if vm.name.lower() in taken or holder != vm.id else vm.name
     taken.add(name.lower())
-    vmx = _file(state, row["datastores"][0], suffix, f"{name}.vmx")
-    place = Place(endpoint.id, host.id, name, folder, suffix, host.observed.get("cluster"), vmx=vmx)
+    # Files of a VM that is created again may still be in its old directory.
+    directory = f"{suffix}-{state.versions[vm.id]}" if vm.id in state.versions else suffix
+    vmx = _file(state, row["datastores"][0], directory, f"{name}.vmx")
+    place = Place(endpoint.id, host.id, name, folder, directory, host.observed.get("cluster"), vmx=vmx)
     disks = tuple(
-        replace(disk, datastore=store, path=_file(state, store, suffix, f"{disk.name}.vmdk"), uuid=None,
+        replace(disk, datastore=store, path=_file(state, store, directory, f"{disk.name}.vmdk"), uuid=None,
                 unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
         for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=True))
     )  # fmt: skip

@@ -189,7 +189,7 @@ class Planning:
     CloudStore's keyed digest; ``pinned`` maps a VM's path to ``{host_name, datastore_name}`` of a saved plan;
     ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
     deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id;
-    ``left_files`` the directories of missing VMs that still exist, by VM.
+    ``left_files`` the configuration files of missing VMs that still exist, by VM.
     """
 
     declaration: Declaration

@@ -9,7 +9,7 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 from __future__ import annotations
 
 from .drs import RuleChange, change_rules, compare_rules, read_rules, wanted_rule
-from .files import existing_directories
+from .files import existing_files
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
@@ -86,7 +86,7 @@ __all__ = [
     "detach_disks",
     "ensure_folders",
     "enter_maintenance",
-    "existing_directories",
+    "existing_files",
     "exit_maintenance",
     "find_marked",
     "folder_path",

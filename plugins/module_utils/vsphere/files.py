@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories on datastores."""
+"""Files on datastores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .rows import EndpointInventory
 from .session import Session
 
 
-def existing_directories(session: Session, inventory: EndpointInventory, paths: Iterable[str]) -> set[str]:
-    """Return those of the directories (``[ds] dir``) that exist: one task for each, all at once.
+def existing_files(session: Session, inventory: EndpointInventory, paths: Iterable[str]) -> set[str]:
+    """Return those of the files (``[ds] dir/name``) that exist: one task for each, all at once.
 
-    A directory on a datastore that the inventory does not have counts as missing. Raises the fault of a search that
+    A file on a datastore that the inventory does not have counts as missing. Raises the fault of a search that
     fails for another reason than the missing directory.
     """
     stores = {row.name: moid for moid, row in inventory.datastores.items()}
@@ -31,7 +31,7 @@ def existing_directories(session: Session, inventory: EndpointInventory, paths: 
     found = set()
     for job, outcome in run_jobs(session, jobs):
         if not isinstance(outcome, PhotonError):
-            found.add(job.key)
+            found.update({job.key} if retrieve.children(outcome, "file") else ())
         elif outcome.data.get("fault") != "FileNotFound":
             raise outcome
     return found
@@ -39,10 +39,11 @@ def existing_directories(session: Session, inventory: EndpointInventory, paths: 
 
 def _search(path: str, browser: str) -> Job:
     what = f"search of {path}"
+    directory, _, name = path.rpartition("/")
 
     def submit(session: Session) -> Any:
-        spec = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=["*.vmx"])
+        spec = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=[name])
         reference = session.reference("HostDatastoreBrowser", browser)
-        return session.call(what, reference.SearchDatastore_Task, path, spec, read=True)
+        return session.call(what, reference.SearchDatastore_Task, directory, spec, read=True)
 
     return Job(key=path, what=what, submit=submit, operation="search")

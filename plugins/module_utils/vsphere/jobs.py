@@ -68,9 +68,9 @@ class Budgets:
 def run_jobs(session: Session, jobs: Iterable[Job], budgets: Budgets | None = None) -> Iterator[tuple[Job, Any]]:
     """Run all jobs; yields ``(job, result)`` or ``(job, PhotonError)`` as they end, in no fixed order.
 
-    A result is the task's (a created VM's moid) or None. After an error whose ``data["unknown"]`` is true, the call or
-    task may have had its effect: look (``lookup_vms``) before doing it again. What ``session.guard`` raises is raised
-    here; tasks under way then continue in vSphere, unreported.
+    A result is the task's (a created VM's moid, or the element of a data object) or None. After an error whose
+    ``data["unknown"]`` is true, the call or task may have had its effect: look (``lookup_vms``) before doing it again.
+    What ``session.guard`` raises is raised here; tasks under way then continue in vSphere, unreported.
     """
     run = _Run(session, deque(jobs), budgets or Budgets())
     executor = ThreadPoolExecutor(max_workers=run.budgets.threads, thread_name_prefix="vsphere")
@@ -182,7 +182,7 @@ class _Run:
             if state == "success":
                 job, _deadline = self.running.pop(moid)
                 result = values.get("info.result")
-                yield job, result if isinstance(result, str) and result else None
+                yield job, result if retrieve.is_object(result) else result or None
             elif state == "error":
                 job, _deadline = self.running.pop(moid)
                 yield job, _forgiven(job, task_error(job.what, values.get("info.error")))

@@ -180,6 +180,45 @@ def test_an_unregistered_vm_is_registered_again(site: Site) -> None:
     site.settled(declared)
 
 
+@pytest.mark.parametrize("register", [True, False])
+def test_a_deleted_vm_whose_directory_is_still_there_is_created_again(site: Site, register: bool) -> None:
+    """Only the configuration file makes a directory a VM that can be registered."""
+    site.good(tree(2, **ONE))
+    uuid = site.record("web-01").id
+    admin = site.admin["vc1"]
+    [row] = site.rows(uuid)
+    admin.delete("web-01")
+    other = admin.create_disk(f"{row['disks'][0]['file'].rpartition('/')[0]}/boot.vmdk")
+    site.good(tree(2, register=register, **ONE))
+    assert len(site.rows(uuid)) == 1
+    assert other in admin.files()
+    assert not site.good(tree(2, register=register, **ONE))["changed"]
+
+
+def test_a_vm_that_was_unregistered_during_its_creation_gets_no_twin(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.photon.platform.plugins.module_utils.services.vms import jobs
+
+    read, admin = jobs.read, site.admin["vc1"]
+    files: list[Any] = []
+
+    def unregister_first(*args: Any) -> Any:
+        monkeypatch.setattr(jobs, "read", read)
+        files.append(admin.unregister("web-01"))
+        return read(*args)
+
+    monkeypatch.setattr(jobs, "read", unregister_first)
+    assert codes(site.run(tree(1, **ONE))) == {"acme/web/web-01": "VmNotFound"}
+    outcome = site.run(tree(1, **ONE))
+    assert codes(outcome) == {"acme/web/web-01": "DependencyFailed"}
+    assert "register: true" in message(outcome)
+    assert site.rows() == []
+    site.good(tree(1, register=True, **ONE))
+    assert site.record("web-01").place.vmx == files[0].vmx
+    site.settled(tree(1, **ONE))
+
+
 def test_a_vm_restored_under_another_uuid_gets_no_twin(site: Site) -> None:
     declared = tree(2, **ONE)
     site.good(declared)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.services import write
+from ansible_collections.photon.platform.plugins.module_utils.services.vms import jobs
 
 from tests.chaos.scene import tree
 from tests.support.site import Site, codes, message
@@ -61,6 +62,31 @@ def test_the_declared_disk_grows_after_a_detach_and_attach(site: Site) -> None:
     recorded = {disk.name: disk.path for disk in site.record("web-01").disks}
     assert (sizes[recorded["aa"]], sizes[recorded["bb"]]) == (3 << 30, 2 << 30)
     site.settled(tree(1, disks=[{**A, "capacity": "3 GB"}, B], **ONE))
+
+
+@pytest.mark.parametrize("during", [True, False])
+def test_a_new_vm_that_is_moved_to_another_datastore_keeps_its_disks(
+    site: Site, monkeypatch: pytest.MonkeyPatch, during: bool
+) -> None:
+    """A storage move gives its disks other names, also before the run that created it has read them."""
+    declared = tree(1, disks=[A], **ONE)
+    read = jobs.read
+
+    def move() -> None:
+        site.admin["vc1"].move_to_datastore("web-01", f"local-{site.rows()[0]['host'].partition('.')[0]}")
+
+    def move_and_read(*args: Any) -> Any:
+        monkeypatch.setattr(jobs, "read", read)
+        move()
+        return read(*args)
+
+    if during:
+        monkeypatch.setattr(jobs, "read", move_and_read)
+    site.good(declared)
+    if not during:
+        move()
+    site.settled(declared)
+    assert all(disk.path and disk.path.startswith("[local-") for disk in site.record("web-01").disks)
 
 
 # -- F9: claims follow the VM ----------------------------------------------------------------------------------------

@@ -156,6 +156,7 @@ class _Runner:
         self._created(endpoint, rest, waiting, progress)
         finished = [action for action in actions if action.id in progress.moids and action.id not in self.recorded]
         rows = jobs.read(session, [action.id for action in finished]) if finished else {}
+        vsphere.read_heavy(session, rows.values(), inventory.networks)  # the disks' uuids, before anything moves them
         for action in finished:
             step, error = progress.failed.get(action.id, (None, None))
             self._seen(action, action.vm, rows.get(action.id), endpoint, True, step, error)

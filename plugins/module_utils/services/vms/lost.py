@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import existing_directories, find_marked, guestinfo
+from ...vsphere import existing_files, find_marked, guestinfo
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -53,18 +53,18 @@ def read_marks(state: CurrentState, context: Any) -> Marks:
 
 
 def read_files(planning: Planning, context: Any) -> dict[str, str]:
-    """``{VM id: directory}`` of the declared VMs that are missing while their files are still there."""
+    """``{VM id: configuration file}`` of the declared VMs that are missing while that file is still there."""
     state = planning.state
-    wanted: dict[str, dict[str, str]] = {}  # directories by endpoint and VM
+    wanted: dict[str, dict[str, str]] = {}  # configuration files by endpoint and VM
     for current in _declared(planning):
         vm = Vm.of(current)
         if vm.place is not None and vm.place.vmx and _is_missing(vm, state):
-            wanted.setdefault(vm.place.endpoint, {})[vm.id] = vm.place.vmx.rpartition("/")[0]
+            wanted.setdefault(vm.place.endpoint, {})[vm.id] = vm.place.vmx
     found: dict[str, str] = {}
-    for endpoint_id, directories in wanted.items():
+    for endpoint_id, files in wanted.items():
         session = context.session(state.must(endpoint_id))
-        existing = existing_directories(session, state.inventories[endpoint_id], directories.values())
-        found.update({vm: directory for vm, directory in directories.items() if directory in existing})
+        existing = existing_files(session, state.inventories[endpoint_id], files.values())
+        found.update({vm: file for vm, file in files.items() if file in existing})
     return found
 
 
@@ -104,11 +104,11 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
     lost = 0
     for desired, current in wanted:
         try:
-            if current is not None and not is_unfinished(current):
+            if current is not None and current.observed:
                 refuse_missing_host(desired.label, Vm.of(current), state)
                 _refuse_restored(desired, planning)
                 _refuse_unregistered(desired, planning)
-                lost += 1
+                lost += not is_unfinished(current)
             kept.append((desired, current))
         except PhotonError as error:
             plan.fail(entities.VM, desired.label, error, desired.path)
@@ -145,11 +145,11 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
 
 
 def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
-    """Plan to take over a missing VM where ``register: true`` asks for it; False where it does not."""
-    if not desired.register or not current.observed:
-        return False
+    """Plan to take over a missing VM where ``register: true`` asks for it; False where nothing is left to take over."""
     state, recorded = planning.state, Vm.of(current)
     found = planning.marks.get(current.id, [])
+    if not desired.register or not (found or current.id in planning.left_files):
+        return False
     if len(found) > 1:
         raise _restored(desired.label, found, state)
     endpoint_id, row = found[0] if found else (recorded.place.endpoint if recorded.place else "", None)
@@ -232,7 +232,7 @@ def _declared(planning: Planning) -> Iterator[Document]:
 
 
 def _is_missing(vm: Vm, state: CurrentState) -> bool:
-    if vm.place is None or vm.state in (states.CREATING, states.ERROR):
+    if vm.place is None:
         return False
     inventory = state.inventories.get(vm.place.endpoint)
     missing = inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
@@ -260,8 +260,9 @@ def _refuse_restored(desired: Desired, planning: Planning) -> None:
 
 
 def _refuse_unregistered(desired: Desired, planning: Planning) -> None:
-    directory = planning.left_files.get(desired.vm.id)
-    if directory is not None:
+    file = planning.left_files.get(desired.vm.id)
+    if file is not None:
+        directory = file.rpartition("/")[0]
         raise PhotonError(
             "DependencyFailed",
             f"VM {desired.label} is missing in vSphere, but its files are still in {directory}: set register: true on "

@@ -173,14 +173,16 @@ def _same_path(disk: Disk, seen: Any) -> bool:
 
 
 def _same_unit(disk: Disk, seen: Any) -> bool:
-    """The unit number decides where neither uuid nor file is known to be another's."""
+    """The unit number decides where neither uuid nor file is known to be another's; the size too, while the uuid was
+    never read."""
     if (
         disk.unit is None
         or (seen.bus, seen.unit) != (0, disk.unit)
         or (disk.uuid and seen.uuid and disk.uuid != seen.uuid)
     ):
         return False
-    return disk.path is None or _file(disk.path) == _file(seen.path)
+    never_read = not disk.uuid and disk.capacity == seen.capacity
+    return never_read or disk.path is None or _file(disk.path) == _file(seen.path)
 
 
 def _renamed(disk: Disk, state: CurrentState) -> Disk:
