@@ -1,4 +1,4 @@
-"""How fast place is: 100,000 VMs on 10,000 hosts in 8 zones with all constraints, growth, memory, one VM in a call of its own."""
+"""How fast place is: 100,000 VMs on 10,000 hosts in 8 zones with all constraints; growth, memory, a single VM."""
 
 from __future__ import annotations
 

@@ -100,8 +100,7 @@ def peers(cloud: Cloud) -> dict[str, list[dict[str, Any]]]:
     }
     start = {
         "name": "Running",
-        "vmware.vmware.vm_powerstate": {
-            **login, "name": "vm-{{ item }}", "datacenter": "dc1", "state": "powered-on"},
+        "vmware.vmware.vm_powerstate": {**login, "name": "vm-{{ item }}", "datacenter": "dc1", "state": "powered-on"},
         **loop,
     }
     return {"guest.yml": [guest], "machine.yml": [machine, start]}

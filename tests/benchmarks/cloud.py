@@ -333,9 +333,14 @@ def vm_spec(name: str, image: str) -> Any:
         ),
     )
     identity = str(uuid.uuid4())
-    extra = {"guestinfo.userdata": "I2Nsb3VkLWNvbmZpZwo=", "guestinfo.userdata.encoding": "base64",
-             "guestinfo.metadata": "e30=", "guestinfo.metadata.encoding": "base64", "photon.id": identity,
-             "photon.site": "bench"}
+    extra = {
+        "guestinfo.userdata": "I2Nsb3VkLWNvbmZpZwo=",
+        "guestinfo.userdata.encoding": "base64",
+        "guestinfo.metadata": "e30=",
+        "guestinfo.metadata.encoding": "base64",
+        "photon.id": identity,
+        "photon.site": "bench",
+    }
     return vim.vm.ConfigSpec(
         name=name,
         instanceUuid=identity,
@@ -345,8 +350,10 @@ def vm_spec(name: str, image: str) -> Any:
         files=vim.vm.FileInfo(vmPathName=f"{folder}/{name}.vmx"),
         extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in extra.items()],
         deviceChange=[
-            change(operation="add", device=vim.vm.device.ParaVirtualSCSIController(
-                key=-1, busNumber=0, sharedBus="noSharing")),
+            change(
+                operation="add",
+                device=vim.vm.device.ParaVirtualSCSIController(key=-1, busNumber=0, sharedBus="noSharing"),
+            ),
             change(operation="add", fileOperation="create", device=disk),
             change(operation="add", device=card),
         ],

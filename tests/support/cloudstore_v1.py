@@ -19,8 +19,9 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore.databas
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore.location import SQLITE, parse
 
 FILE = pathlib.Path(__file__).parents[1] / "data" / "cloudstore_v1.json.gz"
-CAPACITY = ", ".join(f"{what}_{part} BIGINT NOT NULL" for what in ("vcpu", "memory", "space")
-                     for part in ("limit", "claimed", "foreign"))
+CAPACITY = ", ".join(
+    f"{what}_{part} BIGINT NOT NULL" for what in ("vcpu", "memory", "space") for part in ("limit", "claimed", "foreign")
+)
 SCHEMA = f"""
 CREATE TABLE meta ("key" TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY ("key"));
 CREATE TABLE documents (
@@ -74,8 +75,7 @@ def rows() -> Tables:
     with gzip.open(FILE, "rt", encoding="utf-8") as file:
         tables = json.load(file)
     return {
-        name: [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
-        for name, table in tables.items()
+        name: [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] for name, table in tables.items()
     }
 
 

@@ -67,7 +67,7 @@ class Attempt:
         host, stores = found
         state, request, policy = self.state, self.batch.requests[number], self.policy
         preferred = state.plan(request.groups).preferred if request.groups else ()
-        broken = sum([not test(host) for test in preferred])
+        broken = sum([not test(host) for test in preferred]) if preferred else 0
         scores = photon_parts(self.search.view(request.shape), host, stores) if policy.name == "photon" else None
         cpu, memory = state.add(request, host, stores)
         if scores is not None:

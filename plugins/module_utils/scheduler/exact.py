@@ -212,7 +212,9 @@ class _Model:
         for spread, kinds in spreads.items():
             counts, column = self.state.spread_members(spread), self.state.fleet.domains[spread.level]
             least = self._variable(0, self._infinity)
-            values = {v for kind in kinds for v in self.search.view(self._reads[kind].shape).candidates.domains(spread.level)}
+            values = {
+                v for kind in kinds for v in self.search.view(self._reads[kind].shape).candidates.domains(spread.level)
+            }
             for value in sorted(values, key=str):
                 found = [
                     (cell, 1)

@@ -72,7 +72,7 @@ def _cut(lines: list[str], limit: int, what: str) -> list[str]:
 
 
 def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
-    """Return CPU, memory and storage as (constraint, test of a host), with the original's 95 % limit under its policy."""
+    """Return CPU, memory and storage as (constraint, test of a host); ``photon`` adds the original's 95 % limit."""
     state, shape, view = search.state, request.shape, search.view(request.shape)
     tests: list[tuple[str, Test]] = [
         ("cpu", lambda host: state.cpu_free[host] >= shape.vcpus),

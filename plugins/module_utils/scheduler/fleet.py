@@ -94,9 +94,7 @@ class Fleet:
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         known_keys(description, FLEET_KEYS, "fleet")
-        self.datastores = [
-            _read_datastore(item, n) for n, item in enumerate(rows(description, "datastores", "fleet"))
-        ]
+        self.datastores = [_read_datastore(item, n) for n, item in enumerate(rows(description, "datastores", "fleet"))]
         self.store_index = _index(self.datastores, "datastores")
         self.hosts = [self._read_host(item, n) for n, item in enumerate(rows(description, "hosts", "fleet"))]
         self.index = _index(self.hosts, "hosts")

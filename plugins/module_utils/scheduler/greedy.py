@@ -47,7 +47,9 @@ def _attempts(first: Attempt, units: list[Unit], wholes: list[list[int]], single
     last = first
     for number in range(URGENT_ROUNDS):
         urgent.update(last.lost)
-        order = sorted(units, key=lambda unit: -(urgent[unit] if isinstance(unit, int) else max(urgent[number] for number in unit)))
+        order = sorted(
+            units, key=lambda unit: -(urgent[unit] if isinstance(unit, int) else max(urgent[number] for number in unit))
+        )
         last = Attempt(batch, fleet, policy, tight=number > 0).run(order)
         yield last
     hardest = [*wholes, *sorted(singles, key=lambda number: _hardness(batch.requests[number], batch, fleet))]

@@ -29,7 +29,7 @@ class Result(NamedTuple):
 
 
 def place_optimal(batch: Batch, fleet: Fleet, policy: Policy) -> dict[str, Any]:
-    """As place; ``summary`` gains method, bound, gap_percent and fallback (why the answer may not be the best, or None).
+    """As place; ``summary`` gains method, bound, gap_percent and fallback (why it may not be the best, or None).
 
     The bound is on ``hosts_opened``, the hosts in use afterwards that were empty before, for policy pack; for other
     policies the exact method only finds places that the quick one misses. Raises MissingLibrary without highspy.

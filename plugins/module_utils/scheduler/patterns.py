@@ -120,7 +120,7 @@ def classify(kinds: list[Kind]) -> list[list[Kind]]:
 
 
 def merged(kinds: list[Kind], *, largest: bool) -> Kind:
-    """Return one kind for a class: with the largest room and least demands, or the smallest room and largest demands."""
+    """Return one kind for a class: the largest room and least demands, or the smallest room and largest demands."""
     if len(kinds) == 1:
         return kinds[0]
     pick = max if largest else min

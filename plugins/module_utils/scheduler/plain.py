@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
 
 
 def counts(answer: dict[str, Any], result: str) -> dict[str, Any]:
-    """Return the answer of place as it is ("full"), or with a row per request and host instead of one per VM ("counts")."""
+    """Return the answer of place as it is ("full"), or with a row per request and host ("counts")."""
     if result == "full":
         return answer
     if result != "counts":

@@ -180,7 +180,9 @@ def _read_disk(disk: Any, where: str, fleet: Fleet) -> Disk:
     known_keys(disk, DISK_KEYS, where)
     datastore = text(disk, "datastore", where)
     _check_datastore(datastore, where, fleet)
-    return Disk(whole(disk, "capacity", where), frozenset(names(disk, "tags", where)), bool(disk.get("boot")), datastore)
+    return Disk(
+        whole(disk, "capacity", where), frozenset(names(disk, "tags", where)), bool(disk.get("boot")), datastore
+    )
 
 
 def _check_datastore(datastore: str | None, where: str, fleet: Fleet) -> None:

@@ -25,7 +25,7 @@ def host_scores(
     state = State(hosts, Batch([], {}), chosen)
     scores = {}
     for number, host in enumerate(hosts.hosts):
-        cpu, memory = state.free_shares(number)
+        cpu, memory = state.measure(number)
         storage = round(100 * (1 - state.storage_used(number)), 1) if host.datastores else 0.0
         parts = {"cpu": cpu / 10, "memory": memory / 10, "storage": storage}
         scores[host.id] = {"score": round(chosen.score(cpu, memory), 1), "parts": parts}

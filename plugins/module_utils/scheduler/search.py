@@ -16,8 +16,6 @@ from .state import GroupPlan, State, Test, all_of
 from .weigh import QUEUES, Found, Loads, Queue, View, sort_keys
 
 
-
-
 class Search:
     """Finds places on a state; nothing is counted here (see State.add)."""
 

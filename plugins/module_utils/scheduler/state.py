@@ -68,7 +68,7 @@ class State:
         self._cpu_factor, self._memory_factor = (weight * self.steps / 1000 for weight in policy.weights[:2])
         self.levels = bytearray(len(fleet.hosts))
         for host in range(len(fleet.hosts)):
-            self._measure(host)
+            self.measure(host)
 
     def plan(self, groups: tuple[str, ...]) -> GroupPlan:
         """Return the rules of a combination of groups."""
@@ -99,7 +99,7 @@ class State:
                 count(members, column[host], times)
         if request.spread is not None:
             count(self.spread_members(request.spread), self.fleet.domains[request.spread.level][host], times)
-        return self._measure(host)
+        return self.measure(host)
 
     def storage_used(self, host: int) -> float:
         """Return the share of the host's datastores in use."""
@@ -107,17 +107,12 @@ class State:
         capacity = sum(self.fleet.datastores[store].capacity for store in stores)
         return 1 - sum(self.store_free[store] for store in stores) / capacity if capacity else 0.0
 
-    def free_shares(self, host: int) -> tuple[int, int]:
-        """Return the free shares of CPU and memory in thousandths."""
-        return (
-            1000 * self.cpu_free[host] // self.cpu_limits[host],
-            1000 * self.memory_free[host] // self.memory_limits[host],
-        )
-
-    def _measure(self, host: int) -> tuple[int, int]:
-        cpu, memory = self.free_shares(host)
-        level, other = int((1000 - cpu) * self._cpu_factor), int((1000 - memory) * self._memory_factor)
-        level = level if level > other else other
+    def measure(self, host: int) -> tuple[int, int]:
+        """Update the host's level; return its free shares of CPU and memory in thousandths."""
+        cpu = 1000 * self.cpu_free[host] // self.cpu_limits[host]
+        memory = 1000 * self.memory_free[host] // self.memory_limits[host]
+        level, other = (1000 - cpu) * self._cpu_factor, (1000 - memory) * self._memory_factor
+        level = int(level if level > other else other)
         if self.policy.weights[2]:
             level = max(level, int(self.storage_used(host) * self.policy.weights[2] * self.steps))
         self.levels[host] = level if level < self.steps else self.steps

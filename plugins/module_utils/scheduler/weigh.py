@@ -151,8 +151,8 @@ class Loads:
 
 
 class SpreadQueue(Queue):
-    """Least loaded first; among hosts on the same level from the one that the VM's hash stands for, so that a VM or host
-    more or less moves few others."""
+    """Least loaded first; on a level from the host that the VM's hash stands for, so that a VM or host more or less
+    moves few others."""
 
     def __init__(self, view: View, hosts: list[int], keys: list[int], shared: dict[int, Loads]) -> None:
         super().__init__(view, hosts, keys, shared)

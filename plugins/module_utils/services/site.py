@@ -219,17 +219,16 @@ def drop_superseded(result: Plan) -> None:
 def _refuse_busy(planning: Planning) -> None:
     """What another controller's live run works on is left to it."""
     plan, busy = planning.plan, planning.state.busy
-    for action in [a for a in plan.actions if a.verb != KEEP and a.id in busy]:
+    refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
+    if not refused:
+        return
+    plan.actions = [action for action in plan.actions if action.verb == KEEP or action.id not in busy]
+    for action in refused:
         task = busy[action.id]
-        plan.actions.remove(action)
-        plan.fail(
-            action.kind,
-            action.name,
-            PhotonError(
-                "ConcurrentTask",
-                f"{action.kind} {action.name} is locked by another run ({task.operation}, started by {task.by}): "
-                "run again when that run has ended",
-                {"task_id": task.id, "operation": task.operation},
-            ),
-            action.path,
+        error = PhotonError(
+            "ConcurrentTask",
+            f"{action.kind} {action.name} is locked by another run ({task.operation}, started by {task.by}): "
+            "run again when that run has ended",
+            {"task_id": task.id, "operation": task.operation},
         )
+        plan.fail(action.kind, action.name, error, action.path)

@@ -61,8 +61,11 @@ def counted_usage(v1):
     """What version 1's own running totals say."""
     usage = {(row["owner_id"], row["key"]): row["usage"] for row in v1["counters"]}
     for row in v1["capacity"]:
-        usage |= {(row["id"], "vcpus"): row["vcpu_claimed"], (row["id"], "memory"): row["memory_claimed"],
-                  (row["id"], "space"): row["space_claimed"]}
+        usage |= {
+            (row["id"], "vcpus"): row["vcpu_claimed"],
+            (row["id"], "memory"): row["memory_claimed"],
+            (row["id"], "space"): row["space_claimed"],
+        }
     return {key: amount for key, amount in usage.items() if amount}
 
 
@@ -108,8 +111,11 @@ def test_limits_and_capacity_become_inventories(upgraded, v1):
         if row["limit"] is not None
     }
     for row in v1["capacity"]:
-        parts = (("vcpus", "vcpu", "COUNT"), ("memory", "memory", "B")) if row["kind"] == "host" else (
-            ("space", "space", "B"),)
+        parts = (
+            (("vcpus", "vcpu", "COUNT"), ("memory", "memory", "B"))
+            if row["kind"] == "host"
+            else (("space", "space", "B"),)
+        )
         for resource, column, unit in parts:
             expected[row["id"], resource] = (row["kind"], unit, row[f"{column}_limit"], row[f"{column}_foreign"])
     assert {key: row for key, row in found.items() if row[2] is not None} == expected

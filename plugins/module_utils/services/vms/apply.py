@@ -209,13 +209,16 @@ class _Runner:
                 groups[_endpoint_of(action)].append(action)
         for action in groups.pop(None, []):  # never had a place: there is only a record to delete
             self.record(Result(action, None, changed=True))
-        if groups:
-            with ThreadPoolExecutor(len(groups)) as pool:
+        try:
+            if groups:
                 state = self.applying.state
-                for future in [pool.submit(self._guarded, work, state.must(i), chosen) for i, chosen in groups.items()]:
+                with ThreadPoolExecutor(len(groups)) as pool:
+                    futures = [pool.submit(self._guarded, work, state.must(i), some) for i, some in groups.items()]
+                for future in futures:
                     future.result()
-        with self.lock:
-            self._flush()
+        finally:  # whatever ends the run, finished work is recorded
+            with self.lock:
+                self._flush()
 
     def _guarded(self, work: Work, endpoint: Document, actions: list[Any]) -> None:
         """When the endpoint itself fails, every action without a result fails with it, and no other."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ...model import entities, states
+from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..findings import REPAIR, Finding, differences

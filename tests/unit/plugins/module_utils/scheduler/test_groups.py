@@ -28,7 +28,9 @@ def sequence(seed):
             for n in range(rng.randint(2, 6))
         ]
     room = sum(host["vcpus"] for host in hosts) * fill
-    largest = max(8, int(32 * max(sum(h["rack"] == f"r{n}" for h in hosts) for n in range(racks)) * rng.uniform(0.3, 0.9)))
+    largest = max(
+        8, int(32 * max(sum(h["rack"] == f"r{n}" for h in hosts) for n in range(racks)) * rng.uniform(0.3, 0.9))
+    )
     while room > 0:
         kind, size = rng.choice(("affinity", "affinity", "anti-affinity", "fault_domain", "single")), 0
         budget = rng.randint(4, largest) if kind == "affinity" else rng.randint(2, 16)
@@ -189,7 +191,9 @@ def test_the_answer_does_not_depend_on_the_hash_seed(tmp_path):
 
 def test_no_import_cycles():
     """Not even one that only type checkers see: the files can be read in one order."""
-    files = {path.stem: path for path in pathlib.Path(scheduler.__file__).parent.glob("*.py") if path.stem != "__init__"}
+    files = {
+        path.stem: path for path in pathlib.Path(scheduler.__file__).parent.glob("*.py") if path.stem != "__init__"
+    }
     left = {
         name: {
             node.module

@@ -90,7 +90,12 @@ def test_a_varied_fleet_is_packed_in_classes(monkeypatch):
     summary = place(requests, fleet, policy="pack", quality="optimal")["summary"]
     assert summary["fallback"] is None
     assert summary["method"] == "patterns"
-    assert 0 < summary["bound"] <= summary["hosts_opened"] <= place(requests, fleet, policy="pack")["summary"]["hosts_opened"]
+    assert (
+        0
+        < summary["bound"]
+        <= summary["hosts_opened"]
+        <= place(requests, fleet, policy="pack")["summary"]["hosts_opened"]
+    )
 
 
 def test_other_policies_find_what_the_quick_method_misses():
