@@ -319,7 +319,7 @@ def _taken(kind: str, name: str, key: str) -> Conflict:
 
 
 def _refuse_twins(documents: Iterable[Document]) -> None:
-    """Planning again does not help against two equal names in one batch, so this is no Conflict."""
+    """Planning again does not help against two equal names in one batch, so this is not a Conflict."""
     seen: dict[str, Document] = {}
     for document in documents:
         if document.name_key is not None and seen.setdefault(document.name_key, document) is not document:

@@ -267,7 +267,7 @@ def test_what_cannot_be_made_is_why_a_vm_is_not(datacenter) -> None:
         SITE + "        vms: [{name: web-01, flavor: core-100, image: debian, boot_disk_flavor: core-100}]\n"
     )
     assert failures(plan) == {"debian": "UnsupportedImageFileType", "acme/web/web-01": "DependencyFailed"}
-    assert "image debian cannot be made" in plan.failures[-1].error.message
+    assert "image debian cannot be created" in plan.failures[-1].error.message
 
 
 def test_a_vm_of_a_project_that_is_refused(cloud) -> None:
