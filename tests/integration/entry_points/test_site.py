@@ -115,7 +115,7 @@ def test_every_mistake_is_told_before_anything_is_touched(site):
     )
     planned = site.command("photon-plan")
     assert planned.returncode == 1
-    assert "SpecInvalid: 3 mistakes in the declaration, nothing was done:" in planned.stdout
+    assert "SpecInvalid: 3 mistakes in the declaration; nothing was done:" in planned.stdout
     assert "- photon_zone: unknown key: did you mean 'photon_zones'?" in planned.stdout
     assert "- photon_hosts[0].rak: unknown key: did you mean 'rack'?" in planned.stdout
     assert "- photon_hosts[0].endpoint: no endpoint is named 'vc2': did you mean 'vc1'?" in planned.stdout
