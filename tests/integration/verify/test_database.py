@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 
 from tests.integration.verify.conftest import declared, vsphere, whats
 from tests.support.damage import Dump, Tables
@@ -186,6 +187,15 @@ def test_a_repair_without_damage_leaves_no_trace_but_its_run(applied: Site, tabl
     assert (outcome["changed"], outcome["found"], outcome["repaired"]) == (False, 0, 0)
     own = {"runs": [], "commits": []}
     assert tables.dump() | own == before | own
+
+
+def test_other_runs_at_work_are_mentioned(applied: Site, tables: Tables) -> None:
+    with open_store(applied.url, mode="write", allow_ephemeral=True) as store:
+        run = store.begin_run(ttl=30)
+        warnings = applied.verify(check=True)["warnings"]
+        run.end()
+    assert [text for text in warnings if text.startswith("1 other run works on this CloudStore")]
+    assert applied.verify(check=True)["warnings"] == []
 
 
 def limit_below_usage(d: Damage) -> None:

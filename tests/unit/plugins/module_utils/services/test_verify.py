@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Inventory, Snapshot, Task
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import CloudStore, Inventory, Snapshot, Task
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
-from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import registry, upkeep, verify
@@ -379,7 +378,26 @@ def test_only_the_system_administrator_may_verify(platform: Any, tmp_path: Any, 
     assert refused.value.code == "AccessForbidden"
     assert refused.value.message == "u@photon may not verify deployment: only the system administrator may"
     assert asked("photon\\admins")["found"] == 0
-    assert Actor("u@photon").system_administrator is False
+
+
+def test_a_repair_starts_again_after_a_concurrent_change(
+    platform: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims that were computed from an old version of a document are not written."""
+    platform.apply("photon_tenants: [{name: acme, quota: {vm.count: 9}, projects: [{name: web, quota_percent: 50}]}]")
+    project = platform.find(entities.PROJECT, "acme/web")
+    platform.store.run(lambda tx: tx.release([project.id]))
+    real, taken = CloudStore.snapshot, []
+
+    def snapshot_then_change(store: CloudStore, *args: Any, **options: Any) -> Snapshot:
+        taken.append(real(store, *args, **options))
+        if len(taken) == 2:  # what the first attempt of the repair is made from
+            platform.store.run(lambda tx: tx.update([project.with_body(deletion_protection=True)]))
+        return taken[-1]
+
+    monkeypatch.setattr(CloudStore, "snapshot", snapshot_then_change)
+    outcome = upkeep.verify(Request(cloudstore_url=f"sqlite:///{tmp_path}/cloud.db", allow_ephemeral=True))
+    assert (outcome["repaired"], outcome["left"], len(taken)) == (1, 0, 4)
 
 
 @pytest.mark.parametrize("check", [True, False])
