@@ -82,6 +82,11 @@ def group_of(user: str) -> str | None:
     return f"{domain}\\{name}" if at and name and domain else None
 
 
+def default_administrators(domain: str) -> str:
+    """Return the security group that administers a new platform."""
+    return f"{domain}\\ESXCloudAdmins"
+
+
 def check_group(group: object) -> str:
     """Return the group or raise InvalidSecurityGroupFormat: ``domain\\group``, exactly two parts."""
     parts = group.split("\\") if isinstance(group, str) else []

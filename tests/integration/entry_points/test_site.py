@@ -85,7 +85,7 @@ def test_a_saved_plan_is_done_exactly_or_refused(site, tmp_path):
     refused = site.command("photon-apply", str(plan))
     assert refused.returncode == 1
     assert "PlanChanged" in refused.stdout
-    assert "vm acme/web/web-01 is no longer to be done (create)" in refused.stdout + json.dumps(
+    assert "vm acme/web/web-01: create is not planned any more" in refused.stdout + json.dumps(
         json.loads(site.command("photon-apply", str(plan), "--json").stdout)["error_data"]
     )
     assert site.command("photon-plan").returncode == 0

@@ -146,6 +146,10 @@ def test_project_group_does_not_reach_its_tenant() -> None:
         rules.authorize(ROLES["project user"], "read", entities.TENANT, *CHAINS["web"])
 
 
+def test_default_administrators() -> None:
+    assert rules.default_administrators("photon.local") == r"photon.local\ESXCloudAdmins"
+
+
 @pytest.mark.parametrize("text", ["acme", r"a\b\c", "\\b", "a\\", "", None, 7, "a/b", " \\b"])
 def test_security_group_format(text: object) -> None:
     with pytest.raises(PhotonError) as caught:

@@ -94,7 +94,7 @@ def inventory() -> EndpointInventory:
     for name in ("h1", "h2"):
         found.hosts[f"host-{name}"] = HostRow(
             f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8, 16,
-            2400, 64 * GB, ["datastore-1"], [], [],
+            64 * GB, ["datastore-1"], [], [],
         )  # fmt: skip
     found.datastores["datastore-1"] = DatastoreRow(
         "datastore-1", "shared", "ds:///1/", "SHARED_VMFS", 1000 * GB, 990 * GB, True
