@@ -55,7 +55,7 @@ class Schedule:
     log: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)  # uuids of VMs that a person or a declaration deleted
     moved: set[str] = field(default_factory=set)  # uuids of VMs that a person brought under another moid
-    away: set[str] = field(default_factory=set)  # hosts that a person took out of the vCenter
+    away: set[str] = field(default_factory=set)  # uuids of VMs on hosts that a person took out of the vCenter
     foreign: list[str] = field(default_factory=list)  # files of others that must stay
     unregistered: dict[str, str] = field(default_factory=dict)  # directory: uuid
     detached: dict[str, str] = field(default_factory=dict)  # disk of ours: uuid of its VM
@@ -230,10 +230,10 @@ def disconnect_host(schedule: Schedule, chance: random.Random) -> None:
 def remove_host(schedule: Schedule, chance: random.Random) -> None:
     """A host is taken out of the vCenter with its VMs, which run on; it comes back at the end."""
     host = chance.choice(HOSTS)
-    gone = {row["instance_uuid"] for row in schedule.ours() if row["host"] == host}
-    schedule.away.add(host)
+    gone = {row["instance_uuid"] for row in schedule.site.rows() if row["host"] == host}
     cluster = schedule.admin.remove_host(host)
     schedule.moved |= gone
+    schedule.away |= gone
     schedule.undo.append((f"add {host}", lambda: schedule.admin.add_host(host, cluster)))
 
 
@@ -341,9 +341,7 @@ def _play(schedule: Schedule, interrupt: Callable[[], Any] | None) -> Iterator[s
             do(schedule, chance)
         yield from _run(schedule, wanted, number, interrupt)
         yield from _losses(schedule, before)
-    before = _existing(schedule)
     yield from _converge(schedule)
-    yield from _losses(schedule, before)
 
 
 def _run(schedule: Schedule, wanted: dict[str, Any], number: int, interrupt: Callable[[], Any] | None) -> Iterator[str]:
@@ -420,7 +418,7 @@ def _losses(schedule: Schedule, before: dict[tuple[str, str], dict[str, Any]]) -
     )
     for key, row in before.items():
         uuid = row["instance_uuid"]
-        if uuid in schedule.asked or row["host"] in schedule.away:
+        if uuid in schedule.asked | schedule.away:
             continue
         if key not in now:
             kept = uuid in schedule.moved and (uuid in uuids or uuid in schedule.unregistered.values())
@@ -445,6 +443,7 @@ def _converge(schedule: Schedule) -> Iterator[str]:
         except (vmodl.MethodFault, LookupError) as fault:
             schedule.log.append(f"({what}: {type(fault).__name__})")
     schedule.away.clear()
+    before = _existing(schedule)
     wanted = _declared(schedule, register=True, force=True)
     last: dict[str, Any] = {}
     for _attempt in range(6):
@@ -457,6 +456,7 @@ def _converge(schedule: Schedule) -> Iterator[str]:
         yield f"the runs do not converge: {last['failures']}"
     elif last.get("changed"):
         yield f"the runs never come to rest: {last['changes']}"
+    yield from _losses(schedule, before)
     by_hand = _by_hand(schedule)
     yield from (finding for finding in site.disagreements() if not any(word in finding for word in by_hand))
     uuids = [row["instance_uuid"] for row in site.rows()]

@@ -89,6 +89,34 @@ def test_a_new_vm_that_is_moved_to_another_datastore_keeps_its_disks(
     assert all(disk.path and disk.path.startswith("[local-") for disk in site.record("web-01").disks)
 
 
+def test_a_disk_grows_in_the_run_after_one_that_was_killed_before_it(site: Site) -> None:
+    site.good(tree(1, disks=[A], **ONE))
+    larger = tree(1, disks=[{**A, "capacity": "2 GB"}], **ONE)
+    child = site.start(larger, pause_at=("before ReconfigVM_Task", 1))
+    assert child.paused()
+    child.kill()
+    site.good(larger)
+    assert site.rows()[0]["disks"][1]["capacity"] == 2 << 30
+    site.settled(larger)
+
+
+def test_a_disk_that_is_detached_during_an_update_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.good(tree(1, disks=[A], state="stopped", **ONE))
+    read, larger = jobs.read, tree(1, disks=[A], state="stopped", flavor="core-200", **ONE)
+    path = site.rows()[0]["disks"][1]["file"]
+
+    def detach_and_read(*args: Any) -> Any:
+        monkeypatch.setattr(jobs, "read", read)
+        site.admin["vc1"].detach("web-01", path)
+        return read(*args)
+
+    monkeypatch.setattr(jobs, "read", detach_and_read)
+    site.good(larger)
+    assert "were detached in vSphere: attach them again" in message(site.run(larger))
+    site.admin["vc1"].attach("web-01", path)
+    site.settled(larger)
+
+
 # -- F9: claims follow the VM ----------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,7 @@ class _Runner:
                 done[action.id].append(job.operation)
         open_ones = [action for action in actions if action.id not in self.recorded]
         rows = jobs.read(session, [action.id for action in open_ones]) if open_ones else {}
+        vsphere.read_heavy(session, rows.values(), inventory.networks)  # also what changed since the plan
         for action in open_ones:
             step, error = failed.get(action.id, (None, None))
             # Changes that were not sent to vSphere are reverted in the record, the others are kept.

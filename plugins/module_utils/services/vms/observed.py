@@ -48,7 +48,10 @@ class Observed:
         return frozenset(disk.path for disk in self.disks.values() if disk.path)
 
     def record(self, vm: Vm) -> Vm:
-        """``vm``'s intent at the place and in the power state that vSphere shows."""
+        """``vm``'s intent at the place and in the power state that vSphere shows.
+
+        Without the change version where disks differ from the intent: the next run then compares in detail again.
+        """
         row = self.row
         old = vm.place
         place = Place(
@@ -59,11 +62,14 @@ class Observed:
             directory=old.directory if old else "",
             cluster=self.host.observed.get("cluster") if self.host else None,
             moid=row.moid,
-            change_version=row.change_version,
+            change_version=row.change_version if self._has_disks_of(vm) else None,
             vmx=row.vmx or _follow(old.vmx if old else None, vm.disks, self.disks),
         )
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
         return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
+
+    def _has_disks_of(self, vm: Vm) -> bool:
+        return all(disk.name in self.disks and self.disks[disk.name].capacity == disk.capacity for disk in vm.disks)
 
     def facts(self, vm: Vm) -> Vm:
         """As ``record``, with the change version as recorded: the plan that declares the VM still sees its drift."""

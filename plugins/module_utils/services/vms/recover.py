@@ -25,7 +25,9 @@ def recover(tx: Any, task: Task, document: Document, state: CurrentState) -> Non
     seen = find(vm, state)
     if seen is not None:
         refuse_unreadable(document.name, seen)
-        now = seen.record(vm).write_to(document)
+        found = seen.record(vm)
+        # How far the work came is unknown: without the change version the next plan compares in detail.
+        now = replace(found, place=replace(found.place, change_version=None)).write_to(document)  # type: ignore[type-var]
         tx.settle([now])
         tx.claim([claim_of(now, state)], check=False)
     elif vm.place is not None and vm.place.endpoint not in state.inventories:
