@@ -31,7 +31,9 @@ DISKS = (
     Disk("data", "d", 7 * GB, datastore="d1"),
     Disk("log", "d", 11 * GB, datastore="d2"),
 )
-VM = Vm("v1", "web-01", "p1", "STOPPED", "f", "i", 2, 3 * GB, COST, DISKS, place=Place("e1", "h1", "Web-01", "acme/web"))
+VM = Vm(
+    "v1", "web-01", "p1", "STOPPED", "f", "i", 2, 3 * GB, COST, DISKS, place=Place("e1", "h1", "Web-01", "acme/web")
+)
 HOLDS = {
     ("p1", "vm"): 1,
     ("p1", "vm.memory"): 3 * GB,
@@ -52,7 +54,9 @@ def host(number: int, **body: Any) -> Document:
 
 def datastore(number: int) -> Document:
     observed = {"moid": f"datastore-{number}", "capacity": 900 * GB}
-    return Document(entities.DATASTORE, f"ds{number}", "e1", id=f"d{number}", body={"endpoint": "e1"}, observed=observed)
+    return Document(
+        entities.DATASTORE, f"ds{number}", "e1", id=f"d{number}", body={"endpoint": "e1"}, observed=observed
+    )
 
 
 def document(vm: Vm) -> Document:
