@@ -94,20 +94,28 @@ def edit(mutant: Mutant, root: Path = ROOT) -> Edit:
     return Edit(line, line + source.count("\n", start, end), text)
 
 
+@dataclass(frozen=True)
 class Copy:
     """A copy of the checkout in which mutants are tried, one at a time."""
 
-    def __init__(self, root: Path, folder: Path, copied: Sequence[str] = COPIED) -> None:
-        self.folder = folder
-        self.copied = copied
+    folder: Path
+
+    @classmethod
+    def of(cls, root: Path, folder: Path, names: Sequence[str] = COPIED) -> Copy:
+        """Copy these files and folders of a checkout to a new folder."""
         folder.mkdir(parents=True)
-        ignored = shutil.ignore_patterns(".git", ".build", ".pytest_cache")
-        for name in copied:
+        for name in names:
             source = root / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, symlinks=True, ignore=ignored)
-            elif source.exists():
+                shutil.copytree(source, folder / name, symlinks=True)
+            else:
                 shutil.copy2(source, folder / name)
+        return cls(folder)
+
+    def again(self, folder: Path) -> Copy:
+        """Copy this copy, with all that its runs compiled, to a new folder."""
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+        return Copy(folder)
 
     def passes(self, tests: Iterable[str], seconds: float) -> list[str]:
         """Run tests without a mutant; returns what failed, each with its error."""
@@ -209,23 +217,29 @@ def _range(source: str, mutant: Mutant) -> tuple[int, int]:
         if len(found) != 1:
             raise ValueError(f"{mutant.path} has no {mutant.where}")
         [body] = found
-    return _offset(source, body.lineno, 0), _offset(source, body.end_lineno, body.end_col_offset)
+    return _span(body, _lines(source))
 
 
 def _statement(source: str, start: int, end: int, mutant: Mutant) -> tuple[int, int]:
     """The offsets of the one statement between two offsets that starts with ``old``."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.stmt):
-            first = _offset(source, node.lineno, node.col_offset)
-            last = _offset(source, node.end_lineno or 0, node.end_col_offset or 0)
-            if start <= first and last <= end and source.startswith(mutant.old, first):
-                found.append((first, last))
+    lines = _lines(source)
+    spans = [_span(node, lines) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    found = [span for span in spans if start <= span[0] and span[1] <= end and source.startswith(mutant.old, span[0])]
     if len(found) != 1:
         raise ValueError(f"{mutant.path} {mutant.where}: one statement must start with {mutant.old!r}")
     return found[0]
 
 
-def _offset(source: str, line: int, column: int) -> int:
-    lines = source.splitlines(keepends=True)
-    return sum(map(len, lines[: line - 1])) + len(lines[line - 1].encode()[:column].decode())
+def _lines(source: str) -> list[tuple[int, bytes]]:
+    """Each line with its offset."""
+    lines, offset = [], 0
+    for line in source.splitlines(keepends=True):
+        lines.append((offset, line.encode()))
+        offset += len(line)
+    return lines
+
+
+def _span(node: Any, lines: list[tuple[int, bytes]]) -> tuple[int, int]:
+    """The offsets of a node; ast counts columns in bytes."""
+    (first, head), (last, tail) = lines[node.lineno - 1], lines[node.end_lineno - 1]
+    return first + len(head[: node.col_offset].decode()), last + len(tail[: node.end_col_offset].decode())
