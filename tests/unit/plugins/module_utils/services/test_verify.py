@@ -252,7 +252,7 @@ def test_an_address_or_a_disk_seen_for_the_first_time_is_no_finding() -> None:
     seen = endpoint.vms["vm-v1"]
     seen.guest_address, seen.change_version = "10.0.0.5", "2"
     file = "[shared] v1/boot.vmdk"
-    seen.disks = [DiskRow(2000, 1000, 0, 4 * GB, file, "datastore-1", uuid="u1", bus=0, files=(file,))]
+    seen.disks = [DiskRow(2000, 0, 4 * GB, file, "datastore-1", uuid="u1", bus=0, files=(file,))]
     assert findings(snapshot(), endpoint) == []
 
 
