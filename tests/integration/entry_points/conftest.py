@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
