@@ -86,11 +86,11 @@ def test_the_fixture_holds_what_the_upgrade_has_to_handle(v1):
 
 def test_usage_is_the_sum_of_allocations_and_equals_the_old_totals(upgraded, v1):
     assert found_usage(upgraded) == expected_usage(v1) == counted_usage(v1)
-    rows = upgraded.allocations()
-    assert Counter({(r.provider, r.resource): 0 for r in rows}).keys() == expected_usage(v1).keys()
+    held = upgraded.snapshot(allocations=True).held
+    assert held.keys() == {d.id for d in upgraded.snapshot(["vm", "project"]).documents}
     [web] = [row for row, _body in bodies(v1, "vm").values() if row["name"] == "web-02"]
     body = json.loads(web["body"])
-    assert {(r.provider, r.resource): r.amount for r in rows if r.consumer == web["id"]} == {
+    assert held[web["id"]] == {
         **{(web["scope"], key): amount for key, (amount, _unit) in body["cost"].items()},
         (body["host"], "vcpus"): 1,
         (body["host"], "memory"): 2 << 30,
