@@ -264,7 +264,7 @@ def test_a_provider_without_its_row_gets_one_with_its_capacity(site):
     assert usage(site, "h1") == {"vcpus": 4}
 
 
-# -- two transactions at once --------------------------------------------------------------------------------------------
+# -- two transactions at once ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
