@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Claim, Conflict, Inventory
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
@@ -33,9 +35,7 @@ def usage(store, provider="p1"):
 
 
 def held(store):
-    """All allocations: consumer, provider, resource, amount."""
-    found = store.snapshot(allocations=True).held
-    return sorted((consumer, *key, amount) for consumer, amounts in found.items() for key, amount in amounts.items())
+    return store.snapshot(allocations=True).held
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_usage_reaches_the_limit_and_never_passes_it(site):
 def test_a_refused_claim_leaves_nothing(site):
     limit(site, {"a": (10, "COUNT"), "b": (1, "COUNT")})
     refused(site, claim("x", "p1", a=1), claim("y", "p1", b=2))
-    assert (usage(site), held(site)) == ({}, [])
+    assert (usage(site), held(site)) == ({}, {})
 
 
 def test_a_key_without_limit_is_counted_in_its_unit(site):
@@ -97,11 +97,7 @@ def test_a_key_without_limit_is_counted_in_its_unit(site):
 def test_a_claim_replaces_everything_its_consumer_held(site):
     accepted(site, Claim("x", {"p1": {"vm": 1, "vm.cpu": 4}, "h1": {"vcpus": 4}}, frozenset({"name:a"})))
     accepted(site, Claim("x", {"p1": {"vm": 1, "vm.cpu": 2}, "h2": {"vcpus": 2}}, frozenset({"name:b"})))
-    assert held(site) == [
-        ("x", "h2", "vcpus", 2),
-        ("x", "p1", "vm", 1),
-        ("x", "p1", "vm.cpu", 2),
-    ]
+    assert held(site) == {"x": {("h2", "vcpus"): 2, ("p1", "vm"): 1, ("p1", "vm.cpu"): 2}}
     assert site.snapshot().exclusives == {"name:b": "x"}
 
 
@@ -119,7 +115,7 @@ def test_release_deletes_all_rows_and_cannot_be_done_twice(site):
     accepted(site, Claim("x", {"h1": {"vcpus": 1}}, frozenset({"k"})), claim("y", "h1", vcpus=2))
     for _time in range(2):
         site.run(lambda tx: tx.release(["x", "unknown"]))
-        assert held(site) == [("y", "h1", "vcpus", 2)]
+        assert held(site) == {"y": {("h1", "vcpus"): 2}}
         assert site.snapshot().exclusives == {}
 
 
@@ -163,7 +159,7 @@ def test_a_deleted_provider_is_a_conflict_or_left_out(site):
     error = refused(site, claim("x", "h2", vcpus=1))
     assert (error.code, error.data["ids"]) == ("StaleVersion", ["h2"])
     accepted(site, Claim("x", {"h2": {"vcpus": 1}, "h1": {"vcpus": 1}}), check=False)
-    assert held(site) == [("x", "h1", "vcpus", 1)]
+    assert held(site) == {"x": {("h1", "vcpus"): 1}}
 
 
 def test_a_deleted_document_leaves_no_rows(site):
@@ -171,7 +167,7 @@ def test_a_deleted_document_leaves_no_rows(site):
     site.run(lambda tx: tx.insert([Document("vm", "y", "p1", id="y")]))
     accepted(site, Claim("y", {"p1": {"vm": 1}}, frozenset({"l"})))
     site.run(lambda tx: tx.delete(tx.get(["p1", "y"]).values()))
-    assert held(site) == [("x", "h1", "vcpus", 1)]
+    assert held(site) == {"x": {("h1", "vcpus"): 1}}
     snapshot = site.snapshot()
     assert snapshot.exclusives == {"k": "x"}
     assert "p1" not in snapshot.inventories
@@ -181,7 +177,9 @@ def test_a_deleted_document_leaves_no_rows(site):
 @pytest.mark.parametrize("amount", [0, -1])
 def test_nothing_is_no_row(site, amount):
     accepted(site, claim("x", "h1", vcpus=amount))
-    assert held(site) == []
+    assert held(site) == {}
+    accepted(site, claim("x", "h1", vcpus=2), claim("y", "h1", vcpus=amount))
+    assert held(site) == {"x": {("h1", "vcpus"): 2}}
 
 
 def test_recording_without_a_check_accepts_any_amount(site):
@@ -217,6 +215,12 @@ def test_those_that_leave_make_room(site):
     site.run(lambda tx: tx.release(["old"]))
     assert usage(site, "h1") == {"vcpus": 8}
     assert refused(site, claim("more", "h1", vcpus=1), leaving=["unknown"]).code == "InsufficientCapacity"
+    assert refused(site, Claim("thief", {}, frozenset({"name:a"})), leaving=["unknown"]).data["holder"] == "new"
+
+
+def test_one_that_leaves_and_claims_frees_nothing_for_itself(site):
+    accepted(site, claim("x", "h1", vcpus=5))
+    assert refused(site, claim("x", "h1", vcpus=9), leaving=["x"]).code == "InsufficientCapacity"
 
 
 def test_limits_are_replaced_and_compared_on_request(site):
@@ -234,10 +238,78 @@ def test_limits_are_replaced_and_compared_on_request(site):
     assert site.snapshot().counters() == {"p1": {"a": Counter("COUNT", None, 3)}}
 
 
+def test_what_others_use_of_a_project_counts_and_survives_a_change_of_limits(site):
+    accepted(site, claim("x", "p1", a=3))
+    site.run(lambda tx: tx.set_inventories([Inventory("p1", "project", "a", foreign=2)]))
+    limit(site, {"a": (4, "COUNT")})
+    with pytest.raises(Conflict) as caught:
+        site.run(lambda tx: tx.check_limits(["p1"]))
+    assert (caught.value.code, caught.value.data["usage"]) == ("QuotaError", 5)
+
+
 def test_capacity_is_recorded_by_the_last_writer(site):
     accepted(site, claim("x", "h1", vcpus=8))
     site.run(lambda tx: tx.set_inventories([Inventory("h1", "host", "vcpus", limit=4, foreign=2)]))
     row = site.snapshot().inventories["h1"]["vcpus"]
     assert (row.limit, row.foreign, usage(site, "h1")) == (4, 2, {"vcpus": 8})
+    assert site.snapshot().inventories["h1"]["memory"] == Inventory("h1", "host", "memory", "B", HUGE, foreign=1)
     assert refused(site, claim("y", "h1", vcpus=1)).code == "InsufficientCapacity"
     accepted(site, claim("x", "h1", vcpus=2))
+
+
+def test_a_provider_without_its_row_gets_one_with_its_capacity(site):
+    site.run(lambda tx: tx.forget(["h1"]))
+    site.run(lambda tx: tx.set_inventories([Inventory("h1", "host", "vcpus", limit=4)]))
+    accepted(site, claim("x", "h1", vcpus=4))
+    assert usage(site, "h1") == {"vcpus": 4}
+
+
+# -- two transactions at once ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def during(site, open_again):
+    """`during(first, second)`: run the second transaction while the first has written and has not committed.
+
+    Returns the error of the second, or None.
+    """
+    other = open_again(by="another user")
+    errors, written = [], threading.Event()
+
+    def run_second(work):
+        written.wait(30)
+        try:
+            other.run(work)
+        except Conflict as error:
+            errors.append(error)
+
+    def both(first, second):
+        thread = threading.Thread(target=run_second, args=[second])
+        thread.start()
+
+        def work(tx):
+            first(tx)
+            written.set()
+            thread.join(1)  # the other waits for this transaction, or has got past it by then
+
+        site.run(work)
+        thread.join()
+        return errors[0] if errors else None
+
+    return both
+
+
+def test_a_claim_counts_those_that_commit_before_it(site, during):
+    error = during(lambda tx: tx.claim([claim("x", "h1", vcpus=5)]), lambda tx: tx.claim([claim("y", "h1", vcpus=5)]))
+    assert error is not None
+    assert error.code == "InsufficientCapacity"
+    assert usage(site, "h1") == {"vcpus": 5}
+
+
+def test_two_claims_of_one_consumer_leave_the_rows_of_one(site, during):
+    site.run(lambda tx: tx.insert([Document("vm", "x", "p1", id="x")]))
+    during(
+        lambda tx: tx.claim([claim("x", "h1", vcpus=5)], check=False),
+        lambda tx: tx.claim([claim("x", "h2", vcpus=5)], check=False),
+    )
+    assert held(site) == {"x": {("h2", "vcpus"): 5}}

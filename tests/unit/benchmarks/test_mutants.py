@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -65,21 +66,23 @@ def test_wrong():
 TAKE, LIMIT, KEY, ELSE, WRONG = (
     f"tests/test_product.py::test_{n}" for n in "take limit key something_else wrong".split()
 )
+OWN = ("tests/support/mutant_report.py", "tests/support/mutant_server.py")
 KEEP = Mutant("product.py", "take", "keep nothing", "held[name] = amount", DROP, (TAKE,))
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """A copy of a product of one module with its tests, and with the plugin that reports."""
     root = tmp_path_factory.mktemp("checkout")
     for path, text in {
         f"{UTILS}/product.py": PRODUCT,
         "tests/test_product.py": TESTS,
-        "tests/support/mutant_report.py": (mutants.ROOT / "tests/support/mutant_report.py").read_text(),
+        **{path: (mutants.ROOT / path).read_text() for path in OWN},
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return Copy.of(root, tmp_path_factory.mktemp("work") / "copy", ("plugins", "tests"))
+    with Copy.of(root, tmp_path_factory.mktemp("work") / "copy", ("plugins", "tests")) as made:
+        yield made
 
 
 def test_an_unmutated_run_passes_or_names_what_fails(copy: Copy) -> None:
