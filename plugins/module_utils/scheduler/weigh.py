@@ -86,19 +86,25 @@ class Queue:
     def __init__(self, view: View, hosts: list[int], keys: list[int], shared: dict[int, Loads]) -> None:
         self.view, self.hosts, self.keys, self.shared = view, hosts, keys, shared
 
-    def find(self, start: int, test: Test | None) -> Found | None:
-        """Return the first host that fits and passes the test, with a datastore per disk."""
+    def places(self, start: int, test: Test | None) -> Iterator[Found]:
+        """Yield hosts that fit and pass the test, with a datastore per disk, for one VM after the other.
+
+        Each VM must be counted before the next one is asked for.
+        """
         fit = self.view.fit
         for host in self.order(start):
             stores = fit(host)
             if stores is None:
                 self.forget(host)
             elif test is None or test(host):
-                return host, stores
-        return None
+                yield host, stores
+
+    def find(self, start: int, test: Test | None) -> Found | None:
+        """Return a place for one VM."""
+        return next(self.places(start, test), None)
 
     def order(self, start: int) -> Iterator[int]:
-        """Yield hosts, the best first; ``start`` is a 32-bit hash of the VM's name."""
+        """Yield hosts, the best first; ``start`` is a 32-bit hash of the first VM's name."""
         raise NotImplementedError
 
     def forget(self, host: int) -> None:
@@ -113,10 +119,13 @@ class PackQueue(Queue):
         self._full, self._at = bytearray(len(hosts)), 0
 
     def order(self, start: int) -> Iterator[int]:
-        self._at = self._full.find(0)
-        while self._at >= 0:
-            yield self.hosts[self._at]
-            self._at = self._full.find(0, self._at + 1)
+        placed, at = self.view.state.placed, self._full.find(0)
+        while at >= 0:
+            host = self.hosts[at]
+            before, self._at = placed[host], at
+            yield host
+            if placed[host] == before:
+                at = self._full.find(0, at + 1)
 
     def forget(self, host: int) -> None:
         self._full[self._at] = 1
@@ -133,10 +142,11 @@ class Loads:
 
     def order(self, start: int, full: set[int]) -> Iterator[int]:
         """Yield hosts but those in ``full``, the least loaded first; on a level from the one that ``start`` stands
-        for."""
-        hosts, seen, levels = self._hosts, self._seen, self._state.levels
-        first = start * len(hosts) >> 32
-        for level in range(self._least, self._state.steps + 1):
+        for. A level is passed again while hosts stay on it although they got a VM."""
+        hosts, seen, levels, placed = self._hosts, self._seen, self._state.levels, self._state.placed
+        first, level = start * len(hosts) >> 32, self._least
+        while level <= self._state.steps:
+            again = False
             for begin, end in ((first, len(hosts)), (0, first)):
                 at = seen.find(level, begin, end)
                 while at >= 0:
@@ -144,10 +154,13 @@ class Loads:
                     if levels[host] != level:
                         seen[at] = levels[host]
                     elif host not in full:
+                        before = placed[host]
                         yield host
+                        again = again or (placed[host] != before and levels[host] == level)
                     at = seen.find(level, at + 1, end)
             if level == self._least and seen.find(level) < 0:
                 self._least += 1
+            level += not again
 
 
 class SpreadQueue(Queue):
