@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -77,15 +77,15 @@ def ratio(item: Mapping[str, Any], key: str, where: str, default: float) -> Frac
     return Fraction(str(value))
 
 
-def known_keys(item: Any, known: Set[str], where: str) -> None:
+def known_keys(item: Any, known: Collection[str], where: str) -> None:
     """Refuse anything but a mapping, and unknown keys with the closest known one."""
     if not isinstance(item, Mapping):
         raise invalid(where, "type", f"must be a mapping, not {item!r}")
-    if not item.keys() <= known:
-        key = next(key for key in item if key not in known)
-        near = difflib.get_close_matches(str(key), known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
-        raise invalid(where, str(key), f"is not a known key{hint}")
+    for key in item:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+            raise invalid(where, str(key), f"is not a known key{hint}")
 
 
 def rows(container: Mapping[str, Any], key: str, where: str) -> list[Any]:

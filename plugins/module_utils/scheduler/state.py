@@ -91,9 +91,8 @@ class State:
         shape = request.shape
         self.cpu_free[host] -= times * shape.vcpus
         self.memory_free[host] -= times * shape.memory
-        if stores:
-            for disk, store in zip(shape.disks, stores, strict=True):
-                self.store_free[store] -= times * disk.capacity
+        for disk, store in zip(shape.disks, stores, strict=True):
+            self.store_free[store] -= times * disk.capacity
         self.placed[host] += times
         if request.groups:
             for members, column in self.plan(request.groups).counted:
