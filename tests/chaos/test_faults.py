@@ -61,7 +61,7 @@ def without_esx9(scene: Scene, code: str) -> None:
     state = scene.lab.control.state()
     assert state["esx9"]["vms"] == []
     assert sum(not vm["template"] for vm in state["vc1"]["vms"]) == VMS
-    assert scene.disagreements() == []
+    assert [each for each in scene.disagreements() if "endpoint esx9 could not be read" not in each] == []
 
 
 def test_an_unreachable_endpoint(scene: Scene) -> None:

@@ -100,6 +100,7 @@ def extensions(devices: Mapping[int, Any], sizes: Mapping[int, int], vm: str) ->
             fileName=retrieve.text(device, "backing/fileName"),
             diskMode=retrieve.text(device, "backing/diskMode", "persistent"),
             thinProvisioned=thin == "true" if thin else None,
+            uuid=retrieve.text(device, "backing/uuid") or None,
         )
         disk.capacityInKB, disk.capacityInBytes = size >> 10, size
         changes.append(_change("edit", disk))

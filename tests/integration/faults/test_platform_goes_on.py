@@ -89,6 +89,13 @@ def test_a_new_vm_that_is_moved_to_another_datastore_keeps_its_disks(
     assert all(disk.path and disk.path.startswith("[local-") for disk in site.record("web-01").disks)
 
 
+def test_a_disk_grows_after_a_storage_move(site: Site) -> None:
+    site.good(tree(1, disks=[A], **ONE))
+    site.admin["vc1"].move_to_datastore("web-01", f"local-{site.rows()[0]['host'].partition('.')[0]}")
+    site.settled(tree(1, disks=[{**A, "capacity": "2 GB"}], **ONE))
+    assert site.rows()[0]["disks"][1]["capacity"] == 2 << 30
+
+
 def test_a_disk_grows_in_the_run_after_one_that_was_killed_before_it(site: Site) -> None:
     site.good(tree(1, disks=[A], **ONE))
     larger = tree(1, disks=[{**A, "capacity": "2 GB"}], **ONE)
