@@ -49,7 +49,10 @@ def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:
     try:
         with open_store(url, allow_ephemeral=allow_ephemeral) as store:
             if store.schema_version is None:
-                raise PhotonError("CloudStoreNotFound", "no CloudStore exists that could be upgraded: the first apply (site.yml) creates one")
+                raise PhotonError(
+                    "CloudStoreNotFound",
+                    "no CloudStore exists that could be upgraded: the first apply (site.yml) creates one",
+                )
             return store.schema_version, store.schema_version
     except PhotonError as error:
         if error.code != "SchemaTooOld":
