@@ -197,7 +197,6 @@ def reconfigure(
     edit_nics: Mapping[int, NetworkRow] | None = None,
     remove_devices: Iterable[int] = (),
     extend_disks: Mapping[int, int] | None = None,
-    new_name: str | None = None,
     uuid: str | None = None,
     change_version: str | None = None,
     **options: Any,
@@ -210,8 +209,6 @@ def reconfigure(
     endpoint refuses (ConcurrentTask) when the VM was changed since.
     """
     config = api.load().vim.vm.ConfigSpec(changeVersion=change_version, instanceUuid=uuid)
-    if new_name is not None:
-        config.name = escape(new_name)
     if vcpus is not None:
         config.numCPUs = vcpus
     if memory is not None:

@@ -40,8 +40,7 @@ def test_codes(name, code):
 
 
 def test_message_names_item_fault_and_next_step():
-    error = faults.from_name(
-        "create VM web-01", "FileNotFound", faults.Details("no such file", item="[ds1] base.vmdk"))
+    error = faults.from_name("create VM web-01", "FileNotFound", faults.Details("no such file", item="[ds1] base.vmdk"))
     assert error.message.startswith("create VM web-01: vSphere answered FileNotFound: [ds1] base.vmdk: no such file; ")
     assert error.data == {
         "fault": "FileNotFound",
@@ -63,8 +62,9 @@ def test_pyvmomi_fault():
 
 def test_a_missing_privilege_is_named_with_its_object():
     loaded = api.load()
-    fault = loaded.vim.fault.NoPermission(object=loaded.vim.Folder("group-v3", None),
-                                          privilegeId="VirtualMachine.Inventory.Create")
+    fault = loaded.vim.fault.NoPermission(
+        object=loaded.vim.Folder("group-v3", None), privilegeId="VirtualMachine.Inventory.Create"
+    )
     error = faults.from_exception("create VM a", fault)
     assert error.code == "AccessForbidden"
     assert "privilege VirtualMachine.Inventory.Create on Folder group-v3; " in error.message
