@@ -67,6 +67,7 @@ TAKE, LIMIT, KEY, ELSE, WRONG = (
     f"tests/test_product.py::test_{n}" for n in "take limit key something_else wrong".split()
 )
 OWN = ("tests/support/mutant_report.py", "tests/support/mutant_server.py")
+SECONDS = 600.0  # far more than a run takes, also on a busy machine
 KEEP = Mutant("product.py", "take", "keep nothing", "held[name] = amount", DROP, (TAKE,))
 
 
@@ -86,10 +87,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
 
 
 def test_an_unmutated_run_passes_or_names_what_fails(copy: Copy) -> None:
-    assert copy.passes([TAKE, LIMIT, KEY, ELSE], 60) == []
-    [failed] = copy.passes([TAKE, WRONG], 60)
+    assert copy.passes([TAKE, LIMIT, KEY, ELSE], SECONDS) == []
+    [failed] = copy.passes([TAKE, WRONG], SECONDS)
     assert failed.startswith(f"{WRONG}: AssertionError")
-    [missing] = copy.passes(["tests/test_product.py::test_missing"], 60)
+    [missing] = copy.passes(["tests/test_product.py::test_missing"], SECONDS)
     assert missing.startswith("no test passed")
 
 
@@ -107,7 +108,7 @@ def test_an_unmutated_run_passes_or_names_what_fails(copy: Copy) -> None:
     ],
 )
 def test_a_mutant_is_applied_judged_and_taken_back(copy: Copy, mutant: Mutant, outcome: str, test: str) -> None:
-    verdict = copy.judge(mutant, 60)
+    verdict = copy.judge(mutant, SECONDS)
     assert (verdict.outcome, verdict.test) == (outcome, test), verdict
     assert (copy.folder / mutant.path).read_text() == PRODUCT
     assert verdict.line == next(n for n, line in enumerate(PRODUCT.splitlines(), 1) if mutant.old in line)
@@ -117,8 +118,8 @@ def test_a_mutant_that_no_test_imports_is_not_caught(copy: Copy) -> None:
     other = copy.folder / UTILS / "other.py"
     other.write_text("held = 1\n")
     mutant = Mutant("other.py", "", "hold two", "held = 1", "held = 2", (WRONG,))
-    assert copy.judge(mutant, 60).outcome == mutants.BROKEN
-    assert copy.judge(replace(mutant, tests=(TAKE,)), 60).outcome == mutants.BROKEN
+    assert copy.judge(mutant, SECONDS).outcome == mutants.BROKEN
+    assert copy.judge(replace(mutant, tests=(TAKE,)), SECONDS).outcome == mutants.BROKEN
 
 
 def test_a_mutant_that_hangs_is_not_caught(copy: Copy) -> None:
@@ -134,7 +135,7 @@ def test_a_mutant_that_hangs_is_not_caught(copy: Copy) -> None:
 )
 def test_a_mutant_that_does_not_fit_is_refused(copy: Copy, changes: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"product\.py"):
-        copy.judge(replace(KEEP, **changes), 60)
+        copy.judge(replace(KEEP, **changes), SECONDS)
 
 
 # -- the mutants of the accounting ---------------------------------------------------------------------------------
