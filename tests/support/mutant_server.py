@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run pytest in forks of one process that has imported the libraries of the tests: that costs more than most tests.
 
-A job is one line of JSON on stdin: words, environment, output, seconds. The answer is one line: true if it ended in time.
+A job is one line of JSON on stdin: words, environment, output, seconds. The answer is one line: true if it ended in
+time.
 """
 
 from __future__ import annotations

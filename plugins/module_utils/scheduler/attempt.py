@@ -42,8 +42,6 @@ class Attempt:
         self._unplaced: dict[int, dict[str, Any]] = {}
         self._reasons: dict[Any, dict[str, Any]] = {}
         self._number_placed = self._tries = 0
-        self._kind: tuple[Any, ...] | None = None
-        self._places: Iterator[Found] = iter(())
 
     def run(self, units: Iterable[Unit]) -> Attempt:
         """Place units in this order."""
@@ -58,10 +56,7 @@ class Attempt:
         """Place VMs of one request, each where the policy prefers it."""
         request = self.batch.requests[number]
         for index in indexes:
-            # VMs that follow one another and differ in their names alone share one search.
-            if request[2:] != self._kind:
-                self._kind, self._places = request[2:], self.search.places(request, index)
-            found = next(self._places, None)
+            found = self.search.find(request, index)
             if found is None:
                 self._fail(number, index)
             else:
@@ -152,7 +147,6 @@ class Attempt:
                     return done
             return False
         self._tries -= 1
-        self._kind = None
         with self.search.trial():
             return self._all_or_none(vms)
 

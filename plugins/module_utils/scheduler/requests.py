@@ -104,8 +104,6 @@ def read(items: Iterable[Any], fleet: Fleet) -> Batch:
     kinds: dict[str, Kind] = {}
     shapes: dict[Any, Shape] = {}
     known: set[str] = set()
-    last: dict[str, Any] = {}
-    kind: Kind | None = None
     for number, item in enumerate(items):
         if type(item) is not dict and not isinstance(item, Mapping):
             raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
@@ -116,10 +114,8 @@ def read(items: Iterable[Any], fleet: Fleet) -> Batch:
             raise invalid(f"request {name}", "id", "is defined twice; give each request its own")
         known.add(name)
         # Requests that differ by their ids alone are read once; so are the demands of those that share them.
-        bare = {**item, "id": ""}
-        if bare != last:
-            last, text_of_kind = bare, repr(bare)
-            kind = kinds.get(text_of_kind)
+        text_of_kind = repr({**item, "id": ""})
+        kind = kinds.get(text_of_kind)
         if kind is None:
             text_of_shape = repr({key: value for key, value in item.items() if key not in NOT_OF_SHAPE})
             if text_of_shape not in shapes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 from zlib import crc32
 
@@ -40,27 +39,16 @@ class Search:
             found = self._views[shape] = View(shape, candidates, self.state)
         return found
 
-    def places(self, request: Request, index: int) -> Iterator[Found]:
-        """Yield a host and datastores for one VM after the other that is like this one.
-
-        Each VM must be counted before the next one is asked for. Members of a group only get more, so a host that
-        refuses one VM refuses the next: one pass over the hosts serves all, unless domains or preferences are chosen.
-        """
-        plan = self.state.plan(request.groups)
-        if request.spread is None and plan.strict is None and not plan.anchors and self.state.policy.name != "photon":
-            yield from self.queue(request.shape).places(self._hash(request, index), plan.test)
-            return
-        for number in count(index):
-            start = self._hash(request, number)
-            found = None if plan.strict is None else self._find(request, start, plan, plan.strict)
-            found = found or self._find(request, start, plan, plan.test)
-            if found is None:
-                return
-            yield found
-
     def find(self, request: Request, index: int) -> Found | None:
         """Return a host and datastores for one VM of a request, or None."""
-        return next(self.places(request, index), None)
+        start = crc32(f"{self._seed}/{request.id}/{index}".encode())
+        if not request.groups:
+            if request.spread is None:
+                return self.queue(request.shape).find(start, None)
+            return self._evenly(request.shape, request.spread, start, None)
+        plan = self.state.plan(request.groups)
+        found = None if plan.strict is None else self._find(request, start, plan, plan.strict)
+        return found or self._find(request, start, plan, plan.test)
 
     def queue(self, shape: Shape) -> Queue:
         """Return the candidates of a shape in the policy's order."""
@@ -83,7 +71,7 @@ class Search:
         """Yield the hosts, racks or zones that one VM may use, in the order in which the policy prefers their hosts."""
         queue, column, seen = self.queue(request.shape), self.state.fleet.domains[level], set()
         test = self.state.plan(request.groups).test
-        for host in queue.order(self._hash(request, index)):
+        for host in queue.order(crc32(f"{self._seed}/{request.id}/{index}".encode())):
             if column[host] not in seen and (test is None or test(host)):
                 seen.add(column[host])
                 yield column[host]
@@ -106,9 +94,6 @@ class Search:
         self._queues, self._shared = {}, {}
         yield
         self._queues, self._shared = saved
-
-    def _hash(self, request: Request, index: int) -> int:
-        return crc32(f"{self._seed}/{request.id}/{index}".encode())
 
     def _find(self, request: Request, start: int, plan: GroupPlan, test: Test | None) -> Found | None:
         if request.spread is not None:

@@ -86,25 +86,19 @@ class Queue:
     def __init__(self, view: View, hosts: list[int], keys: list[int], shared: dict[int, Loads]) -> None:
         self.view, self.hosts, self.keys, self.shared = view, hosts, keys, shared
 
-    def places(self, start: int, test: Test | None) -> Iterator[Found]:
-        """Yield hosts that fit and pass the test, with a datastore per disk, for one VM after the other.
-
-        Each VM must be counted before the next one is asked for.
-        """
+    def find(self, start: int, test: Test | None) -> Found | None:
+        """Return the first host that fits and passes the test, with a datastore per disk."""
         fit = self.view.fit
         for host in self.order(start):
             stores = fit(host)
             if stores is None:
                 self.forget(host)
             elif test is None or test(host):
-                yield host, stores
-
-    def find(self, start: int, test: Test | None) -> Found | None:
-        """Return a place for one VM."""
-        return next(self.places(start, test), None)
+                return host, stores
+        return None
 
     def order(self, start: int) -> Iterator[int]:
-        """Yield hosts, the best first; ``start`` is a 32-bit hash of the first VM's name."""
+        """Yield hosts, the best first; ``start`` is a 32-bit hash of the VM's name."""
         raise NotImplementedError
 
     def forget(self, host: int) -> None:
@@ -119,13 +113,10 @@ class PackQueue(Queue):
         self._full, self._at = bytearray(len(hosts)), 0
 
     def order(self, start: int) -> Iterator[int]:
-        placed, at = self.view.state.placed, self._full.find(0)
-        while at >= 0:
-            host = self.hosts[at]
-            before, self._at = placed[host], at
-            yield host
-            if placed[host] == before:
-                at = self._full.find(0, at + 1)
+        self._at = self._full.find(0)
+        while self._at >= 0:
+            yield self.hosts[self._at]
+            self._at = self._full.find(0, self._at + 1)
 
     def forget(self, host: int) -> None:
         self._full[self._at] = 1
@@ -142,11 +133,10 @@ class Loads:
 
     def order(self, start: int, full: set[int]) -> Iterator[int]:
         """Yield hosts but those in ``full``, the least loaded first; on a level from the one that ``start`` stands
-        for. A level is passed again while hosts stay on it although they got a VM."""
-        hosts, seen, levels, placed = self._hosts, self._seen, self._state.levels, self._state.placed
-        first, level = start * len(hosts) >> 32, self._least
-        while level <= self._state.steps:
-            again = False
+        for."""
+        hosts, seen, levels = self._hosts, self._seen, self._state.levels
+        first = start * len(hosts) >> 32
+        for level in range(self._least, self._state.steps + 1):
             for begin, end in ((first, len(hosts)), (0, first)):
                 at = seen.find(level, begin, end)
                 while at >= 0:
@@ -154,13 +144,10 @@ class Loads:
                     if levels[host] != level:
                         seen[at] = levels[host]
                     elif host not in full:
-                        before = placed[host]
                         yield host
-                        again = again or (placed[host] != before and levels[host] == level)
                     at = seen.find(level, at + 1, end)
             if level == self._least and seen.find(level) < 0:
                 self._least += 1
-            level += not again
 
 
 class SpreadQueue(Queue):
