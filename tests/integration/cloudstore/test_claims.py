@@ -175,7 +175,7 @@ def test_a_deleted_document_leaves_no_rows(site):
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_nothing_is_no_row(site, amount):
+def test_an_amount_of_zero_has_no_row(site, amount):
     accepted(site, claim("x", "h1", vcpus=amount))
     assert held(site) == {}
     accepted(site, claim("x", "h1", vcpus=2), claim("y", "h1", vcpus=amount))

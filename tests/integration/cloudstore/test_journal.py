@@ -121,7 +121,7 @@ def test_an_expired_run_is_taken_over_and_finds_out(store, open_again):
     other.run(lambda tx: tx.finish_tasks({made.id: None}))
 
 
-def test_an_expired_run_that_nobody_took_over_goes_on(store):
+def test_an_expired_run_that_was_not_taken_over_goes_on(store):
     run = store.begin_run(ttl=-1)
     add(store, task())
     run.renew()

@@ -195,7 +195,7 @@ def test_a_file_where_it_would_be_lost_is_refused(tmp_path):
     assert not open_store(f"sqlite:///{path}", allow_ephemeral=True).exists
 
 
-def test_what_is_no_database_is_said_in_one_line(tmp_path):
+def test_a_file_that_is_not_a_database_is_reported_in_one_line(tmp_path):
     path = tmp_path / "store.db"
     path.write_text("this is no database, but it is long enough to be read as if it were one" * 20)
     for mode in ("read", "write"):

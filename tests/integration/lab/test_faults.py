@@ -157,7 +157,7 @@ def test_a_delayed_call_answers_later_and_a_delayed_task_ends_later(either, cont
     assert time.monotonic() - answered >= 0.25
 
 
-def test_delayed_tasks_run_beside_each_other_and_readers_do_not_wait(vc, control):
+def test_delayed_tasks_run_concurrently_and_readers_do_not_wait(vc, control):
     specs = [vc.spec() for _ in range(10)]
     control.delay(task={"CreateVm": 1500})
     started = time.monotonic()

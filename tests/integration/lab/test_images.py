@@ -161,7 +161,7 @@ def test_an_aborted_lease_leaves_nothing(either, ova):
     assert either.free() == either.datastore().summary.capacity
 
 
-def test_a_lease_nobody_touches_ends(either, ova):
+def test_an_idle_lease_ends(either, ova):
     work = Import(either, ova)
     work.ready()
     deadline = time.monotonic() + 15

@@ -152,7 +152,7 @@ def test_an_upload_needs_its_folder(either):
 
 
 @pytest.mark.parametrize("form", ["streamOptimized", "monolithicSparse", "flat"])
-def test_an_image_that_was_merely_uploaded_is_no_disk(either, tmp_path, form):
+def test_an_image_that_was_merely_uploaded_is_not_a_disk(either, tmp_path, form):
     image = images.make_vmdk(tmp_path / "image.vmdk", size_mib=2, form=form)
     for file in tmp_path.iterdir():
         assert either.http("PUT", either.url(file.name), data=file.read_bytes()).status_code == 201

@@ -118,7 +118,7 @@ def test_a_standard_and_a_distributed_port_group_may_have_one_name():
     assert [group["kind"] for group in found["endpoints"][0]["port_groups"]] == ["standard", "distributed"]
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     with pytest.raises(TopologyError) as caught:
         topology.load({"endpoints": [{"name": "e", "kind": "x"}, {"name": "e", "kind": "vcenter", "colour": "red"}]})
     assert len(caught.value.mistakes) == 3

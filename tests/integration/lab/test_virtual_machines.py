@@ -214,7 +214,7 @@ def test_a_guest_has_an_address_while_it_runs(either):
     assert vm.guest.toolsRunningStatus == "guestToolsNotRunning"
 
 
-def test_a_guest_without_network_or_told_to_keep_quiet_has_no_address(vc, control):
+def test_a_guest_without_network_or_tools_has_no_address(vc, control):
     alone = vc.create()
     vc.result(alone.PowerOnVM_Task())
     control.guests(off=True, endpoint="vc")

@@ -142,7 +142,7 @@ def test_a_change_by_hand_is_seen_and_put_back(
     assert not site.run()["changed"]
 
 
-def test_a_disk_grown_by_hand_is_told_and_nothing_else_is_held_up(site: Site) -> None:
+def test_a_disk_grown_by_hand_is_reported_and_blocks_nothing_else(site: Site) -> None:
     disk = site.device("web-4", vim.vm.device.VirtualDisk)
     disk.capacityInKB, disk.capacityInBytes = 2 << 20, 2 << 30
     site.edit("web-4", disk)
@@ -155,7 +155,7 @@ def test_a_disk_grown_by_hand_is_told_and_nothing_else_is_held_up(site: Site) ->
     assert processors(site) == 1
 
 
-def test_a_lost_disk_is_told(site: Site) -> None:
+def test_a_lost_disk_is_reported(site: Site) -> None:
     disk = site.device("web-4", vim.vm.device.VirtualDisk)
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=vim.vm.device.VirtualDisk(key=disk.key))
     site.change("web-4", vim.vm.ConfigSpec(deviceChange=[change]))

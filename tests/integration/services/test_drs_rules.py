@@ -321,7 +321,7 @@ def test_a_refusal_is_reported_and_the_vms_are_created(site: Site) -> None:
     assert site.done(vms)["changes"] == [f"create drs rule {RULE} (hard anti-affinity)"]
 
 
-def test_a_rule_planned_for_vms_that_never_came_to_be_is_no_change(site: Site) -> None:
+def test_a_rule_planned_for_vms_that_were_not_created_is_not_a_change(site: Site) -> None:
     site.run()
     site.lab.control.fault("CreateVM_Task", "NoDiskSpace", where="task", endpoint="vc1", name="db-2")
     outcome = site.run(site.vm("db-[1:2]", **APART))

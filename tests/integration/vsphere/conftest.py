@@ -114,7 +114,7 @@ class Bench:
         return self.lab.control.state(name)["sessions"]
 
     def end_session(self, session):
-        """End somebody's session, as an administrator would."""
+        """End another user's session, as an administrator would."""
         key = session.content.sessionManager.currentSession.key
         with connect(session.spec) as other:
             other.content.sessionManager.TerminateSession([key])
@@ -135,12 +135,12 @@ class Bench:
             return read_inventory(session)
 
     def without_folders(self, seen):
-        """The inventory of somebody who read it before any folder was made."""
+        """The inventory as read before any folder was created."""
         roots = {row.vm_folder for row in seen.datacenters.values()}
         return replace(seen, folders={moid: row for moid, row in seen.folders.items() if moid in roots})
 
     def download(self, name, path):
-        """The bytes of a datastore's file (``[ds] dir/file``), through the datastore's HTTP door."""
+        """The bytes of a datastore's file (``[ds] dir/file``), over HTTP."""
         endpoint = self.lab.endpoints[name]
         datastore, _, file = path.partition("] ")
         query = urllib.parse.urlencode({"dcPath": endpoint.datacenter, "dsName": datastore[1:]})

@@ -149,7 +149,7 @@ def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova, name, one
     ("method", "where"),
     [("CreateVM_Task", "task"), ("CopyVirtualDisk_Task", "task"), ("CopyVirtualDisk_Task", "drop_after")],
 )
-def test_copy_that_was_cut_off_is_made_anew(bench, template_spec, ova, name, one, other, method, where):
+def test_copy_that_was_cut_off_is_created_again(bench, template_spec, ova, name, one, other, method, where):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
@@ -182,7 +182,7 @@ def killed_at(number):
 
 @TWO_DATASTORES
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_copy_whose_process_died_is_made_anew(bench, template_spec, ova, name, one, other, number):
+def test_a_copy_whose_process_died_is_created_again(bench, template_spec, ova, name, one, other, number):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
         source = import_image(session, ova, first)
@@ -209,7 +209,7 @@ def test_what_a_dead_process_left_goes_with_its_template(bench, template_spec, o
     assert not [file for file in bench.files(name, other) if second.directory in file]
 
 
-def test_lease_is_told_the_progress(bench, template_spec, ova, monkeypatch):
+def test_progress_is_reported_to_the_lease(bench, template_spec, ova, monkeypatch):
     monkeypatch.setattr(images, "_PROGRESS_EVERY", 0.0)
     spec, told = template_spec("vc", ova), []
     with connect(bench.spec("vc")) as session:
@@ -231,7 +231,7 @@ def test_lease_is_told_the_progress(bench, template_spec, ova, monkeypatch):
         ("ReconfigVM_Task", "task", "StateError"),
     ],
 )
-def test_a_failed_import_is_made_anew(bench, template_spec, ova, name, method, where, code):
+def test_a_failed_import_is_repeated(bench, template_spec, ova, name, method, where, code):
     spec = template_spec(name, ova)
     rule = bench.rule(name, method, where, fault="InvalidState" if where in ("call", "task") else "", code=500, count=1)
     with connect(bench.spec(name)) as session:
@@ -243,7 +243,7 @@ def test_a_failed_import_is_made_anew(bench, template_spec, ova, name, method, w
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 
 
-def test_an_import_whose_process_died_is_made_anew(bench, template_spec, ova):
+def test_an_import_whose_process_died_is_repeated(bench, template_spec, ova):
     spec = template_spec("vc", ova)
 
     def die(_percent):

@@ -167,7 +167,7 @@ def test_a_running_vm_is_not_destroyed(bench, make_vms, name):
         ("GenericVmConfigFault", "VCenterRequestError"),
     ],
 )
-def test_one_failure_stops_nobody_else(bench, vm_spec, name, where, fault, code):
+def test_one_failure_stops_no_other_job(bench, vm_spec, name, where, fault, code):
     specs = [vm_spec(name, f"web-{n}") for n in range(5)]
     bench.rule(name, "CreateVM_Task", where, fault=fault, subject="web-3", message="injected")
     with connect(bench.spec(name)) as session:

@@ -64,7 +64,7 @@ def test_unverified_only_when_asked(bench):
         assert session.is_vcenter
 
 
-def test_nobody_there(bench):
+def test_nothing_listens(bench):
     error = failure(bench.spec("vc", port=1))
     assert error.code == "EndpointUnreachable"
     assert "127.0.0.1:1" in error.message

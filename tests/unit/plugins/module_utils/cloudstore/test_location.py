@@ -56,7 +56,7 @@ def test_urls(url, dialect, target, shown):
         "me:secret@h/db",
     ],
 )
-def test_what_is_no_url_is_refused_without_its_password(url):
+def test_a_malformed_url_is_refused_without_its_password(url):
     with pytest.raises(PhotonError) as caught:
         parse(url)
     assert caught.value.code == "CloudStoreUnavailable"

@@ -237,7 +237,7 @@ def test_wrong_variables(variable: str, value: object) -> None:
     assert variable in mistakes({variable: value})
 
 
-def test_a_tree_that_is_no_mapping() -> None:
+def test_a_tree_that_is_not_a_mapping() -> None:
     with pytest.raises(PhotonError, match="must be a mapping"):
         validate([1])  # type: ignore[arg-type]
 

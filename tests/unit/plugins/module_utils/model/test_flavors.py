@@ -81,7 +81,7 @@ def test_at_least_one_cost(kind: str, cost: object) -> None:
     assert invalid(kind, cost).code == "InvalidFlavorSpecification"
 
 
-def test_every_mistake_is_told() -> None:
+def test_every_mistake_is_reported() -> None:
     error = invalid("vm", {"vm.cpu": "2 GB", "vm.cost": "x"})
     assert [key for key, _message in error.data["mistakes"]] == ["vm.cpu", "vm.cost", ""]
 

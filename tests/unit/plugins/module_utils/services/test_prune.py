@@ -26,7 +26,7 @@ def cloud(datacenter):
     return datacenter
 
 
-def test_left_alone_and_told(cloud) -> None:
+def test_left_alone_and_reported(cloud) -> None:
     plan = cloud.apply(TENANT % "", whole=True)
     assert changes(plan) == []
     [warning] = plan.warnings

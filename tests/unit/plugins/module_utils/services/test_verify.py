@@ -247,7 +247,7 @@ def test_a_moved_vm_is_shown_with_names_and_repaired_with_its_change_version_kep
     assert finding.observed.observed["vsphere"]["change_version"] == "1", "the next plan still compares its hardware"
 
 
-def test_an_address_or_a_disk_seen_for_the_first_time_is_no_finding() -> None:
+def test_an_address_or_a_disk_seen_for_the_first_time_is_not_a_finding() -> None:
     endpoint = inventory()
     seen = endpoint.vms["vm-v1"]
     seen.guest_address, seen.change_version = "10.0.0.5", "2"

@@ -105,7 +105,7 @@ def test_all_changes_go_into_one_call_mock():
     assert [vm._moId for vm in add.vm] == ["vm-4", "vm-5"]
 
 
-def test_a_rule_of_the_wrong_type_is_made_anew_mock():
+def test_a_rule_of_the_wrong_type_is_created_again_mock():
     change = compare_rules([replace(OURS, kind="affinity")], [wanted_rule("ours.db", "anti-affinity", OURS.vms)], owned)
     _recorder, specs = told(*change)
     assert [(spec.operation, spec.removeKey) for spec in specs] == [("remove", 3), ("add", None)]

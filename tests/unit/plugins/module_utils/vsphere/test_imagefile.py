@@ -60,7 +60,7 @@ def test_ova_facts(tmp_path):
     }
 
 
-def test_type_is_told_by_content_not_by_name(write):
+def test_type_follows_from_content_not_from_the_name(write):
     assert inspect_image(write(diskimages.stream_optimized(CONTENT), "disk.img"))["file_type"] == "VMDK"
 
 
@@ -104,7 +104,7 @@ def test_kind_of_vmdk_is_named(write):
 
 
 @pytest.mark.parametrize("keep", [4, 100, 600, 66_000, -512, -1])
-def test_torn_vmdk(write, keep):
+def test_incomplete_vmdk(write, keep):
     assert code_of(write(diskimages.stream_optimized(CONTENT)[:keep]))[0] == "InvalidVmdkFormat"
 
 
@@ -143,7 +143,7 @@ BROKEN = {
     "no descriptor": (lambda: {"disk1.vmdk": DISK}, "not the .ovf descriptor"),
     "directories": (lambda: {"a/image.ovf": b"", **good()}, "must be a plain file"),
     "disk missing": (lambda: {"image.ovf": good()["image.ovf"]}, "does not hold"),
-    "stray member": (lambda: {**good(), "other.vmdk": b"x"}, "does not refer to"),
+    "unexpected member": (lambda: {**good(), "other.vmdk": b"x"}, "does not refer to"),
     "wrong size": (lambda: with_descriptor(diskimages.descriptor(size=7)), "not 7 as its descriptor says"),
     "two disks": (lambda: with_descriptor(diskimages.descriptor(size=size(), extra_disk=True)), "2 disks"),
     "dangling reference": (lambda: with_descriptor(diskimages.descriptor(size=size(), file_ref="file9")), "file9"),
@@ -174,7 +174,7 @@ def test_broken_ova(tmp_path, case):
     assert reason in message
 
 
-def test_torn_ova(tmp_path):
+def test_incomplete_ova(tmp_path):
     path = diskimages.pack(tmp_path / "image.ova", good())
     path.write_bytes(path.read_bytes()[: len(DISK) // 2])
     assert code_of(path)[0] == "InvalidOva"

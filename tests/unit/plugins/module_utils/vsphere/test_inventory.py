@@ -146,7 +146,7 @@ def test_datastore_types():
     }
 
 
-def test_uplinks_are_no_port_groups():
+def test_uplinks_are_not_port_groups():
     assert fill().hosts["h-1"].networks == ["VM Network"]
 
 

@@ -77,7 +77,7 @@ def test_nothing_found():
 
 
 @pytest.mark.parametrize("cut", [200, 600, -1])
-def test_torn_answer(cut):
+def test_incomplete_answer(cut):
     whole = (HEAD + '<objects><obj type="Folder">group-1</obj></objects>' * 10 + TAIL).encode()
     with pytest.raises(ElementTree.ParseError):
         retrieve._parse(io.BytesIO(whole[:cut]))

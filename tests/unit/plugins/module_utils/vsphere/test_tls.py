@@ -137,7 +137,7 @@ def test_unverified_only_when_asked(serve):
     assert attempt(port, verify=False) is None
 
 
-def test_nobody_there():
+def test_nothing_listens():
     code, message = attempt(1, verify=False)
     assert code == "EndpointUnreachable"
     assert "127.0.0.1:1" in message

@@ -56,7 +56,7 @@ def test_renamed_datastore_keeps_its_record(cloud: Datacenter) -> None:
     assert image_stores(cloud) == ["SAN 01"]
 
 
-def test_items_with_the_old_name_are_told_the_new_one_in_every_run(cloud: Datacenter) -> None:
+def test_items_with_the_old_name_fail_with_the_new_one_in_every_run(cloud: Datacenter) -> None:
     rename(cloud, "shared", "SAN 01")
     for _run in range(2):
         plan = cloud.apply(SITE)

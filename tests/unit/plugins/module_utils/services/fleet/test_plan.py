@@ -191,7 +191,7 @@ def test_datastore_is_kept_free_of_vms(datacenter) -> None:
     assert (body["usable_for_vms"], body["tags"]) == (False, ["slow"])
 
 
-def test_datastore_that_nobody_mounts(datacenter) -> None:
+def test_datastore_that_no_host_mounts(datacenter) -> None:
     plan = datacenter.apply(SITE + "photon_datastores: [{name: nowhere}]")
     assert failures(plan) == {"nowhere": "DatastoreNotFound"}
 

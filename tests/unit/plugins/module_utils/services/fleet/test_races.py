@@ -127,7 +127,7 @@ def test_a_concurrent_suspension_stays(datacenter: Datacenter) -> None:
     assert (host.state, host.observed["memory"], host.body["tags"]) == ("SUSPENDED", 128 << 30, [])
 
 
-def test_no_vm_lands_on_a_host_that_is_suspended_meanwhile(datacenter: Datacenter) -> None:
+def test_no_vm_lands_on_a_host_that_is_suspended_concurrently(datacenter: Datacenter) -> None:
     Controller(datacenter, SITE).write()
     store = find(datacenter, entities.DATASTORE, "shared")
     copies = {store.id: {"path": "", "template_moid": "vm-1", "template_uuid": "t"}}
@@ -146,7 +146,7 @@ photon_tenants: [{name: acme, projects: [{name: web, vms: [
     assert failures(Controller(datacenter, vms).planned.plan) == {"acme/web/web-1": "NoSuchResource"}
 
 
-def test_an_endpoint_is_kept_for_a_host_that_was_added_meanwhile(datacenter: Datacenter) -> None:
+def test_an_endpoint_is_kept_for_a_host_that_was_added_concurrently(datacenter: Datacenter) -> None:
     datacenter.host("vc1", "bare", [])
     Controller(datacenter, "photon_endpoints: [{name: vc1, address: vc1.example.org}]").write()
     late = Controller(datacenter, "photon_endpoints: [{name: vc1, state: absent}]")

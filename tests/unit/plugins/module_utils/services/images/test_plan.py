@@ -77,7 +77,7 @@ def test_image_needs_its_file(cloud) -> None:
     assert refused(image(cloud, replication="EAGER", file="missing.ova")).code == "ImageUploadError"
 
 
-def test_file_that_is_no_image(cloud) -> None:
+def test_file_that_is_not_an_image(cloud) -> None:
     (cloud.directory / "own.vmdk").write_bytes(b"no disk" * 1000)
     assert refused(image(cloud, file="own.vmdk", replication="EAGER")).code == "UnsupportedImageFileType"
 

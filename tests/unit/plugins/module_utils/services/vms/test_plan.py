@@ -239,7 +239,7 @@ def test_names_may_repeat_across_projects_and_outside(cloud) -> None:
     assert failures(declare(cloud, **VM)) == {}
 
 
-def test_equal_names_in_one_project_are_told_apart_by_id() -> None:
+def test_equal_names_in_one_project_are_distinguished_by_id() -> None:
     state = CurrentState([Document(entities.VM, "web-01", "p"), Document(entities.VM, "web-01", "p")])
     with pytest.raises(PhotonError, match="say which by id"):
         state.find(entities.VM, "p", "web-01")
