@@ -160,8 +160,15 @@ def test_a_task_that_fails(scene: Scene, method: str) -> None:
 @pytest.mark.parametrize("where", ["drop_before", "drop_after"])
 @pytest.mark.parametrize(
     "method",
-    ["CreateVM_Task", "PowerOnVM_Task", "ImportVApp", "HttpNfcLeaseComplete", "MarkAsTemplate", "CopyVirtualDisk_Task",
-     "CreateFolder"],
+    [
+        "CreateVM_Task",
+        "PowerOnVM_Task",
+        "ImportVApp",
+        "HttpNfcLeaseComplete",
+        "MarkAsTemplate",
+        "CopyVirtualDisk_Task",
+        "CreateFolder",
+    ],
 )
 def test_a_connection_that_drops_in_a_create(scene: Scene, method: str, where: str) -> None:
     scene.lab.control.fault(method, where=where, count=1)

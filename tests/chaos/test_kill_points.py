@@ -93,7 +93,12 @@ def test_a_create_on_postgresql(tmp_path: Path) -> None:
         pytest.skip(f"CANNOT TEST POSTGRESQL: {reason}")
     with postgresql.running() as server:
         kill_everywhere(
-            "create of 5 VMs on PostgreSQL", tmp_path, tree(0), tree(5), sample=3, empty=True,
+            "create of 5 VMs on PostgreSQL",
+            tmp_path,
+            tree(0),
+            tree(5),
+            sample=3,
+            empty=True,
             database=lambda: server.create(f"chaos-{uuid.uuid4().hex}"),
         )
 

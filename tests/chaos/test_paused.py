@@ -19,8 +19,17 @@ VMS = 8
 LEASE = 1.5
 PATIENCE = 60.0
 # CreateFolder is not among them: a folder that is there already is taken as it is, so a late one changes nothing.
-CHANGES = ("CreateVM_Task", "PowerOnVM_Task", "PowerOffVM_Task", "ReconfigVM_Task", "Destroy_Task", "ImportVApp",
-           "MarkAsTemplate", "CopyVirtualDisk_Task", "DeleteDatastoreFile_Task")
+CHANGES = (
+    "CreateVM_Task",
+    "PowerOnVM_Task",
+    "PowerOffVM_Task",
+    "ReconfigVM_Task",
+    "Destroy_Task",
+    "ImportVApp",
+    "MarkAsTemplate",
+    "CopyVirtualDisk_Task",
+    "DeleteDatastoreFile_Task",
+)
 
 
 @pytest.mark.parametrize(

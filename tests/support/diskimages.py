@@ -18,21 +18,24 @@ _AT_END = (1 << 64) - 1
 _GRAINS_PER_TABLE = 512
 
 
-def stream_optimized(content: bytes, *, adapter: str = "lsilogic", create_type: str = "streamOptimized",
-                     flags: int = 0x30001) -> bytes:
+def stream_optimized(
+    content: bytes, *, adapter: str = "lsilogic", create_type: str = "streamOptimized", flags: int = 0x30001
+) -> bytes:
     """A stream-optimised VMDK of ``content``, which is padded to whole grains of 64 KiB."""
     content += b"\0" * (-len(content) % GRAIN)
     capacity = len(content) // SECTOR
-    text = (f'# Disk DescriptorFile\nversion=1\nCID=7e57da7a\nparentCID=ffffffff\ncreateType="{create_type}"\n'
-            f'RDONLY {capacity} SPARSE "disk.vmdk"\nddb.adapterType = "{adapter}"\nddb.virtualHWVersion = "13"\n')
+    text = (
+        f'# Disk DescriptorFile\nversion=1\nCID=7e57da7a\nparentCID=ffffffff\ncreateType="{create_type}"\n'
+        f'RDONLY {capacity} SPARSE "disk.vmdk"\nddb.adapterType = "{adapter}"\nddb.virtualHWVersion = "13"\n'
+    )
     descriptor = text.encode().ljust(20 * SECTOR, b"\0")
     out = io.BytesIO()
     out.write(_header(capacity, flags, _AT_END) + descriptor)
     out.write(b"\0" * (128 * SECTOR - out.tell()))
     tables = []
-    grains = [content[at: at + GRAIN] for at in range(0, len(content), GRAIN)]
+    grains = [content[at : at + GRAIN] for at in range(0, len(content), GRAIN)]
     for first in range(0, len(grains), _GRAINS_PER_TABLE):
-        entries = [_grain(out, first + at, grain) for at, grain in enumerate(grains[first: first + _GRAINS_PER_TABLE])]
+        entries = [_grain(out, first + at, grain) for at, grain in enumerate(grains[first : first + _GRAINS_PER_TABLE])]
         out.write(_marker(4, 1))
         tables.append(out.tell() // SECTOR)
         out.write(struct.pack(f"<{_GRAINS_PER_TABLE}I", *entries, *[0] * (_GRAINS_PER_TABLE - len(entries))))
@@ -43,8 +46,16 @@ def stream_optimized(content: bytes, *, adapter: str = "lsilogic", create_type: 
     return out.getvalue()
 
 
-def descriptor(disk: str = "disk1.vmdk", size: int = 0, *, controller: str = "lsilogic", controller_type: int = 6,
-               adapter: str = "VmxNet3", extra_disk: bool = False, file_ref: str = "file1") -> str:
+def descriptor(
+    disk: str = "disk1.vmdk",
+    size: int = 0,
+    *,
+    controller: str = "lsilogic",
+    controller_type: int = 6,
+    adapter: str = "VmxNet3",
+    extra_disk: bool = False,
+    file_ref: str = "file1",
+) -> str:
     """An OVF descriptor of one VM; ``extra_disk`` adds a second disk."""
     second = '<Disk ovf:diskId="vmdisk2" ovf:capacity="1" ovf:fileRef="file1"/>' if extra_disk else ""
     return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -71,8 +82,9 @@ def descriptor(disk: str = "disk1.vmdk", size: int = 0, *, controller: str = "ls
 
 def manifest(members: Mapping[str, bytes], algorithm: str = "sha256") -> str:
     """The manifest of these members."""
-    return "".join(f"{algorithm.upper()}({name})= {hashlib.new(algorithm, data).hexdigest()}\n"
-                   for name, data in members.items())
+    return "".join(
+        f"{algorithm.upper()}({name})= {hashlib.new(algorithm, data).hexdigest()}\n" for name, data in members.items()
+    )
 
 
 def pack(path: Path, members: Mapping[str, bytes]) -> Path:
@@ -94,8 +106,23 @@ def ova(path: Path, content: bytes = b"boot", **options: object) -> Path:
 
 def _header(capacity: int, flags: int, directory: int) -> bytes:
     compression = 1 if flags & 0x10000 else 0
-    return struct.pack("<4sIIQQQQIQQQB4sH", b"KDMV", 3, flags, capacity, 128, 1, 20, _GRAINS_PER_TABLE, 0, directory,
-                       128, 0, b"\n \r\n", compression).ljust(SECTOR, b"\0")
+    return struct.pack(
+        "<4sIIQQQQIQQQB4sH",
+        b"KDMV",
+        3,
+        flags,
+        capacity,
+        128,
+        1,
+        20,
+        _GRAINS_PER_TABLE,
+        0,
+        directory,
+        128,
+        0,
+        b"\n \r\n",
+        compression,
+    ).ljust(SECTOR, b"\0")
 
 
 def _marker(sectors: int, kind: int) -> bytes:

@@ -38,12 +38,24 @@ def test_rules_are_kept_changed_and_removed(vc, clusters):
     apart, together = clusters["c1"].configurationEx.rule
     assert ([vm.name for vm in apart.vm], apart.enabled, apart.mandatory) == ([one.name, two.name], True, True)
     assert apart.key != together.key
-    change(vc, clusters["c1"], rule("apart", [one, three], "edit", key=apart.key),
-           vim.cluster.RuleSpec(operation="remove", removeKey=together.key))
+    change(
+        vc,
+        clusters["c1"],
+        rule("apart", [one, three], "edit", key=apart.key),
+        vim.cluster.RuleSpec(operation="remove", removeKey=together.key),
+    )
     assert stored(vc) == {
-        "c1": [{"name": "apart", "kind": "anti-affinity", "enabled": True, "mandatory": True,
-                "vms": sorted([one._moId, three._moId])}],
-        "c2": []}
+        "c1": [
+            {
+                "name": "apart",
+                "kind": "anti-affinity",
+                "enabled": True,
+                "mandatory": True,
+                "vms": sorted([one._moId, three._moId]),
+            }
+        ],
+        "c2": [],
+    }
 
 
 def refused(vc, cluster, *specs):

@@ -30,25 +30,51 @@ class Site:
         self.service = SmartConnect(**self.endpoint.pyvmomi())
 
     def run(self, *, check: bool = False) -> dict[str, Any]:
-        endpoint, vm = self.endpoint, {
-            "name": "web-[1:5]", "flavor": "core-100", "image": "debian", "boot_disk_flavor": "core-100",
-            "disks": [{"name": "data", "flavor": "core-100", "capacity": "1 GB"}],
-            "metadata": {"user_data": "#cloud-config\n"}}
+        endpoint, vm = (
+            self.endpoint,
+            {
+                "name": "web-[1:5]",
+                "flavor": "core-100",
+                "image": "debian",
+                "boot_disk_flavor": "core-100",
+                "disks": [{"name": "data", "flavor": "core-100", "capacity": "1 GB"}],
+                "metadata": {"user_data": "#cloud-config\n"},
+            },
+        )
         tree = {
             "photon_site": "test",
-            "photon_endpoints": [{"name": "vc1", "address": endpoint.address, "port": endpoint.port,
-                                  "tls": {"ca_file": endpoint.ca_file}}],
+            "photon_endpoints": [
+                {
+                    "name": "vc1",
+                    "address": endpoint.address,
+                    "port": endpoint.port,
+                    "tls": {"ca_file": endpoint.ca_file},
+                }
+            ],
             "photon_zones": [{"name": "a"}],
             "photon_hosts": [{"name": "esx[01:03].lab", "endpoint": "vc1", "zone": "a"}],
             "photon_images": [{"name": "debian", "file": "debian.ova", "replication": "ON_DEMAND"}],
             "photon_image_datastores": ["shared1"],
             "photon_default_port_group": "VM Network",
-            "photon_tenants": [{"name": "acme", "quota": {"vm.count": 10, "vm.memory": "100 GB"},
-                                "projects": [{"name": "web", "quota_percent": 100, "vms": [vm]}]}]}
-        return run_site(tree, Request(
-            cloudstore_url=f"sqlite:///{self.directory}/cloud.db", allow_ephemeral=True, whole=True, check=check,
-            credentials={"vc1": {"username": endpoint.username, "password": endpoint.password}},
-            options=Options(base_directory=str(self.directory))))
+            "photon_tenants": [
+                {
+                    "name": "acme",
+                    "quota": {"vm.count": 10, "vm.memory": "100 GB"},
+                    "projects": [{"name": "web", "quota_percent": 100, "vms": [vm]}],
+                }
+            ],
+        }
+        return run_site(
+            tree,
+            Request(
+                cloudstore_url=f"sqlite:///{self.directory}/cloud.db",
+                allow_ephemeral=True,
+                whole=True,
+                check=check,
+                credentials={"vc1": {"username": endpoint.username, "password": endpoint.password}},
+                options=Options(base_directory=str(self.directory)),
+            ),
+        )
 
     def machine(self, name: str) -> Any:
         content = self.service.RetrieveContent()
@@ -90,8 +116,9 @@ def other_network(site: Site) -> None:
 
 
 def other_user_data(site: Site) -> None:
-    site.change("web-3", vim.vm.ConfigSpec(
-        extraConfig=[vim.option.OptionValue(key="guestinfo.userdata", value="c3Bvb2ZlZA==")]))
+    site.change(
+        "web-3", vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="guestinfo.userdata", value="c3Bvb2ZlZA==")])
+    )
 
 
 def other_memory(site: Site) -> None:
@@ -150,7 +177,8 @@ def test_a_disk_grown_by_hand_is_reported_and_blocks_nothing_else(site: Site) ->
 
     outcome = site.run()
     assert [(each["name"], each["error_code"]) for each in outcome["failures"]] == [
-        ("acme/web/web-4", "UpdateNotSupported")]
+        ("acme/web/web-4", "UpdateNotSupported")
+    ]
     assert "disk data was grown in vSphere" in outcome["failures"][0]["message"]
     assert processors(site) == 1
 
