@@ -82,8 +82,8 @@ resources:
   description:
     - The entities, by kind and path. Amounts are vCPUs and bytes, times seconds since the epoch.
     - Each kind has its own fields in addition to those below. Tenants and projects have C(quota) with limit, usage and
-      what is free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone, datastore,
-      disks and address.
+      what is free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone,
+      datastore, disks and address.
   returned: success
   type: list
   elements: dict

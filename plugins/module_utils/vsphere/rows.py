@@ -91,8 +91,8 @@ class ClusterRow:
 @dataclass(slots=True)
 class HostRow:
     """A host. ``connection_state`` is connected, disconnected or notResponding. ``networks`` are names,
-    ``network_moids`` their keys in the same order. ``hardware_uuid`` is the machine's own (SMBIOS): the same on a vCenter
-    and on the host itself.
+    ``network_moids`` their keys in the same order. ``hardware_uuid`` is the machine's own (SMBIOS): the same on a
+    vCenter and on the host itself.
     """
 
     moid: str
