@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Door to the scheduler: what place answered, in lines for people."""
+"""Explain the answer of place in lines for people."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Door to the scheduler: is any loss survived?"""
+"""Check that the loss of any host is survived."""
 
 from __future__ import annotations
 

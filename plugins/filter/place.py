@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Door to the scheduler: requests and a fleet in, placements and reasons out."""
+"""Place VMs on a fleet: placements and reasons."""
 
 from __future__ import annotations
 

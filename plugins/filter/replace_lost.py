@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Door to the scheduler: where the VMs of lost hosts go."""
+"""Find places for the VMs of lost hosts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ short_description: New places for the VMs of lost hosts
 description:
   - Places just the VMs of the lost hosts on the others; everything else stays where it is.
   - A disk on a datastore that another host mounts stays there, and its VM goes to such a host.
-  - This is advice. A VM is moved or made anew by whoever acts on it.
+  - This is advice: the filter moves or re-creates nothing.
 positional: lost
 options:
   _input:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Door to the scheduler: place on a fleet with hosts more or less."""
+"""Place VMs on a fleet with hosts added or removed."""
 
 from __future__ import annotations
 

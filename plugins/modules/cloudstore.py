@@ -14,8 +14,9 @@ description:
     Nothing else ever does, so a new collection does not change the database behind anybody's back. Make a backup first.
     Other controllers need the same collection afterwards.
   - With O(state=verified) compares documents, allocations, exclusive keys, capacity, unfinished tasks and endpoints
-    object by object, and repairs what follows from the documents or from vSphere. Check mode only reports. Nothing in vSphere
-    is changed, and what needs a decision is returned with the next step. Only the system administrator may do it.
+    object by object, and repairs what follows from the documents or from vSphere. Check mode only reports. Nothing in
+    vSphere is changed, and what needs a decision is returned with the next step. Only the system administrator may do
+    it.
   - A new CloudStore is created by the first run that changes something, and needs no upgrade.
 options:
   state:

@@ -81,8 +81,8 @@ RETURN = r"""
 resources:
   description:
     - The entities, by kind and path. Amounts are vCPUs and bytes, times seconds since the epoch.
-    - Beside the fields below each kind has its own. Tenants and projects have C(quota) with limit, usage and what is
-      free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone, datastore,
+    - Each kind has its own fields in addition to those below. Tenants and projects have C(quota) with limit, usage and
+      what is free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone, datastore,
       disks and address.
   returned: success
   type: list

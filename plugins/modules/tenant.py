@@ -111,7 +111,7 @@ EXAMPLES = r"""
     quota: {vm.count: 150}
     quota_mode: update
 
-- name: Two tenants are no longer needed
+- name: Remove two tenants
   photon.platform.tenant:
     tenants:
       - {name: globex, state: absent}

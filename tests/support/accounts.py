@@ -131,7 +131,7 @@ def accounts(directory: Path) -> Iterator[Accounts]:
         )
         inventory.hosts[f"host-{number}"] = HostRow(
             f"host-{number}", f"esx{number}", "c1", "domain-c1", "resgroup-1", "dc-1", "group-v1", "connected", False,
-            "poweredOn", 10, 20, 2400, 100 * GB, networks=[], network_moids=[], datastores=[],
+            "poweredOn", 10, 20, 100 * GB, networks=[], network_moids=[], datastores=[],
         )  # fmt: skip
 
     def fill(tx: Any) -> None:

@@ -92,7 +92,6 @@ class Datacenter:
             "power_state": "poweredOn",
             "cores": 8,
             "threads": 16,
-            "mhz": 2400,
             "memory": 64 * GB,
             "networks": ["VM Network"],
             "network_moids": ["network-1"],

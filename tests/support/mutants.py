@@ -14,7 +14,6 @@ import ast
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -95,19 +94,35 @@ def edit(mutant: Mutant, root: Path = ROOT) -> Edit:
 
 
 class Copy:
-    """A copy of the checkout in which mutants are tried, one at a time."""
+    """A copy of the checkout in which mutants are tried, one at a time. A context manager: it ends its process."""
 
-    def __init__(self, root: Path, folder: Path, copied: Sequence[str] = COPIED) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.copied = copied
+        self._server: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def of(cls, root: Path, folder: Path, names: Sequence[str] = COPIED) -> Copy:
+        """Copy these files and folders of a checkout to a new folder."""
         folder.mkdir(parents=True)
-        ignored = shutil.ignore_patterns(".git", ".build", ".pytest_cache")
-        for name in copied:
+        for name in names:
             source = root / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, symlinks=True, ignore=ignored)
-            elif source.exists():
+                shutil.copytree(source, folder / name, symlinks=True)
+            else:
                 shutil.copy2(source, folder / name)
+        return cls(folder)
+
+    def again(self, folder: Path) -> Copy:
+        """Copy this copy, with all that its runs compiled, to a new folder."""
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
+        return Copy(folder)
+
+    def __enter__(self) -> Copy:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._server is not None:
+            self._server.communicate()  # the end of its input ends it
 
     def passes(self, tests: Iterable[str], seconds: float) -> list[str]:
         """Run tests without a mutant; returns what failed, each with its error."""
@@ -144,32 +159,36 @@ class Copy:
 
     def _run(self, tests: Iterable[str], changed: str, seconds: float) -> dict[str, Any] | None:
         """Run pytest in the copy; its report, or None when the time is up."""
-        report = self.folder / "report.json"
+        report, output = self.folder / "report.json", self.folder / "output"
         report.unlink(missing_ok=True)
         environment = {
-            **os.environ,
-            "PYTHONPATH": f"{self.folder}:{self.folder / 'collections'}",
             "PHOTON_MUTANT": changed and str((self.folder / changed).resolve()),
             "PHOTON_MUTANT_REPORT": str(report),
+            **({"PYTHONDONTWRITEBYTECODE": "1"} if changed else {}),
         }
-        if changed:
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.mutant_report", "-p", "no:cacheprovider",
-                 "--tb=short", f"--basetemp={self.folder / 'tmp'}", *tests]  # fmt: skip
-        with (self.folder / "output").open("w+") as output:
-            process = subprocess.Popen(
-                words, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                _stop(process)
-                return None
-            output.seek(0)
-            tail = output.read()[-2000:]
+        words = ["-q", "-p", "tests.support.mutant_report", "-p", "no:cacheprovider", "--tb=short",
+                 f"--basetemp={self.folder / 'tmp'}", *tests]  # fmt: skip
+        job = {"words": words, "environment": environment, "output": str(output), "seconds": seconds}
+        if not self._ask(job):
+            return None
         found = json.loads(report.read_text()) if report.exists() else {"passed": [], "failed": [], "imported": False}
-        return {**found, "output": tail}
+        return {**found, "output": output.read_text(errors="replace")[-2000:]}
+
+    def _ask(self, job: dict[str, Any]) -> bool:
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.mutant_server"],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": f"{self.folder}:{self.folder / 'collections'}"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(job) + "\n")
+        self._server.stdin.flush()
+        return bool(json.loads(self._server.stdout.readline()))
 
 
 def judge_all(mutants: Sequence[Mutant], copies: Sequence[Copy], seconds: float) -> Iterator[Verdict]:
@@ -189,16 +208,6 @@ def judge_all(mutants: Sequence[Mutant], copies: Sequence[Copy], seconds: float)
         yield from pool.map(one, mutants)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt pytest, so that its fixtures stop what they started; kill it when that does not help."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def _range(source: str, mutant: Mutant) -> tuple[int, int]:
     """The offsets of the function that a mutant changes."""
     if not mutant.where:
@@ -209,23 +218,29 @@ def _range(source: str, mutant: Mutant) -> tuple[int, int]:
         if len(found) != 1:
             raise ValueError(f"{mutant.path} has no {mutant.where}")
         [body] = found
-    return _offset(source, body.lineno, 0), _offset(source, body.end_lineno, body.end_col_offset)
+    return _span(body, _lines(source))
 
 
 def _statement(source: str, start: int, end: int, mutant: Mutant) -> tuple[int, int]:
     """The offsets of the one statement between two offsets that starts with ``old``."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.stmt):
-            first = _offset(source, node.lineno, node.col_offset)
-            last = _offset(source, node.end_lineno or 0, node.end_col_offset or 0)
-            if start <= first and last <= end and source.startswith(mutant.old, first):
-                found.append((first, last))
+    lines = _lines(source)
+    spans = [_span(node, lines) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    found = [span for span in spans if start <= span[0] and span[1] <= end and source.startswith(mutant.old, span[0])]
     if len(found) != 1:
         raise ValueError(f"{mutant.path} {mutant.where}: one statement must start with {mutant.old!r}")
     return found[0]
 
 
-def _offset(source: str, line: int, column: int) -> int:
-    lines = source.splitlines(keepends=True)
-    return sum(map(len, lines[: line - 1])) + len(lines[line - 1].encode()[:column].decode())
+def _lines(source: str) -> list[tuple[int, bytes]]:
+    """Each line with its offset."""
+    lines, offset = [], 0
+    for line in source.splitlines(keepends=True):
+        lines.append((offset, line.encode()))
+        offset += len(line)
+    return lines
+
+
+def _span(node: Any, lines: list[tuple[int, bytes]]) -> tuple[int, int]:
+    """The offsets of a node; ast counts columns in bytes."""
+    (first, head), (last, tail) = lines[node.lineno - 1], lines[node.end_lineno - 1]
+    return first + len(head[: node.col_offset].decode()), last + len(tail[: node.end_col_offset].decode())

@@ -109,7 +109,8 @@ def _settings(folder: pathlib.Path, fsync: bool) -> str:
     safe = "on" if fsync else "off"
     return (
         f"listen_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\nmax_connections = 100\n"
-        f"fsync = {safe}\nsynchronous_commit = {safe}\nfull_page_writes = {safe}\nshared_buffers = 128MB\n"
+        f"dynamic_shared_memory_type = mmap\nfsync = {safe}\nsynchronous_commit = {safe}\n"
+        f"full_page_writes = {safe}\nshared_buffers = 128MB\n"
         "max_wal_size = 2GB\nlogging_collector = off\n"
     )
 

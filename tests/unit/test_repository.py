@@ -1,4 +1,4 @@
-"""The repository around the product: link tree, metadata, headers, documentation of the entry points, links in the docs."""
+"""The repository around the product: link tree, metadata, headers, documentation of the entry points, links."""
 
 from __future__ import annotations
 

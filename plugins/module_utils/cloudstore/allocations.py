@@ -214,7 +214,7 @@ class Allocations(Base):
             raise self._no_room(full, growth[full[0].id])
 
     def _summed(self, inventories: Iterable[int]) -> list[Any]:
-        """Inventories with ``used``, the sum of their allocations (0 where there is no limit), by provider."""
+        """Inventories with ``used``, the sum of their allocations (0 without a limit), by provider."""
         wanted = sorted(inventories)
         if not wanted:
             return []

@@ -70,7 +70,7 @@ def parse(url: str) -> Location:
         if not rest.startswith("//") or rest.startswith("///") or rest.endswith("/") or "?" in rest:
             raise PhotonError(
                 "CloudStoreUnavailable",
-                f"the CloudStore URL {url!r} is not valid: SQLite needs the absolute path of a file "
+                f"{url!r} cannot be used as a CloudStore: SQLite needs a file's absolute path "
                 "with four slashes and nothing after it, for example sqlite:////var/lib/photon/cloudstore.db",
             )
         path = os.path.normpath(rest[1:])
@@ -79,7 +79,7 @@ def parse(url: str) -> Location:
         return Location(POSTGRESQL, f"postgresql://{rest}", f"postgresql+psycopg://{_without_password(rest)}")
     raise PhotonError(
         "CloudStoreUnavailable",
-        f"the CloudStore URL {_without_password(url)!r} is not valid: write "
+        f"{_without_password(url)!r} is not a CloudStore URL: write "
         "sqlite:////absolute/path.db or postgresql+psycopg://user@host/database",
     )
 

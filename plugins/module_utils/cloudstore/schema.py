@@ -83,7 +83,7 @@ def check(found: int, *, upgrading: bool = False) -> None:
 
 def nothing_to_upgrade() -> PhotonError:
     return PhotonError(
-        "CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply (site.yml) creates one"
+        "CloudStoreNotFound", "no CloudStore exists that could be upgraded: the first apply (site.yml) creates one"
     )
 
 

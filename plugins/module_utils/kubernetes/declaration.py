@@ -106,12 +106,12 @@ class _Checker(Checker):
 
     def value(self, spec: Field, given: Any, path: str) -> Any:
         converted = super().value(spec, given, path)
-        return self.left_out(spec) if converted is None else converted
+        return self.omitted(spec) if converted is None else converted
 
-    def left_out(self, spec: Field) -> Any:
+    def omitted(self, spec: Field) -> Any:
         """Return the default of an omitted key; a section with required keys stays absent."""
         needs = spec.options and any(option.required for option in spec.options.values())
-        return None if spec.type == "mapping" and needs else super().left_out(spec)
+        return None if spec.type == "mapping" and needs else super().omitted(spec)
 
 
 def _whole(schema: Schema, value: Any) -> bool:

@@ -83,7 +83,7 @@ def group_of(user: str) -> str | None:
 
 
 def default_administrators(domain: str) -> str:
-    """The security group that administers a new platform."""
+    """Return the security group that administers a new platform."""
     return f"{domain}\\ESXCloudAdmins"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States of a cluster and types of its nodes, with the original's names."""
+"""States of a cluster, with the original's names."""
 
 from __future__ import annotations
 
@@ -15,4 +15,3 @@ STATES: dict[str, str] = {
     RECOVERABLE_ERROR: "it serves or can serve again: repair it",
     FATAL_ERROR: "etcd has lost its majority for good: restore it from a backup",
 }
-MASTER, WORKER = "master", "worker"  # the original's names of node types; Kubernetes' own is control plane

@@ -38,7 +38,6 @@ NOT_FOUND = {
     PROJECT: "ProjectNotFound",
     VM: "VmNotFound",
 }
-TASK_STATES = ("QUEUED", "STARTED", "ERROR", "COMPLETED")
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ _BY_STATUS = {
         "NoConstraintMatchingDatastore NoSuchResource NotEnoughCpuResource NotEnoughDatastoreCapacity "
         "NotEnoughMemoryResource PersistentDiskAttached PortGroupAlreadyAddedToSubnet PortGroupsDoNotExist QuotaError "
         "SecurityGroupsAlreadyInherited SpecInvalid StateError UnfullfillableAffinities UnfullfillableDiskAffinities "
-        "UnsupportedDiskController UnsupportedImageFileType UpdateNotSupported"
+        "UnsupportedDiskController UnsupportedImageFileType UpdateNotSupported VCenterRequestError"
     ),
     401: "ExpiredAuthToken InvalidAuthToken MissingAuthToken",
     403: "AccessForbidden",
@@ -31,7 +31,7 @@ _BY_STATUS = {
         "HostDatastoreNotFound HostNotFound ImageNotFound ManifestNotFound NetworkNotFound NotFound PortGroupNotFound "
         "VmNotFound"
     ),
-    500: "InternalError TaskNotCompleted",
+    500: "InternalError TaskNotCompleted VCenterImportError",
     503: "AuthInitializationFailure",
 }
 

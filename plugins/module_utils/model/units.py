@@ -47,12 +47,6 @@ def parse(text: object, default_unit: str = COUNT) -> tuple[int, str]:
     return int(amount), "GB" if unit in _READ_ONLY else unit
 
 
-def convert(amount: int, unit: str) -> float | int:
-    """An amount in base units as a number of ``unit``; an int where it comes out whole."""
-    whole, rest = divmod(amount, FACTORS[unit])
-    return whole if not rest else amount / FACTORS[unit]
-
-
 def exact(amount: int, unit: str = "B") -> str:
     """For comparisons and diffs: as ``show``, but bytes in the largest unit that needs no rounding (``"9728 MB"``)."""
     if unit not in BYTES:

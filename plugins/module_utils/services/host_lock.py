@@ -19,7 +19,7 @@ CHANGE_SECONDS, LOOK_SECONDS = 900, 300
 
 @contextlib.contextmanager
 def held(change: bool, path: str = PATH, seconds: float | None = None) -> Iterator[None]:
-    """Change this host alone, or look at it while nobody changes it; HostBusy after ``seconds``.
+    """Change this host alone, or read it while no other process changes it; HostBusy after ``seconds``.
 
     Who may not write below /run changes nothing, and looks without it.
     """

@@ -45,7 +45,7 @@ class Query:
 def resources(context: Context, query: Query) -> dict[str, Any]:
     """Return ``{resources, count, warnings}``: one mapping per resource that the actor may read (see describe).
 
-    They are sorted by kind and path. Raises SpecInvalid for an unknown kind or state; finding nothing is no error.
+    They are sorted by kind and path. Raises SpecInvalid for an unknown kind or state; an empty result is not an error.
     """
     _check("kind", query.kind, KINDS)
     _check("state", query.state, _STATES)

@@ -175,7 +175,7 @@ _ORDER = {name: index for index, name in enumerate(KINDS)}
 
 
 def order_of(kind: str) -> int:
-    """Where a kind stands in the order of planning; what is no kind of its own comes last."""
+    """The position of a kind in the order of planning; unknown kinds (DRS rules) come last."""
     return _ORDER.get(kind, len(_ORDER))
 
 

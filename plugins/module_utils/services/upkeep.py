@@ -17,7 +17,7 @@ from .run import Request, changing, reading
 def upgrade(url: str | None, *, allow_ephemeral: bool = False, check: bool = False, by: str = "") -> dict[str, Any]:
     """``{changed, version_before, version}``: bring the schema to this collection's version; ``check`` only tells.
 
-    Raises CloudStoreNotFound where there is no CloudStore, SchemaTooNew, CloudStoreUnavailable.
+    Raises CloudStoreNotFound, SchemaTooNew, CloudStoreUnavailable.
     """
     url = url or os.environ.get("PHOTON_CLOUDSTORE")
     if not url:
@@ -49,7 +49,10 @@ def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:
     try:
         with open_store(url, allow_ephemeral=allow_ephemeral) as store:
             if store.schema_version is None:
-                raise PhotonError("CloudStoreNotFound", "there is no CloudStore to upgrade: the first apply makes it")
+                raise PhotonError(
+                    "CloudStoreNotFound",
+                    "no CloudStore exists that could be upgraded: the first apply (site.yml) creates one",
+                )
             return store.schema_version, store.schema_version
     except PhotonError as error:
         if error.code != "SchemaTooOld":

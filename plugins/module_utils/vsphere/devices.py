@@ -32,7 +32,6 @@ def disks_of(devices: Iterable[Any]) -> list[DiskRow]:
             rows.append(
                 DiskRow(
                     key=int(text(each, "key", "0")),
-                    controller_key=int(text(each, "controllerKey", "0")),
                     unit=int(text(each, "unitNumber", "0")),
                     capacity=max(int(text(each, "capacityInBytes", "0")), int(text(each, "capacityInKB", "0")) << 10),
                     path=files[0] if files else "",
@@ -65,7 +64,6 @@ def nics_of(devices: Iterable[Any], networks: Mapping[str, NetworkRow]) -> list[
                     key=int(text(each, "key", "0")),
                     mac=text(each, "macAddress"),
                     network=row.name if row else text(each, "backing/deviceName") or key,
-                    network_moid=row.moid if row else None,
                     connected=text(each, "connectable/connected") == "true",
                     adapter=retrieve.type_of(each),
                     label=text(each, "deviceInfo/label"),

@@ -63,7 +63,6 @@ PATHS: dict[str, list[str]] = {
         "runtime.powerState",
         "summary.hardware.numCpuCores",
         "summary.hardware.numCpuThreads",
-        "summary.hardware.cpuMhz",
         "summary.hardware.memorySize",
         "summary.hardware.uuid",
     ],

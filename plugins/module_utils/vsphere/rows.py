@@ -9,7 +9,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..model.errors import PhotonError
-from .names import folder_names
 
 FIRST_BUS = 0  # of a VM's SCSI buses; the disks that the platform makes are all on it
 
@@ -86,15 +85,14 @@ class ClusterRow:
     cluster: bool
     pool: str
     drs: bool = False
-    drs_behavior: str = ""
     rules: list[RuleRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class HostRow:
-    """A host. ``connection_state`` is connected, disconnected or notResponding. ``used_*`` sum the VMs powered on
-    there, ``configured_*`` all VMs registered there. ``networks`` are names, ``network_moids`` their keys in the same
-    order. ``hardware_uuid`` is the machine's own (SMBIOS): the same on a vCenter and on the host itself.
+    """A host. ``connection_state`` is connected, disconnected or notResponding. ``networks`` are names,
+    ``network_moids`` their keys in the same order. ``hardware_uuid`` is the machine's own (SMBIOS): the same on a vCenter
+    and on the host itself.
     """
 
     moid: str
@@ -109,16 +107,10 @@ class HostRow:
     power_state: str
     cores: int
     threads: int
-    mhz: int
     memory: int
     datastores: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
     network_moids: list[str] = field(default_factory=list)
-    used_vcpus: int = 0
-    used_memory: int = 0
-    configured_vcpus: int = 0
-    configured_memory: int = 0
-    vm_count: int = 0
     drs: bool = False
     hardware_uuid: str = ""
 
@@ -168,7 +160,6 @@ class DiskRow:
     """
 
     key: int
-    controller_key: int
     unit: int
     capacity: int
     path: str
@@ -195,7 +186,6 @@ class NicRow:
     key: int
     mac: str
     network: str
-    network_moid: str | None
     connected: bool
     adapter: str
     label: str = ""
@@ -244,24 +234,6 @@ class VmRow:
         """Return False while host or datastore are unreachable: what is known of the VM is old or missing then."""
         return bool(self.uuid) and self.connection_state == "connected"
 
-    def find_disk(self, *, uuid: str | None = None, path: str | None = None, unit: int | None = None) -> DiskRow | None:
-        """Find a recorded disk by its backing's uuid, else by a backing file, else by its unit on the first SCSI bus.
-
-        Only a disk of which the record or vSphere does not know the uuid is found by its unit: with two uuids that
-        differ, another disk has taken the place.
-        """
-        disks = self.disks or []
-        same = next((disk for disk in disks if uuid and disk.uuid == uuid.lower()), None)
-        same = same or next((disk for disk in disks if path and path in disk.files), None)
-        return same or next(
-            (
-                disk
-                for disk in disks
-                if unit is not None and (disk.bus, disk.unit) == (FIRST_BUS, unit) and not (uuid and disk.uuid)
-            ),
-            None,
-        )
-
     def foreign_disks(self, own: Collection[str]) -> list[DiskRow]:
         """List the disks that are not in ``own``, the backing files and uuids of those that a record knows."""
         return [disk for disk in self.disks or [] if not disk.is_among(own)]
@@ -307,9 +279,6 @@ class EndpointInventory:
         """List all VMs of this instanceUuid, those inside the endpoint's datacenter first."""
         return sorted(self.vms_by_uuid.get(uuid, ()), key=lambda row: row.outside)
 
-    def host_named(self, name: str) -> HostRow | None:
-        return next((row for row in self.hosts.values() if row.name == name), None)
-
     def network_of(self, host: HostRow, name: str) -> NetworkRow | None:
         """Return the port group of that name which the host is attached to.
 
@@ -326,10 +295,3 @@ class EndpointInventory:
                 {"port_group": name, "moids": [row.moid for row in found]},
             )
         return found[0] if found else None
-
-    def folder_at(self, vm_folder: str, path: str) -> FolderRow | None:
-        """Return the folder ``path`` (``acme/web``) below the VM folder of that moid; ``""`` is that folder."""
-        row = self.folders.get(vm_folder)
-        for name in folder_names(path):
-            row = next((f for f in self.folders.values() if row and f.parent == row.moid and f.name == name), None)
-        return row

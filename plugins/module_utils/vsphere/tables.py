@@ -101,8 +101,6 @@ def _fill_vms(inventory: EndpointInventory, table: Table, inside: _Inside) -> No
             inventory.vms_by_uuid.setdefault(row.uuid, []).append(row)
         if not row.outside:
             inventory.vms[moid] = row
-        if host and not row.template:
-            _account(host, row)
 
 
 class _Inside:
@@ -137,15 +135,6 @@ def _fill_folders(inventory: EndpointInventory, table: Table, inside: _Inside) -
         row.path = path_of(row)
 
 
-def _account(host: HostRow, row: VmRow) -> None:
-    host.vm_count += 1
-    host.configured_vcpus += row.vcpus
-    host.configured_memory += row.memory
-    if row.power_state == "poweredOn":
-        host.used_vcpus += row.vcpus
-        host.used_memory += row.memory
-
-
 def cluster_row(moid: str, values: Mapping[str, Any], cluster: bool) -> ClusterRow:
     configuration = values.get("configurationEx")
     drs = retrieve.child(configuration, "drsConfig") if retrieve.is_object(configuration) else None
@@ -155,7 +144,6 @@ def cluster_row(moid: str, values: Mapping[str, Any], cluster: bool) -> ClusterR
         cluster,
         values.get("resourcePool", ""),
         drs is not None and retrieve.text(drs, "enabled") == "true",
-        "" if drs is None else retrieve.text(drs, "defaultVmBehavior"),
         rules_of(configuration) if retrieve.is_object(configuration) else [],
     )
 
@@ -177,7 +165,6 @@ def _host(
         power_state=values.get("runtime.powerState", "unknown"),
         cores=int(values.get("summary.hardware.numCpuCores", 0)),
         threads=int(values.get("summary.hardware.numCpuThreads", 0)),
-        mhz=int(values.get("summary.hardware.cpuMhz", 0)),
         memory=int(values.get("summary.hardware.memorySize", 0)),
         datastores=list(values.get("datastore", [])),
         networks=[networks[each].name for each in attached],

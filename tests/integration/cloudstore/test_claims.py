@@ -264,7 +264,7 @@ def test_a_provider_without_its_row_gets_one_with_its_capacity(site):
     assert usage(site, "h1") == {"vcpus": 4}
 
 
-# -- two transactions at once --------------------------------------------------------------------------------------------
+# -- two transactions at once ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -300,9 +300,7 @@ def during(site, open_again):
 
 
 def test_a_claim_counts_those_that_commit_before_it(site, during):
-    error = during(
-        lambda tx: tx.claim([claim("x", "h1", vcpus=5)]), lambda tx: tx.claim([claim("y", "h1", vcpus=5)])
-    )
+    error = during(lambda tx: tx.claim([claim("x", "h1", vcpus=5)]), lambda tx: tx.claim([claim("y", "h1", vcpus=5)]))
     assert error is not None
     assert error.code == "InsufficientCapacity"
     assert usage(site, "h1") == {"vcpus": 5}

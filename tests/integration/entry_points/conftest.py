@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -67,7 +68,7 @@ class Site:
         self.tree = yaml.safe_load(DECLARATION)
         self.tree |= {
             # One data centre for all tests: each site has a name and a folder of its own.
-            "photon_site": directory.name,
+            "photon_site": re.sub("[^a-z0-9-]", "-", f"site-{directory.name}")[:63].rstrip("-"),
             "photon_endpoints": [
                 {
                     "name": endpoint.name,

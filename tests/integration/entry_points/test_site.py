@@ -85,7 +85,7 @@ def test_a_saved_plan_is_done_exactly_or_refused(site, tmp_path):
     refused = site.command("photon-apply", str(plan))
     assert refused.returncode == 1
     assert "PlanChanged" in refused.stdout
-    assert "vm acme/web/web-01 is no longer to be done (create)" in refused.stdout + json.dumps(
+    assert "vm acme/web/web-01: create is not planned any more" in refused.stdout + json.dumps(
         json.loads(site.command("photon-apply", str(plan), "--json").stdout)["error_data"]
     )
     assert site.command("photon-plan").returncode == 0
@@ -115,7 +115,7 @@ def test_every_mistake_is_told_before_anything_is_touched(site):
     )
     planned = site.command("photon-plan")
     assert planned.returncode == 1
-    assert "SpecInvalid: 3 mistakes in the declaration, nothing was done:" in planned.stdout
+    assert "SpecInvalid: 3 mistakes in the declaration; nothing was done:" in planned.stdout
     assert "- photon_zone: unknown key: did you mean 'photon_zones'?" in planned.stdout
     assert "- photon_hosts[0].rak: unknown key: did you mean 'rack'?" in planned.stdout
     assert "- photon_hosts[0].endpoint: no endpoint is named 'vc2': did you mean 'vc1'?" in planned.stdout

@@ -37,9 +37,8 @@ def vm(site: Site, **item: Any) -> dict[str, Any]:
 
 def test_a_deleted_image_copy_is_created_again(site: Site) -> None:
     site.good(tree(0))
-    image = site.named("image", "debian")
-    template = next(iter(image.body["copies"].values()))["template_moid"]
-    site.admin["vc1"].delete(template)
+    shared, image = site.named("datastore", "shared1"), site.named("image", "debian")
+    site.admin["vc1"].delete(image.body["copies"][shared.id]["template_moid"])
     outcome = site.good(tree(1, **ONE))
     assert outcome["counts"]["image"] == {"update": 1}
     assert any("were deleted in vSphere" in line for line in outcome["changes"])

@@ -160,7 +160,7 @@ def test_a_lost_disk_is_told(site: Site) -> None:
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=vim.vm.device.VirtualDisk(key=disk.key))
     site.change("web-4", vim.vm.ConfigSpec(deviceChange=[change]))
     outcome = site.run(check=True)
-    assert "disks were taken away in vSphere" in outcome["failures"][0]["message"]
+    assert "its disks data were detached in vSphere" in outcome["failures"][0]["message"]
     assert outcome["failures"][0]["name"] == "acme/web/web-4"
 
 

@@ -96,8 +96,12 @@ def only(jobs):
     return outcome
 
 
+def host_named(inventory, name):
+    return next((row for row in inventory.hosts.values() if row.name == name), None)
+
+
 def vm_spec(inventory, name="web-1", networks=("VM Network",)):
-    host = inventory.host_named("h1") or inventory.host_named("e1")
+    host = host_named(inventory, "h1") or host_named(inventory, "e1")
     store = next(row for row in inventory.datastores.values() if row.name == "shared")
     return VmSpec(
         str(uuid.uuid4()),
@@ -199,7 +203,7 @@ def test_the_right_disk_grows_after_disks_changed_places(site, open_session):
     admin.attach(row.moid, data.path, unit=0)
     admin.attach(row.moid, boot.path, unit=1)
     row = again(session, row)
-    found = row.find_disk(uuid=data.uuid, path=data.path, unit=data.unit)
+    found = next(disk for disk in row.disks if disk.uuid == data.uuid)
     assert (found.path, found.unit, found.bus) == (data.path, 0, 0)
     assert only(run_jobs(session, [reconfigure(row.moid, row.name, extend_disks={found.key: 2 << 20})])) is None
     assert {disk.path: disk.capacity for disk in again(session, row).disks} == {data.path: 2 << 20, boot.path: 1 << 20}
@@ -213,7 +217,7 @@ def test_a_disk_is_known_by_its_uuid_after_a_storage_move(site, open_session):
     admin.move_to_datastore(row.moid, "second")
     row = again(session, row)
     for old in before:
-        found = row.find_disk(uuid=old.uuid, path=old.path, unit=old.unit)
+        found = next(disk for disk in row.disks if disk.uuid == old.uuid)
         assert (found.uuid, found.unit, found.path != old.path) == (old.uuid, old.unit, True)
     error = only(run_jobs(session, [destroy(row.moid, row.name, row.uuid, own_disks=[disk.path for disk in before])]))
     assert error.code == "StateError"
@@ -254,23 +258,22 @@ def test_an_adapter_keeps_type_and_address_on_another_port_group(site, open_sess
 def test_names_are_plain_and_paths_are_canonical(site, open_session):
     session = open_session("vc")
     inventory = read_inventory(session)
-    assert "a/b" in inventory.host_named("h1").networks
+    assert "a/b" in host_named(inventory, "h1").networks
     row = created(session, networks=("a/b",))
     assert (row.nics[0].network, row.networks) == ("a/b", ["a/b"])
     path = folder_path("Kunden & Träger 100%", "a%2fb", "back\\slash")
-    root = inventory.host_named("h1").vm_folder
+    root = host_named(inventory, "h1").vm_folder
     moid = ensure_folders(session, inventory, root, [path])[path]
     assert ensure_folders(session, read_inventory(session), root, [path]) == {path: moid}
     seen = read_inventory(session)
     assert (seen.folders[moid].path, seen.folders[moid].name) == (path, "back\\slash")
-    assert seen.folder_at(root, path).moid == moid
-    assert seen.folder_at(root, "Kunden & Träger 100%25/a%2fb").name == "a/b"
+    assert seen.folders[seen.folders[moid].parent].name == "a/b"
 
 
 def test_equal_port_group_names_are_refused(site, open_session):
     inventory = read_inventory(open_session("vc"))
     with pytest.raises(PhotonError, match=r"the standard one .* and the distributed one ") as caught:
-        inventory.network_of(inventory.host_named("h1"), "same")
+        inventory.network_of(host_named(inventory, "h1"), "same")
     assert caught.value.code == "InvalidNetworkConfig"
 
 
@@ -465,6 +468,6 @@ def test_heavy_rows_hold_the_whole_chain_of_files(site, open_session):
     inventory = read_inventory(session)
     row = inventory.vms[vm._moId]
     read_heavy(session, [row], inventory.networks)
-    disk = row.find_disk(path="[shared] web-1/child.vmdk")
+    disk = next(disk for disk in row.disks if disk.path == "[shared] web-1/child.vmdk")
     assert disk.files == ("[shared] web-1/child.vmdk", "[shared] web-1/boot.vmdk")
     assert (disk.parent, disk.unit, disk.bus) == ("[shared] web-1/boot.vmdk", 5, 0)

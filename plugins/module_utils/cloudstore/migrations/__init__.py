@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The schema's version and the upgrade from each version to the next.
 
 A new version is a module in this package with ``upgrade(connection)``, imported here by name (a module run by Ansible

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Version 2: allocations per consumer instead of running totals; documents split into intent and observed facts.
 
 Everything that version 1 counted is recomputed from the documents, so that totals that had drifted are right again.

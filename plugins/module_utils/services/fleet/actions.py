@@ -12,7 +12,6 @@ from ..planning import Action
 
 @dataclass(slots=True, kw_only=True)
 class ChangeHost(Action):
-    """Create or change a host. ``operations`` lead from the state ``seen`` to the one in the document."""
+    """Create or change a host, whose state is ``seen``, to the one in the document."""
 
     seen: str
-    operations: tuple[str, ...] = ()

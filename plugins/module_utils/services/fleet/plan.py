@@ -185,7 +185,6 @@ def _plan_host(item: Item, planning: Planning) -> None:
         task=_task(document, operations),
         cls=ChangeHost,
         seen=before,
-        operations=operations,
     )
     if current is not None and current.observed != document.observed:
         planning.plan.observed[document.id] = document.observed

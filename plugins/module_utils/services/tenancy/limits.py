@@ -49,7 +49,7 @@ def wanted(item: Mapping[str, Any], before: Limits) -> Limits:
     return {
         key: before[key] if key in before and before[key][0] == value[0] else value
         for key, value in sorted(limits.items())
-    }  # 4096 MB is no change of 4 GB
+    }  # 4096 MB equals 4 GB
 
 
 def part(limits: Limits, percent: int, tenant: str) -> Limits:

@@ -112,7 +112,7 @@ class _Runner:
         vsphere.read_heavy(session, rows.values(), inventory.networks)  # also what changed since the plan
         for action in open_ones:
             step, error = failed.get(action.id, (None, None))
-            # What vSphere was not told of is taken back, the rest stays: the record follows what was done.
+            # Changes that were not sent to vSphere are reverted in the record, the others are kept.
             undone = error is not None and "RECONFIGURE_VM" in action.steps and "RECONFIGURE_VM" not in done[action.id]
             vm = action.previous if undone else action.vm
             self._seen(action, vm, rows.get(action.id), endpoint, error is None or bool(done[action.id]), step, error)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The differences between a VM as desired, as recorded and as observed, and the steps that remove them.
 
-Heavy properties were read only where ``config.changeVersion`` moved, so a VM that nobody touched costs nothing here.
+Heavy properties were read only where ``config.changeVersion`` moved, so an unchanged VM costs nothing here.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def needs_marks(planning: Planning) -> bool:
 
 
 def check_cloudstore(new: list[Desired], planning: Planning) -> None:
-    """Raise CloudStoreLost when VMs of this site run that no record knows, and VMs are to be created beside them.
+    """Raise CloudStoreLost when VMs of this site run that no record knows, and others are to be created.
 
     That is an empty, deleted or restored CloudStore: creating the declared VMs would make twins of the running ones.
     """

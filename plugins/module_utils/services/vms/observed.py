@@ -205,7 +205,7 @@ def _renamed(disk: Disk, state: CurrentState) -> Disk:
 
 
 def _follow(vmx: str | None, recorded: tuple[Disk, ...], seen: dict[str, Disk]) -> str | None:
-    """The configuration file's path under its datastore's present name, as the disks beside it show it."""
+    """The configuration file's path under its datastore's present name, taken from the disks in its directory."""
     for disk in recorded:
         now = seen.get(disk.name)
         if vmx and disk.path and now is not None and now.path and _store(disk.path) == _store(vmx):

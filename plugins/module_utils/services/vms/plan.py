@@ -165,7 +165,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
 
 
 def _note_observed(current: Document, document: Document, planning: Planning) -> None:
-    """Something changed in vSphere that nobody declares: host, datastore, address, power, files."""
+    """Record changes in vSphere of what is not declared: host, datastore, address, power, files."""
     if (document.observed, document.state) != (current.observed, current.state):
         planning.plan.observed[current.id] = document.observed
         planning.plan.observed_states[current.id] = document.state

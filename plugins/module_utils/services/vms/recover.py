@@ -20,7 +20,7 @@ from .record import Vm
 
 def recover(tx: Any, task: Task, document: Document, state: CurrentState) -> None:
     """Settle one task: a VM that exists is recorded as it is; a deleted one is buried; one that was not created stays
-    with its identity, quota and place for the run that creates it. Raises PhotonError when nobody can tell."""
+    with its identity, quota and place for the run that creates it. Raises PhotonError when neither is certain."""
     vm = Vm.of(document)
     seen = find(vm, state)
     if seen is not None:

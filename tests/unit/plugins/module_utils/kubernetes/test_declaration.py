@@ -193,8 +193,8 @@ KEYS = {
         f"{ROOT}.runtime.registries[0].host", "without scheme and path"),
     "zone without servers": (
         cluster(addons={"coredns": {"zones": {"corp": "10.0.0.53"}}}), f"{ROOT}.addons.coredns.zones.corp", "a list"),
-    "invalid section": (cluster(networks=5), f"{ROOT}.networks", "is no mapping"),
-    "metrics_server": (cluster(addons={"metrics_server": "yes"}), f"{ROOT}.addons.metrics_server", "is no mapping"),
+    "invalid section": (cluster(networks=5), f"{ROOT}.networks", "must be a mapping"),
+    "metrics_server": (cluster(addons={"metrics_server": "yes"}), f"{ROOT}.addons.metrics_server", "must be a mapping"),
 }  # fmt: skip
 
 

@@ -60,12 +60,6 @@ def test_quantities_for_people(amount: int, unit: str, text: str) -> None:
     assert units.show(amount, unit) == text
 
 
-def test_conversion() -> None:
-    assert units.convert(3 * GB, "GB") == 3
-    assert units.convert(3 * GB // 2, "GB") == 1.5
-    assert units.convert(25, "COST") == 0.025
-
-
 @pytest.mark.parametrize(
     ("key", "text", "parsed"),
     [

@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Inventory, Snapshot, Task
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import CloudStore, Inventory, Snapshot, Task
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
-from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import registry, upkeep, verify
@@ -95,7 +94,7 @@ def inventory() -> EndpointInventory:
     for name in ("h1", "h2"):
         found.hosts[f"host-{name}"] = HostRow(
             f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8, 16,
-            2400, 64 * GB, ["datastore-1"], [], [],
+            64 * GB, ["datastore-1"], [], [],
         )  # fmt: skip
     found.datastores["datastore-1"] = DatastoreRow(
         "datastore-1", "shared", "ds:///1/", "SHARED_VMFS", 1000 * GB, 990 * GB, True
@@ -253,7 +252,7 @@ def test_an_address_or_a_disk_seen_for_the_first_time_is_no_finding() -> None:
     seen = endpoint.vms["vm-v1"]
     seen.guest_address, seen.change_version = "10.0.0.5", "2"
     file = "[shared] v1/boot.vmdk"
-    seen.disks = [DiskRow(2000, 1000, 0, 4 * GB, file, "datastore-1", uuid="u1", bus=0, files=(file,))]
+    seen.disks = [DiskRow(2000, 0, 4 * GB, file, "datastore-1", uuid="u1", bus=0, files=(file,))]
     assert findings(snapshot(), endpoint) == []
 
 
@@ -379,7 +378,26 @@ def test_only_the_system_administrator_may_verify(platform: Any, tmp_path: Any, 
     assert refused.value.code == "AccessForbidden"
     assert refused.value.message == "u@photon may not verify deployment: only the system administrator may"
     assert asked("photon\\admins")["found"] == 0
-    assert Actor("u@photon").system_administrator is False
+
+
+def test_a_repair_starts_again_after_a_concurrent_change(
+    platform: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims that were computed from an old version of a document are not written."""
+    platform.apply("photon_tenants: [{name: acme, quota: {vm.count: 9}, projects: [{name: web, quota_percent: 50}]}]")
+    project = platform.find(entities.PROJECT, "acme/web")
+    platform.store.run(lambda tx: tx.release([project.id]))
+    real, taken = CloudStore.snapshot, []
+
+    def snapshot_then_change(store: CloudStore, *args: Any, **options: Any) -> Snapshot:
+        taken.append(real(store, *args, **options))
+        if len(taken) == 2:  # what the first attempt of the repair is made from
+            platform.store.run(lambda tx: tx.update([project.with_body(deletion_protection=True)]))
+        return taken[-1]
+
+    monkeypatch.setattr(CloudStore, "snapshot", snapshot_then_change)
+    outcome = upkeep.verify(Request(cloudstore_url=f"sqlite:///{tmp_path}/cloud.db", allow_ephemeral=True))
+    assert (outcome["repaired"], outcome["left"], len(taken)) == (1, 0, 4)
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -71,7 +71,7 @@ def test_type_is_told_by_content_not_by_name(write):
         (b"conectix" + bytes(600), "VHD"),
         (b"\x1f\x8b" + bytes(600), "gzip"),
         (bytes(0x8001) + b"CD001" + bytes(600), "ISO"),
-        (bytes(600), "no disk image"),
+        (bytes(600), "not a known disk image"),
         (b"", "empty"),
     ],
 )
@@ -141,21 +141,21 @@ def size():
 BROKEN = {
     "descriptor not first": (lambda: dict(reversed(good().items())), "not the .ovf descriptor"),
     "no descriptor": (lambda: {"disk1.vmdk": DISK}, "not the .ovf descriptor"),
-    "directories": (lambda: {"a/image.ovf": b"", **good()}, "no plain file"),
+    "directories": (lambda: {"a/image.ovf": b"", **good()}, "must be a plain file"),
     "disk missing": (lambda: {"image.ovf": good()["image.ovf"]}, "does not hold"),
     "stray member": (lambda: {**good(), "other.vmdk": b"x"}, "does not refer to"),
     "wrong size": (lambda: with_descriptor(diskimages.descriptor(size=7)), "not 7 as its descriptor says"),
     "two disks": (lambda: with_descriptor(diskimages.descriptor(size=size(), extra_disk=True)), "2 disks"),
     "dangling reference": (lambda: with_descriptor(diskimages.descriptor(size=size(), file_ref="file9")), "file9"),
     "not XML": (lambda: with_descriptor("<Envelope"), "well-formed"),
-    "another XML": (lambda: with_descriptor("<html/>"), "no OVF 1.x envelope"),
+    "another XML": (lambda: with_descriptor("<html/>"), "must be an OVF 1.x envelope"),
     "entities": (lambda: with_descriptor('<!DOCTYPE a [<!ENTITY b "c">]><a/>'), "entities"),
     "manifest without the disk": (
         lambda: {**good(), "image.mf": diskimages.manifest({"image.ovf": good()["image.ovf"]}).encode()},
         "no digest of disk1.vmdk",
     ),
     "manifest of more": (lambda: {**good(), "image.mf": good()["image.mf"] + b"SHA1(x.iso)= 00\n"}, "x.iso"),
-    "manifest of nonsense": (lambda: {**good(), "image.mf": b"hello\n"}, "no digest"),
+    "manifest of nonsense": (lambda: {**good(), "image.mf": b"hello\n"}, "not a digest"),
     "wrong digest": (
         lambda: {
             **good(),

@@ -37,7 +37,7 @@ DEVICES = ElementTree.fromstring("""
 
 
 def disk(unit, path, uuid="", bus=0, files=()):
-    return DiskRow(2000 + unit, 1000, unit, 1 << 30, path, uuid=uuid, bus=bus, files=(path, *files))
+    return DiskRow(2000 + unit, unit, 1 << 30, path, uuid=uuid, bus=bus, files=(path, *files))
 
 
 def vm(moid, uuid="u-1", *, disks=None, **changes):
@@ -65,32 +65,6 @@ def test_disks_of_devices():
     assert (boot.bus, boot.unit, boot.uuid, boot.capacity) == (1, 0, "6000c29a-aaaa", 1 << 20)
     assert boot.files == ("[ds] vm/boot-000001.vmdk", "[ds] vm/boot.vmdk", "[ds] image/image.vmdk")
     assert (boot.path, boot.parent) == boot.files[:2]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        ({"uuid": "B", "path": "[ds] a.vmdk", "unit": 0}, 1),  # the uuid says more than the path
-        ({"path": "[ds] b.vmdk", "unit": 0}, 1),
-        ({"path": "[ds] base.vmdk"}, 2),  # below a snapshot
-        ({"path": "[ds] moved.vmdk", "unit": 3}, 3),
-        ({"unit": 3}, 3),
-        ({"uuid": "gone", "unit": 3}, 3),  # its uuid is not known
-        ({"uuid": "gone", "unit": 0}, None),  # another disk took the place
-        ({"unit": 9}, None),  # on another bus
-        ({}, None),
-    ],
-)
-def test_a_recorded_disk_is_found_again(wanted, found):
-    disks = [
-        disk(0, "[ds] a.vmdk", "a"),
-        disk(1, "[ds] b.vmdk", "b"),
-        disk(2, "[ds] c-000001.vmdk", "c", files=("[ds] base.vmdk",)),
-        disk(3, "[ds] d.vmdk"),
-        disk(9, "[ds] e.vmdk", bus=1),
-    ]
-    row = vm("vm-1", disks=disks)
-    assert row.find_disk(**wanted) is (None if found is None else disks[found])
 
 
 def test_foreign_disks():
@@ -124,7 +98,6 @@ def test_equal_port_groups_are_refused_with_both_named():
         "connected",
         False,
         "poweredOn",
-        1,
         1,
         1,
         1,

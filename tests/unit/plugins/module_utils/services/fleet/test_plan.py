@@ -117,7 +117,7 @@ def test_endpoint_that_cannot_be_read(datacenter, code: str) -> None:
 def test_suspend_and_resume(datacenter) -> None:
     datacenter.apply(SITE)
     plan = datacenter.items("host", [{"name": "esx01", "state": "suspended"}])
-    assert plan.of(entities.HOST)[0].operations == ("SUSPEND_HOST",)
+    assert plan.of(entities.HOST)[0].task is None  # nothing is done in vSphere
     assert host(datacenter).state == "SUSPENDED"
     assert changes(datacenter.items("host", [{"name": "esx01", "state": "suspended"}])) == []
     datacenter.items("host", [{"name": "esx01", "state": "ready"}])
@@ -127,10 +127,10 @@ def test_suspend_and_resume(datacenter) -> None:
 def test_maintenance_and_back(datacenter) -> None:
     datacenter.apply(SITE)
     plan = datacenter.items("host", [{"name": "esx01", "state": "maintenance"}])
-    assert plan.of(entities.HOST)[0].operations == ("SUSPEND_HOST", "ENTER_MAINTENANCE_MODE")
+    assert [step.operation for step in plan.of(entities.HOST)[0].task.steps] == ["ENTER_MAINTENANCE_MODE"]
     datacenter.endpoints["vc1"].hosts["host-esx01"].in_maintenance = True
     plan = datacenter.items("host", [{"name": "esx01", "state": "ready"}])
-    assert plan.of(entities.HOST)[0].operations == ("EXIT_MAINTENANCE_MODE",)
+    assert [step.operation for step in plan.of(entities.HOST)[0].task.steps] == ["EXIT_MAINTENANCE_MODE"]
 
 
 def test_host_with_vms_does_not_enter_maintenance(datacenter) -> None:
