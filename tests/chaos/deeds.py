@@ -196,7 +196,7 @@ def rename_folder(schedule: Schedule, chance: random.Random) -> None:
 def mark_as_template(schedule: Schedule, chance: random.Random) -> None:
     row = schedule.some(chance, on=False)
     schedule.admin.mark_as_template(row["moid"])
-    schedule.undo.append(("mark_as_vm", lambda: schedule.admin.mark_as_vm(row["moid"], row["host"])))
+    schedule.undo.append(("mark_as_vm", lambda: schedule.admin.mark_as_vm(row["instance_uuid"], row["host"])))
 
 
 def disconnect_host(schedule: Schedule, chance: random.Random) -> None:

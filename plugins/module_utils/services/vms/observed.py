@@ -144,10 +144,10 @@ def refuse_unreadable(label: str, seen: Observed) -> None:
 
 
 def _match(vm: Vm, seen: Observed, state: CurrentState) -> None:
-    """Match attached disks with recorded ones: all by backing uuid, then by backing file, the rest by unit number."""
+    """Match attached disks with recorded ones: by backing uuid, backing file, unit number, those never read by name."""
     stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, seen.endpoint)}
     attached, found = list(seen.row.disks), {}
-    for same in (_same_uuid, _same_path, _same_unit):
+    for same in (_same_uuid, _same_path, _same_unit, _same_name):
         for disk in vm.disks:
             match = None if disk.name in found else next((each for each in attached if same(disk, each)), None)
             if match is not None:
@@ -189,6 +189,11 @@ def _same_unit(disk: Disk, seen: Any) -> bool:
         return False
     never_read = not disk.uuid and disk.capacity == seen.capacity
     return never_read or disk.path is None or _file(disk.path) == _file(seen.path)
+
+
+def _same_name(disk: Disk, seen: Any) -> bool:
+    """A new VM's disk that was never read may be seen in another directory and at another unit after a restore."""
+    return not disk.uuid and disk.path is not None and _file(disk.path) == _file(seen.path)
 
 
 def _renamed(disk: Disk, state: CurrentState) -> Disk:
