@@ -180,6 +180,19 @@ def test_an_unregistered_vm_is_registered_again(site: Site) -> None:
     site.settled(declared)
 
 
+def test_an_unregistered_vm_waits_for_its_host(site: Site) -> None:
+    site.good(tree(1, **ONE))
+    host, admin = site.host_of("web-01"), site.admin["vc1"]
+    admin.unregister("web-01")
+    cluster = admin.remove_host(host)
+    outcome = site.run(tree(1, register=True, **ONE))
+    assert codes(outcome)["acme/web/web-01"] == "DependencyFailed"
+    assert f"its host {host} is not in endpoint vc1 any more" in outcome["failures"][-1]["message"]
+    admin.add_host(host, cluster)
+    site.good(tree(1, register=True, **ONE))
+    site.settled(tree(1, **ONE))
+
+
 @pytest.mark.parametrize("register", [True, False])
 def test_a_deleted_vm_whose_directory_is_still_there_is_created_again(site: Site, register: bool) -> None:
     """Only the configuration file makes a directory a VM that can be registered."""

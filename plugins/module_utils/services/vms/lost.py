@@ -152,6 +152,14 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
         return False
     if len(found) > 1:
         raise _restored(desired.label, found, state)
+    if not found:
+        refuse_missing_host(desired.label, recorded, state)
+        if recorded.place is None or state.get(recorded.place.host) is None:
+            raise PhotonError(
+                "HostNotFound",
+                f"VM {desired.label}: the host that it was on is not declared, so its files are not registered; "
+                "declare the host, or register the VM in vSphere",
+            )
     endpoint_id, row = found[0] if found else (recorded.place.endpoint if recorded.place else "", None)
     planning.plan.add(
         RegisterVm(
