@@ -188,7 +188,10 @@ class Copy:
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(job) + "\n")
         self._server.stdin.flush()
-        return bool(json.loads(self._server.stdout.readline()))
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the process that runs the tests ended with {self._server.wait()}")
+        return bool(json.loads(answer))
 
 
 def judge_all(mutants: Sequence[Mutant], copies: Sequence[Copy], seconds: float) -> Iterator[Verdict]:
