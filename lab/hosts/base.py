@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import aptcache
-from .paths import LabError, locked, root, run
+from .paths import LabError, locked, remove, root, run
 
 SUITES = ("bookworm", "trixie")
 FLAVOURS = ("plain", "packages", "kubernetes")
@@ -129,7 +129,7 @@ def _directory(suite: str, flavour: str, packages: list[str]) -> Path:
 def _build_plain(suite: str, target: Path) -> None:
     print(f"building the base {suite}/plain (once, about a minute)", file=sys.stderr)
     part = target.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+    remove(part)
     _mmdebstrap(suite, part, "root")
     part.rename(target)
 
@@ -145,6 +145,9 @@ def _mmdebstrap(suite: str, target: Path, mode: str) -> None:
         "--skip=cleanup/apt/lists",
     ]
     command += [f'--customize-hook=sh {hook} "$1"', suite, str(target), *mirror().sources(suite)]
+    if mode == "root":
+        # Its mounts end with it, also when it is killed: the rest of this machine never sees them.
+        command = ["unshare", "--mount", *command]
     run(command, env=os.environ | {"TMPDIR": str(root() / "bases")})
 
 
@@ -153,7 +156,7 @@ def _build_layer(plain: Path, target: Path, packages: list[str]) -> None:
     print(f"building the base {target.name} (once, about a minute)", file=sys.stderr)
     part, work, merged = (target.with_suffix(s) for s in (".part", ".work", ".merged"))
     for directory in (part, work, merged):
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
         directory.mkdir()
     run(["mount", "-t", "overlay", "lab-base", "-o", f"lowerdir={plain},upperdir={part},workdir={work}", str(merged)])
     try:
@@ -181,6 +184,6 @@ def _build_layer(plain: Path, target: Path, packages: list[str]) -> None:
         (merged / "etc/resolv.conf").unlink()
     finally:
         run(["umount", str(merged)])
-    shutil.rmtree(work)
+    remove(work)
     merged.rmdir()
     part.rename(target)

@@ -13,7 +13,6 @@ import contextlib
 import ipaddress
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import network, nspawn, podman, seed, ssh
-from .paths import LabError, check_name, locked, root, run
+from .paths import LabError, check_name, locked, remove, root, run
 from .spec import HostSpec
 
 DRIVERS = {"nspawn": nspawn, "podman": podman, "ssh": ssh}
@@ -75,7 +74,7 @@ class Lab:
                 list(pool.map(lambda n: self.driver.destroy(self.name, self._host(n), n), doomed))
             if names is None or set(doomed) == set(existing):
                 self.driver.release(self.name, self.directory, self._record()["subnet"])
-                shutil.rmtree(self.directory)
+                remove(self.directory)
             else:
                 self._write_inventory()
         return doomed

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from ..kubernetes import service
 from . import aptcache, base, kubelet, network
-from .paths import LabError, locked, run
+from .paths import LabError, locked, remove, run
 from .seed import Seed
 from .spec import HostSpec
 
@@ -107,7 +106,7 @@ def destroy(lab: str, directory: Path, name: str) -> None:
         for path in [Path(folder) for folder, _inner, _files in os.walk(control_group, topdown=False)]:
             with contextlib.suppress(OSError):
                 path.rmdir()
-    shutil.rmtree(directory, ignore_errors=True)
+    remove(directory)
 
 
 def is_running(lab: str, directory: Path, name: str) -> bool:

@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,3 +67,29 @@ def run(command: Sequence[str], *, check: bool = True, **options) -> subprocess.
         said = (result.stderr or result.stdout).strip()[-1500:]
         raise LabError(f"{' '.join(command)} failed ({result.returncode}): {said}")
     return result
+
+
+def remove(directory: Path) -> None:
+    """Remove a directory, when there is one, and unmount first whatever is mounted in it.
+
+    A build that was killed leaves mounts of this machine's own /dev behind: to remove files through them would remove
+    what other programs keep in /dev/shm. Raises LabError when something stays mounted.
+    """
+    for mounted in sorted(_mounts(directory), key=len, reverse=True):
+        run(["umount", "--", mounted])
+    left = _mounts(directory)
+    if left:
+        raise LabError(f"{directory} is not removed: {', '.join(left)} stays mounted; unmount it, then run this again")
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def _mounts(directory: Path) -> list[str]:
+    """The mount points at and below ``directory``, as the kernel names them."""
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        # The kernel writes blanks in names as octal numbers.
+        point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
+        if Path(point).is_relative_to(directory.resolve()):
+            points.append(point)
+    return points

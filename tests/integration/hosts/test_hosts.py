@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from lab.hosts import HostSpec, Lab, LabError, collect_garbage, labs, network
+from lab.hosts import HostSpec, Lab, LabError, collect_garbage, labs, network, paths
 
 pytestmark = [
     pytest.mark.root,
@@ -98,6 +98,20 @@ def test_everything_is_removed(lab):
     assert subprocess.run(["ip", "link", "show", bridge], capture_output=True, check=False).returncode != 0
     assert f"lab-{lab.name}" not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
     assert str(directory) not in pathlib.Path("/proc/mounts").read_text()
+
+
+def test_what_a_killed_build_left_mounted_is_unmounted_before_its_folder_is_removed(tmp_path):
+    shared, part = tmp_path / "shared", tmp_path / "a build.part"
+    shared.mkdir()
+    (shared / "of another program").touch()
+    for folder in (part / "dev" / "shm", part / "dev" / "shm" / "inner"):
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", str(shared), str(folder)], check=True)
+        (shared / "inner").mkdir(exist_ok=True)
+    paths.remove(part)
+    assert not part.exists()
+    assert (shared / "of another program").exists()
+    assert str(tmp_path) not in pathlib.Path("/proc/mounts").read_text()
 
 
 def test_a_lab_whose_owner_died_is_cleared_away():
