@@ -110,6 +110,10 @@ options:
     description: The largest number of VMs missing in vSphere that one run creates again.
     type: int
     default: 10
+  wait_for_addresses:
+    description: Seconds to wait until the guests of VMs that were started report an address; 0 does not wait.
+    type: int
+    default: 30
   cloudstore_new:
     description: Start with an empty CloudStore although vSphere has VMs of this platform.
     type: bool

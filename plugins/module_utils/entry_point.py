@@ -66,6 +66,7 @@ PLACING: Spec = {
     "atomic": {"type": "bool", "default": False},
     "default_port_group": {"type": "str"},
     "max_recreates": {"type": "int", "default": 10},
+    "wait_for_addresses": {"type": "int", "default": 30},
     "cloudstore_new": {"type": "bool", "default": False},
 }
 _SECRET = ("metadata", "declaration")  # kept out of the system log as a whole
@@ -172,6 +173,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
             seed=params.get("seed") or 0,
             atomic=bool(params.get("atomic")),
             max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],
+            wait_for_addresses=30 if params.get("wait_for_addresses") is None else params["wait_for_addresses"],
             default_port_group=params.get("default_port_group"),
             cloudstore_new=bool(params.get("cloudstore_new")),
             base_directory=params["base_directory"] or os.getcwd(),

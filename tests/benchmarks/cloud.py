@@ -191,6 +191,7 @@ class Cloud:
         tree["photon_cloudstore_url"] = self.url
         tree["photon_cloudstore_allow_ephemeral"] = True
         tree["photon_credentials"] = self.credentials
+        tree["photon_wait_for_addresses"] = 0  # the floor does not wait either
         tree["photon_endpoints"] = [
             {
                 "name": "vc1",

@@ -161,7 +161,7 @@ def _pause(schedule: Schedule, wanted: dict[str, Any]) -> Iterator[str]:
 
 def _outcome(site: Site, wanted: dict[str, Any]) -> dict[str, Any]:
     try:
-        return site.run(wanted)
+        return site.run(wanted, lease_seconds=4 * LEASE)
     except PhotonError as error:
         return {"failures": [{"error_code": error.code, "message": error.message, "name": "run"}]}
 
@@ -217,10 +217,12 @@ def _converge(schedule: Schedule) -> Iterator[str]:
     before = _existing(schedule)
     wanted = _declared(schedule, register=True, force=True)
     last: dict[str, Any] = {}
-    for _attempt in range(6):
+    for _attempt in range(8):
         _follow_up(schedule)
         last = _outcome(site, wanted)
-        if not last["failures"] and not last.get("changed"):
+        if any("another run is working on" in warning for warning in last.get("warnings", ())):
+            time.sleep(LEASE)  # a run that lost its database could not end its lease
+        elif not last["failures"] and not last.get("changed"):
             break
         _remove_marks(schedule, last)
     if last["failures"]:

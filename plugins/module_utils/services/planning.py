@@ -166,7 +166,10 @@ class Plan:
 
 @dataclass(slots=True)
 class Options:
-    """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start."""
+    """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start.
+
+    ``wait_for_addresses`` and ``lease_seconds`` are seconds.
+    """
 
     policy: str = "spread"
     quality: str = "normal"
@@ -175,6 +178,7 @@ class Options:
     prune: str = "report"
     max_deletes: int = 10
     max_recreates: int = 10
+    wait_for_addresses: float = 30.0
     default_port_group: str | None = None
     base_directory: str = "."
     lease_seconds: float = 30.0

@@ -12,12 +12,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from ..cloudstore import Task
+from ..cloudstore import Snapshot, Task
 from ..model import entities
 from ..model.errors import PhotonError
 from . import registry
 from .context import Context
 from .state import CurrentState
+
+
+def settled_snapshot(context: Context, warnings: list[str]) -> Snapshot:
+    """A snapshot in which no open task is that of a run that is over; what was settled is added to ``warnings``.
+
+    A run can be over only after this one began, as when its lease runs out: without this its task would stay open
+    until a run after this one. Tasks that cannot be settled are this run's from then on.
+    """
+    snapshot = context.store.snapshot()
+    while any(t.run_id != context.run.id and t.run_id not in snapshot.live_runs for t in snapshot.open_tasks):
+        warnings += recover(context)
+        snapshot = context.store.snapshot()
+    return snapshot
 
 
 def recover(context: Context) -> list[str]:

@@ -115,16 +115,15 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
                 saved_plan.write(request.save_to, planned)
             return report.outcome(planned, request, context)
     with changing(request) as context:
-        recovered = recovery.recover(context)
         planned = _apply(request, declare, context)
-        planned.plan.warnings += recovered
         return report.outcome(planned, request, context)
 
 
 def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
     """Plan and begin until no other controller came in between, then do the external work kind by kind."""
+    recovered: list[str] = []
     for attempt in range(1, ATTEMPTS + 1):
-        snapshot = context.store.snapshot()
+        snapshot = recovery.settled_snapshot(context, recovered)
         planned = _plan(declare(snapshot), context, snapshot, request)
         applying = Applying(planned.plan, planned.state, context, context.run)
         try:
@@ -153,6 +152,7 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
         if kind.apply_deletes is not None:
             kind.apply_deletes(applying)
     write.end(applying)
+    planned.plan.warnings += recovered
     return planned
 
 
@@ -188,6 +188,7 @@ def _take_settings(declaration: Declaration, context: Context, request: Request)
     options.policy, options.quality = settings["placement_policy"], settings["placement_quality"]
     options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
     options.max_recreates = settings["max_recreates"]
+    options.wait_for_addresses = settings["wait_for_addresses"]
     options.cloudstore_new = options.cloudstore_new or settings["cloudstore_new"]
     options.atomic = options.atomic or settings["atomic"]
     options.default_port_group = options.default_port_group or settings.get("default_port_group")

@@ -219,6 +219,11 @@ def drop_superseded(result: Plan) -> None:
 def _refuse_busy(planning: Planning) -> None:
     """What another controller's live run works on is left to it."""
     plan, busy = planning.plan, planning.state.busy
+    left = [f"{a.kind} {a.name} ({busy[a.id].operation})" for a in plan.actions if a.verb == KEEP and a.id in busy]
+    if left:
+        listed = ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+        plan.warnings.append(f"another run is working on {listed}: what it does is not in this result; run again when "
+                             "that run has ended")  # fmt: skip
     refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
     if not refused:
         return

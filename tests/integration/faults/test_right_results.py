@@ -76,9 +76,21 @@ def test_the_first_adapters_routable_address_is_recorded(site: Site) -> None:
         address="172.17.0.1",
     )
     deadline = time.monotonic() + 20
-    while site.record("web-01").address is None and time.monotonic() < deadline:
+    while site.record("web-01").address != "10.1.2.3" and time.monotonic() < deadline:
         site.good(tree(1, **ONE))
     assert site.record("web-01").address == "10.1.2.3"
+
+
+def test_the_first_run_records_addresses_and_names_the_vms_without_one(site: Site) -> None:
+    site.lab.control.guests(delay_ms=700, endpoint="vc1")
+    outcome = site.good(tree(2))
+    assert all(site.record(name).address for name in ("web-01", "web-02"))
+    assert not any("address" in warning for warning in outcome["warnings"])
+    site.lab.control.guests(off=True, endpoint="vc1")
+    outcome = site.good({**tree(3), "photon_wait_for_addresses": 1})
+    assert site.record("web-03").address is None
+    [warning] = [warning for warning in outcome["warnings"] if "no address was reported" in warning]
+    assert "acme/web/web-03" in warning and "web-01" not in warning
 
 
 # -- F18: adapters and names -----------------------------------------------------------------------------------------

@@ -68,10 +68,11 @@ def tables(applied: Site) -> Iterator[Tables]:
 
 
 def vsphere(site: Site) -> dict[str, Any]:
-    """All that vSphere holds, by the lab's own view: objects and files."""
+    """All that vSphere holds, by the lab's own view: objects and files; without addresses, which guests report late."""
     return {
         name: {
-            "objects": {key: state[key] for key in ("vms", "hosts", "clusters", "datastores")},
+            "objects": {key: state[key] for key in ("hosts", "clusters", "datastores")},
+            "vms": [{key: value for key, value in vm.items() if key != "address"} for vm in state["vms"]],
             "files": site.admin[name].files(),
         }
         for name, state in site.lab.control.state().items()

@@ -24,6 +24,7 @@ from ..context import Applying
 from ..planning import Action, Outcome
 from . import jobs
 from .actions import CreateVm, DeleteVm, RegisterVm, UpdateVm
+from .addresses import record_addresses
 from .claims import claim_of
 from .observed import observe
 from .record import Vm
@@ -50,6 +51,7 @@ def apply_vms(applying: Applying) -> None:
     if applying.plan.of(entities.VM):
         _Runner(applying, rules).run()
     rules.finish()
+    record_addresses(applying)
 
 
 @dataclass(slots=True)

@@ -44,6 +44,7 @@ def test_normal_form(tree: dict[str, Any]) -> None:
         "prune": "report",
         "max_deletes": 10,
         "max_recreates": 10,
+        "wait_for_addresses": 30,
         "cloudstore_new": False,
         "placement_policy": "spread",
         "placement_quality": "normal",

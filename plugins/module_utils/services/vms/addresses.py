@@ -1,0 +1,71 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wait for the addresses of the VMs that a run started: their guests report them some time after the start."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from ... import vsphere
+from ...model import entities, states
+from ...model.entities import Document
+from ..context import Applying
+from ..planning import Action
+from .record import Vm
+
+
+def record_addresses(applying: Applying) -> None:
+    """Record the addresses that guests report within ``Options.wait_for_addresses`` seconds; warn of the others."""
+    timeout = applying.context.options.wait_for_addresses
+    waiting: dict[str, dict[str, Action]] = defaultdict(dict)
+    for action in applying.plan.of(entities.VM):
+        place = _place_without_address(action)
+        if place is not None:
+            waiting[place.endpoint][place.moid] = action
+    if timeout <= 0 or not waiting:
+        return
+
+    def wait(endpoint_id: str) -> dict[str, str]:
+        session = applying.context.session(applying.state.must(endpoint_id))
+        return vsphere.wait_for_addresses(session, waiting[endpoint_id], timeout)
+
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        found = dict(zip(waiting, pool.map(wait, waiting), strict=True))
+    documents = {
+        action.id: _with_address(action.outcome.document, address)
+        for endpoint_id, addresses in found.items()
+        for moid, address in addresses.items()
+        if (action := waiting[endpoint_id][moid]).outcome is not None and action.outcome.document is not None
+    }
+    if documents:
+        observed = {key: document.observed for key, document in documents.items()}
+        applying.context.store.run(lambda tx: tx.observe(observed))
+    silent = []
+    for action in [action for actions in waiting.values() for action in actions.values()]:
+        if action.id in documents and action.outcome is not None:
+            action.outcome.document = applying.state.put(documents[action.id])
+        else:
+            silent.append(action.name)
+    if silent:
+        listed = ", ".join(silent[:10]) + (f" and {len(silent) - 10} more" if len(silent) > 10 else "")
+        applying.plan.warnings.append(
+            f"no address was reported within {timeout:g} s by {listed}: the next run records it; see that VMware Tools "
+            "runs in the image, or wait longer (photon_wait_for_addresses)"
+        )
+
+
+def _place_without_address(action: Action) -> Any:
+    """The place of a VM that runs now, was changed by this run and has no address in its record; else None."""
+    document = action.outcome.document if action.changed and action.outcome is not None else None
+    if document is None or document.state != states.STARTED:
+        return None
+    vm = Vm.of(document)
+    return vm.place if vm.address is None and vm.port_groups and vm.place is not None and vm.place.moid else None
+
+
+def _with_address(document: Document, address: str) -> Document:
+    return replace(document, observed={**document.observed, "address": address})
