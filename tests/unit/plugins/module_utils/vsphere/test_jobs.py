@@ -72,10 +72,11 @@ def test_overall_budget_and_threads():
 
 
 def test_a_full_host_does_not_hold_up_the_others():
-    order = []
-    jobs = [Job(n, "j", lambda _s, n=n: order.append(n), host="a" if n < 10 else "b", host_units=16) for n in range(11)]
-    list(run_jobs(Session(), jobs, Budgets(threads=2)))
-    assert order.index(10) < 9
+    other_host = threading.Event()
+    full = [Job(n, "j", lambda _s: other_host.wait(10), host="a", host_units=16) for n in range(10)]
+    other = Job(10, "j", lambda _s: other_host.set(), host="b", host_units=16)
+    outcomes = {job.key: outcome for job, outcome in run_jobs(Session(), [*full, other], Budgets(threads=2))}
+    assert outcomes[0] is True, "the first job went on only when that of the other host had run"
 
 
 def test_job_larger_than_any_budget():
