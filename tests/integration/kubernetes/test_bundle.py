@@ -140,7 +140,7 @@ def test_a_part_with_a_wrong_checksum_never_gets_to_the_host(hosts, path, tmp_pa
 def test_a_version_that_the_bundle_lacks(hosts, path):
     answer = visit(hosts, path, version="1.36.3")
     assert answer["error_code"] == "PackageNotFound"
-    assert "has no version 1.36.3, but 1.37.2" in answer["msg"]
+    assert "does not contain version 1.36.3, only 1.37.2" in answer["msg"]
 
 
 def test_absent_takes_all_away_but_the_images_themselves(hosts):
