@@ -10,6 +10,7 @@ at REPEATABLE READ, whose snapshot is older than the lock, two claims can togeth
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from ..model import units
 from ..model.quota import Counter, quota_error, unit_of
 from .base import Base
-from .bulk import CHANGE, NUMBER, TEXT, Bulk, Delete, Fetch, Insert, array, contained
+from .bulk import CHANGE, Delete, Fetch, Insert, Update, array, contained
 from .errors import Conflict
 from .library import load
 from .location import SQLITE
@@ -30,26 +31,18 @@ _CONSUMERS = Fetch("documents", "id", lock=CHANGE, columns=("id",))
 _LOCK = Fetch("providers", "id", lock=CHANGE)
 _KINDS = Fetch("providers", "id")
 _HELD = Fetch("allocations", "consumer")
-_TAKE = Insert("allocations", {"consumer": TEXT, "inventory": NUMBER, "amount": NUMBER})
-_RELEASE = Delete("allocations", lambda t, wanted: wanted(t.allocations.c.consumer))
-_RESERVE = Insert("exclusives", {"key": TEXT, "consumer": TEXT})
+_TAKE = Insert("allocations", ("consumer", "inventory", "amount"))
+_RELEASE = Delete("allocations", "consumer")
+_RESERVE = Insert("exclusives", ("key", "consumer"))
 _HOLDERS = Fetch("exclusives", "key")
-_RELEASE_KEYS = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.consumer))
-_RELEASE_KEY = Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.key))
+_RELEASE_KEYS = Delete("exclusives", "consumer")
+_RELEASE_KEY = Delete("exclusives", "key")
 _NAMES = Fetch("documents", "id", columns=("id", "kind", "scope", "name"))
-_ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
-_INVENTORY = {"provider": TEXT, "resource": TEXT, "unit": TEXT, "limit": NUMBER, "foreign": NUMBER}
+_ADD_PROVIDERS = Insert("providers", ("id", "kind"))
+_INVENTORY = ("provider", "resource", "unit", "limit", "foreign")
 _ADD_INVENTORIES = Insert("inventories", _INVENTORY)
-_SET_INVENTORIES = Bulk(
-    {f"new_{name}": kind for name, kind in _INVENTORY.items()},
-    lambda t, v: (
-        t.inventories.update()
-        .where(t.inventories.c.provider == v.new_provider, t.inventories.c.resource == v.new_resource)
-        .values({"unit": v.new_unit, "limit": v.new_limit, "foreign": v.new_foreign})
-    ),
-)
+_SET_INVENTORIES = Update("inventories", ("provider", "resource"), ("unit", "limit", "foreign"))
 _INVENTORIES = Fetch("inventories", "provider")
-_sums: dict[str, Any] = {}
 
 
 class Allocations(Base):
@@ -219,17 +212,12 @@ class Allocations(Base):
         if not wanted:
             return []
         dialect = self.connection.dialect.name
-        statement = _sums.get(dialect)
-        if statement is None:
-            statement = _sums[dialect] = _build_sums(dialect)
-        return list(self.connection.execute(statement, {"wanted": array(dialect, wanted)}).all())
+        return list(self.connection.execute(_sums(dialect), {"wanted": array(dialect, wanted)}).all())
 
     def _store_inventories(self, inventories: list[Inventory], *, replace: bool = True) -> None:
         rows = [{name: getattr(row, name) for name in _INVENTORY} for row in inventories]
         if _ADD_INVENTORIES.execute(self.connection, rows) != len(rows) and replace:
-            _SET_INVENTORIES.execute(
-                self.connection, [{f"new_{name}": value for name, value in row.items()} for row in rows]
-            )
+            _SET_INVENTORIES.execute(self.connection, rows)
 
     def _path(self, provider: str) -> str:
         """How a message names a provider: ``project acme/web``, ``host esx-1``."""
@@ -279,7 +267,9 @@ def _reserved(key: str, consumer: str, holder: str) -> Conflict:
     )
 
 
-def _build_sums(dialect: str) -> Any:
+@functools.cache
+def _sums(dialect: str) -> Any:
+    """The statement that reads inventories with the sum of their allocations."""
     sa, inventory, row = load(), tables().inventories, tables().allocations
     used = (
         sa.select(sa.func.coalesce(sa.func.sum(row.c.amount), 0))
@@ -290,6 +280,6 @@ def _build_sums(dialect: str) -> Any:
     return (
         inventory.select()
         .add_columns(sa.case((inventory.c.limit.is_(None), 0), else_=used).label("used"))
-        .where(contained(dialect, inventory.c.id, "wanted"))
+        .where(contained(dialect, inventory.c.id))
         .order_by(inventory.c.provider, inventory.c.resource)
     )

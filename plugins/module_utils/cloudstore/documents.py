@@ -13,7 +13,7 @@ from typing import Any
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from .base import Base, concurrent, dump
-from .bulk import CHANGE, NUMBER, SHARE, TEXT, TIME, Bulk, Delete, Fetch, Insert
+from .bulk import CHANGE, SHARE, Bulk, Delete, Fetch, Insert, Update
 from .errors import Conflict, TryAgain
 from .rows import PROVIDERS
 from .tables import tables
@@ -21,59 +21,35 @@ from .tables import tables
 HISTORY_KEPT = 50  # versions of a living document
 
 _PLAIN = ("name", "scope", "state", "managed_by", "name_key")
-_COLUMNS = {
-    "id": TEXT,
-    "kind": TEXT,
-    "scope": TEXT,
-    "name": TEXT,
-    "state": TEXT,
-    "managed_by": TEXT,
-    "version": NUMBER,
-    "name_key": TEXT,
-    "created_at": TIME,
-    "updated_at": TIME,
-    "body": TEXT,
-    "observed": TEXT,
-}
-_CHANGING = ("scope", "name", "state", "managed_by", "version", "name_key", "updated_at", "body", "observed")
+_CHANGING = (*_PLAIN, "version", "updated_at", "body", "observed")
+_COLUMNS = ("id", "kind", "created_at", *_CHANGING)
 
 _INSERT = Insert("documents", _COLUMNS)
-_UPDATE = Bulk(
-    {"of_id": TEXT, **{f"new_{name}": _COLUMNS[name] for name in _CHANGING}},
-    lambda t, v: (
-        t.documents.update()
-        .where(t.documents.c.id == v.of_id)
-        .values({name: getattr(v, f"new_{name}") for name in _CHANGING})
-    ),
-)
-_OBSERVE = Bulk(
-    {"of_id": TEXT, "new_observed": TEXT, "new_state": TEXT},
-    lambda t, v: (
-        t.documents.update().where(t.documents.c.id == v.of_id).values(observed=v.new_observed, state=v.new_state)
-    ),
-)
-_HISTORY = Insert(
-    "history", {"entity_id": TEXT, "version": NUMBER, "at": TIME, "by": TEXT, "what": TEXT, "before": TEXT}
-)
+_UPDATE = Update("documents", ("id",), _CHANGING)
+_OBSERVE = Update("documents", ("id",), ("observed", "state"))
+_HISTORY = Insert("history", ("entity_id", "version", "at", "by", "what", "before"))
 _TRIM_HISTORY = Bulk(
-    {"of_id": TEXT, "oldest": NUMBER},
-    lambda t, v: t.history.delete().where(t.history.c.entity_id == v.of_id, t.history.c.version < v.oldest),
+    "history",
+    ("entity_id", "version"),
+    lambda history, oldest: history.delete().where(
+        history.c.entity_id == oldest["entity_id"], history.c.version < oldest["version"]
+    ),
 )
-_BURY = Insert("tombstones", {"id": TEXT, "kind": TEXT, "deleted_at": TIME, "deleted_by": TEXT, "document": TEXT})
-_ADD_PROVIDERS = Insert("providers", {"id": TEXT, "kind": TEXT})
-_DELETE = Delete("documents", lambda t, wanted: wanted(t.documents.c.id))
+_BURY = Insert("tombstones", ("id", "kind", "deleted_at", "deleted_by", "document"))
+_ADD_PROVIDERS = Insert("providers", ("id", "kind"))
+_DELETE = Delete("documents", "id")
 # Everything that a deleted document held or provided.
 _FORGET = (
-    Delete("allocations", lambda t, wanted: wanted(t.allocations.c.consumer)),
-    Delete("exclusives", lambda t, wanted: wanted(t.exclusives.c.consumer)),
+    Delete("allocations", "consumer"),
+    Delete("exclusives", "consumer"),
     Delete(
         "allocations",
-        lambda t, wanted: t.allocations.c.inventory.in_(
+        where=lambda t, wanted: t.allocations.c.inventory.in_(
             t.inventories.select().where(wanted(t.inventories.c.provider)).with_only_columns(t.inventories.c.id)
         ),
     ),
-    Delete("inventories", lambda t, wanted: wanted(t.inventories.c.provider)),
-    Delete("providers", lambda t, wanted: wanted(t.providers.c.id)),
+    Delete("inventories", "provider"),
+    Delete("providers", "id"),
 )
 _BY_ID = Fetch("documents", "id")
 _CONTENT = Fetch("documents", "scope")
@@ -195,11 +171,7 @@ class Documents(Base):
         before = {d.id: d for d in found}
         _OBSERVE.execute(
             self.connection,
-            [
-                {"of_id": d.id, "new_observed": dump(d.observed), "new_state": d.state}
-                for d in after
-                if d != before[d.id]
-            ],
+            [{"id": d.id, "observed": dump(d.observed), "state": d.state} for d in after if d != before[d.id]],
         )
         return after
 
@@ -246,12 +218,7 @@ class Documents(Base):
             made.append(now)
             if before:
                 changes.append((key, now.version, "update", dump(before)))
-        rows = []
-        for document in made:
-            if document != old[document.id]:
-                row = _to_row(document)
-                rows.append({"of_id": document.id, **{f"new_{name}": row[name] for name in _CHANGING}})
-        _UPDATE.execute(self.connection, rows)
+        _UPDATE.execute(self.connection, [_to_row(document) for document in made if document != old[document.id]])
         self._remember(changes)
         return made
 
@@ -303,7 +270,7 @@ class Documents(Base):
         _TRIM_HISTORY.execute(
             self.connection,
             [
-                {"of_id": row["entity_id"], "oldest": row["version"] - HISTORY_KEPT + 1}
+                {"entity_id": row["entity_id"], "version": row["version"] - HISTORY_KEPT + 1}
                 for row in rows
                 if row["version"] > HISTORY_KEPT
             ],
@@ -348,21 +315,7 @@ def _refuse_stale(wanted: Mapping[str, int], found: Mapping[str, Any]) -> None:
 
 
 def from_row(row: Any) -> Document:
-    return Document(
-        row.kind,
-        row.name,
-        row.scope,
-        row.state,
-        row.managed_by,
-        row.id,
-        row.version,
-        row.name_key,
-        row.created_at,
-        row.updated_at,
-        None,
-        json.loads(row.body),
-        json.loads(row.observed),
-    )
+    return Document(**{**row._mapping, "body": json.loads(row.body), "observed": json.loads(row.observed)})
 
 
 def to_dict(document: Document) -> dict[str, Any]:
@@ -375,20 +328,8 @@ def from_dict(fields: Mapping[str, Any]) -> Document:
 
 
 def _to_row(document: Document) -> dict[str, Any]:
-    return {
-        "id": document.id,
-        "kind": document.kind,
-        "scope": document.scope,
-        "name": document.name,
-        "state": document.state,
-        "managed_by": document.managed_by,
-        "version": document.version,
-        "name_key": document.name_key,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
-        "body": dump(document.body),
-        "observed": dump(document.observed),
-    }
+    row = {name: getattr(document, name) for name in _COLUMNS}
+    return {**row, "body": dump(document.body), "observed": dump(document.observed)}
 
 
 def _difference(old: Document, new: Document) -> dict[str, Any]:

@@ -12,87 +12,32 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from .base import Base, concurrent, dump, dump_or_none, load_or_none
-from .bulk import NUMBER, TEXT, TIME, Bulk, Insert
+from .bulk import Bulk, Insert, Update
 from .errors import TryAgain
 from .library import load
 from .rows import Step, Task
 
 _OPEN = ("QUEUED", "STARTED")
-_MINE = {"of_id": TEXT, "of_run": TEXT}
+_TASK = (
+    "id", "operation", "entity_kind", "entity_id", "run_id", "state", "by", "queued_at", "started_at", "ended_at",
+)  # fmt: skip
+_STEP = ("sequence", "operation", "state", "started_at", "ended_at")
 
-_INSERT = Insert(
-    "tasks",
-    {
-        "id": TEXT,
-        "operation": TEXT,
-        "entity_kind": TEXT,
-        "entity_id": TEXT,
-        "run_id": TEXT,
-        "state": TEXT,
-        "by": TEXT,
-        "queued_at": TIME,
-        "started_at": TIME,
-        "ended_at": TIME,
-        "data": TEXT,
-        "error": TEXT,
-    },
-)
-_INSERT_STEPS = Insert(
+_INSERT = Insert("tasks", (*_TASK, "data", "error"))
+_INSERT_STEPS = Insert("steps", ("task_id", *_STEP, "options", "result", "error"))
+_FINISH = Update("tasks", ("id", "run_id"), ("state", "error", "ended_at"), lambda task: task.c.ended_at.is_(None))
+_SET_STEP = Bulk(
     "steps",
-    {
-        "task_id": TEXT,
-        "sequence": NUMBER,
-        "operation": TEXT,
-        "state": TEXT,
-        "started_at": TIME,
-        "ended_at": TIME,
-        "options": TEXT,
-        "result": TEXT,
-        "error": TEXT,
-    },
-)
-_FINISH = Bulk(
-    {**_MINE, "new_state": TEXT, "new_error": TEXT, "at": TIME},
-    lambda t, v: _mine(t.tasks, v).values(state=v.new_state, error=v.new_error, ended_at=v.at),
-)
-_STEP = Bulk(
-    {
-        "of_task": TEXT,
-        "of_sequence": NUMBER,
-        "new_state": TEXT,
-        "new_result": TEXT,
-        "new_error": TEXT,
-        "begun": TIME,
-        "done": TIME,
-    },
-    lambda t, v: (
-        t.steps.update()
-        .where(t.steps.c.task_id == v.of_task, t.steps.c.sequence == v.of_sequence)
-        .values(
-            state=v.new_state,
-            result=v.new_result,
-            error=v.new_error,
-            ended_at=v.done,
-            started_at=load().func.coalesce(t.steps.c.started_at, v.begun),
-        )
+    ("task_id", "sequence", "state", "result", "error", "started_at", "ended_at"),
+    lambda step, new: (
+        step.update()
+        .where(step.c.task_id == new["task_id"], step.c.sequence == new["sequence"])
+        .values({name: new[name] for name in ("state", "result", "error", "ended_at")})
+        .values(started_at=load().func.coalesce(step.c.started_at, new["started_at"]))
     ),
 )
-_COMPLETE_STEPS = Bulk(
-    {"of_task": TEXT, "at": TIME},
-    lambda t, v: (
-        t.steps.update()
-        .where(t.steps.c.task_id == v.of_task, t.steps.c.ended_at.is_(None))
-        .values(state="COMPLETED", ended_at=v.at)
-    ),
-)
-_FAIL_STEPS = Bulk(
-    {"of_task": TEXT, "at": TIME, "new_error": TEXT},
-    lambda t, v: (
-        t.steps.update()
-        .where(t.steps.c.task_id == v.of_task, t.steps.c.state == "STARTED")
-        .values(state="ERROR", ended_at=v.at, error=v.new_error)
-    ),
-)
+_COMPLETE_STEPS = Update("steps", ("task_id",), ("state", "ended_at"), lambda step: step.c.ended_at.is_(None))
+_FAIL_STEPS = Update("steps", ("task_id",), ("state", "ended_at", "error"), lambda step: step.c.state == "STARTED")
 
 
 class Journal(Base):
@@ -131,16 +76,16 @@ class Journal(Base):
             result, error = [*rest, None, None][:2]
             rows.append(
                 {
-                    "of_task": task_id,
-                    "of_sequence": sequence,
-                    "new_state": state,
-                    "new_result": dump_or_none(result),
-                    "new_error": dump_or_none(as_error(error)),
-                    "begun": None if state == "QUEUED" else self.now,
-                    "done": None if state in _OPEN else self.now,
+                    "task_id": task_id,
+                    "sequence": sequence,
+                    "state": state,
+                    "result": dump_or_none(result),
+                    "error": dump_or_none(as_error(error)),
+                    "started_at": None if state == "QUEUED" else self.now,
+                    "ended_at": None if state in _OPEN else self.now,
                 }
             )
-        _STEP.execute(self.connection, rows)
+        _SET_STEP.execute(self.connection, rows)
 
     def finish_tasks(self, outcomes: Mapping[str, PhotonError | Mapping[str, Any] | None]) -> None:
         """End tasks and unlock their entities: ``{task id: None}`` COMPLETED, ``{task id: error}`` ERROR.
@@ -148,43 +93,22 @@ class Journal(Base):
         A completed task's open steps are completed with it; of a failed one the started step is the one that failed.
         Raises LeaseLost when one of them is not this run's.
         """
-        errors = {key: as_error(error) for key, error in outcomes.items()}
-        self._write_mine(
-            _FINISH,
-            [
-                {
-                    "of_id": key,
-                    "new_state": "ERROR" if error else "COMPLETED",
-                    "new_error": dump_or_none(error),
-                    "at": self.now,
-                }
-                for key, error in errors.items()
-            ],
-        )
-        _COMPLETE_STEPS.execute(
-            self.connection, [{"of_task": key, "at": self.now} for key, error in errors.items() if not error]
-        )
-        _FAIL_STEPS.execute(
-            self.connection,
-            [{"of_task": key, "at": self.now, "new_error": dump(error)} for key, error in errors.items() if error],
-        )
-
-    # -- helpers -----------------------------------------------------------------------------------------------------
-
-    def _write_mine(self, statement: Bulk, rows: list[dict[str, Any]]) -> None:
         run = self.fence()
-        if statement.execute(self.connection, [{**row, "of_run": run} for row in rows]) != len(rows):
+        rows = []
+        for key, outcome in outcomes.items():
+            state, error = "ERROR" if outcome else "COMPLETED", dump_or_none(as_error(outcome))
+            rows.append(
+                {"id": key, "run_id": run, "task_id": key, "state": state, "error": error, "ended_at": self.now}
+            )
+        if _FINISH.execute(self.connection, rows) != len(rows):
             raise PhotonError(
                 "LeaseLost",
                 "a task has ended or belongs to another run: another controller took over. Look at the outcome of the "
                 "other run, then run again",
                 {"run": run},
             )
-
-
-def _mine(table: Any, v: Any) -> Any:
-    """An update of the run's own unfinished tasks."""
-    return table.update().where(table.c.id == v.of_id, table.c.run_id == v.of_run, table.c.ended_at.is_(None))
+        _COMPLETE_STEPS.execute(self.connection, [row for row in rows if row["state"] == "COMPLETED"])
+        _FAIL_STEPS.execute(self.connection, [row for row in rows if row["state"] == "ERROR"])
 
 
 def _refuse_twins(tasks: list[Task]) -> None:
@@ -200,34 +124,14 @@ def _refuse_twins(tasks: list[Task]) -> None:
 
 
 def _to_row(task: Task) -> dict[str, Any]:
-    return {
-        "id": task.id,
-        "operation": task.operation,
-        "entity_kind": task.entity_kind,
-        "entity_id": task.entity_id,
-        "run_id": task.run_id,
-        "state": task.state,
-        "by": task.by,
-        "queued_at": task.queued_at,
-        "started_at": task.started_at,
-        "ended_at": task.ended_at,
-        "data": dump(task.data),
-        "error": dump_or_none(task.error),
-    }
+    row = {name: getattr(task, name) for name in _TASK}
+    return {**row, "data": dump(task.data), "error": dump_or_none(task.error)}
 
 
 def _step_to_row(task_id: str, step: Step) -> dict[str, Any]:
-    return {
-        "task_id": task_id,
-        "sequence": step.sequence,
-        "operation": step.operation,
-        "state": step.state,
-        "started_at": step.started_at,
-        "ended_at": step.ended_at,
-        "options": dump(step.options),
-        "result": dump_or_none(step.result),
-        "error": dump_or_none(step.error),
-    }
+    row = {name: getattr(step, name) for name in _STEP}
+    result, error = dump_or_none(step.result), dump_or_none(step.error)
+    return {**row, "task_id": task_id, "options": dump(step.options), "result": result, "error": error}
 
 
 def as_error(error: PhotonError | Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -241,39 +145,14 @@ def tasks_of(connection: Any, tables: Any, condition: Any) -> list[Task]:
     """Read the tasks that meet a condition, oldest first, with their steps."""
     task, step = tables.tasks, tables.steps
     found = {
-        row.id: Task(
-            row.operation,
-            row.entity_kind,
-            row.entity_id,
-            [],
-            json.loads(row.data),
-            row.id,
-            row.run_id,
-            row.state,
-            row.by,
-            load_or_none(row.error),
-            row.queued_at,
-            row.started_at,
-            row.ended_at,
-        )
+        row.id: Task(**{**row._mapping, "data": json.loads(row.data), "error": load_or_none(row.error)})
         for row in connection.execute(task.select().where(condition).order_by(task.c.queued_at, task.c.id))
     }
     if found:
         chosen = task.select().where(condition).with_only_columns(task.c.id)
-        rows = connection.execute(
-            step.select().where(step.c.task_id.in_(chosen)).order_by(step.c.task_id, step.c.sequence)
-        )
-        for row in rows:
-            found[row.task_id].steps.append(
-                Step(
-                    row.sequence,
-                    row.operation,
-                    row.state,
-                    json.loads(row.options),
-                    load_or_none(row.result),
-                    load_or_none(row.error),
-                    row.started_at,
-                    row.ended_at,
-                )
-            )
+        in_order = step.select().where(step.c.task_id.in_(chosen)).order_by(step.c.task_id, step.c.sequence)
+        for row in connection.execute(in_order):
+            fields = {name: getattr(row, name) for name in _STEP}
+            options, result, error = json.loads(row.options), load_or_none(row.result), load_or_none(row.error)
+            found[row.task_id].steps.append(Step(**fields, options=options, result=result, error=error))
     return list(found.values())

@@ -15,35 +15,9 @@ from ..model.errors import PhotonError
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 # File locks and the shared memory of the write-ahead log do not work across machines.
 NETWORK_FILE_SYSTEMS = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "9p",
-        "virtiofs",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "orangefs",
-        "glusterfs",
-        "gfs2",
-        "ocfs2",
-        "vboxsf",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.ceph",
-        "fuse.s3fs",
-        "fuse.rclone",
-        "fuse.gcsfuse",
-        "fuse.vmhgfs-fuse",
-        "fuse.davfs",
-        "fuse.juicefs",
-    )
+    "nfs nfs4 cifs smb3 smbfs ncpfs afs 9p virtiofs ceph lustre gpfs beegfs orangefs glusterfs gfs2 ocfs2 vboxsf "
+    "fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone fuse.gcsfuse fuse.vmhgfs-fuse fuse.davfs "
+    "fuse.juicefs".split()
 )
 LOST_FILE_SYSTEMS = frozenset(("overlay", "aufs", "tmpfs", "ramfs", "rootfs"))
 # Where AWX and ansible-runner unpack the private copy of a project for one job.

@@ -22,8 +22,8 @@ def tables() -> SimpleNamespace:
     def column(name: str, kind: object, **options: object) -> object:
         return sa.Column(name, kind, nullable=bool(options.pop("nullable", False)), **options)
 
-    meta = sa.Table("meta", metadata, column("key", text, primary_key=True), column("value", text))
-    documents = sa.Table(
+    sa.Table("meta", metadata, column("key", text, primary_key=True), column("value", text))
+    sa.Table(
         "documents",
         metadata,
         column("id", text, primary_key=True),
@@ -41,7 +41,7 @@ def tables() -> SimpleNamespace:
         sa.Index("documents_name_key", "name_key", unique=True),
         sa.Index("documents_name", "kind", "scope", "name"),
     )
-    tombstones = sa.Table(
+    sa.Table(
         "tombstones",
         metadata,
         column("id", text, primary_key=True),
@@ -51,7 +51,7 @@ def tables() -> SimpleNamespace:
         column("document", text),
         sa.Index("tombstones_deleted_at", "deleted_at"),
     )
-    history = sa.Table(
+    sa.Table(
         "history",
         metadata,
         column("entity_id", text, primary_key=True),
@@ -62,10 +62,10 @@ def tables() -> SimpleNamespace:
         column("before", text),
     )
     # Claims lock these rows.
-    providers = sa.Table("providers", metadata, column("id", text, primary_key=True), column("kind", text))
+    sa.Table("providers", metadata, column("id", text, primary_key=True), column("kind", text))
     # A number stands for provider and resource in each allocation: sums read a sixth of the bytes.
     serial = number.with_variant(sa.Integer, "sqlite")
-    inventories = sa.Table(
+    sa.Table(
         "inventories",
         metadata,
         column("id", serial, autoincrement=True, primary_key=True),
@@ -76,7 +76,7 @@ def tables() -> SimpleNamespace:
         column("foreign", number),
         sa.Index("inventories_resource", "provider", "resource", unique=True),
     )
-    allocations = sa.Table(
+    sa.Table(
         "allocations",
         metadata,
         column("consumer", text, primary_key=True),
@@ -85,14 +85,14 @@ def tables() -> SimpleNamespace:
         # Sums are read from this index alone.
         sa.Index("allocations_inventory", "inventory", "amount"),
     )
-    exclusives = sa.Table(
+    sa.Table(
         "exclusives",
         metadata,
         column("key", text, primary_key=True),
         column("consumer", text),
         sa.Index("exclusives_consumer", "consumer"),
     )
-    runs = sa.Table(
+    sa.Table(
         "runs",
         metadata,
         column("id", text, primary_key=True),
@@ -125,7 +125,7 @@ def tables() -> SimpleNamespace:
     )
     # An entity's unfinished task is its lock (see create_all): a lock cannot outlive its task.
     lock = sa.Index("tasks_lock", tasks.c.entity_id, unique=True)
-    steps = sa.Table(
+    sa.Table(
         "steps",
         metadata,
         column("task_id", text, primary_key=True),
@@ -138,7 +138,7 @@ def tables() -> SimpleNamespace:
         column("result", text, nullable=True),
         column("error", text, nullable=True),
     )
-    commits = sa.Table(
+    sa.Table(
         "commits",
         metadata,
         column("key", text, primary_key=True),
@@ -146,22 +146,7 @@ def tables() -> SimpleNamespace:
         column("result", text, nullable=True),
         sa.Index("commits_at", "at"),
     )
-    return SimpleNamespace(
-        metadata=metadata,
-        meta=meta,
-        documents=documents,
-        tombstones=tombstones,
-        history=history,
-        providers=providers,
-        inventories=inventories,
-        allocations=allocations,
-        exclusives=exclusives,
-        runs=runs,
-        tasks=tasks,
-        steps=steps,
-        commits=commits,
-        lock=lock,
-    )
+    return SimpleNamespace(metadata=metadata, lock=lock, **metadata.tables)
 
 
 def create_all(connection: Any) -> None:
