@@ -65,7 +65,7 @@ def document(vm: Vm) -> Document:
 
 def row(uuid: str, host_number: int, **facts: Any) -> VmRow:
     values = {
-        "change_version": "1", "folder": "group-v1", "datastores": [], "networks": [], "vcpus": 2, "memory": 3 * GB,
+        "change_version": "1", "folder": "group-v1", "datastores": [], "vcpus": 2, "memory": 3 * GB,
         "space": {}, "guest_address": None, "tools": "", "template": False, "connection_state": "connected", **facts,
     }  # fmt: skip
     return VmRow(f"vm-{uuid}", "Web-01", uuid, f"host-{host_number}", "poweredOff", **values)
@@ -124,14 +124,14 @@ class Accounts:
 @contextmanager
 def accounts(directory: Path) -> Iterator[Accounts]:
     """A tenant, a project, an endpoint, hosts h1 and h2 and datastores d1 and d2 in a new store with an open run."""
-    inventory = EndpointInventory("vc1", "vcenter", "8.0.3")
+    inventory = EndpointInventory("vcenter")
     for number in (1, 2):
         inventory.datastores[f"datastore-{number}"] = DatastoreRow(
             f"datastore-{number}", f"ds{number}", f"ds:///{number}/", "VMFS", 900 * GB, 900 * GB, True
         )
         inventory.hosts[f"host-{number}"] = HostRow(
             f"host-{number}", f"esx{number}", "c1", "domain-c1", "resgroup-1", "dc-1", "group-v1", "connected", False,
-            "poweredOn", 10, 20, 100 * GB, networks=[], network_moids=[], datastores=[],
+            "poweredOn", 10, 100 * GB, networks=[], network_moids=[], datastores=[],
         )  # fmt: skip
 
     def fill(tx: Any) -> None:

@@ -72,7 +72,7 @@ class Datacenter:
     # -- what is there ---------------------------------------------------------------------------------------------
 
     def endpoint(self, name: str, kind: str = "vcenter") -> EndpointInventory:
-        self.endpoints[name] = EndpointInventory(name, kind, "8.0.3")
+        self.endpoints[name] = EndpointInventory(kind)
         return self.endpoints[name]
 
     def datastore(self, endpoint: str, name: str, kind: str = "SHARED_VMFS", size: int = 1000 * GB) -> DatastoreRow:
@@ -91,7 +91,6 @@ class Datacenter:
             "in_maintenance": False,
             "power_state": "poweredOn",
             "cores": 8,
-            "threads": 16,
             "memory": 64 * GB,
             "networks": ["VM Network"],
             "network_moids": ["network-1"],
@@ -105,7 +104,6 @@ class Datacenter:
             "change_version": "1",
             "folder": "group-v1",
             "datastores": [],
-            "networks": [],
             "vcpus": 1,
             "memory": 2 * GB,
             "space": {},

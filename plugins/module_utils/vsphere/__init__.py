@@ -8,35 +8,16 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 
 from __future__ import annotations
 
-from .drs import RuleChange, change_rules, compare_rules, read_rules, wanted_rule
+from .drs import change_rules, compare_rules, read_rules, wanted_rule
 from .files import existing_files
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
-from .images import (
-    Template,
-    TemplateSpec,
-    copy_image,
-    delete_template,
-    import_image,
-)
+from .images import TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
-from .jobs import Budgets, Job, run_jobs
+from .jobs import run_jobs
 from .names import folder_path
-from .rows import (
-    ClusterRow,
-    DatacenterRow,
-    DatastoreRow,
-    DiskRow,
-    EndpointInventory,
-    EndpointSpec,
-    FolderRow,
-    HostRow,
-    NetworkRow,
-    NicRow,
-    RuleRow,
-    VmRow,
-)
+from .rows import EndpointSpec
 from .session import Session, connect
 from .vms import (
     DiskSpec,
@@ -54,26 +35,11 @@ from .vms import (
 )
 
 __all__ = [
-    "Budgets",
-    "ClusterRow",
-    "DatacenterRow",
-    "DatastoreRow",
-    "DiskRow",
     "DiskSpec",
-    "EndpointInventory",
     "EndpointSpec",
-    "FolderRow",
-    "HostRow",
-    "Job",
-    "NetworkRow",
-    "NicRow",
     "NicSpec",
-    "RuleChange",
-    "RuleRow",
     "Session",
-    "Template",
     "TemplateSpec",
-    "VmRow",
     "VmSpec",
     "blocking_vms",
     "change_rules",

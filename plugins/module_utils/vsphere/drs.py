@@ -110,7 +110,7 @@ def change_rules(moid: str, name: str, changes: Iterable[RuleChange], **options:
         cluster = session.reference("ClusterComputeResource", moid)
         return session.call(what, cluster.ReconfigureComputeResource_Task, configuration, True)
 
-    return Job(what=what, submit=submit, **{"key": moid, "operation": "change_rules", **options})
+    return Job(what=what, submit=submit, **{"key": moid, **options})
 
 
 def _spec(operation: str, **fields: Any) -> Any:

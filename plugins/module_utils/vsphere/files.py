@@ -46,4 +46,4 @@ def _search(path: str, browser: str) -> Job:
         reference = session.reference("HostDatastoreBrowser", browser)
         return session.call(what, reference.SearchDatastore_Task, directory, spec, read=True)
 
-    return Job(key=path, what=what, submit=submit, operation="search")
+    return Job(path, what, submit)

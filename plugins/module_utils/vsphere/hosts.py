@@ -12,8 +12,6 @@ from .jobs import Job
 from .rows import EndpointInventory, VmRow
 from .session import Session
 
-_TIMEOUT = 1800.0
-
 
 def blocking_vms(inventory: EndpointInventory, host_moid: str) -> list[VmRow]:
     """List the VMs that keep a host from entering maintenance mode: those powered on, without vSphere's own agents.
@@ -27,38 +25,24 @@ def blocking_vms(inventory: EndpointInventory, host_moid: str) -> list[VmRow]:
     ]
 
 
-def enter_maintenance(moid: str, name: str, key: Any = None, **options: Any) -> Job:
+def enter_maintenance(moid: str, name: str, timeout: float = 1800.0, **options: Any) -> Job:
     """Put a host into maintenance mode; one that is in it is done.
 
-    VMs that are off stay on the host. vSphere gives up after the job's ``timeout``, as the job does.
+    VMs that are off stay on the host. vSphere gives up after ``timeout`` seconds, as the job does.
     """
-    options = {"operation": "enter_maintenance", "timeout": _TIMEOUT} | options
-    return _maintenance(
-        moid,
-        f"enter maintenance mode of host {name}",
-        "EnterMaintenanceMode_Task",
-        "true",
-        (max(1, int(options["timeout"])), False),
-        key,
-        options,
-    )
+    arguments = (max(1, int(timeout)), False)
+    what = f"enter maintenance mode of host {name}"
+    return _maintenance(moid, what, "EnterMaintenanceMode_Task", "true", arguments, {"timeout": timeout, **options})
 
 
-def exit_maintenance(moid: str, name: str, key: Any = None, **options: Any) -> Job:
+def exit_maintenance(moid: str, name: str, **options: Any) -> Job:
     """Take a host out of maintenance mode; one that is out of it is done."""
-    return _maintenance(
-        moid,
-        f"exit maintenance mode of host {name}",
-        "ExitMaintenanceMode_Task",
-        "false",
-        (0,),
-        key,
-        {"operation": "exit_maintenance"} | options,
-    )
+    what = f"exit maintenance mode of host {name}"
+    return _maintenance(moid, what, "ExitMaintenanceMode_Task", "false", (0,), options)
 
 
 def _maintenance(
-    moid: str, what: str, method: str, wanted: str, arguments: tuple[Any, ...], key: Any, options: dict[str, Any]
+    moid: str, what: str, method: str, wanted: str, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Job:
     def submit(session: Session) -> Any:
         rows = retrieve.from_objects(session, "HostSystem", [moid], ["runtime.inMaintenanceMode"])
@@ -66,4 +50,4 @@ def _maintenance(
             return None
         return session.call(what, getattr(session.reference("HostSystem", moid), method), *arguments)
 
-    return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
+    return Job(what=what, submit=submit, **{"key": moid, **options})

@@ -16,15 +16,9 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from . import ova, vmdk
+from .rows import CONTROLLERS
 
 CHUNK = 1 << 20
-_CONTROLLERS = {
-    "lsilogic": "lsilogic",
-    "buslogic": "buslogic",
-    "lsisas1068": "lsisas1068",
-    "pvscsi": "pvscsi",
-    "": "lsilogic",
-}
 
 
 @dataclass(slots=True)
@@ -79,7 +73,8 @@ def open_image(path: str) -> ImageFile:
             f"the image file {path} cannot be read: {error.strerror or error}; check the path and its rights",
             {"file": path},
         ) from error
-    if disk.adapter not in _CONTROLLERS:
+    controller = disk.adapter or "lsilogic"
+    if controller not in CONTROLLERS:
         raise PhotonError(
             "UnsupportedDiskController",
             f"{name} was made for the disk controller {disk.adapter!r}; "
@@ -88,7 +83,7 @@ def open_image(path: str) -> ImageFile:
             "TARGET'",
             {"file": name, "controller": disk.adapter},
         )
-    return ImageFile(path, "VMDK", disk.capacity, 0, size, {"scsi0.virtualDev": _CONTROLLERS[disk.adapter]})
+    return ImageFile(path, "VMDK", disk.capacity, 0, size, {"scsi0.virtualDev": controller})
 
 
 class DiskReader:

@@ -11,7 +11,7 @@ the file as it is would not be a usable disk. vSphere makes further copies from 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,31 +60,30 @@ class Template:
     path: str
 
 
-def import_image(
-    session: Session, path: str, spec: TemplateSpec, *, progress: Callable[[int], None] | None = None
-) -> Template:
+def import_image(session: Session, path: str, spec: TemplateSpec) -> Template:
     """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
-    What an earlier run left unfinished is removed first. ``progress`` is called with percents. On a failure the lease
-    is aborted and nothing stays. Raises the errors of ``open_image``, ImageUploadError (the transfer broke or the file
-    changed), VCenterImportError and those of the fault table.
+    What an earlier run left unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises
+    the errors of ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and
+    those of the fault table.
     """
     image = imagefile.open_image(path)
     found = _find(session, spec)
     if found:
         return found
     what = f"import of image {spec.name} to datastore {spec.datastore.name}"
+    config = vms.create_spec(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity)]))
     lease = session.call(
         what,
         session.reference("ResourcePool", spec.host.pool).ImportVApp,
-        api.load().vim.vm.VmImportSpec(configSpec=_config(spec), resPoolEntity=None),
+        api.load().vim.vm.VmImportSpec(configSpec=config, resPoolEntity=None),
         session.reference("Folder", spec.folder),
         session.reference("HostSystem", spec.host.moid),
     )
     entity = None
     try:
         entity, urls = _ready(session, lease, what)
-        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what, progress)
+        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what)
         session.call(what, lease.HttpNfcLeaseComplete)
     except Exception as error:
         _give_up(session, lease, entity, spec, error)
@@ -131,18 +130,15 @@ def delete_template(moid: str, name: str, uuid: str, **options: Any) -> Job:
 
     def then(result: Any) -> Job | None:
         if home:
-            # A vSAN directory goes with its last file and cannot be deleted as one.
-            return delete_files(
-                *home[0], key=job.key, then=follow, done_by=frozenset({"FileNotFound", "CannotDeleteFile"})
-            )
+            return _delete_folder(*home[0], key=job.key, then=follow)
         return follow(result) if follow else None
 
     job.submit, job.then = submit, then
     return job
 
 
-def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) -> Job:
-    """Delete a file, or a directory and all in it (``[ds] dir``); one that does not exist is done."""
+def _delete_folder(path: str, datacenter: str, **options: Any) -> Job:
+    """Delete a directory and all in it (``[ds] dir``); one that does not exist is done."""
     what = f"delete {path}"
 
     def submit(session: Session) -> Any:
@@ -150,8 +146,8 @@ def delete_files(path: str, datacenter: str, key: Any = None, **options: Any) ->
             what, session.content.fileManager.DeleteDatastoreFile_Task, path, _datacenter(session, datacenter)
         )
 
-    options = {"operation": "delete_files", "done_by": frozenset({"FileNotFound"})} | options
-    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
+    # A vSAN directory goes with its last file and cannot be deleted as one.
+    return Job(what=what, submit=submit, done_by=frozenset({"FileNotFound", "CannotDeleteFile"}), **options)
 
 
 def _find(session: Session, spec: TemplateSpec) -> Template | None:
@@ -208,7 +204,6 @@ def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec
         what,
         what,
         submit,
-        operation="copy_disk",
         host=spec.host.moid,
         host_units=4,
         datastore=spec.datastore.moid,
@@ -236,10 +231,6 @@ def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
         document_id=spec.image_id,
         extra_config={guestinfo.TEMPLATE_KEY: spec.uuid},
     )
-
-
-def _config(spec: TemplateSpec) -> Any:
-    return vms.create_spec(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity)]))
 
 
 def _ready(session: Session, lease: Any, what: str) -> tuple[str, list[Any]]:
@@ -273,14 +264,7 @@ def _lease_error(what: str, error: Any) -> PhotonError:
     return task_error(what, error)
 
 
-def _upload(
-    session: Session,
-    lease: Any,
-    urls: list[Any],
-    reader: imagefile.DiskReader,
-    what: str,
-    progress: Callable[[int], None] | None,
-) -> None:
+def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str) -> None:
     """POST the disk's stream to the one URL of the lease and report the progress to the lease."""
     if len(urls) != 1:
         raise PhotonError(
@@ -302,8 +286,6 @@ def _upload(
             if time.monotonic() - reported > _PROGRESS_EVERY:
                 reported = time.monotonic()
                 session.call(what, lease.HttpNfcLeaseProgress, min(99, 100 * sent // length))
-                if progress:
-                    progress(100 * sent // length)
 
     connection = session.connection(host, port, retrieve.text(urls[0], "sslThumbprint"))
     path = url.path + (f"?{url.query}" if url.query else "")
@@ -330,8 +312,6 @@ def _upload(
             "the file is complete and the datastore has space",
             {"what": what, "status": answer.status},
         )
-    if progress:
-        progress(100)
 
 
 def _raise_fault(session: Session, lease: Any, what: str) -> None:

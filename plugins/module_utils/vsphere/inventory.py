@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from . import devices, guestinfo, retrieve
@@ -35,7 +34,6 @@ VM_PATHS = [
     "runtime.powerState",
     "runtime.connectionState",
     "datastore",
-    "network",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
     "storage.perDatastoreUsage",
@@ -45,8 +43,8 @@ _SUMMARY_PATHS = {
     "summary.config.numCpu": "config.hardware.numCPU",
     "summary.config.memorySizeMB": "config.hardware.memoryMB",
 }
-_MARK_PATHS = ["config.extraConfig", "config.createDate", "config.files.vmPathName"]
-HEAVY_PATHS = [devices.PATH, "rootSnapshot", *_MARK_PATHS]
+_MARK_PATHS = ["config.extraConfig", "config.files.vmPathName"]
+HEAVY_PATHS = [devices.PATH, *_MARK_PATHS]
 PATHS: dict[str, list[str]] = {
     "Datacenter": ["name", "vmFolder"],
     "Folder": ["name", "parent"],
@@ -62,7 +60,6 @@ PATHS: dict[str, list[str]] = {
         "runtime.inMaintenanceMode",
         "runtime.powerState",
         "summary.hardware.numCpuCores",
-        "summary.hardware.numCpuThreads",
         "summary.hardware.memorySize",
         "summary.hardware.uuid",
     ],
@@ -99,9 +96,7 @@ def read_inventory(
     elsewhere are found by their uuid; a datacenter that does not exist raises NotFound.
     """
     about, known = session.content.about, known or {}
-    inventory = EndpointInventory(
-        session.spec.id, session.spec.type, about.version, (about.instanceUuid or "").lower(), known=frozenset(known)
-    )
+    inventory = EndpointInventory(session.spec.type, (about.instanceUuid or "").lower())
     tables: Tables = {}
     for kind, moid, values in retrieve.from_view(session, PATHS):
         tables.setdefault(kind, {})[moid] = values
@@ -123,24 +118,17 @@ def read_heavy(session: Session, rows: Iterable[VmRow], networks: Mapping[str, N
         row = by_moid[moid]
         row.disks = devices.disks_of(values.get(devices.PATH, []))
         row.nics = devices.nics_of(values.get(devices.PATH, []), names)
-        row.snapshot = bool(values.get("rootSnapshot"))
         _fill_marks(row, values)
 
 
-def find_marked(
-    session: Session, inventory: EndpointInventory, moids: Iterable[str] | None = None
-) -> dict[str, list[VmRow]]:
-    """Find the platform's marks on VMs: ``{photon.id: rows}``, with one call for all of them.
+def find_marked(session: Session, inventory: EndpointInventory, moids: Iterable[str]) -> dict[str, list[VmRow]]:
+    """Find the platform's marks on the VMs of these moids: ``{photon.id: rows}``, with one call for all of them.
 
-    Looks at the VMs of these moids, or at all whose instanceUuid the inventory's ``known`` does not have, those outside
-    the endpoint's datacenter included. Copies of images carry a mark too (``photon.template`` in ``extra_config``).
+    VMs outside the endpoint's datacenter are found too. Copies of images carry a mark as well (``photon.template`` in
+    ``extra_config``).
     """
     rows = inventory.vms | {row.moid: row for several in inventory.vms_by_uuid.values() for row in several}
-    chosen = (
-        [row for row in rows.values() if row.uuid not in inventory.known]
-        if moids is None
-        else [rows[moid] for moid in dict.fromkeys(moids) if moid in rows]
-    )
+    chosen = [rows[moid] for moid in dict.fromkeys(moids) if moid in rows]
     unread = [row.moid for row in chosen if row.extra_config is None]
     for _kind, moid, values in retrieve.from_objects(session, "VirtualMachine", unread, _MARK_PATHS):
         _fill_marks(rows[moid], values)
@@ -161,12 +149,10 @@ def lookup_vms(
 ) -> list[VmRow]:
     """Find VMs after a call whose answer was lost: by instanceUuid, or by name (in the folder of that moid).
 
-    One call for all of them (and one more with ``heavy``). ``networks`` of the rows are moids here.
+    One call for all of them (and one more with ``heavy``).
     """
     wanted_uuids, wanted_names = set(uuids), set(names)
-    rows = [
-        vm_row(moid, values, {}) for _kind, moid, values in retrieve.from_view(session, {"VirtualMachine": VM_PATHS})
-    ]
+    rows = [vm_row(moid, values) for _kind, moid, values in retrieve.from_view(session, {"VirtualMachine": VM_PATHS})]
     found = [
         row
         for row in rows
@@ -236,6 +222,4 @@ def _fill_marks(row: VmRow, values: Mapping[str, Any]) -> None:
         (retrieve.text(each, "key"), retrieve.text(each, "value")) for each in values.get("config.extraConfig", [])
     )
     row.extra_config = {key: value for key, value in pairs if key.startswith(("guestinfo.", "photon."))}
-    created = values.get("config.createDate")
-    row.created = datetime.fromisoformat(created).timestamp() if created else None
     row.vmx = values.get("config.files.vmPathName")

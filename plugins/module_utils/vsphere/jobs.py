@@ -188,27 +188,14 @@ class _Run:
                 yield job, _forgiven(job, task_error(job.what, values.get("info.error")))
         now = time.monotonic()
         for moid, (job, deadline) in list(self.running.items()):
+            if moid in seen and now <= deadline:
+                continue
+            del self.running[moid]
+            said = f"its task {moid} still runs after {job.timeout:g} s; run again when it has ended"
             if moid not in seen:
-                del self.running[moid]
-                yield (
-                    job,
-                    PhotonError(
-                        "TaskNotCompleted",
-                        f"{job.what}: vSphere no longer knows its task {moid}; run "
-                        "again, and what it did is found by its uuid",
-                        {"unknown": True, "what": job.what},
-                    ),
-                )
-            elif now > deadline:
-                del self.running[moid]
-                yield (
-                    job,
-                    PhotonError(
-                        "TaskNotCompleted",
-                        f"{job.what}: its task {moid} still runs after {job.timeout:g} s; run again when it has ended",
-                        {"unknown": True, "what": job.what, "task": moid},
-                    ),
-                )
+                said = f"vSphere no longer knows its task {moid}; run again, and what it did is found by its uuid"
+            data = {"unknown": True, "what": job.what, "task": moid}
+            yield job, PhotonError("TaskNotCompleted", f"{job.what}: {said}", data)
 
     def _ended(self, job: Job, outcome: Any) -> Iterator[tuple[Job, Any]]:
         self._take(job, -1)

@@ -15,19 +15,12 @@ from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from ..model.errors import PhotonError
+from .rows import ADAPTERS, CONTROLLERS
 
 _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _LARGEST_DESCRIPTOR = 4 << 20
 _MANIFEST_LINE = re.compile(r"^(SHA1|SHA256|SHA512)\s*\(([^)]+)\)\s*=\s*([0-9a-fA-F]+)\s*$")
-_ADAPTERS = ("vmxnet3", "vmxnet2", "vmxnet", "e1000", "e1000e", "pcnet32")
-_SCSI = {
-    "lsilogic": "lsilogic",
-    "lsilogicsas": "lsisas1068",
-    "lsisas1068": "lsisas1068",
-    "virtualscsi": "pvscsi",
-    "pvscsi": "pvscsi",
-    "buslogic": "buslogic",
-}
+_SCSI = {"lsilogicsas": "lsisas1068", "virtualscsi": "pvscsi", **{name: name for name in CONTROLLERS}}
 _CONTROLLER_TYPES = {"5": "IDE", "6": "SCSI", "20": "SATA"}
 _SCSI_TYPE, _NIC_TYPE, _DISK_TYPE = "6", "10", "17"
 
@@ -189,7 +182,7 @@ def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
     settings = {"scsi0.virtualDev": _SCSI[subtype]}
     nic = next((item for item in items if item.get("ResourceType") == _NIC_TYPE), {})
     adapter = nic.get("ResourceSubType", "").split()
-    if adapter and adapter[0].lower() in _ADAPTERS:
+    if adapter and adapter[0].lower() in ADAPTERS:
         settings["ethernet0.virtualDev"] = adapter[0].lower()
     system = next((each for each in root.iter(f"{_OVF}OperatingSystemSection")), None)
     attributes = {key.rsplit("}", 1)[-1]: value for key, value in (system.attrib if system is not None else {}).items()}

@@ -11,6 +11,21 @@ from dataclasses import dataclass, field
 from ..model.errors import PhotonError
 
 FIRST_BUS = 0  # of a VM's SCSI buses; the disks that the platform makes are all on it
+# Virtual hardware by its name in VMX files: the type in the API.
+CONTROLLERS = {
+    "pvscsi": "ParaVirtualSCSIController",
+    "lsilogic": "VirtualLsiLogicController",
+    "lsisas1068": "VirtualLsiLogicSASController",
+    "buslogic": "VirtualBusLogicController",
+}
+ADAPTERS = {
+    "vmxnet3": "VirtualVmxnet3",
+    "vmxnet2": "VirtualVmxnet2",
+    "vmxnet": "VirtualVmxnet2",
+    "e1000": "VirtualE1000",
+    "e1000e": "VirtualE1000e",
+    "pcnet32": "VirtualPCNet32",
+}
 
 
 @dataclass(slots=True)
@@ -106,7 +121,6 @@ class HostRow:
     in_maintenance: bool
     power_state: str
     cores: int
-    threads: int
     memory: int
     datastores: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
@@ -134,8 +148,6 @@ class DatastoreRow:
     free: int
     accessible: bool
     maintenance: str = "normal"
-    hosts: list[str] = field(default_factory=list)
-    datacenter: str = ""
 
 
 @dataclass(slots=True)
@@ -164,9 +176,6 @@ class DiskRow:
     capacity: int
     path: str
     datastore: str | None = None
-    parent: str | None = None
-    thin: bool = False
-    label: str = ""
     uuid: str = ""
     bus: int | None = None
     files: tuple[str, ...] = ()
@@ -197,9 +206,8 @@ class VmRow:
     """A VM. ``space`` is what its files take, ``{datastore's moid: bytes}``. ``agent``: a VM that vSphere runs for
     itself (vCLS). ``outside``: not in the endpoint's ``datacenter``.
 
-    From ``disks`` on, fields are None (``snapshot`` False) until ``read_heavy`` filled them: ``extra_config`` holds the
-    ``photon.*`` and ``guestinfo.*`` keys, ``created`` is in seconds since 1970, ``vmx`` the path of the configuration
-    file. ``find_marked`` fills ``extra_config``, ``created`` and ``vmx`` alone.
+    From ``disks`` on, fields are None until ``read_heavy`` filled them: ``extra_config`` holds the ``photon.*`` and
+    ``guestinfo.*`` keys, ``vmx`` the path of the configuration file. ``find_marked`` fills these two alone.
     """
 
     moid: str
@@ -210,7 +218,6 @@ class VmRow:
     change_version: str
     folder: str | None
     datastores: list[str]
-    networks: list[str]
     vcpus: int
     memory: int
     space: dict[str, int]
@@ -225,18 +232,12 @@ class VmRow:
     disks: list[DiskRow] | None = None
     nics: list[NicRow] | None = None
     extra_config: dict[str, str] | None = None
-    created: float | None = None
     vmx: str | None = None
-    snapshot: bool = False
 
     @property
     def readable(self) -> bool:
         """Return False while host or datastore are unreachable: what is known of the VM is old or missing then."""
         return bool(self.uuid) and self.connection_state == "connected"
-
-    def foreign_disks(self, own: Collection[str]) -> list[DiskRow]:
-        """List the disks that are not in ``own``, the backing files and uuids of those that a record knows."""
-        return [disk for disk in self.disks or [] if not disk.is_among(own)]
 
 
 @dataclass(slots=True)
@@ -245,12 +246,9 @@ class EndpointInventory:
 
     ``instance_uuid`` identifies the endpoint itself, under whatever address it is reached. ``vms_by_uuid`` lists
     several VMs where they share an instanceUuid, and also those outside the endpoint's datacenter, which ``vms`` omits.
-    ``known`` are the instanceUuids that the caller named.
     """
 
-    endpoint_id: str
     type: str
-    version: str
     instance_uuid: str = ""
     hosts: dict[str, HostRow] = field(default_factory=dict)
     datastores: dict[str, DatastoreRow] = field(default_factory=dict)
@@ -260,7 +258,6 @@ class EndpointInventory:
     folders: dict[str, FolderRow] = field(default_factory=dict)
     vms: dict[str, VmRow] = field(default_factory=dict)
     vms_by_uuid: dict[str, list[VmRow]] = field(default_factory=dict)
-    known: frozenset[str] = frozenset()
 
     def vm(self, uuid: str, moid: str | None = None) -> VmRow | None:
         """Return the VM of this instanceUuid: of several (see ``vms_of``) that of the recorded ``moid``, else the

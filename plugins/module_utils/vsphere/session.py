@@ -44,7 +44,7 @@ class Session:
     raising. It is called by several threads.
     """
 
-    def __init__(self, spec: EndpointSpec, pool_size: int = 10) -> None:
+    def __init__(self, spec: EndpointSpec) -> None:
         self.spec = spec
         self.guard: Callable[[], None] | None = None
         self.stopped = False  # the guard raised
@@ -58,7 +58,7 @@ class Session:
         self._counting = threading.Lock()
         self._context = tls.context_for(spec)
         self._thumbprint = tls.normalize(spec.thumbprint)
-        self.stub = _stub(self, pool_size)
+        self.stub = _stub(self)
 
     def __enter__(self) -> Session:
         return self
@@ -240,7 +240,7 @@ class Session:
         )
 
 
-def _stub(session: Session, pool_size: int) -> Any:
+def _stub(session: Session) -> Any:
     """Build pyvmomi's SOAP adapter with our connection and counter; connecting fails before anything was sent."""
     loaded = api.load()
 
@@ -283,7 +283,7 @@ def _stub(session: Session, pool_size: int) -> Any:
         host=session.spec.address,
         port=session.spec.port,
         version=loaded.version,
-        poolSize=pool_size,
+        poolSize=10,
         connectionPoolTimeout=30,
     )
     stub.scheme = session.connection

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,18 +84,15 @@ def _fill_networks(inventory: EndpointInventory, tables: Tables) -> None:
 
 
 def _fill_datastores(inventory: EndpointInventory, table: Table, inside: _Inside) -> None:
-    mounted: dict[str, list[str]] = {}
-    for host in inventory.hosts.values():
-        for moid in host.datastores:
-            mounted.setdefault(moid, []).append(host.moid)
+    mounts = Counter(moid for host in inventory.hosts.values() for moid in host.datastores)
     for moid, values in table.items():
-        if home := inside(moid):
-            inventory.datastores[moid] = _datastore(moid, values, mounted.get(moid, []), home.moid)
+        if inside(moid):
+            inventory.datastores[moid] = _datastore(moid, values, mounts[moid])
 
 
 def _fill_vms(inventory: EndpointInventory, table: Table, inside: _Inside) -> None:
     for moid, values in table.items():
-        row = vm_row(moid, values, inventory.networks)
+        row = vm_row(moid, values)
         host = inventory.hosts.get(row.host or "")
         row.outside = host is None and not inside(moid)
         if row.uuid:
@@ -164,7 +162,6 @@ def _host(
         in_maintenance=values.get("runtime.inMaintenanceMode") == "true",
         power_state=values.get("runtime.powerState", "unknown"),
         cores=int(values.get("summary.hardware.numCpuCores", 0)),
-        threads=int(values.get("summary.hardware.numCpuThreads", 0)),
         memory=int(values.get("summary.hardware.memorySize", 0)),
         datastores=list(values.get("datastore", [])),
         networks=[networks[each].name for each in attached],
@@ -174,10 +171,10 @@ def _host(
     )
 
 
-def _datastore(moid: str, values: Mapping[str, Any], hosts: list[str], home: str) -> DatastoreRow:
+def _datastore(moid: str, values: Mapping[str, Any], mounts: int) -> DatastoreRow:
     kind = values.get("summary.type", "OTHER").upper()
     if kind == "VMFS":
-        shared = len(hosts) > 1 or values.get("summary.multipleHostAccess") == "true"
+        shared = mounts > 1 or values.get("summary.multipleHostAccess") == "true"
         kind = "SHARED_VMFS" if shared else "LOCAL_VMFS"
     else:
         kind = _DATASTORE_TYPES.get(kind, "OTHER")
@@ -190,8 +187,6 @@ def _datastore(moid: str, values: Mapping[str, Any], hosts: list[str], home: str
         free=int(values.get("summary.freeSpace", 0)),
         accessible=values.get("summary.accessible") == "true",
         maintenance=values.get("summary.maintenanceMode") or "normal",
-        hosts=hosts,
-        datacenter=home,
     )
 
 
@@ -202,7 +197,7 @@ def _network(kind: str, moid: str, values: Mapping[str, Any], switches: Mapping[
     return NetworkRow(moid, unescape(values["name"]), _NETWORK_KINDS[kind], key, switch)
 
 
-def vm_row(moid: str, values: Mapping[str, Any], networks: Mapping[str, NetworkRow]) -> VmRow:
+def vm_row(moid: str, values: Mapping[str, Any]) -> VmRow:
     get = values.get
     name = unescape(get("name", ""))
     return VmRow(
@@ -214,7 +209,6 @@ def vm_row(moid: str, values: Mapping[str, Any], networks: Mapping[str, NetworkR
         change_version=get("config.changeVersion", ""),
         folder=get("parent"),
         datastores=list(get("datastore", ())),
-        networks=[networks[each].name if each in networks else each for each in get("network", ())],
         vcpus=int(get("config.hardware.numCPU", 0)),
         memory=int(get("config.hardware.memoryMB", 0)) << 20,
         space={

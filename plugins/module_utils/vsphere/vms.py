@@ -13,23 +13,9 @@ from ..model.errors import PhotonError
 from . import api, devices, guestinfo, retrieve
 from .jobs import Job
 from .names import escape
-from .rows import FIRST_BUS, DatastoreRow, HostRow, NetworkRow
+from .rows import ADAPTERS, CONTROLLERS, FIRST_BUS, DatastoreRow, HostRow, NetworkRow
 from .session import Session
 
-_CONTROLLERS = {
-    "pvscsi": "ParaVirtualSCSIController",
-    "lsilogic": "VirtualLsiLogicController",
-    "lsisas1068": "VirtualLsiLogicSASController",
-    "buslogic": "VirtualBusLogicController",
-}
-_ADAPTERS = {
-    "vmxnet3": "VirtualVmxnet3",
-    "vmxnet2": "VirtualVmxnet2",
-    "vmxnet": "VirtualVmxnet2",
-    "e1000": "VirtualE1000",
-    "e1000e": "VirtualE1000e",
-    "pcnet32": "VirtualPCNet32",
-}
 _DISKS_PER_CONTROLLER = 15  # unit 7 of a SCSI bus is the controller's own
 
 
@@ -43,14 +29,12 @@ class DiskSpec:
     capacity: int
     parent: str | None = None
     path: str | None = None
-    thin: bool = True
 
 
 @dataclass(slots=True)
 class NicSpec:
     network: NetworkRow
     adapter: str = "vmxnet3"
-    mac: str | None = None
 
 
 @dataclass(slots=True)
@@ -73,7 +57,6 @@ class VmSpec:
     vcpus: int
     memory: int
     directory: str = ""
-    pool: str | None = None
     disks: list[DiskSpec] = field(default_factory=list)
     nics: list[NicSpec] = field(default_factory=list)
     extra_config: dict[str, str] = field(default_factory=dict)
@@ -103,37 +86,30 @@ def create_vm(spec: VmSpec, **options: Any) -> Job:
             what,
             session.reference("Folder", spec.folder).CreateVM_Task,
             config,
-            session.reference("ResourcePool", spec.pool or spec.host.pool),
+            session.reference("ResourcePool", spec.host.pool),
             session.reference("HostSystem", spec.host.moid),
         )
 
-    options = {
-        "key": spec.uuid,
-        "operation": "create",
-        "host": spec.host.moid,
-        "datastore": spec.datastore.moid,
-    } | options
+    options = {"key": spec.uuid, "host": spec.host.moid, "datastore": spec.datastore.moid} | options
     return Job(what=what, submit=submit, **options)
 
 
-def power_on(moid: str, name: str, key: Any = None, **options: Any) -> Job:
+def power_on(moid: str, name: str, **options: Any) -> Job:
     """Start a stopped or suspended VM; a running one is done."""
-    return _power(moid, name, key, "PowerOnVM_Task", "power on", "poweredOn", options)
+    return _power(moid, name, "PowerOnVM_Task", "power on", "poweredOn", options)
 
 
-def power_off(moid: str, name: str, key: Any = None, **options: Any) -> Job:
+def power_off(moid: str, name: str, **options: Any) -> Job:
     """Hard power-off; a stopped VM is done."""
-    return _power(moid, name, key, "PowerOffVM_Task", "power off", "poweredOff", options)
+    return _power(moid, name, "PowerOffVM_Task", "power off", "poweredOff", options)
 
 
-def suspend(moid: str, name: str, key: Any = None, **options: Any) -> Job:
+def suspend(moid: str, name: str, **options: Any) -> Job:
     """Suspend a running VM; a suspended one is done, a stopped one fails with InvalidVmState."""
-    return _power(moid, name, key, "SuspendVM_Task", "suspend", "suspended", options)
+    return _power(moid, name, "SuspendVM_Task", "suspend", "suspended", options)
 
 
-def destroy(
-    moid: str, name: str, uuid: str, key: Any = None, *, own_disks: Collection[str] | None = None, **options: Any
-) -> Job:
+def destroy(moid: str, name: str, uuid: str, *, own_disks: Collection[str] | None = None, **options: Any) -> Job:
     """Delete a VM with its disks, after it was read again; one that does not exist is done.
 
     ``own_disks`` are the backing files (or uuids) of the disks that may be deleted; None: those in the VM's own
@@ -159,11 +135,11 @@ def destroy(
         _refuse_foreign_disks(what, values, own_disks)
         return session.call(what, session.reference("VirtualMachine", moid).Destroy_Task)
 
-    options = {"operation": "destroy", "done_by": frozenset({"ManagedObjectNotFound"})} | options
-    return Job(key=key if key is not None else uuid, what=what, submit=submit, **options)
+    options = {"key": uuid, "done_by": frozenset({"ManagedObjectNotFound"})} | options
+    return Job(what=what, submit=submit, **options)
 
 
-def register_vm(path: str, name: str, folder: str, pool: str, host: str, key: Any = None, **options: Any) -> Job:
+def register_vm(path: str, name: str, folder: str, pool: str, host: str, **options: Any) -> Job:
     """Register the VM whose configuration file is ``path`` (``[ds] dir/name.vmx``); the result is its moid.
 
     ``folder``, ``pool`` and ``host`` are moids.
@@ -181,14 +157,12 @@ def register_vm(path: str, name: str, folder: str, pool: str, host: str, key: An
             session.reference("HostSystem", host),
         )
 
-    options = {"operation": "register", "host": host} | options
-    return Job(key=key if key is not None else path, what=what, submit=submit, **options)
+    return Job(what=what, submit=submit, **{"key": path, "host": host, **options})
 
 
 def reconfigure(
     moid: str,
     name: str,
-    key: Any = None,
     *,
     vcpus: int | None = None,
     memory: int | None = None,
@@ -198,17 +172,15 @@ def reconfigure(
     remove_devices: Iterable[int] = (),
     extend_disks: Mapping[int, int] | None = None,
     uuid: str | None = None,
-    change_version: str | None = None,
     **options: Any,
 ) -> Job:
     """Change only what is given; devices are named by their keys and read again for it.
 
     ``extra_config``: a value of ``""`` removes its key. ``edit_nics``: ``{device key: port group}`` connects adapters
     whose type and MAC address stay. ``remove_devices`` keeps the files of disks; absent devices are done.
-    ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow. With ``change_version`` the
-    endpoint refuses (ConcurrentTask) when the VM was changed since.
+    ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow.
     """
-    config = api.load().vim.vm.ConfigSpec(changeVersion=change_version, instanceUuid=uuid)
+    config = api.load().vim.vm.ConfigSpec(instanceUuid=uuid)
     if vcpus is not None:
         config.numCPUs = vcpus
     if memory is not None:
@@ -231,18 +203,17 @@ def reconfigure(
             config.deviceChange = changes
         return session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config)
 
-    options = {"operation": "reconfigure"} | options
-    return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
+    return Job(what=what, submit=submit, **{"key": moid, **options})
 
 
-def detach_disks(moid: str, name: str, keys: Iterable[int], key: Any = None, **options: Any) -> Job:
+def detach_disks(moid: str, name: str, keys: Iterable[int], **options: Any) -> Job:
     """Take the disks with these device keys out of a VM and keep their files; one that is not attached is done."""
-    return reconfigure(moid, name, key, remove_devices=keys, **{"operation": "detach_disks", **options})
+    return reconfigure(moid, name, remove_devices=keys, **options)
 
 
-def set_uuid(moid: str, uuid: str, name: str = "", key: Any = None, **options: Any) -> Job:
+def set_uuid(moid: str, uuid: str, name: str, **options: Any) -> Job:
     """Give a VM, as restored or registered by others, the instanceUuid of its record."""
-    return reconfigure(moid, name or moid, key, uuid=uuid, **{"operation": "set_uuid", **options})
+    return reconfigure(moid, name, uuid=uuid, **options)
 
 
 def create_spec(spec: VmSpec) -> Any:
@@ -271,11 +242,10 @@ def create_spec(spec: VmSpec) -> Any:
 
 def disk_changes(spec: VmSpec) -> list[Any]:
     """Build the device changes that add a VM's controller and disks; none for a VM without disks."""
-    if spec.controller not in _CONTROLLERS:
+    if spec.controller not in CONTROLLERS:
         raise PhotonError(
             "UnsupportedDiskController",
-            f"VM {spec.name}: unknown disk controller "
-            f"{spec.controller!r}; use one of {', '.join(sorted(_CONTROLLERS))}",
+            f"VM {spec.name}: unknown disk controller {spec.controller!r}; use one of {', '.join(sorted(CONTROLLERS))}",
         )
     if len(spec.disks) > _DISKS_PER_CONTROLLER:
         raise PhotonError(
@@ -283,7 +253,7 @@ def disk_changes(spec: VmSpec) -> list[Any]:
         )
     if not spec.disks:
         return []
-    controller = api.load().support.GetWsdlType("urn:vim25", _CONTROLLERS[spec.controller])
+    controller = api.load().support.GetWsdlType("urn:vim25", CONTROLLERS[spec.controller])
     return [_added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
         _added(_disk(spec, disk, -10 - at, at if at < 7 else at + 1), None if disk.path else "create")
         for at, disk in enumerate(spec.disks)
@@ -296,15 +266,14 @@ def options_of(pairs: Mapping[str, str]) -> list[Any]:
     return [option(key=key, value=value) for key, value in pairs.items()]
 
 
-def _power(moid: str, name: str, key: Any, method: str, verb: str, wanted: str, options: dict[str, Any]) -> Job:
+def _power(moid: str, name: str, method: str, verb: str, wanted: str, options: dict[str, Any]) -> Job:
     what = f"{verb} VM {name}"
 
     def submit(session: Session) -> Any:
         return session.call(what, getattr(session.reference("VirtualMachine", moid), method))
 
-    done_by = frozenset({f"InvalidPowerState:{wanted}"})
-    options = {"operation": verb.replace(" ", "_"), "done_by": done_by} | options
-    return Job(key=key if key is not None else moid, what=what, submit=submit, **options)
+    options = {"key": moid, "done_by": frozenset({f"InvalidPowerState:{wanted}"})} | options
+    return Job(what=what, submit=submit, **options)
 
 
 def _refuse_foreign_disks(what: str, values: Mapping[str, Any], own: Collection[str] | None) -> None:
@@ -332,7 +301,7 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
     if disk.parent:
         backing.parent = flat(fileName=disk.parent, diskMode="persistent")
     elif not disk.path:
-        backing.thinProvisioned = disk.thin
+        backing.thinProvisioned = True
     if disk.capacity % 1024:
         raise PhotonError(
             "SpecInvalid", f"VM {spec.name}: disk {disk.name} of {disk.capacity} bytes is not a multiple of 1 KB"
@@ -343,16 +312,15 @@ def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:
 
 
 def _nic(nic: NicSpec, key: int) -> Any:
-    if nic.adapter not in _ADAPTERS:
+    if nic.adapter not in ADAPTERS:
         raise PhotonError(
-            "SpecInvalid", f"unknown network adapter {nic.adapter!r}; use one of {', '.join(sorted(_ADAPTERS))}"
+            "SpecInvalid", f"unknown network adapter {nic.adapter!r}; use one of {', '.join(sorted(ADAPTERS))}"
         )
-    adapter = api.load().support.GetWsdlType("urn:vim25", _ADAPTERS[nic.adapter])
+    adapter = api.load().support.GetWsdlType("urn:vim25", ADAPTERS[nic.adapter])
     return adapter(
         key=key,
         backing=devices.nic_backing(nic.network),
-        macAddress=nic.mac,
-        addressType="manual" if nic.mac else "generated",
+        addressType="generated",
         connectable=devices.connected(),
     )
 

@@ -10,7 +10,6 @@ import uuid
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
-    Budgets,
     DiskSpec,
     NicSpec,
     connect,
@@ -27,6 +26,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     run_jobs,
     suspend,
 )
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.jobs import Budgets
 
 ENDPOINTS = pytest.mark.parametrize("name", ["vc", "esx"])
 

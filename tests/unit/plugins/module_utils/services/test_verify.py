@@ -90,10 +90,10 @@ def snapshot(of: list[Document] | None = None) -> Snapshot:
 
 def inventory() -> EndpointInventory:
     """The endpoint of the same site, with nothing that differs."""
-    found = EndpointInventory("e", "vcenter", "8.0.3")
+    found = EndpointInventory("vcenter")
     for name in ("h1", "h2"):
         found.hosts[f"host-{name}"] = HostRow(
-            f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8, 16,
+            f"host-{name}", name, "c1", "domain-c1", "pool", "dc", "folder", "connected", False, "poweredOn", 8,
             64 * GB, ["datastore-1"], [], [],
         )  # fmt: skip
     found.datastores["datastore-1"] = DatastoreRow(
@@ -106,7 +106,7 @@ def inventory() -> EndpointInventory:
 
 def row(name: str, where: str, **more: Any) -> VmRow:
     values = {"power_state": "poweredOn", "change_version": "1", "folder": "group-v1", "datastores": ["datastore-1"],
-              "networks": [], "vcpus": 1, "memory": 2 * GB, "space": {}, "guest_address": None, "tools": "",
+              "vcpus": 1, "memory": 2 * GB, "space": {}, "guest_address": None, "tools": "",
               "template": False, "connection_state": "connected"}  # fmt: skip
     return VmRow(f"vm-{name}", name, name, f"host-{where}", **{**values, **more})
 

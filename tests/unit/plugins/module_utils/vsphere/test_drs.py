@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     EndpointSpec,
-    RuleRow,
     api,
     change_rules,
     compare_rules,
@@ -18,6 +17,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     tables,
     wanted_rule,
 )
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import RuleRow
 
 CONFIGURATION = ElementTree.fromstring("""
 <val xmlns="urn:vim25" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="ClusterConfigInfoEx">

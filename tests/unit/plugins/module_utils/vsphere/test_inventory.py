@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import EndpointInventory, tables
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import tables
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import EndpointInventory
 
 UPLINK = ElementTree.fromstring('<Tag xmlns="urn:vim25"><key>SYSTEM/DVS.UPLINKPG</key></Tag>')
 TABLES = {
@@ -71,7 +72,7 @@ TABLES = {
 
 
 def fill(datacenter=None):
-    seen = EndpointInventory("e", "vcenter", "8")
+    seen = EndpointInventory("vcenter")
     tables.fill(seen, TABLES, datacenter, "vc1 (vc1:443)")
     return seen
 
@@ -106,7 +107,7 @@ def test_names_are_plain():
         "Folder": {**TABLES["Folder"], "f-3": {"name": "a%2fb 100%25", "parent": "f-1"}},
         "Network": {"n-1": {"name": "VLAN 7%2f8"}},
     }
-    seen = EndpointInventory("e", "vcenter", "8")
+    seen = EndpointInventory("vcenter")
     tables.fill(seen, values, "east", "vc1 (vc1:443)")
     assert seen.hosts["h-1"].networks == ["VLAN 7/8"]
     assert (seen.folders["f-4"].path, seen.folders["f-3"].name) == ("a%2fb 100%25/web", "a/b 100%")
@@ -129,7 +130,7 @@ def test_agents_of_vsphere(name, manager, agent):
         else None
     )
     values = {"name": name, "config.managedBy": managed} if manager else {"name": name}
-    assert tables.vm_row("vm-1", values, {}).agent == agent
+    assert tables.vm_row("vm-1", values).agent == agent
 
 
 def test_missing_datacenter_names_those_there_are():

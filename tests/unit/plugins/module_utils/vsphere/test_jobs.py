@@ -11,7 +11,8 @@ import time
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import Budgets, Job, run_jobs
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import run_jobs
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.jobs import Budgets, Job
 
 
 class Session:

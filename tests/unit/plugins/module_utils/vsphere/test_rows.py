@@ -9,14 +9,13 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import blocking_vms, devices
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
     DiskRow,
     EndpointInventory,
     HostRow,
     NetworkRow,
     VmRow,
-    blocking_vms,
-    devices,
 )
 
 DEVICES = ElementTree.fromstring("""
@@ -47,7 +46,6 @@ def vm(moid, uuid="u-1", *, disks=None, **changes):
         "change_version": "1",
         "folder": None,
         "datastores": [],
-        "networks": [],
         "vcpus": 1,
         "memory": 1,
         "space": {},
@@ -64,21 +62,19 @@ def test_disks_of_devices():
     assert (ide.bus, ide.unit, ide.files) == (None, 0, ("[ds] ide.vmdk",))
     assert (boot.bus, boot.unit, boot.uuid, boot.capacity) == (1, 0, "6000c29a-aaaa", 1 << 20)
     assert boot.files == ("[ds] vm/boot-000001.vmdk", "[ds] vm/boot.vmdk", "[ds] image/image.vmdk")
-    assert (boot.path, boot.parent) == boot.files[:2]
+    assert boot.path == boot.files[0]
 
 
-def test_foreign_disks():
+def test_a_disk_is_known_by_its_files_or_its_uuid():
     own, renamed, foreign = disk(0, "[ds] a.vmdk", "a"), disk(1, "[new] b.vmdk", "b"), disk(2, "[ds] c.vmdk")
-    row = vm("vm-1", disks=[own, renamed, foreign])
-    assert row.foreign_disks(["[ds] a.vmdk", "b"]) == [foreign]
-    assert row.foreign_disks([""]) == [own, renamed, foreign]
-    assert vm("vm-2").foreign_disks([]) == []
+    assert [each.is_among(["[ds] a.vmdk", "b"]) for each in (own, renamed, foreign)] == [True, True, False]
+    assert not foreign.is_among([""])
 
 
 def test_of_several_vms_the_recorded_one_is_taken():
     one, two, outside = vm("vm-1"), vm("vm-2"), vm("vm-3", outside=True)
     seen = EndpointInventory(
-        "e", "vcenter", "8", vms={row.moid: row for row in (one, two)}, vms_by_uuid={"u-1": [outside, one, two]}
+        "vcenter", vms={row.moid: row for row in (one, two)}, vms_by_uuid={"u-1": [outside, one, two]}
     )
     assert [seen.vm("u-1", moid) for moid in ("vm-1", "vm-2", "vm-3")] == [one, two, outside]
     assert (seen.vm("u-1"), seen.vm("u-1", "vm-9")) == (one, one)
@@ -100,14 +96,11 @@ def test_equal_port_groups_are_refused_with_both_named():
         "poweredOn",
         1,
         1,
-        1,
         networks=["lan", "lan", "dmz"],
         network_moids=["n-1", "dv-1", "n-2"],
     )
     seen = EndpointInventory(
-        "e",
         "vcenter",
-        "8",
         networks={
             "n-1": NetworkRow("n-1", "lan", "standard"),
             "dv-1": NetworkRow("dv-1", "lan", "distributed"),
@@ -130,5 +123,5 @@ def test_only_running_vms_block_maintenance():
         vm("elsewhere", host="h-2"),
         vm("template", template=True, power_state="poweredOff"),
     ]
-    seen = EndpointInventory("e", "vcenter", "8", vms={row.moid: row for row in rows})
+    seen = EndpointInventory("vcenter", vms={row.moid: row for row in rows})
     assert [row.moid for row in blocking_vms(seen, "h-1")] == ["on"]

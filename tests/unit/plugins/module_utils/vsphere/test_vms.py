@@ -6,15 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
-    DatastoreRow,
-    DiskSpec,
-    HostRow,
-    NetworkRow,
-    NicSpec,
-    VmSpec,
-    vms,
-)
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import DiskSpec, NicSpec, VmSpec, vms
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import DatastoreRow, HostRow, NetworkRow
 
 NETWORKS = {
     "standard": NetworkRow("n-1", "VM Network", "standard"),
@@ -25,7 +18,7 @@ NETWORKS = {
 
 def spec(datastore_type="SHARED_VMFS", **changes):
     host = HostRow(
-        "host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 16, 1 << 36
+        "host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 1 << 36
     )
     made = VmSpec(
         "6d1f",
