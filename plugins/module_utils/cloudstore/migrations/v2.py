@@ -12,8 +12,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..library import load
@@ -21,107 +20,128 @@ from ..library import load
 _VM_FACTS = ("endpoint", "host", "cluster", "address", "vsphere")
 _HOST_FACTS = ("moid", "cluster", "drs", "vcpus", "memory", "port_groups", "datastores")
 _DATASTORE_FACTS = ("moid", "url", "type", "capacity")
-_PROVIDERS = ("tenant", "project", "host", "datastore")
-_CAPACITY = {"host": (("vcpus", "vcpu", "COUNT"), ("memory", "memory", "B")), "datastore": (("space", "space", "B"),)}
-_HISTORY_KEPT = 50
-_DROPPED = ("counters", "capacity", "group_members")
+_SERIAL = {"sqlite": "INTEGER NOT NULL PRIMARY KEY", "postgresql": "BIGSERIAL NOT NULL PRIMARY KEY"}
+_CREATE = (
+    "ALTER TABLE documents ADD COLUMN observed TEXT NOT NULL DEFAULT '{}'",
+    "CREATE TABLE providers (id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL)",
+    (
+        "CREATE TABLE inventories (id {serial}, provider TEXT NOT NULL, resource TEXT NOT NULL, unit TEXT NOT NULL, "
+        '"limit" BIGINT, "foreign" BIGINT NOT NULL)'
+    ),
+    "CREATE UNIQUE INDEX inventories_resource ON inventories (provider, resource)",
+    (
+        "CREATE TABLE allocations (consumer TEXT NOT NULL, inventory BIGINT NOT NULL, amount BIGINT NOT NULL, "
+        "PRIMARY KEY (consumer, inventory))"
+    ),
+    "CREATE INDEX allocations_inventory ON allocations (inventory, amount)",
+    "CREATE TABLE exclusives (key TEXT NOT NULL PRIMARY KEY, consumer TEXT NOT NULL)",
+    "CREATE INDEX exclusives_consumer ON exclusives (consumer)",
+)
+_INVENTORY = 'INSERT INTO inventories (provider, resource, unit, "limit", "foreign")'
+_EXISTING = "IN (SELECT id FROM documents)"
+_FILL = (
+    "INSERT INTO providers SELECT id, kind FROM documents WHERE kind IN ('tenant', 'project', 'host', 'datastore')",
+    (
+        f'{_INVENTORY} SELECT owner_id, key, unit, "limit", 0 FROM counters '
+        f'WHERE "limit" IS NOT NULL AND owner_id {_EXISTING}'
+    ),
+    *(
+        f"{_INVENTORY} SELECT id, '{resource}', '{unit}', {column}_limit, {column}_foreign FROM capacity "
+        f"WHERE kind = '{kind}' AND id {_EXISTING}"
+        for kind, resource, column, unit in (
+            ("host", "vcpus", "vcpu", "COUNT"),
+            ("host", "memory", "memory", "B"),
+            ("datastore", "space", "space", "B"),
+        )
+    ),
+)
+# Of a host or datastore without recorded capacity nothing more may be claimed.
+_ADD_INVENTORY = (
+    f"{_INVENTORY} SELECT :provider, :resource, :unit, CASE WHEN kind IN ('tenant', 'project') THEN NULL ELSE 0 END, 0 "
+    "FROM providers WHERE id = :provider ON CONFLICT DO NOTHING"
+)
+_ALLOCATE = (
+    "INSERT INTO allocations SELECT :consumer, id, :amount FROM inventories "
+    "WHERE provider = :provider AND resource = :resource"
+)
+_CLEAN = (
+    (
+        "DELETE FROM history WHERE version <= (SELECT documents.version - 50 FROM documents "
+        "WHERE documents.id = history.entity_id)"
+    ),
+    "DROP TABLE counters",
+    "DROP TABLE capacity",
+    "DROP TABLE group_members",
+)
 
 Document = dict[str, Any]  # a row of documents; its body is decoded
-Key = tuple[str, str]  # provider and resource
 
 
 def upgrade(connection: Any) -> None:
     """Change a version 1 database into version 2 in the caller's transaction."""
-    old, new = _old_tables(), _new_tables()
-    documents = {row["id"]: row for row in map(_decoded, connection.execute(old.documents.select()).mappings())}
-    inventories = _limits(connection, old, documents) | _capacities(connection, old, documents)
-    held, keys = _holdings(documents), _exclusives(connection, old, documents)
-    for consumer, key, amount in _project_limits(inventories, documents):
-        held[consumer][key] += amount
-    for amounts in held.values():
-        for provider, resource in amounts:
-            kind = documents[provider]["kind"]
-            # Of a host or datastore without recorded capacity nothing more may be claimed.
-            limit = None if kind in ("tenant", "project") else 0
-            inventories.setdefault((provider, resource), (_unit(resource), limit, 0))
-
-    connection.exec_driver_sql("ALTER TABLE documents ADD COLUMN observed TEXT NOT NULL DEFAULT '{}'")
-    new.metadata.create_all(connection)
-    _insert(connection, new.providers, [(d["id"], d["kind"]) for d in documents.values() if d["kind"] in _PROVIDERS])
-    _insert(connection, new.inventories, [(*key, *row) for key, row in sorted(inventories.items())])
-    numbers = {(row.provider, row.resource): row.id for row in connection.execute(new.inventories.select())}
-    rows = [(c, numbers[key], amount) for c, amounts in held.items() for key, amount in amounts.items() if amount > 0]
-    _insert(connection, new.allocations, rows)
-    _insert(connection, new.exclusives, sorted(keys.items()))
-    _split_documents(connection, new, documents)
-    _split_tombstones(connection, old)
-    _trim_history(connection)
-    connection.execute(old.meta.insert(), [{"key": "store_id", "value": str(uuid.uuid4())}])
-    for table in _DROPPED:
-        connection.exec_driver_sql(f"DROP TABLE {table}")
+    rows = connection.exec_driver_sql("SELECT id, kind, scope, state, body, created_at FROM documents")
+    documents = {row.id: {**row._mapping, "body": json.loads(row.body)} for row in rows}
+    for statement in _CREATE:
+        serial = _SERIAL[connection.dialect.name]
+        connection.exec_driver_sql(statement.replace("{serial}", serial))
+    for statement in _FILL:
+        connection.exec_driver_sql(statement)
+    holdings = [*_holdings(documents), *_project_limits(connection, documents)]
+    _run(connection, _ADD_INVENTORY, ({**row, "unit": _unit(row["resource"])} for row in holdings))
+    _run(connection, _ALLOCATE, (row for row in holdings if row["amount"] > 0))
+    keys = _exclusives(connection, documents)
+    _run(
+        connection,
+        "INSERT INTO exclusives VALUES (:key, :consumer)",
+        ({"key": key, "consumer": keys[key]} for key in sorted(keys)),
+    )
+    _split_documents(connection, documents)
+    _split_tombstones(connection)
+    _run(connection, "INSERT INTO meta VALUES ('store_id', :id)", [{"id": str(uuid.uuid4())}])
+    for statement in _CLEAN:
+        connection.exec_driver_sql(statement)
 
 
 # -- allocations ----------------------------------------------------------------------------------------------------
 
 
-def _limits(connection: Any, old: Any, documents: dict[str, Document]) -> dict[Key, tuple[str, int | None, int]]:
-    """``{(owner, key): (unit, limit, 0)}`` of the counters that have a limit."""
-    return {
-        (row.owner_id, row.key): (row.unit, row.limit, 0)
-        for row in connection.execute(old.counters.select())
-        if row.limit is not None and row.owner_id in documents
-    }
-
-
-def _capacities(connection: Any, old: Any, documents: dict[str, Document]) -> dict[Key, tuple[str, int | None, int]]:
-    """``{(host or datastore, resource): (unit, limit, foreign)}``."""
-    found = {}
-    for row in connection.execute(old.capacity.select()).mappings():
-        if row["id"] in documents:
-            for resource, column, unit in _CAPACITY[row["kind"]]:
-                found[row["id"], resource] = (unit, row[f"{column}_limit"], row[f"{column}_foreign"])
-    return found
-
-
-def _holdings(documents: dict[str, Document]) -> dict[str, dict[Key, int]]:
-    """Compute the amounts that each VM holds of its project, host and datastores."""
-    held: dict[str, dict[Key, int]] = defaultdict(lambda: defaultdict(int))
-    for vm in _of_kind(documents, "vm"):
-        body, mine = vm["body"], held[vm["id"]]
+def _holdings(documents: dict[str, Document]) -> Iterator[dict[str, Any]]:
+    """Yield the amount that each VM holds of each resource of its project, host and datastores."""
+    for vm in _vms(documents):
+        body, held = vm["body"], defaultdict(int)
         if vm["scope"] in documents:
             for key, (amount, _unit_written) in body["cost"].items():
-                mine[vm["scope"], key] += amount
+                held[vm["scope"], key] += amount
         if body.get("host") in documents:
-            mine[body["host"], "vcpus"] += body["vcpus"]
-            mine[body["host"], "memory"] += body["memory"]
+            held[body["host"], "vcpus"] += body["vcpus"]
+            held[body["host"], "memory"] += body["memory"]
             for disk in body["disks"]:
                 datastore = disk.get("datastore") or body.get("datastore")
                 if datastore in documents:
-                    mine[datastore, "space"] += disk["capacity"]
-    return held
+                    held[datastore, "space"] += disk["capacity"]
+        for (provider, resource), amount in held.items():
+            yield {"consumer": vm["id"], "provider": provider, "resource": resource, "amount": amount}
 
 
-def _project_limits(
-    inventories: dict[Key, tuple[str, int | None, int]], documents: dict[str, Document]
-) -> Iterator[tuple[str, Key, int]]:
-    """The limits of projects, which they hold of their tenants."""
-    for (owner, resource), (_unit_written, limit, _foreign) in list(inventories.items()):
-        project = documents[owner]
-        if project["kind"] == "project" and limit is not None and project["scope"] in documents:
-            yield owner, (project["scope"], resource), limit
+def _project_limits(connection: Any, documents: dict[str, Document]) -> Iterator[dict[str, Any]]:
+    """Yield the limits of projects, which they hold of their tenants."""
+    for row in connection.exec_driver_sql('SELECT owner_id, key, "limit" FROM counters WHERE "limit" IS NOT NULL'):
+        project = documents.get(row.owner_id)
+        if project is not None and project["kind"] == "project" and project["scope"] in documents:
+            yield {"consumer": row.owner_id, "provider": project["scope"], "resource": row.key, "amount": row.limit}
 
 
-def _exclusives(connection: Any, old: Any, documents: dict[str, Document]) -> dict[str, str]:
+def _exclusives(connection: Any, documents: dict[str, Document]) -> dict[str, str]:
     """Names in vSphere folders and places of hard anti-affinity groups, with the VM that has them.
 
     Where several VMs need one key the one that version 1 recorded keeps it.
     """
     recorded = {}
-    for row in connection.execute(old.group_members.select()):
+    for row in connection.exec_driver_sql("SELECT group_name, topology_key, entity_id FROM group_members"):
         prefix = "" if row.group_name.startswith("name:") else "anti-affinity:"
         recorded[f"{prefix}{row.group_name}:{row.topology_key}"] = row.entity_id
     keys: dict[str, str] = {}
-    for vm in sorted(_of_kind(documents, "vm"), key=lambda d: (d["created_at"], d["id"])):
+    for vm in sorted(_vms(documents), key=lambda d: (d["created_at"], d["id"])):
         for key in _keys_of(vm, documents):
             if key not in keys or recorded.get(key) == vm["id"]:
                 keys[key] = vm["id"]
@@ -181,113 +201,37 @@ def split(kind: str, state: str, body: dict[str, Any]) -> tuple[str, dict[str, A
     return state, body, {}
 
 
-def _split_documents(connection: Any, new: Any, documents: dict[str, Document]) -> None:
-    sa = load()
+def _split_documents(connection: Any, documents: dict[str, Document]) -> None:
     rows = []
     for document in documents.values():
         state, body, observed = split(document["kind"], document["state"], document["body"])
         if observed or body != document["body"]:
-            rows.append({"of_id": document["id"], "s": state, "b": _dump(body), "o": _dump(observed)})
-    if rows:
-        values = {name: sa.bindparam(name[0]) for name in ("state", "body", "observed")}
-        statement = new.documents.update().where(new.documents.c.id == sa.bindparam("of_id"))
-        connection.execute(statement.values(values), rows)
+            rows.append({"id": document["id"], "state": state, "body": _dump(body), "observed": _dump(observed)})
+    _run(connection, "UPDATE documents SET state = :state, body = :body, observed = :observed WHERE id = :id", rows)
 
 
-def _split_tombstones(connection: Any, old: Any) -> None:
-    sa = load()
+def _split_tombstones(connection: Any) -> None:
     rows = []
-    for row in connection.execute(old.tombstones.select()):
+    for row in connection.exec_driver_sql("SELECT id, kind, document FROM tombstones"):
         document = json.loads(row.document)
         _state, document["body"], document["observed"] = split(row.kind, document["state"], document["body"])
-        rows.append({"of_id": row.id, "d": _dump(document)})
-    if rows:
-        statement = old.tombstones.update().where(old.tombstones.c.id == sa.bindparam("of_id"))
-        connection.execute(statement.values(document=sa.bindparam("d")), rows)
-
-
-def _trim_history(connection: Any) -> None:
-    connection.exec_driver_sql(
-        f"DELETE FROM history WHERE version <= (SELECT documents.version - {_HISTORY_KEPT} FROM documents "
-        "WHERE documents.id = history.entity_id)"
-    )
+        rows.append({"id": row.id, "document": _dump(document)})
+    _run(connection, "UPDATE tombstones SET document = :document WHERE id = :id", rows)
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-def _of_kind(documents: dict[str, Document], kind: str) -> Iterator[Document]:
-    return (document for document in documents.values() if document["kind"] == kind)
-
-
-def _decoded(row: Any) -> Document:
-    return {**row, "body": json.loads(row["body"])}
+def _vms(documents: dict[str, Document]) -> Iterator[Document]:
+    return (document for document in documents.values() if document["kind"] == "vm")
 
 
 def _dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _insert(connection: Any, table: Any, rows: list[tuple[Any, ...]]) -> None:
-    names = [column.name for column in table.columns if not (table.name == "inventories" and column.name == "id")]
+def _run(connection: Any, statement: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Run a statement for each row; its parameters are the row's keys after colons."""
+    rows = list(rows)
     if rows:
-        connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
-
-
-def _old_tables() -> Any:
-    sa = load()
-    columns = {
-        "meta": "key value",
-        "documents": "id kind scope state body created_at",
-        "tombstones": "id kind document",
-        "counters": "owner_id key unit limit",
-        "capacity": "id kind vcpu_limit vcpu_foreign memory_limit memory_foreign space_limit space_foreign",
-        "group_members": "group_name topology_key entity_id",
-    }
-    return SimpleNamespace(**{name: sa.table(name, *map(sa.column, names.split())) for name, names in columns.items()})
-
-
-def _new_tables() -> Any:
-    sa = load()
-    metadata = sa.MetaData()
-    number, text = sa.BigInteger(), sa.Text()
-
-    def column(name: str, kind: Any, **options: Any) -> Any:
-        return sa.Column(name, kind, nullable=bool(options.pop("nullable", False)), **options)
-
-    providers = sa.Table("providers", metadata, column("id", text, primary_key=True), column("kind", text))
-    inventories = sa.Table(
-        "inventories",
-        metadata,
-        column("id", number.with_variant(sa.Integer, "sqlite"), autoincrement=True, primary_key=True),
-        column("provider", text),
-        column("resource", text),
-        column("unit", text),
-        column("limit", number, nullable=True),
-        column("foreign", number),
-        sa.Index("inventories_resource", "provider", "resource", unique=True),
-    )
-    allocations = sa.Table(
-        "allocations",
-        metadata,
-        column("consumer", text, primary_key=True),
-        column("inventory", number, primary_key=True),
-        column("amount", number),
-        sa.Index("allocations_inventory", "inventory", "amount"),
-    )
-    exclusives = sa.Table(
-        "exclusives",
-        metadata,
-        column("key", text, primary_key=True),
-        column("consumer", text),
-        sa.Index("exclusives_consumer", "consumer"),
-    )
-    documents = sa.table("documents", *map(sa.column, ("id", "state", "body", "observed")))
-    return SimpleNamespace(
-        metadata=metadata,
-        providers=providers,
-        inventories=inventories,
-        allocations=allocations,
-        exclusives=exclusives,
-        documents=documents,
-    )
+        connection.execute(load().text(statement), rows)
