@@ -91,7 +91,7 @@ class Run:
         try:
             database.write(self.lease.renew)
         except PhotonError as error:
-            if error.code in ("LeaseLost", "CloudStoreLost"):
+            if error.ends_run:
                 self._lost = error
             raise
         self._renewed = max(self._renewed, started)

@@ -107,6 +107,11 @@ class PhotonError(Exception):
     def http_status(self) -> int:
         return HTTP_STATUS.get(self.code, 500)
 
+    @property
+    def ends_run(self) -> bool:
+        """Whether the run must stop at once: it has lost its lease or its CloudStore."""
+        return self.code in ("LeaseLost", "CloudStoreLost")
+
     def to_dict(self) -> dict[str, Any]:
         """The wire form ``{code, message, data}``."""
         return {"code": self.code, "message": self.message, "data": self.data}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,12 +124,3 @@ def _complete(view: View) -> None:
         row["score"], row["parts"] = score["score"], {key: value for key, value in score.items() if key != "score"}
         row["endpoint"] = state.must(row["endpoint"]).name
         row["images"] = sorted({name for store in row["datastores"] for name in names[store]})
-
-
-def names_of(ids: Iterable[str | None], state: CurrentState) -> list[str]:
-    """The names of documents; ids of what is no longer there stay ids."""
-    found = []
-    for entity_id in ids:
-        document = state.get(entity_id)
-        found.append(document.name if document else str(entity_id))
-    return sorted(found)

@@ -8,12 +8,14 @@ Planners are pure: they read and write the in-memory CurrentState and add action
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..cloudstore import Claim, Task
+from ..model import entities, states
 from ..model.authorization import Actor
 from ..model.declaration import Declaration
 from ..model.entities import Document
@@ -137,6 +139,14 @@ class Plan:
     def fail(self, kind: str, name: str, error: PhotonError, path: str = "") -> None:
         self.failures.append(Failure(kind, name, error, path or error.data.get("path", "")))
 
+    @contextlib.contextmanager
+    def failing(self, kind: str, name: str, path: str = "") -> Iterator[None]:
+        """Make a PhotonError that is raised inside the failure of this item; the others go on."""
+        try:
+            yield
+        except PhotonError as error:
+            self.fail(kind, name, error, path)
+
     def finish(self, action: Action, outcome: Outcome) -> None:
         """Note what became of an action; its error becomes a failure of the plan."""
         action.outcome = outcome
@@ -211,6 +221,17 @@ class Planning:
     marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
     left_files: Mapping[str, str] = field(default_factory=dict)
 
+    @contextlib.contextmanager
+    def creating(self, kind: str, item: Mapping[str, Any], scope: str = "") -> Iterator[None]:
+        """As Plan.failing for a declared item, and what refers to it fails with the same reason."""
+        label = f"{scope}/{item['name']}" if kind == entities.FLAVOR else item["name"]
+        with self.plan.failing(kind, label, item.get("path", "")):
+            try:
+                yield
+            except PhotonError as error:
+                self.state.failed[kind, scope, item["name"]] = error
+                raise
+
 
 class Difference(NamedTuple):
     """The fields that differ between two views of a resource."""
@@ -237,7 +258,6 @@ def record_action(
     document: Document,
     view: Callable[[Document], Mapping[str, Any]],
     *,
-    name: str = "",
     path: str = "",
     reason: str = "",
     cls: type[A] = Action,  # type: ignore[assignment]
@@ -251,7 +271,7 @@ def record_action(
         cls(
             verb=verb,
             kind=document.kind,
-            name=name or planning.state.path_of(document),
+            name=planning.state.path_of(document),
             document=document,
             reason=reason or ("declared" if verb == CREATE else difference.reason),
             before=difference.before,
@@ -260,4 +280,31 @@ def record_action(
             path=path,
             **fields,
         )
+    )
+
+
+def delete_action(
+    planning: Planning,
+    document: Document,
+    reason: str,
+    path: str = "",
+    cls: type[A] = Action,  # type: ignore[assignment]
+    **fields: Any,
+) -> A:
+    """Add the action that deletes a document, which the state has no more from then on."""
+    name = planning.state.path_of(document)
+    planning.state.drop(document.id)
+    planning.plan.observed.pop(document.id, None)
+    return planning.plan.add(
+        cls(verb=DELETE, kind=document.kind, name=name, document=document, reason=reason, path=path, **fields)
+    )
+
+
+def retire(planning: Planning, document: Document, users: str, reason: str, path: str = "") -> Action:
+    """Add the deletion of a document; while it has ``users`` (how a reason names them) it becomes PENDING_DELETE."""
+    if not users:
+        return delete_action(planning, document, reason, path)
+    pending = replace(document, state=states.PENDING_DELETE)
+    return record_action(
+        planning, document, pending, lambda d: {"state": d.state}, path=path, reason=f"{reason}; {users}"
     )

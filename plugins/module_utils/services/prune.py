@@ -44,11 +44,9 @@ def plan_prune(planning: Planning) -> None:
         return
     for document in gone:
         delete = registry.KINDS[document.kind].plan_delete
-        try:
-            if delete is not None:
+        if delete is not None:
+            with plan.failing(document.kind, state.path_of(document)):
                 delete(document, planning, "no longer declared")
-        except PhotonError as error:
-            plan.fail(document.kind, state.path_of(document), error)
 
 
 def check_absent(planning: Planning) -> None:

@@ -47,7 +47,7 @@ def recover(context: Context) -> list[str]:
             _settle(context, task, state)
             settled[task.operation] += 1
         except PhotonError as error:
-            if error.code in ("LeaseLost", "CloudStoreLost"):
+            if error.ends_run:
                 raise
             lines.append(f"{_label(task, state)} is still locked by the interrupted {task.operation}: {error.message}")
     if settled:

@@ -34,7 +34,7 @@ def outcome(planned: Any, request: Any, context: Any) -> dict[str, Any]:
         "warnings": list(plan.warnings),
         "diff": diff(changed, limit),
         "changes": changes(changed, limit),
-        "calls": {_name(planned, i): session.calls for i, session in context.sessions.items()},
+        "calls": {planned.state.name_of(i): session.calls for i, session in context.sessions.items()},
     }
     if request.result == "full" and request.check:
         answer["plan"] = [step(action) for action in changed]
@@ -113,11 +113,6 @@ def item(action: Action, planned: Any) -> dict[str, Any]:
     if kind is not None and kind.item is not None:
         row |= kind.item(document or action.document, planned.state)
     return row
-
-
-def _name(planned: Any, entity_id: str) -> str:
-    document = planned.state.get(entity_id)
-    return document.name if document else entity_id
 
 
 def _side(action: Action, before: bool) -> str:

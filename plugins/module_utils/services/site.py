@@ -178,9 +178,7 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
     state = planning.state
     found: set[str | None] = set()
     for item in planning.declaration.vms:
-        tenant = state.find(entities.TENANT, "", item["tenant"])
-        project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
-        current = state.find(entities.VM, project.id, item["name"]) if project else None
+        current = state.vm_of(item)
         if current is not None or item.get("state") != "absent":
             found.add(current.observed.get("endpoint") if current else None)
     return found

@@ -111,6 +111,26 @@ class CurrentState:
             raise PhotonError(entities.NOT_FOUND[kind], f"no {kind} named {name!r}{hint}")
         return document
 
+    def name_of(self, entity_id: str | None) -> str | None:
+        """The name of a document; the id of one that does not exist, None for no id."""
+        document = self.get(entity_id)
+        return document.name if document is not None else entity_id
+
+    def project_of(self, item: Mapping[str, Any]) -> Document | None:
+        """The project that a declared item names by ``tenant`` and ``project``; None when either does not exist."""
+        tenant = self.find(entities.TENANT, "", item["tenant"])
+        return self.find(entities.PROJECT, tenant.id, item["project"]) if tenant is not None else None
+
+    def require_project(self, item: Mapping[str, Any]) -> Document:
+        """As project_of, but raises TenantNotFound, ProjectNotFound or DependencyFailed."""
+        tenant = self.require(entities.TENANT, "", item["tenant"])
+        return self.require(entities.PROJECT, tenant.id, item["project"])
+
+    def vm_of(self, item: Mapping[str, Any]) -> Document | None:
+        """The VM that a declared item names; None when it does not exist."""
+        project = self.project_of(item)
+        return self.find(entities.VM, project.id, item["name"]) if project is not None else None
+
     def put(self, document: Document) -> Document:
         """Add a document, or replace the one of the same id."""
         self.drop(document.id)

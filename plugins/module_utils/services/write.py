@@ -69,7 +69,7 @@ def observe(applying: Applying) -> None:
     try:
         applying.context.store.run(work)
     except PhotonError as error:
-        if error.code in ("LeaseLost", "CloudStoreLost"):
+        if error.ends_run:
             raise
         plan.warnings.append(f"what changed in vSphere could not be recorded: {error.message}")
 

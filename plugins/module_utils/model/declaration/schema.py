@@ -287,12 +287,12 @@ def describe(schema: Schema) -> dict[str, dict[str, object]]:
     return table
 
 
-def with_initial(kind: str, item: dict[str, object], body: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Fill omitted keys of a module's item, from ``body`` or for a new entity with the initial values."""
+def with_initial(kind: str, item: Mapping[str, object]) -> dict[str, object]:
+    """Fill omitted keys of a module's item for a new entity with the initial values."""
     filled = dict(item)
     for key, spec in ITEMS[kind].items():
         if filled.get(key) is None and spec.initial is not None:
-            filled[key] = copy.copy((body or {}).get(key, spec.initial))
+            filled[key] = copy.copy(spec.initial)
     return filled
 
 

@@ -16,7 +16,6 @@ from .actions import ChangeHost
 from .record import effective_state
 
 _JOBS = {"ENTER_MAINTENANCE_MODE": vsphere.enter_maintenance, "EXIT_MAINTENANCE_MODE": vsphere.exit_maintenance}
-_FATAL = ("LeaseLost", "CloudStoreLost")
 
 
 def apply_hosts(applying: Applying) -> None:
@@ -30,7 +29,7 @@ def apply_hosts(applying: Applying) -> None:
         try:
             _apply(endpoint_id, left, applying)
         except PhotonError as error:
-            if error.code in _FATAL:
+            if error.ends_run:
                 raise
             for action in left.values():  # the endpoint itself cannot be reached
                 _finish(action, error, applying)
@@ -46,7 +45,7 @@ def _apply(endpoint_id: str, left: dict[str, ChangeHost], applying: Applying) ->
         jobs.append(make(action.document.observed["moid"], action.document.name, key=action.id))
     for job, outcome in vsphere.run_jobs(session, jobs):
         error = outcome if isinstance(outcome, PhotonError) else None
-        if error is not None and error.code in _FATAL:
+        if error is not None and error.ends_run:
             raise error
         _finish(left.pop(job.key), error, applying)
 

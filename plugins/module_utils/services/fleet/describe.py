@@ -9,7 +9,7 @@ from typing import Any
 
 from ...model import entities
 from ...model.entities import Document
-from ..fleet_view import View, names_of
+from ..fleet_view import View
 from .capacity import limits_of
 from .record import DatastoreFacts, HostFacts
 
@@ -35,7 +35,7 @@ def host(document: Document, view: View) -> dict[str, Any]:
         "port_groups": list(facts.port_groups),
         "endpoint": row["endpoint"],
         "zone": row["zone"],
-        "datastores": names_of(row["datastores"], view.state),
+        "datastores": sorted(map(view.state.name_of, row["datastores"])),
         "vcpus": row["vcpus"],
         "memory": row["memory"],
         "capacity": {"vcpus": vcpus, "memory": memory},
@@ -52,7 +52,7 @@ def datastore(document: Document, view: View) -> dict[str, Any]:
     row = view.datastores[document.id]
     images = (i for i in view.state.of(entities.IMAGE) if document.id in i.body["copies"])
     return {
-        "endpoint": names_of([document.scope], view.state)[0],
+        "endpoint": view.state.name_of(document.scope),
         "type": DatastoreFacts.of(document).type,
         "tags": document.body["tags"],
         "usable_for_vms": document.body["usable_for_vms"],

@@ -16,7 +16,7 @@ from ...model.declaration import with_initial
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ...vsphere import blocking_vms
-from ..planning import DELETE, Action, Planning, record_action
+from ..planning import DELETE, Planning, delete_action, record_action
 from ..state import CurrentState
 from . import facts
 from .actions import ChangeHost
@@ -43,7 +43,8 @@ def plan_endpoints(planning: Planning) -> None:
     """Plan vCenters and standalone ESXi hosts."""
     for item in planning.declaration.endpoints:
         if item.get("state") != "absent":
-            _guard(planning, entities.ENDPOINT, item, _plan_endpoint)
+            with planning.creating(entities.ENDPOINT, item):
+                _plan_endpoint(item, planning)
 
 
 def plan_hosts(planning: Planning) -> None:
@@ -51,7 +52,8 @@ def plan_hosts(planning: Planning) -> None:
     facts.observe_fleet(planning)
     for item in planning.declaration.hosts:
         if item.get("state") != "absent":
-            _guard(planning, entities.HOST, item, _plan_host)
+            with planning.creating(entities.HOST, item):
+                _plan_host(item, planning)
     planning.plan.warnings += facts.disconnected(planning)
 
 
@@ -87,8 +89,8 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
             "them to a declared host, first",
         )
     for store in state.of(entities.DATASTORE, current.id):
-        _delete(store, planning, "its endpoint is deleted")
-    _delete(current, planning, reason, path)
+        delete_action(planning, store, "its endpoint is deleted")
+    delete_action(planning, current, reason, path)
 
 
 def plan_delete_host(current: Document, planning: Planning, reason: str, path: str = "") -> None:
@@ -104,7 +106,7 @@ def plan_delete_host(current: Document, planning: Planning, reason: str, path: s
             f"host {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): move or delete them first",
         )
     _check_deletable(current)
-    _delete(current, planning, reason, path)
+    delete_action(planning, current, reason, path)
 
 
 def cloud_hosts(state: CurrentState) -> list[Document]:
@@ -208,7 +210,7 @@ def _plan_absent_host(current: Document, item: Item, planning: Planning) -> None
         f"host {current.name} left endpoint {state.must(current.body['endpoint']).name} with {len(vms)} VMs "
         f"({_some(vms)}): they count as lost from now on"
     )
-    _delete(current, planning, "declared absent", path)
+    delete_action(planning, current, "declared absent", path)
 
 
 def _endpoint_of(item: Item, current: Document | None, state: CurrentState) -> Document:
@@ -251,7 +253,7 @@ def _row_of(item: Item, current: Document | None, endpoint: Document, state: Cur
 def _body(item: Item, current: Document | None, endpoint: Document, planning: Planning) -> dict[str, Any]:
     recorded = current.body if current is not None else {}
     if current is None:
-        declared: Mapping[str, Any] = with_initial(entities.HOST, dict(item))
+        declared: Mapping[str, Any] = with_initial(entities.HOST, item)
     else:
         keep = {} if planning.whole else recorded
         declared = {key: keep.get(key) if item.get(key) is None else item[key] for key in _KEYS}
@@ -269,10 +271,9 @@ def _zone_of(item: Item, current: Document | None, state: CurrentState) -> str |
         return before
     states.check_usable(entities.ZONE, zone.state, zone.name)
     if before:
-        old = state.get(before)
         raise PhotonError(
             "HostAvailabilityZoneAlreadySet",
-            f"host {item['name']} is in zone {old.name if old else before}: "
+            f"host {item['name']} is in zone {state.name_of(before)}: "
             "a host's zone is set once; delete the host and declare it again to move it",
         )
     return zone.id
@@ -357,22 +358,8 @@ def _plan_absent(planning: Planning, kind: str, delete: Callable[[Document, Item
     for item in planning.declaration.of(kind):
         current = planning.state.find(kind, "", item["name"])
         if item.get("state") == "absent" and current is not None:
-            _guard(planning, kind, item, lambda item, _planning, current=current: delete(current, item))  # type: ignore[misc]
-
-
-def _delete(document: Document, planning: Planning, reason: str, path: str = "") -> None:
-    name = planning.state.path_of(document)
-    planning.state.drop(document.id)
-    planning.plan.observed.pop(document.id, None)
-    planning.plan.add(Action(verb=DELETE, kind=document.kind, name=name, document=document, reason=reason, path=path))
-
-
-def _guard(planning: Planning, kind: str, item: Item, work: Callable[[Item, Planning], None]) -> None:
-    try:
-        work(item, planning)
-    except PhotonError as error:
-        planning.state.failed[kind, "", item["name"]] = error
-        planning.plan.fail(kind, item["name"], error, item.get("path", ""))
+            with planning.creating(kind, item):
+                delete(current, item)
 
 
 def _some(names: list[str]) -> str:

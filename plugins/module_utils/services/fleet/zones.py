@@ -12,37 +12,23 @@ from typing import Any
 from ...model import entities, states
 from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
-from ...model.errors import PhotonError
-from ..planning import DELETE, KEEP, Action, Planning, record_action
+from ..planning import Planning, delete_action, record_action, retire
 from ..state import CurrentState
 
 
 def plan_zones(planning: Planning) -> None:
     """Add an action or a failure for each declared zone."""
     for item in planning.declaration.zones:
-        try:
+        with planning.creating(entities.ZONE, item):
             _plan_zone(item, planning)
-        except PhotonError as error:
-            planning.state.failed[entities.ZONE, "", item["name"]] = error
-            planning.plan.fail(entities.ZONE, item["name"], error, item.get("path", ""))
 
 
 def plan_delete(zone: Document, planning: Planning, reason: str, path: str = "") -> None:
     """Plan to delete a zone; one with hosts becomes PENDING_DELETE and takes no further host."""
-    state = planning.state
-    authorize(planning.actor, "delete", entities.ZONE, *state.chain(zone))
-    hosts = _hosts(zone, state)
-    if not hosts:
-        _delete(zone, planning, reason, path)
-        return
-    reason = f"{reason}; {len(hosts)} hosts are in it ({', '.join(hosts[:5])})"
-    if zone.state == states.PENDING_DELETE:
-        planning.plan.add(
-            Action(verb=KEEP, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path)
-        )
-        return
-    document = replace(zone, state=states.PENDING_DELETE)
-    record_action(planning, zone, document, lambda d: {"state": d.state}, path=path, reason=reason)
+    authorize(planning.actor, "delete", entities.ZONE, *planning.state.chain(zone))
+    hosts = _hosts(zone, planning.state)
+    users = f"{len(hosts)} hosts are in it ({', '.join(hosts[:5])})" if hosts else ""
+    retire(planning, zone, users, reason, path)
 
 
 def plan_unused(planning: Planning) -> None:
@@ -51,7 +37,7 @@ def plan_unused(planning: Planning) -> None:
     for zone in state.of(entities.ZONE):
         unused = zone.state == states.PENDING_DELETE and not _hosts(zone, state)
         if unused and permits(planning.actor, "delete", entities.ZONE, *state.chain(zone)):
-            _delete(zone, planning, "its last host is gone")
+            delete_action(planning, zone, "its last host is gone")
 
 
 def _plan_zone(item: Mapping[str, Any], planning: Planning) -> None:
@@ -83,8 +69,3 @@ def _view(zone: Document) -> dict[str, Any]:
 
 def _hosts(zone: Document, state: CurrentState) -> list[str]:
     return [host.name for host in state.of(entities.HOST) if host.body.get("zone") == zone.id]
-
-
-def _delete(zone: Document, planning: Planning, reason: str, path: str = "") -> None:
-    planning.state.drop(zone.id)
-    planning.plan.add(Action(verb=DELETE, kind=entities.ZONE, name=zone.name, document=zone, reason=reason, path=path))

@@ -22,7 +22,6 @@ from .plan import Copies, CopyImage, DeleteImage, template_uuid
 
 GUEST_SETTINGS = {"guestOS": "guest_id", "firmware": "firmware"}  # of an image, by their names in a specification
 _FOLDER = "images"
-_RUN_ENDS = ("LeaseLost", "CloudStoreLost")
 
 
 def apply_images(applying: Applying) -> None:
@@ -97,7 +96,7 @@ def _on_endpoint(
             source = source or (template, spec.host.datacenter)
             made[store.id] = {"path": template.path, "template_moid": template.moid, "template_uuid": template.uuid}
         except PhotonError as error:
-            if error.code in _RUN_ENDS:
+            if error.ends_run:
                 raise
             errors.append(
                 PhotonError(
@@ -157,7 +156,7 @@ def _delete(action: DeleteImage, applying: Applying) -> None:
         for store in applying.state.of(entities.DATASTORE):  # all of them: an interrupted upload is in no record
             _delete_copy(document, store, applying)
     except PhotonError as failure:
-        if failure.code in _RUN_ENDS:
+        if failure.ends_run:
             raise
         error = failure
 

@@ -21,5 +21,5 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         **{key: document.body.get(key) for key in keys},
         "tenant": tenant.name if tenant else None,
         "project": project.name if project else None,
-        "datastores": sorted(d.name if (d := state.get(i)) else i for i in document.body["copies"]),
+        "datastores": sorted(map(state.name_of, document.body["copies"])),
     }

@@ -21,7 +21,7 @@ from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ..fleet.image_datastores import image_datastores_of
-from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Planning, compare
+from ..planning import CREATE, KEEP, UPDATE, Action, Planning, compare, delete_action, record_action
 from ..state import CurrentState
 from ..vms.record import Vm
 
@@ -47,12 +47,9 @@ def plan_images(planning: Planning) -> None:
     """Add an action or a failure for each declared image."""
     targets = image_datastores_of(planning.state)
     for item in planning.declaration.images:
-        try:
+        failing = planning.plan.failing(entities.IMAGE, item["name"], item.get("path", ""))
+        with failing if item.get("project") else planning.creating(entities.IMAGE, item):
             _plan_image(item, targets, planning)
-        except PhotonError as error:
-            if not item.get("project"):
-                planning.state.failed[entities.IMAGE, "", item["name"]] = error
-            planning.plan.fail(entities.IMAGE, item["name"], error, item.get("path", ""))
 
 
 def plan_delete(current: Document, planning: Planning, reason: str, path: str = "") -> None:
@@ -60,20 +57,17 @@ def plan_delete(current: Document, planning: Planning, reason: str, path: str = 
     state = planning.state
     chain = state.chain(current)[:-1]
     authorize(planning.actor, "delete", entities.IMAGE, *chain)
-    label, users = state.path_of(current), users_of(current, state)
-    common: dict[str, Any] = {"kind": entities.IMAGE, "name": label, "path": path,
-                              "needs": tuple(d.id for d in chain)}  # fmt: skip
+    needs, users = tuple(d.id for d in chain), users_of(current, state)
     if users:
         if current.state != states.PENDING_DELETE:
-            document = state.put(replace(current, state=states.PENDING_DELETE))
-            before, after, changes = compare({"state": current.state}, {"state": document.state})
+            document = replace(current, state=states.PENDING_DELETE)
             reason = f"{reason}; {len(users)} VMs still use it"
-            planning.plan.add(Action(verb=UPDATE, document=document, reason=reason, before=before, after=after,
-                                     changes=changes, **common))  # fmt: skip
+            record_action(
+                planning, current, document, lambda d: {"state": d.state}, path=path, reason=reason, needs=needs
+            )
         return
-    state.drop(current.id)
     task = _task("DELETE_IMAGE", current.id, [Step(0, "DELETE_IMAGE", "STARTED")], {})
-    planning.plan.add(DeleteImage(verb=DELETE, document=current, reason=reason, task=task, **common))
+    delete_action(planning, current, reason, path, DeleteImage, needs=needs, task=task)
 
 
 def plan_unused(planning: Planning) -> None:
@@ -119,7 +113,7 @@ def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None
         if current is not None:
             plan_delete(current, planning, "declared absent", path)
         return
-    scope = _scope(item, state)
+    scope = state.require_project(item).id if item.get("project") else ""
     fresh = current or Document(
         entities.IMAGE,
         item["name"],
@@ -240,22 +234,11 @@ def _stat(image: Document) -> Any:
     return image.observed.get("stat") or image.body.get("stat")
 
 
-def _scope(item: Item, state: CurrentState) -> str:
-    if not item.get("project"):
-        return ""
-    tenant = state.require(entities.TENANT, "", item["tenant"])
-    return state.require(entities.PROJECT, tenant.id, item["project"]).id
-
-
 def _find(item: Item, state: CurrentState) -> Document | None:
-    scope = ""
-    if item.get("project"):
-        tenant = state.find(entities.TENANT, "", item["tenant"])
-        project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
-        if project is None:
-            return None
-        scope = project.id
-    return state.find(entities.IMAGE, scope, item["name"])
+    if not item.get("project"):
+        return state.find(entities.IMAGE, "", item["name"])
+    project = state.project_of(item)
+    return state.find(entities.IMAGE, project.id, item["name"]) if project is not None else None
 
 
 def _task(operation: str, image_id: str, steps: Iterable[Step], data: dict[str, Any]) -> Task:

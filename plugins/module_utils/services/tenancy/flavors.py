@@ -13,7 +13,7 @@ from ...model import entities, flavors, states, units
 from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
-from ..planning import DELETE, Action, Planning, record_action
+from ..planning import Planning, delete_action, record_action, retire
 from ..state import CurrentState
 
 SHIPPED = "shipped"  # managed_by of the flavors that every platform has
@@ -23,11 +23,8 @@ def plan_flavors(planning: Planning) -> None:
     """Add an action or a failure for each declared flavor; the shipped ones come first."""
     _plan_shipped(planning)
     for item in planning.declaration.flavors:
-        try:
+        with planning.creating(entities.FLAVOR, item, item["kind"]):
             _plan_flavor(item, planning)
-        except PhotonError as error:
-            planning.state.failed[entities.FLAVOR, item["kind"], item["name"]] = error
-            planning.plan.fail(entities.FLAVOR, f"{item['kind']}/{item['name']}", error, item.get("path", ""))
 
 
 def plan_unused(planning: Planning) -> None:
@@ -36,20 +33,15 @@ def plan_unused(planning: Planning) -> None:
     used = _used(planning.state) if pending else {}
     for flavor in pending:
         if flavor.id not in used and permits(planning.actor, "delete", entities.FLAVOR, *planning.state.chain(flavor)):
-            _delete(flavor, planning, "its last user is deleted")
+            delete_action(planning, flavor, "its last user is deleted")
 
 
 def plan_delete(flavor: Document, planning: Planning, reason: str, path: str = "") -> None:
     """Delete a flavor; one in use becomes PENDING_DELETE, so that nothing new can use it. Raises AccessForbidden."""
-    state = planning.state
-    authorize(planning.actor, "delete", entities.FLAVOR, *state.chain(flavor))
-    users = _used(state).get(flavor.id, 0)
-    if not users:
-        _delete(flavor, planning, reason, path)
-        return
-    reason = f"{reason}; {users} {'VM uses' if users == 1 else 'VMs use'} it"
-    document = replace(flavor, state=states.PENDING_DELETE)
-    record_action(planning, flavor, document, lambda d: {"state": d.state}, path=path, reason=reason)
+    authorize(planning.actor, "delete", entities.FLAVOR, *planning.state.chain(flavor))
+    number = _used(planning.state).get(flavor.id, 0)
+    users = f"{number} {'VM uses' if number == 1 else 'VMs use'} it" if number else ""
+    retire(planning, flavor, users, reason, path)
 
 
 def shown(cost: Mapping[str, Any]) -> dict[str, str]:
@@ -127,10 +119,3 @@ def _used(state: CurrentState) -> dict[str, int]:
         for flavor in {vm.body["flavor"], *(disk["flavor"] for disk in vm.body["disks"])}:
             used[flavor] = used.get(flavor, 0) + 1
     return used
-
-
-def _delete(flavor: Document, planning: Planning, reason: str, path: str = "") -> None:
-    name = planning.state.path_of(flavor)
-    planning.state.drop(flavor.id)
-    action = Action(verb=DELETE, kind=entities.FLAVOR, name=name, document=flavor, reason=reason, path=path)
-    planning.plan.add(action)

@@ -12,7 +12,7 @@ from ...model import entities
 from ...model.authorization import authorize, check_group, group_names, permits, set_groups
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
-from ..planning import DELETE, Action, Limits, Planning, record_action
+from ..planning import Limits, Planning, delete_action, record_action
 from ..state import CurrentState
 from . import limits
 from .flavors import shown
@@ -113,19 +113,8 @@ def plan_delete(document: Document, planning: Planning, reason: str, path: str =
         )
     if document.kind == entities.PROJECT:
         limits.count(state, document.scope, limits.of(state, document.id), {})
-    state.drop(document.id)
     state.counters.pop(document.id, None)
-    planning.plan.add(
-        Action(
-            verb=DELETE,
-            kind=document.kind,
-            name=label,
-            document=document,
-            reason=reason,
-            path=path,
-            needs=tuple(parent.id for parent in chain[:-1]),
-        )
-    )
+    delete_action(planning, document, reason, path, needs=tuple(parent.id for parent in chain[:-1]))
 
 
 def claim_of(document: Document, state: CurrentState) -> Claim:
@@ -142,11 +131,8 @@ def references(document: Document) -> list[tuple[str, str]]:
 
 
 def _draft_tenant(item: Item, drafts: dict[str, Draft], planning: Planning) -> None:
-    try:
+    with planning.creating(entities.TENANT, item):
         _add(_draft(entities.TENANT, "", item, planning), drafts, planning)
-    except PhotonError as error:
-        planning.state.failed[entities.TENANT, "", item["name"]] = error
-        planning.plan.fail(entities.TENANT, item["name"], error, item.get("path", ""))
 
 
 def _draft_project(item: Item, drafts: dict[str, Draft], planning: Planning) -> None:
@@ -305,7 +291,5 @@ def _claim(project: Document, has: Limits) -> Claim:
 def _remove(document: Document | None, item: Item, planning: Planning) -> None:
     if document is None:
         return
-    try:
+    with planning.plan.failing(document.kind, planning.state.path_of(document), item.get("path", "")):
         plan_delete(document, planning, "declared absent", item.get("path", ""))
-    except PhotonError as error:
-        planning.plan.fail(document.kind, planning.state.path_of(document), error, item.get("path", ""))

@@ -68,8 +68,8 @@ class CreateVm(VmAction):
 
     def signature(self, state: CurrentState) -> dict[str, Any]:
         """Digest of its metadata, its host and the datastore of each disk."""
-        disks = {disk.name: _name(disk.datastore, state) for disk in self.vm.disks}
-        host = _name(self.vm.place.host, state) if self.vm.place else None
+        disks = {disk.name: state.name_of(disk.datastore) for disk in self.vm.disks}
+        host = state.name_of(self.vm.place.host) if self.vm.place else None
         return {**VmAction.signature(self, state), "host": host, "disks": disks}
 
 
@@ -104,8 +104,8 @@ def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
     """The fields of a VM in a full result: names of its host and of its boot disk's datastore, and its address."""
     vm = Vm.of(document)
     return {
-        "host": _name(vm.place.host if vm.place else None, state),
-        "datastore": _name(vm.boot_disk.datastore, state),
+        "host": state.name_of(vm.place.host if vm.place else None),
+        "datastore": state.name_of(vm.boot_disk.datastore),
         "address": vm.address,
     }
 
@@ -120,8 +120,3 @@ def task_of(operation: str, entity_id: str, steps: tuple[str, ...], data: dict[s
         steps=[Step(number, name, "QUEUED") for number, name in enumerate(steps)],
         data=data,
     )
-
-
-def _name(entity_id: str | None, state: CurrentState) -> str | None:
-    document = state.get(entity_id)
-    return document.name if document else entity_id

@@ -229,7 +229,7 @@ class _Runner:
         try:
             work(endpoint, actions)
         except PhotonError as error:
-            if error.code in ("LeaseLost", "CloudStoreLost"):
+            if error.ends_run:
                 raise
             unknown = PhotonError(error.code, error.message, {**error.data, "unknown": True})
             for action in actions:
@@ -246,7 +246,7 @@ class _Runner:
                 if job is not None:
                     prepared.append(job)
             except PhotonError as error:
-                if error.code == "LeaseLost":
+                if error.ends_run:
                     raise
                 if isinstance(action, CreateVm):
                     self._not_made(action, "CREATE_VM", error, unknown=False)

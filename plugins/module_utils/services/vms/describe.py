@@ -30,19 +30,14 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         "tags": list(vm.tags),
         "deletion_protection": vm.deletion_protection,
         "host": host.name if host else None,
-        "endpoint": _name(place.endpoint if place else None, state),
-        "datastore": _name(vm.boot_disk.datastore, state),
-        "flavor": _name(vm.flavor, state),
-        "image": _name(vm.image, state),
-        "zone": _name(host.body.get("zone"), state) if host else None,
+        "endpoint": state.name_of(place.endpoint if place else None),
+        "datastore": state.name_of(vm.boot_disk.datastore),
+        "flavor": state.name_of(vm.flavor),
+        "image": state.name_of(vm.image),
+        "zone": state.name_of(host.body.get("zone")) if host else None,
         "disks": [
-            {"name": d.name, "capacity": d.capacity, "boot": d.boot, "datastore": _name(d.datastore, state)}
+            {"name": d.name, "capacity": d.capacity, "boot": d.boot, "datastore": state.name_of(d.datastore)}
             for d in vm.disks
         ],
         "vsphere": {key: getattr(place, key) if place else None for key in ("name", "folder", "moid")},
     }
-
-
-def _name(entity_id: str | None, state: CurrentState) -> str | None:
-    document = state.get(entity_id)
-    return document.name if document else entity_id

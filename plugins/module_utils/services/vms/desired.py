@@ -73,11 +73,9 @@ def project_of(item: Item, planning: Planning, known: dict[tuple[str, str], Proj
     """The project that an item names. Raises TenantNotFound, ProjectNotFound, DependencyFailed."""
     key = (item["tenant"], item["project"])
     if key not in known:
-        state = planning.state
-        tenant = state.require(entities.TENANT, "", item["tenant"])
-        project = state.require(entities.PROJECT, tenant.id, item["project"])
-        needs = tuple(document.id for document in state.chain(project))
-        known[key] = Project(project, f"{tenant.name}/{project.name}", needs)
+        project = planning.state.require_project(item)
+        needs = tuple(document.id for document in planning.state.chain(project))
+        known[key] = Project(project, planning.state.path_of(project), needs)
     return known[key]
 
 
@@ -94,11 +92,11 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
     Raises the NotFound codes of what it names, SpecInvalid, InvalidFlavorState, InvalidImageState.
     """
     recorded = Vm.of(current) if current is not None else None
+    kept = None if planning.whole else recorded  # where omitted keys are taken from
     spec = _spec(item, recorded, project, planning)
-    disks = _disks(item, spec, recorded, planning)
-    groups = _groups(item, recorded, project, planning)
-    spread_over, spread_group = _spread(item, recorded, project, planning)
-    digest, declared = _metadata(item, recorded, planning)
+    disks = _disks(item, spec, recorded, kept)
+    spread_over, spread_group = _spread(item, kept, project)
+    digest, declared = _metadata(item, kept, planning)
     vm = Vm(
         id=recorded.id if recorded else Document(entities.VM, item["name"]).id,
         name=item["name"],
@@ -108,21 +106,21 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
         image=spec.image.id,
         vcpus=spec.vm_cost["vm.cpu"][0],
         memory=spec.vm_cost["vm.memory"][0],
-        cost=_cost(spec, disks, recorded, planning),
+        cost=_cost(spec, disks, planning),
         disks=disks,
-        port_groups=_port_groups(item, recorded, planning),
-        tags=tuple(sorted(_kept(item, "tags", recorded, planning) or ())),
-        groups=groups,
+        port_groups=_port_groups(item, kept, planning),
+        tags=tuple(sorted(_kept(item, "tags", kept) or ())),
+        groups=_groups(item, kept, project),
         spread_over=spread_over,
         spread_group=spread_group,
-        zone=_kept(item, "zone", recorded, planning),
-        host_tags=tuple(sorted(_kept(item, "host_tags", recorded, planning) or ())),
-        deletion_protection=bool(_kept(item, "deletion_protection", recorded, planning)),
+        zone=_kept(item, "zone", kept),
+        host_tags=tuple(sorted(_kept(item, "host_tags", kept) or ())),
+        deletion_protection=bool(_kept(item, "deletion_protection", kept)),
         metadata_digest=digest,
         metadata_declared=declared,
         place=recorded.place if recorded else None,
         address=recorded.address if recorded else None,
-        max_skew=_kept(item, "max_skew", recorded, planning),
+        max_skew=_kept(item, "max_skew", kept),
     )
     writes_guest = item.get("metadata") is not None or not (recorded and recorded.metadata_declared) or planning.whole
     return Desired(
@@ -164,12 +162,11 @@ def _resolve(item: Item, recorded: Vm | None, has: frozenset[str], project: Proj
     for declared in item.get("disks") or ():
         disk_flavor = _flavor(declared["flavor"], None, flavors.EPHEMERAL_DISK, has, planning)
         made.append(_disk(declared["name"], disk_flavor, declared["capacity"], False))
-    cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
     needs = {flavor.id, image.id, *(disk.flavor for disk, _cost in made)}
     return _Spec(
         flavor,
         image,
-        {**flavors.vm_cost(flavor.name, cost)},  # type: ignore[arg-type]
+        flavors.vm_cost(flavor.name, _table(flavor)),
         tuple(disk for disk, _cost in made),
         tuple(cost for _disk_made, cost in made),
         tuple(sorted(i for i in needs if i in state.versions)),
@@ -203,55 +200,50 @@ def _image(name: str | None, recorded: Vm | None, project: Project, planning: Pl
 
 
 def _disk(name: str, flavor: Document, capacity: int, boot: bool) -> tuple[Disk, Cost]:
-    cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
-    disk = Disk(name, flavor.id, capacity, boot, flavors.EPHEMERAL_DISK,
-                tuple(flavors.datastore_tags(cost)))  # type: ignore[arg-type]  # fmt: skip
-    charged = flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)  # type: ignore[arg-type]
-    return disk, charged
+    cost = _table(flavor)
+    disk = Disk(name, flavor.id, capacity, boot, flavors.EPHEMERAL_DISK, flavors.datastore_tags(cost))
+    return disk, flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)
 
 
 # -- single fields ------------------------------------------------------------------------------------------------
 
 
-def _kept(item: Item, key: str, recorded: Vm | None, planning: Planning) -> Any:
-    """The declared value; where it is left out the recorded one, and nothing in a whole site's declaration."""
-    if item.get(key) is not None or recorded is None or planning.whole:
-        return item.get(key)
-    return getattr(recorded, key)
+def _kept(item: Item, key: str, kept: Vm | None) -> Any:
+    """The declared value; where it is left out that of ``kept``."""
+    return item.get(key) if item.get(key) is not None or kept is None else getattr(kept, key)
 
 
-def _disks(item: Item, spec: _Spec, recorded: Vm | None, planning: Planning) -> tuple[Disk, ...]:
+def _disks(item: Item, spec: _Spec, recorded: Vm | None, kept: Vm | None) -> tuple[Disk, ...]:
     """The desired disks, each with the place of the recorded disk of its name."""
-    if recorded is None:
-        return spec.disks
-    places = {disk.name: disk for disk in recorded.disks}
+    places = {disk.name: disk for disk in recorded.disks} if recorded is not None else {}
     disks = tuple(disk.seen_at(places[disk.name]) if disk.name in places else disk for disk in spec.disks)
-    if item.get("disks") is None and not planning.whole:
-        return (*disks[:1], *recorded.disks[1:])
+    if item.get("disks") is None and kept is not None:
+        return (*disks[:1], *kept.disks[1:])
     return disks
 
 
-def _cost(spec: _Spec, disks: tuple[Disk, ...], recorded: Vm | None, planning: Planning) -> Cost:
+def _cost(spec: _Spec, disks: tuple[Disk, ...], planning: Planning) -> Cost:
     charged = list(spec.disk_costs)
     for disk in disks[len(charged) :]:  # further disks that the item does not name stay charged
         flavor = planning.state.must(disk.flavor)
-        cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}
-        charged.append(flavors.disk_cost(disk.kind, flavor.name, cost, disk.capacity))  # type: ignore[arg-type]
+        charged.append(flavors.disk_cost(disk.kind, flavor.name, _table(flavor), disk.capacity))
     return dict(flavors.add_costs([spec.vm_cost, *charged]))
 
 
-def _port_groups(item: Item, recorded: Vm | None, planning: Planning) -> tuple[str, ...]:
-    names = item.get("port_groups")
-    if names is None and recorded is not None and not planning.whole:
-        return recorded.port_groups
+def _table(flavor: Document) -> Cost:
+    """The cost table of a flavor."""
+    return {key: (amount, unit) for key, (amount, unit) in flavor.body["cost"].items()}
+
+
+def _port_groups(item: Item, kept: Vm | None, planning: Planning) -> tuple[str, ...]:
+    names = _kept(item, "port_groups", kept)
     default = planning.options.default_port_group
     return tuple(names if names is not None else [default] if default else ())
 
 
-def _groups(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> tuple[Group, ...]:
-    left_out = item.get("affinity") is None and item.get("anti_affinity") is None
-    if left_out and recorded is not None and not planning.whole:
-        return recorded.groups
+def _groups(item: Item, kept: Vm | None, project: Project) -> tuple[Group, ...]:
+    if item.get("affinity") is None and item.get("anti_affinity") is None and kept is not None:
+        return kept.groups
     return tuple(
         Group(f"{project.path}/{group['name']}", kind, group["level"], group["hard"])
         for kind in ("affinity", "anti-affinity")
@@ -259,14 +251,13 @@ def _groups(item: Item, recorded: Vm | None, project: Project, planning: Plannin
     )
 
 
-def _spread(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> tuple[str | None, str | None]:
+def _spread(item: Item, kept: Vm | None, project: Project) -> tuple[str | None, str | None]:
     if item.get("spread_over") is None:
-        keep = recorded is not None and not planning.whole
-        return (recorded.spread_over, recorded.spread_group) if keep and recorded else (None, None)
+        return (kept.spread_over, kept.spread_group) if kept is not None else (None, None)
     return item["spread_over"], f"{project.path}/{item['spread_group']}"
 
 
-def _metadata(item: Item, recorded: Vm | None, planning: Planning) -> tuple[str, bool]:
-    if item.get("metadata") is None and recorded is not None and not planning.whole:
-        return recorded.metadata_digest, recorded.metadata_declared
+def _metadata(item: Item, kept: Vm | None, planning: Planning) -> tuple[str, bool]:
+    if item.get("metadata") is None and kept is not None:
+        return kept.metadata_digest, kept.metadata_declared
     return planning.digest(guest.fingerprint(dict(item))), bool(item.get("metadata"))

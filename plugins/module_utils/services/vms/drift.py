@@ -52,7 +52,7 @@ def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState)
     _compare_place(desired, recorded, seen, drift, state)
     _compare_hardware(desired, seen, drift)
     if seen.detailed:
-        _compare_disks(desired, recorded, seen, drift)
+        _compare_disks(desired, seen, drift)
         _compare_adapters(desired, seen, drift)
         _compare_guest(desired, seen, drift)
     if drift.impossible:
@@ -76,8 +76,7 @@ def _compare_records(desired: Desired, recorded: Vm, drift: Drift, state: Curren
         drift.impossible.append(_FIXED["boot_disk_flavor"])
     _compare_disk_lists({d.name: d for d in recorded.disks[1:]}, {d.name: d for d in new.disks[1:]}, drift)
     if recorded.flavor != new.flavor:
-        names = [document.name if (document := state.get(i)) else i for i in (recorded.flavor, new.flavor)]
-        drift.note("flavor", *names)
+        drift.note("flavor", state.name_of(recorded.flavor), state.name_of(new.flavor))
     drift.resized = recorded.cost != new.cost or (recorded.vcpus, recorded.memory) != (new.vcpus, new.memory)
     for key in _RECORDED:
         old, wanted = _plain(getattr(recorded, key)), _plain(getattr(new, key))
@@ -138,7 +137,7 @@ def _compare_hardware(desired: Desired, seen: Observed, drift: Drift) -> None:
             setattr(drift.reconfigure, key, wanted)
 
 
-def _compare_disks(desired: Desired, recorded: Vm, seen: Observed, drift: Drift) -> None:
+def _compare_disks(desired: Desired, seen: Observed, drift: Drift) -> None:
     if seen.missing:
         drift.impossible.append(f"its disks {', '.join(seen.missing)} were detached in vSphere: attach them again")
         return

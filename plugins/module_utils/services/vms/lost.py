@@ -56,8 +56,7 @@ def read_files(planning: Planning, context: Any) -> dict[str, str]:
     """``{VM id: configuration file}`` of the declared VMs that are missing while that file is still there."""
     state = planning.state
     wanted: dict[str, dict[str, str]] = {}  # configuration files by endpoint and VM
-    for current in _declared(planning):
-        vm = Vm.of(current)
+    for vm in (Vm.of(current) for current in _items(planning) if current is not None):
         if vm.place is not None and vm.place.vmx and _is_missing(vm, state):
             wanted.setdefault(vm.place.endpoint, {})[vm.id] = vm.place.vmx
     found: dict[str, str] = {}
@@ -106,7 +105,8 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
         try:
             if current is not None and current.observed:
                 refuse_missing_host(desired.label, Vm.of(current), state)
-                _refuse_restored(desired, planning)
+                if found := planning.marks.get(current.id):
+                    raise _restored(desired.label, found, state)
                 _refuse_unregistered(desired, planning)
                 lost += not is_unfinished(current)
             kept.append((desired, current))
@@ -224,16 +224,7 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
 
 def _items(planning: Planning) -> Iterator[Document | None]:
     """The records of the VMs that are declared and not absent; None for one that has none."""
-    state = planning.state
-    tenants = {t.name: t.id for t in state.of(entities.TENANT)}
-    for item in planning.declaration.vms:
-        if item.get("state") != "absent":
-            project = state.find(entities.PROJECT, tenants.get(item["tenant"], ""), item["project"])
-            yield state.find(entities.VM, project.id, item["name"]) if project else None
-
-
-def _declared(planning: Planning) -> Iterator[Document]:
-    return (current for current in _items(planning) if current is not None)
+    yield from (planning.state.vm_of(item) for item in planning.declaration.vms if item.get("state") != "absent")
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
@@ -259,12 +250,6 @@ def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
             ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
             if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
                 yield identity, row
-
-
-def _refuse_restored(desired: Desired, planning: Planning) -> None:
-    found = planning.marks.get(desired.vm.id, [])
-    if found:
-        raise _restored(desired.label, found, planning.state)
 
 
 def _refuse_unregistered(desired: Desired, planning: Planning) -> None:

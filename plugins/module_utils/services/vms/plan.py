@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from ..placement import Candidate, place_all, settle
-from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Planning
+from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action
 from . import lost, observed
 from .actions import CreateVm, DeleteVm, UpdateVm, task_of
 from .claims import claim_of
@@ -30,10 +31,12 @@ def plan_vms(planning: Planning) -> None:
     items = planning.declaration.vms
     for item in items:
         if item.get("state") == "absent":
-            _guard(planning, item, lambda item=item: _plan_absent(item, planning))
+            with _failing(planning, item):
+                _plan_absent(item, planning)
     for item in items:
         if item.get("state") != "absent":
-            _guard(planning, item, lambda item=item: wanted.extend(_plan_item(item, known, planning)))
+            with _failing(planning, item):
+                wanted += _plan_item(item, known, planning)
     lost.check_cloudstore([desired for desired, current in wanted if current is None], planning)
     _plan_new(lost.bounded(wanted, planning), planning)
     _plan_moved(planning)
@@ -58,16 +61,14 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
         )
     if seen is None and vm.place is not None:
         lost.refuse_missing_host(label, vm, state)
-    state.drop(current.id)
     refund(state.counters.setdefault(vm.project, {}), vm.cost)
     steps = ("STOP_VM", "DELETE_VM") if power != states.STOPPED else ("DELETE_VM",)
-    action = DeleteVm(
-        verb=DELETE,
-        kind=entities.VM,
-        name=label,
-        document=current,
-        reason=reason,
-        path=path,
+    action = delete_action(
+        planning,
+        current,
+        reason,
+        path,
+        DeleteVm,
         needs=tuple(document.id for document in chain),
         task=task_of("DELETE_VM", current.id, steps, {"endpoint": vm.place.endpoint if vm.place else None}),
         vm=seen.record(vm) if seen is not None else vm,
@@ -78,29 +79,20 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
     )
     if action.foreign_disks:
         action.before["foreign_disks"] = sorted(action.foreign_disks)
-    return planning.plan.add(action)
+    return action
 
 
 # -- single items ------------------------------------------------------------------------------------------------
 
 
-def _guard(planning: Planning, item: Item, work: Any) -> None:
-    try:
-        work()
-    except PhotonError as error:
-        planning.plan.fail(entities.VM, _label(item), error, item.get("path", ""))
-
-
-def _label(item: Item) -> str:
-    return f"{item['tenant']}/{item['project']}/{item['name']}"
+def _failing(planning: Planning, item: Item) -> AbstractContextManager[None]:
+    label = f"{item['tenant']}/{item['project']}/{item['name']}"
+    return planning.plan.failing(entities.VM, label, item.get("path", ""))
 
 
 def _plan_absent(item: Item, planning: Planning) -> None:
     """Nothing to do where tenant or project do not exist."""
-    state = planning.state
-    tenant = state.find(entities.TENANT, "", item["tenant"])
-    project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
-    current = state.find(entities.VM, project.id, item["name"]) if project else None
+    current = planning.state.vm_of(item)
     if current is not None:
         plan_delete(current, planning, "declared absent", bool(item.get("force")), item.get("path", ""))
 
@@ -210,11 +202,9 @@ def _plan_new(wanted: list[tuple[Desired, Document | None]], planning: Planning)
     state = planning.state
     accepted: list[tuple[Desired, Document | None, Candidate]] = []
     for desired, current in wanted:
-        try:
+        with planning.plan.failing(entities.VM, desired.label, desired.path):
             _take_quota(desired, current, planning)
             accepted.append((desired, current, _candidate(desired, current, planning)))
-        except PhotonError as error:
-            planning.plan.fail(entities.VM, desired.label, error, desired.path)
     options = planning.options
 
     def place(candidates: list[Candidate]) -> None:

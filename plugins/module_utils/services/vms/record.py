@@ -34,11 +34,6 @@ class Disk:
     uuid: str | None = None
     unit: int | None = None
 
-    @property
-    def intent(self) -> tuple[Any, ...]:
-        """What a declaration decides about the disk."""
-        return self.name, self.flavor, self.capacity, self.boot
-
     def seen_at(self, other: Disk) -> Disk:
         """This disk's intent at the place of ``other``."""
         return replace(self, datastore=other.datastore, path=other.path, uuid=other.uuid, unit=other.unit)

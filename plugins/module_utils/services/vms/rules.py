@@ -28,7 +28,6 @@ KIND = "drs rule"
 _LONGEST_NAME = 80
 _REASONS = {"affinity": "hard affinity", "anti-affinity": "hard anti-affinity"}
 _TOO_FEW = "its group has fewer than two VMs in the cluster"
-_FATAL = ("LeaseLost", "CloudStoreLost")
 Position = tuple[str, str]  # a VM's moid and its cluster's
 
 
@@ -165,7 +164,7 @@ class RuleWriter:
         try:
             self._write(endpoint)
         except PhotonError as error:
-            if error.code in _FATAL:
+            if error.ends_run:
                 raise
             planned = [action.name for action in self.plan.of_type(ChangeRules) if action.endpoint == endpoint.id]
             self._errors.update(dict.fromkeys(planned or [endpoint.name], error))
@@ -219,7 +218,7 @@ class RuleWriter:
             if changes:
                 jobs.append(vsphere.change_rules(moid, cluster.name, changes))
         for job, outcome in vsphere.run_jobs(session, jobs):
-            if isinstance(outcome, PhotonError) and outcome.code in _FATAL:
+            if isinstance(outcome, PhotonError) and outcome.ends_run:
                 raise outcome
             for action in actions[job.key]:
                 if isinstance(outcome, PhotonError):

@@ -107,19 +107,14 @@ def _shown(vm: Vm, state: CurrentState) -> dict[str, Any]:
     assert place is not None
     shown: dict[str, Any] = {
         "state": vm.state,
-        "endpoint": _name(place.endpoint, state),
-        "host": _name(place.host, state) if place.host else "undeclared",
+        "endpoint": state.name_of(place.endpoint),
+        "host": state.name_of(place.host) or "undeclared",
         "cluster": place.cluster,
         "name": place.name,
         "moid": place.moid,
     }
     for disk in vm.disks:
         label = f"disk {disk.name}"
-        shown |= {label: _name(disk.datastore, state), f"{label} file": disk.path}
+        shown |= {label: state.name_of(disk.datastore) or "undeclared", f"{label} file": disk.path}
         shown |= {f"{label} uuid": disk.uuid, f"{label} unit": disk.unit}
     return shown
-
-
-def _name(entity_id: str | None, state: CurrentState) -> str:
-    document = state.get(entity_id)
-    return document.name if document is not None else entity_id or "undeclared"

@@ -17,9 +17,7 @@ NETWORKS = {
 
 
 def spec(datastore_type="SHARED_VMFS", **changes):
-    host = HostRow(
-        "host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 1 << 36
-    )
+    host = HostRow("host-1", "esx01", None, "cr-1", "rp-1", "dc-1", "f-1", "connected", False, "poweredOn", 8, 1 << 36)
     made = VmSpec(
         "6d1f",
         "web-01",
