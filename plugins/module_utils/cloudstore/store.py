@@ -151,14 +151,14 @@ class CloudStore:
 
         return self.database.write(attempt, key, lambda connection: _recall(connection, key))
 
-    def begin_run(self, holder: str | None = None, ttl: float = 30.0) -> Run:
+    def begin_run(self, ttl: float = 30.0) -> Run:
         """Begin a run with a lease; the tasks that this store writes from now on are that run's.
 
         A store has one run at a time: the lease of an earlier one is not renewed any more.
         """
         if self._run is not None:
             self._run.stop()
-        self._run = runs.begin(self.database, holder or self.by, ttl)
+        self._run = runs.begin(self.database, self.by, ttl)
         return self._run
 
     def take_over(self, run: Run) -> list[Task]:

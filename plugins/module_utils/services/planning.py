@@ -216,7 +216,7 @@ class Planning:
     store_id: str = ""
     whole: bool = False
     pinned: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, Any] = field(default_factory=dict)
+    files: dict[str, Any] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
     marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
     left_files: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from typing import Any
 from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
-from .context import Applying
+from .context import Applying, Context
 from .findings import Finding
 from .fleet import apply as fleet_apply
 from .fleet import capacity, datastores, zones
@@ -26,6 +26,7 @@ from .fleet import verify as fleet_verify
 from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
+from .images import read as images_read
 from .images import recover as images_recover
 from .images import verify as images_verify
 from .planning import Planning
@@ -37,9 +38,9 @@ from .vms import actions as vms_actions
 from .vms import apply as vms_apply
 from .vms import claims as vms_claims
 from .vms import describe as vms_describe
+from .vms import lost, rules
 from .vms import plan as vms
 from .vms import recover as vms_recover
-from .vms import rules
 from .vms import verify as vms_verify
 
 
@@ -49,10 +50,12 @@ class Kind:
 
     ``plan`` plans the declared items, ``plan_absent`` those declared absent that must wait for the plans of all kinds,
     ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
-    ``plan_after`` what follows from the whole plan. ``apply`` does the external work, ``apply_deletes`` the external
-    deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted task.
-    ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify`` finds
-    where records differ from the endpoints, ``references`` names the documents that a record refers to.
+    ``plan_after`` what follows from the whole plan. ``reads_all`` tells whether planning needs every endpoint, ``read``
+    reads what it needs in addition to their inventories. ``apply`` does the external work, ``apply_deletes`` the
+    external deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted
+    task. ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify``
+    finds where records differ from the endpoints, ``verify_unknown`` what no record expects there, ``references``
+    names the documents that a record refers to.
     ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
@@ -64,12 +67,15 @@ class Kind:
     plan_delete: Callable[[Document, Planning, str], Any] | None = None
     plan_unused: Callable[[Planning], None] | None = None
     plan_after: Callable[[Planning], None] | None = None
+    reads_all: Callable[[Planning], bool] | None = None
+    read: Callable[[Planning, Context], None] | None = None
     apply: Callable[[Applying], None] | None = None
     apply_deletes: Callable[[Applying], None] | None = None
     recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
     claim_of: Callable[[Document, CurrentState], Claim] | None = None
     inventories: Callable[[CurrentState], list[Inventory]] | None = None
     verify: Callable[[CurrentState], Iterable[Finding]] | None = None
+    verify_unknown: Callable[[CurrentState, Context], Iterable[Finding]] | None = None
     references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
     item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
@@ -145,6 +151,7 @@ _ROWS = (
     Kind(
         entities.IMAGE,
         plan=images.plan_images,
+        read=images_read.read,
         plan_delete=images.plan_delete,
         plan_unused=images.plan_unused,
         apply=images_apply.apply_images,
@@ -160,10 +167,13 @@ _ROWS = (
         plan=vms.plan_vms,
         plan_delete=vms.plan_delete,
         plan_after=rules.plan_rules,
+        reads_all=lost.needs_marks,
+        read=lost.read,
         apply=vms_apply.apply_vms,
         recover=vms_recover.recover,
         claim_of=vms_claims.claim_of,
         verify=vms_verify.verify,
+        verify_unknown=vms_verify.verify_unknown,
         references=vms_verify.references,
         describe=vms_describe.describe,
         item=vms_actions.item_of,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,10 @@ from typing import Any
 from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
-from ..vsphere import inspect_image
 from . import prune, registry
 from .context import Context
-from .images import plan as images
 from .planning import DELETE, KEEP, Plan, Planning
 from .state import CurrentState
-from .vms import lost
 
 
 @dataclass(slots=True)
@@ -72,7 +68,9 @@ def plan(
     for kind in registry.KINDS.values():
         if kind.needs_endpoints and not read:
             _read(planning, context)
-            planning.files = _files(planning, context)
+            for each in registry.KINDS.values():
+                if each.read is not None:
+                    each.read(planning, context)
             read = True
         if kind.plan is not None:
             kind.plan(planning)
@@ -130,7 +128,7 @@ def check_identities(state: CurrentState) -> None:
 
 
 def _read(planning: Planning, context: Context) -> None:
-    """Read the endpoints that the declaration needs, and the marks of unknown VMs where VMs are created or missing."""
+    """Read the endpoints that the declaration needs; all of them where a kind asks for it."""
     state, declaration = planning.state, planning.declaration
     endpoints = state.of(entities.ENDPOINT)
     if not planning.whole and not _needs_fleet(declaration):
@@ -140,13 +138,9 @@ def _read(planning: Planning, context: Context) -> None:
         first = endpoints
     leaving = prune.leaving_vms(planning)
     context.read_endpoints(state, first, leaving)
-    marks = lost.needs_marks(planning)
-    if marks:
+    if any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values()):
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
     check_identities(state)
-    if marks:
-        planning.marks = lost.read_marks(state, context)
-        planning.left_files = lost.read_files(planning, context)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
         if planning.whole:
@@ -187,25 +181,6 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
 def _refuse(state: CurrentState, endpoint: Any, reason: str) -> None:
     del state.inventories[endpoint.id]
     state.unreachable[endpoint.id] = PhotonError("DuplicateHost", f"endpoint {endpoint.name} {reason}")
-
-
-def _files(planning: Planning, context: Context) -> dict[str, Any]:
-    """The facts of the image files that must be looked at, by the name that the declaration gives them."""
-    facts: dict[str, Any] = {}
-    for name in images.files_to_read(planning, lambda file: _stat(context.path(file))):
-        try:
-            facts[name] = {**inspect_image(context.path(name)), "stat": _stat(context.path(name))}
-        except PhotonError as error:
-            facts[name] = error
-    return facts
-
-
-def _stat(path: str) -> list[int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
 
 
 def drop_superseded(result: Plan) -> None:

@@ -18,12 +18,10 @@ from typing import Any
 from ..cloudstore import Conflict, Snapshot
 from ..model import entities
 from ..model.authorization import authorize
-from ..vsphere import guestinfo
 from . import recovery, registry, site, verify_records
 from .context import Context
 from .findings import Finding
 from .state import CurrentState
-from .vms import lost
 
 ATTEMPTS = 3  # times that a repair is tried before it gives up against others' changes
 SHOWN = 50  # findings in a summary
@@ -117,27 +115,11 @@ def _look(context: Context) -> Verified:
             f"{len(others)} other {'run works' if len(others) == 1 else 'runs work'} on this CloudStore: what they "
             "change now may appear as a finding; verify again when they have ended"
         )
-    answer.left = [*compare(snapshot, state), *_orphans(state, context)]
+    answer.left = list(compare(snapshot, state))
+    for kind in registry.KINDS.values():
+        if kind.verify_unknown is not None:
+            answer.left += kind.verify_unknown(state, context)
     return answer
-
-
-def _orphans(state: CurrentState, context: Context) -> Iterator[Finding]:
-    """Yield the VMs that carry our mark where no record expects it; those of other platforms are theirs."""
-    sites = {document.managed_by for document in state.of(entities.VM)}
-    marks = {}
-    for identity, found in lost.read_marks(state, context).items():
-        ours = [each for each in found if state.get(identity) is not None or _is_ours(each[1], context, sites)]
-        if ours:
-            marks[identity] = ours
-    deleted = {document.id for document in context.store.tombstones()}
-    for orphan in lost.orphans(state, marks, deleted):
-        yield Finding(entities.VM, orphan.name, "orphan", "a record", orphan.reason, orphan.step)
-
-
-def _is_ours(row: Any, context: Context, sites: set[str]) -> bool:
-    marks = row.extra_config or {}
-    store = marks.get(guestinfo.STORE_KEY)
-    return store in (None, "", context.store.store_id) or marks.get(guestinfo.SITE_KEY) in sites
 
 
 def _repair(context: Context, findings: list[Finding]) -> None:

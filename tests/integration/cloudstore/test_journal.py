@@ -33,7 +33,7 @@ def refused(store, work):
 
 @pytest.fixture
 def run(store):
-    return store.begin_run("tester")
+    return store.begin_run()
 
 
 def test_a_task_from_queued_to_completed(store, run):

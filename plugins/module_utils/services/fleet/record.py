@@ -35,19 +35,8 @@ class HostFacts:
     @classmethod
     def of(cls, document: Document) -> HostFacts:
         """Return the facts of a host's document."""
-        seen = document.observed
-        return cls(
-            seen.get("moid"),
-            seen.get("cluster"),
-            bool(seen.get("drs")),
-            seen.get("vcpus", 0),
-            seen.get("memory", 0),
-            tuple(seen.get("port_groups") or ()),
-            tuple(seen.get("datastores") or ()),
-            seen.get("connected", True),
-            bool(seen.get("in_maintenance")),
-            seen.get("hardware_uuid", ""),
-        )
+        seen = {key: value for key, value in document.observed.items() if key in cls.__slots__}
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in seen.items()})
 
     @classmethod
     def seen(cls, row: Any, datastores: Iterable[str]) -> HostFacts:

@@ -42,6 +42,13 @@ def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
     return {endpoint_id: moids for endpoint_id, moids in found.items() if moids}
 
 
+def read(planning: Planning, context: Any) -> None:
+    """Note marks and left files where a declared VM is to be created or missing."""
+    if needs_marks(planning):
+        planning.marks = read_marks(planning.state, context)
+        planning.left_files = read_files(planning, context)
+
+
 def read_marks(state: CurrentState, context: Any) -> Marks:
     """The marks of the VMs that no record knows, one call per endpoint."""
     found: dict[str, list[tuple[str, Any]]] = {}

@@ -6,13 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ...model import flavors
 from ...model.entities import Document
 
 Cost = dict[str, tuple[int, str]]
+# Fields under their own names in the body, the second ones as lists; in the observed part of a disk, and of vSphere.
+_PLAIN = (
+    "flavor", "image", "vcpus", "memory", "spread_over", "spread_group", "max_skew", "zone", "deletion_protection",
+    "metadata_digest", "metadata_declared",
+)  # fmt: skip
+_LISTS = ("port_groups", "tags", "host_tags")
+_SEEN = ("datastore", "path", "uuid", "unit")
+_VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class Vm:
     metadata_declared: bool = False
     place: Place | None = None
     address: str | None = None
-    max_skew: int | None = field(default=None)
+    max_skew: int | None = None
 
     @property
     def boot_disk(self) -> Disk:
@@ -104,88 +112,50 @@ class Vm:
         """The typed form of a VM's document."""
         body, seen = document.body, document.observed
         disks = seen.get("disks", {})
-        vsphere = seen.get("vsphere") or {}
         place = None
         if seen.get("endpoint"):
-            place = Place(
-                seen["endpoint"],
-                seen.get("host"),
-                vsphere.get("name", document.name),
-                vsphere.get("folder", ""),
-                vsphere.get("directory", ""),
-                seen.get("cluster"),
-                vsphere.get("moid"),
-                vsphere.get("change_version"),
-                vsphere.get("vmx"),
-            )
+            names = {"name": document.name, **(seen.get("vsphere") or {})}
+            own = {key: names[key] for key in _VSPHERE if key in names}
+            place = Place(seen["endpoint"], seen.get("host"), cluster=seen.get("cluster"), **own)
         return cls(
             document.id,
             document.name,
             document.scope,
             document.state,
-            body["flavor"],
-            body["image"],
-            body["vcpus"],
-            body["memory"],
-            {key: (amount, unit) for key, (amount, unit) in body["cost"].items()},
-            tuple(_disk(each, disks.get(each["name"], {})) for each in body["disks"]),
-            tuple(body.get("port_groups") or ()),
-            tuple(body.get("tags") or ()),
-            tuple(_group(each) for each in body.get("groups") or ()),
-            body.get("spread_over"),
-            body.get("spread_group"),
-            body.get("zone"),
-            tuple(body.get("host_tags") or ()),
-            bool(body.get("deletion_protection")),
-            body.get("metadata_digest", ""),
-            bool(body.get("metadata_declared")),
-            place,
-            seen.get("address"),
-            body.get("max_skew"),
+            cost={key: (amount, unit) for key, (amount, unit) in body["cost"].items()},
+            disks=tuple(_disk(each, disks.get(each["name"], {})) for each in body["disks"]),
+            groups=tuple(Group(g["name"], g["kind"], g["level"], g["hard"]) for g in body.get("groups") or ()),
+            place=place,
+            address=seen.get("address"),
+            **{key: body[key] for key in _PLAIN if key in body},
+            **{key: tuple(body.get(key) or ()) for key in _LISTS},
         )
 
     def body(self) -> dict[str, Any]:
         """The intent, as the document's body."""
+        kept = ("name", "kind", "flavor", "capacity", "boot")
         return {
-            "flavor": self.flavor,
-            "image": self.image,
-            "vcpus": self.vcpus,
-            "memory": self.memory,
+            **{key: getattr(self, key) for key in _PLAIN},
+            **{key: list(getattr(self, key)) for key in _LISTS},
             "cost": {key: list(value) for key, value in self.cost.items()},
             "disks": [
-                {"name": d.name, "kind": d.kind, "flavor": d.flavor, "capacity": d.capacity, "boot": d.boot,
-                 "datastore_tags": list(d.datastore_tags)}
-                for d in self.disks
+                {**{key: getattr(disk, key) for key in kept}, "datastore_tags": list(disk.datastore_tags)}
+                for disk in self.disks
             ],
-            "port_groups": list(self.port_groups),
-            "tags": list(self.tags),
             "groups": [group.to_dict() for group in self.groups],
-            "spread_over": self.spread_over,
-            "spread_group": self.spread_group,
-            "max_skew": self.max_skew,
-            "zone": self.zone,
-            "host_tags": list(self.host_tags),
-            "deletion_protection": self.deletion_protection,
-            "metadata_digest": self.metadata_digest,
-            "metadata_declared": self.metadata_declared,
-        }  # fmt: skip
+        }
 
     def observed(self) -> dict[str, Any]:
         """The facts, as the document's observed part; empty before the VM was placed."""
-        if self.place is None:
-            return {}
         place = self.place
+        if place is None:
+            return {}
         return {
-            "endpoint": place.endpoint,
-            "host": place.host,
-            "cluster": place.cluster,
+            **{key: getattr(place, key) for key in ("endpoint", "host", "cluster")},
             "address": self.address,
-            "vsphere": {"moid": place.moid, "name": place.name, "folder": place.folder,
-                        "directory": place.directory, "change_version": place.change_version,
-                        "vmx": place.vmx},
-            "disks": {d.name: {"datastore": d.datastore, "path": d.path, "uuid": d.uuid, "unit": d.unit}
-                      for d in self.disks},
-        }  # fmt: skip
+            "vsphere": {key: getattr(place, key) for key in _VSPHERE},
+            "disks": {disk.name: {key: getattr(disk, key) for key in _SEEN} for disk in self.disks},
+        }
 
     def write_to(self, document: Document) -> Document:
         """The document with this VM's state, intent and facts."""
@@ -200,12 +170,5 @@ def _disk(body: Mapping[str, Any], seen: Mapping[str, Any]) -> Disk:
         bool(body.get("boot")),
         body.get("kind", flavors.EPHEMERAL_DISK),
         tuple(body.get("datastore_tags") or ()),
-        seen.get("datastore"),
-        seen.get("path"),
-        seen.get("uuid"),
-        seen.get("unit"),
+        *(seen.get(key) for key in _SEEN),
     )
-
-
-def _group(body: Mapping[str, Any]) -> Group:
-    return Group(body["name"], body["kind"], body["level"], body["hard"])

@@ -12,9 +12,11 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
+from ...vsphere import guestinfo
+from ..context import Context
 from ..findings import REPAIR, Finding, differences
 from ..state import CurrentState
-from .lost import is_unfinished, refuse_missing_host
+from .lost import is_unfinished, orphans, read_marks, refuse_missing_host
 from .observed import Observed, find
 from .record import Vm
 
@@ -26,6 +28,19 @@ def verify(state: CurrentState) -> Iterator[Finding]:
             yield from _compare(document, Vm.of(document), state)
 
 
+def verify_unknown(state: CurrentState, context: Context) -> Iterator[Finding]:
+    """Yield the VMs that carry our mark where no record expects it; those of other platforms are theirs."""
+    sites = {document.managed_by for document in state.of(entities.VM)}
+    marks = {}
+    for identity, found in read_marks(state, context).items():
+        ours = [each for each in found if state.get(identity) is not None or _is_ours(each[1], context, sites)]
+        if ours:
+            marks[identity] = ours
+    deleted = {document.id for document in context.store.tombstones()}
+    for orphan in orphans(state, marks, deleted):
+        yield Finding(entities.VM, orphan.name, "orphan", "a record", orphan.reason, orphan.step)
+
+
 def references(document: Document) -> Iterator[tuple[str, str]]:
     """Yield the documents that a VM's record names, each with its role."""
     body, seen = document.body, document.observed
@@ -33,6 +48,12 @@ def references(document: Document) -> Iterator[tuple[str, str]]:
     yield from (("disk flavor", disk["flavor"]) for disk in body["disks"])
     yield from (("datastore", d["datastore"]) for d in seen.get("disks", {}).values() if d.get("datastore"))
     yield from ((key, seen[key]) for key in ("endpoint", "host") if seen.get(key))
+
+
+def _is_ours(row: Any, context: Context, sites: set[str]) -> bool:
+    marks = row.extra_config or {}
+    store = marks.get(guestinfo.STORE_KEY)
+    return store in (None, "", context.store.store_id) or marks.get(guestinfo.SITE_KEY) in sites
 
 
 def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Finding]:
