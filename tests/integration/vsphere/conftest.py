@@ -208,7 +208,8 @@ def vm_spec(bench):
             for row in inventory.datastores.values()
             if row.name == (datastore or {"vc": "shared", "esx": "datastore1"}[name])
         )
-        host = inventory.hosts[store.hosts[made[name] % len(store.hosts)]]
+        hosts = [row for row in inventory.hosts.values() if store.moid in row.datastores]
+        host = hosts[made[name] % len(hosts)]
         made[name] += 1
         identity = str(uuid.uuid4())
         return VmSpec(

@@ -45,7 +45,7 @@ def template_spec(bench):
         store = next(row for row in seen.datastores.values() if datastore in (None, row.name))
         facts = inspect_image(path)
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
-        host = seen.hosts[sorted(store.hosts)[0]]
+        host = min((row for row in seen.hosts.values() if store.moid in row.datastores), key=lambda row: row.moid)
         return TemplateSpec(
             identity,
             f"image-{store.name}",
