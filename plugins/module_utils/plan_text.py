@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .model.entities import KINDS
@@ -19,14 +19,20 @@ _WIDEST = 100
 
 def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return a module's result in check mode with ``result: full`` (see services/report.py) as lines."""
-    steps: dict[str, list[Mapping[str, Any]]] = {}
-    for step in outcome.get("plan", []):
-        steps.setdefault(step["kind"], []).append(step)
-    lines: list[str] = []
-    for kind in sorted(steps, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS)):
-        lines += [f"{kind}", *_kind(steps[kind]), ""]
+    lines = kind_lines(outcome.get("plan", []), _kind)
     lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")]
     return _without_end(lines)
+
+
+def kind_lines(
+    rows: Iterable[Mapping[str, Any]], show: Callable[[list[Mapping[str, Any]]], Iterable[str]]
+) -> list[str]:
+    """Return for each kind of the rows its name, the lines that ``show`` makes of them and an empty line."""
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    order = sorted(by_kind, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS))
+    return [line for kind in order for line in (kind, *show(by_kind[kind]), "")]
 
 
 def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:

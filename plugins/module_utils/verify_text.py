@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .model.entities import KINDS
-from .plan_text import failure_lines, warning_lines
+from .plan_text import failure_lines, kind_lines, warning_lines
 
 Row = Mapping[str, Any]
 
@@ -18,12 +17,7 @@ def verify_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return the result of module cloudstore with ``state: verified`` as lines."""
     if outcome.get("error_code"):
         return failure_lines(outcome)[:1]
-    rows: dict[str, list[Row]] = {}
-    for row in outcome["findings"]:
-        rows.setdefault(row["kind"], []).append(row)
-    lines: list[str] = []
-    for kind in sorted(rows, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS)):
-        lines += [kind, *_kind(rows[kind]), ""]
+    lines = kind_lines(outcome["findings"], _kind)
     omitted = outcome["found"] - len(outcome["findings"])
     if omitted > 0:
         lines += [f"and {omitted} more findings (result: full returns all of them)", ""]

@@ -85,7 +85,7 @@ class Platform:
         run = self.store.begin_run()
         try:
             context = Context(self.store, planning.actor, planning.managed_by, run=run)
-            applying = Applying(planning.plan, planning.state, context, run)
+            applying = Applying(planning.plan, planning.state, context)
             write.begin(applying, 1)
             write.end(applying)
         finally:

@@ -9,7 +9,6 @@ See docs/cloudstore.md.
 
 from __future__ import annotations
 
-from .digests import digest
 from .errors import Conflict
 from .rows import Change, Claim, Inventory, Snapshot, Step, Task
 from .runs import Run
@@ -27,6 +26,5 @@ __all__ = [
     "Step",
     "Task",
     "Transaction",
-    "digest",
     "open_store",
 ]

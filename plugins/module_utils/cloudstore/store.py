@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -17,7 +19,6 @@ from ..model.errors import PhotonError
 from . import process, runs, schema
 from .base import dump
 from .database import Database
-from .digests import digest
 from .documents import from_dict, from_row
 from .grooming import KEPT, groom
 from .journal import tasks_of
@@ -199,6 +200,12 @@ class CloudStore:
         """Remove what is older than ``max_age`` seconds: tombstones with their history, finished tasks, runs that ended
         or expired, keys of transactions. Returns ``{table: number}``."""
         return self.database.write(lambda connection, now: groom(connection, now - max_age))
+
+
+def digest(key: bytes, value: Any) -> str:
+    """Return the HMAC-SHA-256 in hex of a JSON value; the order of its keys does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _snapshot(database: Database, connection: Any, kinds: Iterable[str] | None, allocations: bool) -> Snapshot:

@@ -118,7 +118,6 @@ class Applying:
     plan: Plan
     state: CurrentState
     context: Context
-    run: Any
 
 
 def _change_version(vm: Document) -> str | None:

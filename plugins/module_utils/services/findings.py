@@ -37,6 +37,11 @@ class Finding:
     orphans: tuple[str, ...] = ()
     provider: Document | None = None
 
+    @classmethod
+    def to_repair(cls, kind: str, name: str, what: str, expected: str, found: str, **repair: Any) -> Finding:
+        """Return a finding that a repair removes by what ``repair``, fields of the finding, holds."""
+        return cls(kind, name, what, expected, found, REPAIR, repairable=True, **repair)
+
     @property
     def key(self) -> tuple[str, str, str]:
         """What makes it the same finding in a later look."""

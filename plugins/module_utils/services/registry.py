@@ -84,11 +84,7 @@ class Kind:
 
 
 _ROWS = (
-    Kind(
-        entities.DEPLOYMENT,
-        plan=tenancy.plan_security_groups,
-        prunable=False,
-    ),
+    Kind(entities.DEPLOYMENT, plan=tenancy.plan_security_groups, prunable=False),
     Kind(
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,

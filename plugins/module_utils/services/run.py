@@ -125,7 +125,7 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
     for attempt in range(1, ATTEMPTS + 1):
         snapshot = recovery.settled_snapshot(context, recovered)
         planned = _plan(declare(snapshot), context, snapshot, request)
-        applying = Applying(planned.plan, planned.state, context, context.run)
+        applying = Applying(planned.plan, planned.state, context)
         try:
             write.begin(applying, attempt)
             break

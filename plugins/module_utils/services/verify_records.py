@@ -66,14 +66,12 @@ def _providers(snapshot: Snapshot, missing: set[str], state: CurrentState) -> It
     for kind in PROVIDERS:
         for document in state.of(kind):
             if document.id not in snapshot.providers:
-                yield Finding(kind, state.path_of(document), "provider", "a row to claim from", "none", REPAIR,
-                              repairable=True, provider=document)  # fmt: skip
+                name = state.path_of(document)
+                yield Finding.to_repair(kind, name, "provider", "a row to claim from", "none", provider=document)
     for provider in sorted({*snapshot.providers, *snapshot.inventories} - missing):
         if state.get(provider) is None:
             kind = snapshot.providers.get(provider, "provider")
-            yield Finding(
-                kind, provider, "provider", "a document", "none", REPAIR, repairable=True, orphans=(provider,)
-            )
+            yield Finding.to_repair(kind, provider, "provider", "a document", "none", orphans=(provider,))
 
 
 def _allocations(
@@ -88,14 +86,12 @@ def _allocations(
             amount, held = expected.get((provider, resource), 0), found.get((provider, resource), 0)
             if amount != held and provider not in missing:
                 unit = _unit(snapshot, provider, resource)
-                yield Finding(
+                yield Finding.to_repair(
                     "allocation",
                     f"{_name(consumer, state)} of {_name(provider, state)}: {resource}",
                     "allocation",
                     units.show(amount, unit),
                     units.show(held, unit),
-                    REPAIR,
-                    repairable=True,
                     consumers=(consumer,) if known else (),
                     orphans=() if known else (consumer,),
                 )
@@ -117,8 +113,8 @@ def _exclusives(snapshot: Snapshot, claims: Mapping[str, Claim], state: CurrentS
         if holder not in holders:
             found = _name(holder, state) if holder else "none"
             ids = (*holders, *([holder] if holder else []))
-            yield Finding(
-                "exclusive key", key, "exclusive key", names, found, REPAIR, repairable=True,
+            yield Finding.to_repair(
+                "exclusive key", key, "exclusive key", names, found,
                 consumers=tuple(i for i in ids if state.get(i) is not None),
                 orphans=tuple(i for i in ids if state.get(i) is None),
             )  # fmt: skip
@@ -151,16 +147,8 @@ def _capacity(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:
     for row in {**capacity.recorded(state), **seen}.values():
         kept = snapshot.inventories.get(row.provider, {}).get(row.resource)
         if kept is None or kept.limit != row.limit:
-            yield Finding(
-                row.kind,
-                state.path_of(state.must(row.provider)),
-                "capacity",
-                _limit(row),
-                "none" if kept is None else _limit(kept),
-                REPAIR,
-                repairable=True,
-                capacity=row,
-            )
+            name, found = state.path_of(state.must(row.provider)), "none" if kept is None else _limit(kept)
+            yield Finding.to_repair(row.kind, name, "capacity", _limit(row), found, capacity=row)
 
 
 def _tasks(snapshot: Snapshot, state: CurrentState) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ def begin(applying: Applying, attempt: int) -> None:
     capacity = registry.inventories(state) if any(a.claim is not None for a in actions) else []
     uses = _uses(plan, actions, state)
     versions = applying.context.store.run(
-        lambda tx: _begin(tx, actions, leaving, uses, state, capacity), key=f"{applying.run.id}/begin/{attempt}"
+        lambda tx: _begin(tx, actions, leaving, uses, state, capacity), key=f"{applying.context.run.id}/begin/{attempt}"
     )
     for row in capacity:
         state.capacity.setdefault(row.provider, {})[row.resource] = row

@@ -97,25 +97,9 @@ def _unpack(block: bytes, name: str) -> _Header:
             f"{name} is incomplete: its VMDK header ends early; copy the file again",
             {"file": name},
         )
-    (
-        _magic,
-        version,
-        flags,
-        capacity,
-        _grain,
-        offset,
-        size,
-        _entries,
-        _redundant,
-        directory,
-        _overhead,
-        _unclean,
-        _n1,
-        _n2,
-        _n3,
-        _n4,
-        compression,
-    ) = _HEADER.unpack_from(block)
+    _magic, version, flags, capacity, _grain, offset, size, _entries, _redundant, directory, *_rest, compression = (
+        _HEADER.unpack_from(block)
+    )
     if version not in (1, 2, 3):
         raise PhotonError(
             "InvalidVmdkFormat", f"{name} has the unknown VMDK version {version}: {_CONVERT}", {"file": name}

@@ -243,9 +243,15 @@ def _capacity(checker: Checker, spec: Field, given: Any, path: str) -> int:
     return amount
 
 
-def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]] | None:
+def _is_mapping(checker: Checker, spec: Field, given: Any, path: str, example: str = "") -> bool:
     if not isinstance(given, Mapping):
-        checker.add(path, f"must be a mapping, not {spec.shown(given)}: write {{vm.count: 10, vm.memory: 40 GB}}")
+        hint = f": write {example}" if example else ""
+        checker.add(path, f"must be a mapping, not {spec.shown(given)}{hint}", spec.code)
+    return isinstance(given, Mapping)
+
+
+def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]] | None:
+    if not _is_mapping(checker, spec, given, path, "{vm.count: 10, vm.memory: 40 GB}"):
         return None
     parsed = {}
     for key, text in given.items():
@@ -258,14 +264,7 @@ def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tu
 
 def _cost(checker: Checker, spec: Field, given: Any, path: str) -> Any:
     """Check only that it is a mapping: its rules depend on the flavor's kind."""
-    if not isinstance(given, Mapping):
-        checker.add(
-            path,
-            f"must be a mapping, not {spec.shown(given)}: write {{vm.cpu: 2, vm.memory: 4 GB}}",
-            "InvalidFlavorSpecification",
-        )
-        return None
-    return dict(given)
+    return dict(given) if _is_mapping(checker, spec, given, path, "{vm.cpu: 2, vm.memory: 4 GB}") else None
 
 
 def _flavor_kind(checker: Checker, spec: Field, given: Any, path: str) -> str:
@@ -292,10 +291,7 @@ def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, 
 
 def _free(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
     """A mapping that is passed on unchanged."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    checker.add(path, f"must be a mapping, not {spec.shown(given)}", spec.code)
-    return None
+    return dict(given) if _is_mapping(checker, spec, given, path) else None
 
 
 def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
@@ -304,8 +300,7 @@ def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
 
 def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
     """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be one."""
-    if not isinstance(given, Mapping):
-        checker.add(path, f"must be a mapping, not {spec.shown(given)}: write {_CREDENTIAL}", spec.code)
+    if not _is_mapping(checker, spec, given, path, _CREDENTIAL):
         return None
     for name, entry in given.items():
         if not isinstance(entry, Mapping):

@@ -12,7 +12,7 @@ from ... import vsphere
 from ...model.errors import PhotonError
 from ..context import Applying
 from ..planning import Outcome
-from .actions import ChangeHost
+from .plan import ChangeHost
 from .record import effective_state
 
 _JOBS = {"ENTER_MAINTENANCE_MODE": vsphere.enter_maintenance, "EXIT_MAINTENANCE_MODE": vsphere.exit_maintenance}

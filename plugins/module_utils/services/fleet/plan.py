@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...cloudstore import Step, Task
@@ -16,10 +16,9 @@ from ...model.declaration import with_initial
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ...vsphere import blocking_vms
-from ..planning import DELETE, Planning, delete_action, record_action
+from ..planning import DELETE, Action, Planning, delete_action, record_action
 from ..state import CurrentState
 from . import facts
-from .actions import ChangeHost
 from .record import HostFacts, effective_state, host_state
 
 Item = Mapping[str, Any]
@@ -37,6 +36,13 @@ _SHOWN = ("zone", *_KEYS[:-1], "state")
 _WANTED = {"ready": states.READY, "suspended": states.SUSPENDED, "maintenance": states.MAINTENANCE}
 # Operations of vSphere; suspending and resuming a host is the platform's own.
 IN_VSPHERE = frozenset({"ENTER_MAINTENANCE_MODE", "EXIT_MAINTENANCE_MODE"})
+
+
+@dataclass(slots=True, kw_only=True)
+class ChangeHost(Action):
+    """Create or change a host, whose state is ``seen``, to the one in the document."""
+
+    seen: str
 
 
 def plan_endpoints(planning: Planning) -> None:

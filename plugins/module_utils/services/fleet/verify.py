@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...model.entities import DATASTORE, ENDPOINT, HOST, Document
-from ..findings import REPAIR, Finding, differences
+from ..findings import Finding, differences
 from ..state import CurrentState
 from .facts import same_host
 from .record import DatastoreFacts, HostFacts
@@ -70,13 +70,5 @@ def _difference(
 ) -> Iterator[Finding]:
     if recorded != seen:
         expected, found = differences(seen, recorded)
-        yield Finding(
-            document.kind,
-            state.path_of(document),
-            "facts",
-            expected,
-            found,
-            REPAIR,
-            repairable=True,
-            observed=replace(document, observed=seen),
-        )
+        after = replace(document, observed=seen)
+        yield Finding.to_repair(document.kind, state.path_of(document), "facts", expected, found, observed=after)

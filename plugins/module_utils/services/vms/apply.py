@@ -110,8 +110,7 @@ class _Runner:
             else:
                 done[action.id].append(job.operation)
         open_ones = [action for action in actions if action.id not in self.recorded]
-        rows = jobs.read(session, [action.id for action in open_ones]) if open_ones else {}
-        vsphere.read_heavy(session, rows.values(), inventory.networks)  # also what changed since the plan
+        rows = _look(session, inventory, open_ones)  # also what changed since the plan
         for action in open_ones:
             step, error = failed.get(action.id, (None, None))
             # Changes that were not sent to vSphere are reverted in the record, the others are kept.
@@ -127,8 +126,7 @@ class _Runner:
         for action, job, outcome in self._outcomes(endpoint, prepared, actions):
             if isinstance(outcome, PhotonError):
                 self.record(Result(action, action.document, False, job.operation, outcome))
-        rows = jobs.read(session, [action.id for action in actions])
-        vsphere.read_heavy(session, rows.values(), inventory.networks)
+        rows = _look(session, inventory, actions)
         for action in actions:
             self._seen(action, action.vm, rows.get(action.id), endpoint, True)
 
@@ -158,8 +156,7 @@ class _Runner:
         rest = self._prepared(waiting, lambda action: jobs.after_create(action, progress.moids[action.id], state))
         self._created(endpoint, rest, waiting, progress)
         finished = [action for action in actions if action.id in progress.moids and action.id not in self.recorded]
-        rows = jobs.read(session, [action.id for action in finished]) if finished else {}
-        vsphere.read_heavy(session, rows.values(), inventory.networks)  # the disks' uuids, before anything moves them
+        rows = _look(session, inventory, finished)  # the disks' uuids, before anything moves them
         for action in finished:
             step, error = progress.failed.get(action.id, (None, None))
             self._seen(action, action.vm, rows.get(action.id), endpoint, True, step, error)
@@ -185,6 +182,13 @@ class _Runner:
         if not unknown:
             document = action.lost or replace(document, observed={})
         self.record(Result(action, document, False, step, error))
+
+    def _fail(self, action: Any, error: PhotonError, unknown: bool) -> None:
+        """Record that nothing was done, or (``unknown``) that nobody knows."""
+        if isinstance(action, CreateVm):
+            self._not_made(action, "CREATE_VM", error, unknown)
+        else:
+            self.record(Result(action, _unchanged(action), False, None, error))
 
     def _seen(
         self,
@@ -233,10 +237,7 @@ class _Runner:
                 raise
             unknown = PhotonError(error.code, error.message, {**error.data, "unknown": True})
             for action in actions:
-                if isinstance(action, CreateVm):
-                    self._not_made(action, "CREATE_VM", unknown, unknown=True)
-                else:
-                    self.record(Result(action, _unchanged(action), False, None, unknown))
+                self._fail(action, unknown, unknown=True)
 
     def _prepared(self, actions: Iterable[Any], make: Callable[[Any], Any]) -> list[Any]:
         prepared = []
@@ -248,10 +249,7 @@ class _Runner:
             except PhotonError as error:
                 if error.ends_run:
                     raise
-                if isinstance(action, CreateVm):
-                    self._not_made(action, "CREATE_VM", error, unknown=False)
-                else:
-                    self.record(Result(action, _unchanged(action), False, None, error))
+                self._fail(action, error, unknown=False)
         return prepared
 
     def _outcomes(self, endpoint: Document, prepared: list[Any], actions: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
@@ -267,7 +265,7 @@ class _Runner:
             return
         self.flushes += 1
         store, state = self.applying.context.store, self.applying.state
-        store.run(lambda tx: _commit(tx, results, state), key=f"{self.applying.run.id}/vms/{self.flushes}")
+        store.run(lambda tx: _commit(tx, results, state), key=f"{self.applying.context.run.id}/vms/{self.flushes}")
         for result in results:
             self.applying.plan.finish(result.action, Outcome(result.changed, result.error, result.document))
             if result.document is not None:
@@ -281,6 +279,13 @@ class _Progress:
     moids: dict[str, str] = field(default_factory=dict)
     doubtful: dict[str, PhotonError] = field(default_factory=dict)
     failed: dict[str, tuple[str, PhotonError]] = field(default_factory=dict)
+
+
+def _look(session: Any, inventory: Any, actions: list[Any]) -> dict[str, Any]:
+    """``{id: VmRow}`` of these actions' VMs as vSphere shows them now, in detail."""
+    rows = jobs.read(session, [action.id for action in actions]) if actions else {}
+    vsphere.read_heavy(session, rows.values(), inventory.networks)
+    return rows
 
 
 def _endpoint_of(action: Any) -> str | None:

@@ -14,7 +14,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import guestinfo
 from ..context import Context
-from ..findings import REPAIR, Finding, differences
+from ..findings import Finding, differences
 from ..state import CurrentState
 from .lost import is_unfinished, orphans, read_marks, refuse_missing_host
 from .observed import Observed, find
@@ -95,11 +95,8 @@ def _compare_facts(document: Document, vm: Vm, seen: Observed, state: CurrentSta
     expected, found = differences({**after, **dict.fromkeys(unknown)}, before)
     if not expected:
         return
-    yield replace(
-        _finding(document, state, "facts", expected, found, REPAIR),
-        repairable=True,
-        observed=now.write_to(document),
-    )
+    name = state.path_of(document)
+    yield Finding.to_repair(entities.VM, name, "facts", expected, found, observed=now.write_to(document))
 
 
 def _is_unread(vm: Vm, state: CurrentState) -> bool:

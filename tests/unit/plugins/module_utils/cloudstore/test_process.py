@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import digest, library, process
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import library, process
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore.store import digest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 

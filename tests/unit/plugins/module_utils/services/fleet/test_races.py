@@ -48,7 +48,7 @@ class Controller:
         run = self.store.begin_run()
         try:
             self.context.run = run
-            applying = Applying(self.planned.plan, self.planned.state, self.context, run)
+            applying = Applying(self.planned.plan, self.planned.state, self.context)
             write.begin(applying, 1)
             write.observe(applying)
             apply.apply_hosts(applying)

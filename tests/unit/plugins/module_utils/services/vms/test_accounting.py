@@ -168,7 +168,7 @@ def observe(site: Accounts, *documents: Document) -> list[str]:
     """Record what these documents show; returns the warnings."""
     state, plan = site.state(), Plan()
     plan.observed = {document.id: document.observed for document in documents}
-    write.observe(Applying(plan, state, Context(site.store, SYSTEM, "tests"), None))
+    write.observe(Applying(plan, state, Context(site.store, SYSTEM, "tests")))
     return plan.warnings
 
 
@@ -196,7 +196,7 @@ def test_capacity_of_a_host_that_was_deleted_concurrently_is_not_recorded(site: 
     site.inventory.hosts["host-1"].cores = site.inventory.hosts["host-2"].cores = 20
     site.store.run(lambda tx: tx.delete([state.must("h2")]))
     plan.observed = {"v1": before.observed}
-    write.observe(Applying(plan, state, Context(site.store, SYSTEM, "tests"), None))
+    write.observe(Applying(plan, state, Context(site.store, SYSTEM, "tests")))
     snapshot = site.store.snapshot(allocations=True)
     assert snapshot.inventories["h1"]["vcpus"].limit == 80
     assert "h2" not in {*snapshot.inventories, *snapshot.providers}
@@ -209,7 +209,7 @@ def begin(site: Accounts, *actions: Action) -> None:
     run = site.store.begin_run()
     plan = Plan()
     plan.actions = list(actions)
-    write.begin(Applying(plan, site.state(), Context(site.store, SYSTEM, "tests", run=run), run), 1)
+    write.begin(Applying(plan, site.state(), Context(site.store, SYSTEM, "tests", run=run)), 1)
 
 
 def claiming(verb: str, record: Document, site: Accounts) -> Action:
