@@ -97,7 +97,7 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
         child = vm_spec(name, "child", datastore=spec.datastore.name)
         child.disks = [DiskSpec("boot", spec.capacity, parent=template.path), DiskSpec("data", 1 << 20)]
         assert isinstance(only(run_jobs(session, [create_vm(child)])), str)
-        assert read_inventory(session, {child.uuid: None}).vm(child.uuid).disks[0].parent == template.path
+        assert read_inventory(session, {child.uuid: None}).vm(child.uuid).disks[0].files[1] == template.path
         in_use = only(run_jobs(session, [delete_template(template.moid, spec.name, spec.uuid)]))
         assert in_use.code == "StateError"
 
