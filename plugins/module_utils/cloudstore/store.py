@@ -20,7 +20,6 @@ from . import process, runs, schema
 from .base import dump
 from .database import Database
 from .documents import from_dict, from_row
-from .grooming import KEPT, groom
 from .journal import tasks_of
 from .library import load
 from .location import SQLITE, Location, parse, refuse_ephemeral
@@ -166,18 +165,6 @@ class CloudStore:
         """The unfinished tasks of dead, expired and ended runs, which are this run's from now on."""
         return runs.take_over(self.database, run)
 
-    def tasks(self, *, entity_id: str | None = None, states: Iterable[str] | None = None) -> list[Task]:
-        """Tasks, oldest first: of one entity, in these states, or all."""
-        if self._database is None:
-            return []
-        columns = tables().tasks.c
-        condition = columns.id.is_not(None)
-        if entity_id is not None:
-            condition &= columns.entity_id == entity_id
-        if states is not None:
-            condition &= columns.state.in_(list(states))
-        return self.database.read(lambda connection: tasks_of(connection, tables(), condition))
-
     def history(self, entity_id: str) -> list[Change]:
         """All changes of one entity, oldest first, deleted ones included."""
         if self._database is None:
@@ -195,11 +182,6 @@ class CloudStore:
         statement = table.select().order_by(table.c.deleted_at, table.c.id)
         rows = self.database.read(lambda connection: connection.execute(statement).all())
         return [from_dict(json.loads(row.document)) for row in rows]
-
-    def groom(self, max_age: float = KEPT) -> dict[str, int]:
-        """Remove what is older than ``max_age`` seconds: tombstones with their history, finished tasks, runs that ended
-        or expired, keys of transactions. Returns ``{table: number}``."""
-        return self.database.write(lambda connection, now: groom(connection, now - max_age))
 
 
 def digest(key: bytes, value: Any) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .errors import PhotonError
 
@@ -62,6 +62,11 @@ def collapse(names: Iterable[str]) -> Iterator[str]:
             yield name
     if run:
         yield _show(run)
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are: ``a, b and 3 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _show(run: tuple[str, str, str, int]) -> str:

@@ -18,7 +18,7 @@ from ..cloudstore import Claim, Task
 from ..model import entities, states
 from ..model.authorization import Actor
 from ..model.declaration import Declaration
-from ..model.entities import Document
+from ..model.entities import Document, name_key
 from ..model.errors import PhotonError
 from .state import CurrentState
 
@@ -220,6 +220,16 @@ class Planning:
     deleted: frozenset[str] = frozenset()
     marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
     left_files: Mapping[str, str] = field(default_factory=dict)
+
+    def new(self, kind: str, name: str, scope: str = "", **fields: Any) -> Document:
+        """A document that this declaration would create."""
+        key = name_key(kind, scope, name)
+        return Document(kind, name, scope, **{"managed_by": self.managed_by, "name_key": key, **fields})
+
+    def deployment(self) -> Document:
+        """The one document of the whole platform, or a new one. It belongs to no site."""
+        kind = entities.DEPLOYMENT
+        return self.state.get(kind) or self.new(kind, kind, id=kind, managed_by="api")
 
     @contextlib.contextmanager
     def creating(self, kind: str, item: Mapping[str, Any], scope: str = "") -> Iterator[None]:

@@ -14,6 +14,7 @@ from typing import Any
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
+from ..model.names import listed
 from . import registry
 from .planning import DELETE, Planning
 
@@ -24,10 +25,9 @@ def plan_prune(planning: Planning) -> None:
     if not gone:
         return
     plan, state, options = planning.plan, planning.state, planning.options
-    names = ", ".join(f"{document.kind} {state.path_of(document)}" for document in gone[:10])
-    more = f" and {len(gone) - 10} more" if len(gone) > 10 else ""
+    names = listed([f"{document.kind} {state.path_of(document)}" for document in gone])
     if options.prune != "delete":
-        plan.warnings.append(f"no longer declared and left alone: {names}{more}; photon_prune: delete removes them")
+        plan.warnings.append(f"no longer declared and left alone: {names}; photon_prune: delete removes them")
         return
     absent = sum(action.verb == DELETE and registry.KINDS[action.kind].prunable for action in plan.actions)
     if len(gone) + absent > options.max_deletes:
@@ -36,7 +36,7 @@ def plan_prune(planning: Planning) -> None:
             planning.declaration.site,
             PhotonError(
                 "TooManyDeletes",
-                f"pruning would delete {len(gone)} resources ({names}{more}), with those declared absent more than "
+                f"pruning would delete {len(gone)} resources ({names}), with those declared absent more than "
                 f"photon_max_deletes "
                 f"({options.max_deletes}): none was deleted; raise the limit for this run if that is intended",
             ),

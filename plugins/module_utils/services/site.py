@@ -12,6 +12,7 @@ from typing import Any
 from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
+from ..model.names import listed
 from . import prune, registry
 from .context import Context
 from .planning import DELETE, KEEP, Plan, Planning
@@ -194,9 +195,10 @@ def _refuse_busy(planning: Planning) -> None:
     plan, busy = planning.plan, planning.state.busy
     left = [f"{a.kind} {a.name} ({busy[a.id].operation})" for a in plan.actions if a.verb == KEEP and a.id in busy]
     if left:
-        listed = ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
-        plan.warnings.append(f"another run is working on {listed}: what it does is not in this result; run again when "
-                             "that run has ended")  # fmt: skip
+        plan.warnings.append(
+            f"another run is working on {listed(left)}: what it does is not in this result; run again when that run "
+            "has ended"
+        )
     refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
     if not refused:
         return

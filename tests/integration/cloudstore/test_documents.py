@@ -7,6 +7,8 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document, name_key
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
+from tests.support import stores
+
 HUGE = (8 << 50) + 1  # 8 PiB + 1 byte: no float holds it
 
 
@@ -139,9 +141,9 @@ def test_a_delete_leaves_a_tombstone_and_frees_what_it_held(store):
 def test_groom_keeps_what_is_younger_than_a_day(store):
     [made] = insert(store, vm("web-1"))
     store.run(lambda tx: tx.delete([made]))
-    assert store.groom()["tombstones"] == 0
+    assert stores.groom(store)["tombstones"] == 0
     assert len(store.history(made.id)) == 2
-    assert store.groom(-60)["tombstones"] == 1
+    assert stores.groom(store, -60)["tombstones"] == 1
     assert store.tombstones() == []
     assert store.history(made.id) == []
 

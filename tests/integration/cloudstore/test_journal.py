@@ -13,6 +13,8 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Conflict, Step, Task, runs
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
+from tests.support import stores
+
 STEPS = ("RESERVE_RESOURCE", "CREATE_VM", "START_VM")
 
 
@@ -53,7 +55,7 @@ def test_a_task_from_queued_to_completed(store, run):
     assert now.steps[1].ended_at is None
     store.run(lambda tx: tx.finish_tasks({made.id: None}))
     assert store.snapshot().open_tasks == []
-    [done] = store.tasks(entity_id="vm-1")
+    [done] = stores.tasks(store, entity_id="vm-1")
     assert (done.state, {s.state for s in done.steps}, done.error) == ("COMPLETED", {"COMPLETED"}, None)
     assert done.queued_at <= done.started_at <= done.ended_at
 
@@ -62,7 +64,7 @@ def test_a_failed_task_keeps_its_error_at_the_step_that_failed(store, run):
     [made] = add(store, task())
     store.run(lambda tx: tx.steps([(made.id, 1, "STARTED")]))
     store.run(lambda tx: tx.finish_tasks({made.id: PhotonError("NoDiskSpace", "full", {"datastore": "d1"})}))
-    [done] = store.tasks(states=["ERROR"])
+    [done] = stores.tasks(store, states=["ERROR"])
     assert done.error == {"code": "NoDiskSpace", "message": "full", "data": {"datastore": "d1"}}
     assert [(s.state, s.error) for s in done.steps] == [("QUEUED", None), ("ERROR", done.error), ("QUEUED", None)]
 
@@ -75,7 +77,7 @@ def test_one_task_at_a_time_per_entity(store, run):
         "ConcurrentTask",
         {"ids": ["vm-1"], "entity_id": "vm-1", "task_id": first.id, "operation": "CREATE_VM"},
     )
-    assert [t.entity_id for t in store.tasks()] == ["vm-1"]
+    assert [t.entity_id for t in stores.tasks(store)] == ["vm-1"]
     twins = refused(store, lambda tx: tx.add_tasks([task("vm-2"), task("vm-2")]))
     assert (twins.code, isinstance(twins, Conflict)) == ("ConcurrentTask", False)
     store.run(lambda tx: tx.finish_tasks({first.id: None}))
@@ -203,7 +205,7 @@ def test_a_controller_that_is_not_taken_over_finishes(controller, store):
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline().strip() == "finished"
-    assert [t.id for t in store.tasks(states=["COMPLETED"])] == [made]
+    assert [t.id for t in stores.tasks(store, states=["COMPLETED"])] == [made]
 
 
 def test_groom_removes_finished_tasks_and_ended_runs_only(store, run, open_again):
@@ -212,9 +214,9 @@ def test_groom_removes_finished_tasks_and_ended_runs_only(store, run, open_again
     other = open_again()
     other.begin_run().end()
     add_expired_run(store)
-    removed = store.groom(-60)
+    removed = stores.groom(store, -60)
     assert (removed["tasks"], removed["runs"]) == (1, 2)
-    assert [(t.id, len(t.steps)) for t in store.tasks()] == [(kept.id, 3)]
+    assert [(t.id, len(t.steps)) for t in stores.tasks(store)] == [(kept.id, 3)]
     run.renew()
 
 
@@ -231,7 +233,7 @@ def test_the_end_of_a_run_grooms(store, monkeypatch):
     [made] = add(store, task())
     store.run(lambda tx: tx.finish_tasks({made.id: None}))
     run.end()
-    assert store.tasks() == []
+    assert stores.tasks(store) == []
 
 
 # -- the heartbeat -----------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def test_a_reader_finds_nothing_and_makes_nothing(cloudstore_url, open_again, tm
     assert not reader.exists
     snapshot = reader.snapshot()
     assert (snapshot.documents, snapshot.counters(), snapshot.open_tasks) == ([], {}, [])
-    assert (reader.tombstones(), reader.history("x"), reader.tasks(), snapshot.held) == ([], [], [], {})
+    assert (reader.tombstones(), reader.history("x"), snapshot.held) == ([], [], {})
     assert reader.store_id is None
     assert cloudstore_url.rpartition("/")[2] in reader.location
     assert reader.digest("secret") == reader.digest("secret")

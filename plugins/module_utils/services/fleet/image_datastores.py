@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...model import entities, states
 from ...model.authorization import authorize
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..planning import Planning, record_action
 from ..state import CurrentState
@@ -63,12 +63,7 @@ def _plan(names: list[str], planning: Planning) -> None:
         )
     if current is not None and sorted(old) == names:
         return
-    fresh = current or Document(
-        entities.DEPLOYMENT,
-        entities.DEPLOYMENT,
-        id=entities.DEPLOYMENT,
-        name_key=name_key(entities.DEPLOYMENT, "", entities.DEPLOYMENT),
-    )
+    fresh = planning.deployment()
     authorize(planning.actor, "update" if current else "create", entities.DEPLOYMENT, *state.chain(fresh))
     record_action(
         planning,

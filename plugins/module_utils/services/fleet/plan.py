@@ -13,7 +13,7 @@ from ...cloudstore import Step, Task
 from ...model import entities, states
 from ...model.authorization import authorize
 from ...model.declaration import with_initial
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import blocking_vms
 from ..planning import DELETE, Action, Planning, delete_action, record_action
@@ -144,9 +144,7 @@ def _plan_endpoint(item: Item, planning: Planning) -> None:
                 "DuplicateHost",
                 f"endpoint {other.name} already has the address {body['address']}:{body['port']}: declare it once",
             )
-    fresh = current or Document(
-        entities.ENDPOINT, name, managed_by=planning.managed_by, name_key=name_key(entities.ENDPOINT, "", name)
-    )
+    fresh = current or planning.new(entities.ENDPOINT, name)
     authorize(planning.actor, "update" if current else "create", entities.ENDPOINT, *state.chain(fresh))
     document = replace(fresh, body={**fresh.body, **body})
     record_action(
@@ -165,9 +163,7 @@ def _plan_host(item: Item, planning: Planning) -> None:
     state, name = planning.state, item["name"]
     current = state.find(entities.HOST, "", name)
     endpoint = _endpoint_of(item, current, state)
-    fresh = current or Document(
-        entities.HOST, name, managed_by=planning.managed_by, name_key=name_key(entities.HOST, "", name)
-    )
+    fresh = current or planning.new(entities.HOST, name)
     authorize(planning.actor, "update" if current else "create", entities.HOST, *state.chain(fresh))
     row = _row_of(item, current, endpoint, state)
     for other in state.of(entities.HOST):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...model import entities, states
 from ...model.authorization import authorize, permits
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ..planning import Planning, delete_action, record_action, retire
 from ..state import CurrentState
 
@@ -47,13 +47,7 @@ def _plan_zone(item: Mapping[str, Any], planning: Planning) -> None:
         if current is not None:
             plan_delete(current, planning, "declared absent", path)
         return
-    fresh = current or Document(
-        entities.ZONE,
-        name,
-        managed_by=planning.managed_by,
-        name_key=name_key(entities.ZONE, "", name),
-        body={"dedicated_tenants": []},
-    )
+    fresh = current or planning.new(entities.ZONE, name, body={"dedicated_tenants": []})
     document = replace(fresh, state=states.READY)
     if item["dedicated_tenants"] is not None:
         document = document.with_body(dedicated_tenants=sorted(item["dedicated_tenants"]))

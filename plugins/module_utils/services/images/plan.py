@@ -18,7 +18,7 @@ from typing import Any
 from ...cloudstore import Step, Task
 from ...model import entities, states
 from ...model.authorization import authorize, permits
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..fleet.image_datastores import image_datastores_of
 from ..planning import CREATE, KEEP, UPDATE, Action, Planning, compare, delete_action, record_action
@@ -114,14 +114,7 @@ def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None
             plan_delete(current, planning, "declared absent", path)
         return
     scope = state.require_project(item).id if item.get("project") else ""
-    fresh = current or Document(
-        entities.IMAGE,
-        item["name"],
-        scope,
-        managed_by=planning.managed_by,
-        name_key=name_key(entities.IMAGE, scope, item["name"]),
-        body={"copies": {}},
-    )
+    fresh = current or planning.new(entities.IMAGE, item["name"], scope, body={"copies": {}})
     chain = state.chain(fresh)[:-1]
     authorize(planning.actor, "update" if current else "create", entities.IMAGE, *chain)
     if fresh.state == states.PENDING_DELETE:

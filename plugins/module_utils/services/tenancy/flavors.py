@@ -11,7 +11,7 @@ from typing import Any
 
 from ...model import entities, flavors, states, units
 from ...model.authorization import authorize, permits
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..planning import Planning, delete_action, record_action, retire
 from ..state import CurrentState
@@ -55,7 +55,8 @@ def _plan_shipped(planning: Planning) -> None:
     if any(flavor.managed_by == SHIPPED for flavor in state.of(entities.FLAVOR)):
         return
     for kind, name, cost in flavors.shipped():
-        document = _document(kind, name, cost, SHIPPED)
+        body = {"cost": _stored(cost)}
+        document = planning.new(entities.FLAVOR, name, kind, managed_by=SHIPPED, body=body)
         if state.find(entities.FLAVOR, kind, name) is None and permits(
             planning.actor, "create", entities.FLAVOR, *state.chain(document)
         ):
@@ -72,7 +73,7 @@ def _plan_flavor(item: dict[str, Any], planning: Planning) -> None:
     if current is None:
         if item["cost"] is None:
             raise PhotonError("InvalidFlavorSpecification", f"flavor {kind}/{name} does not exist yet: set its cost")
-        document = _document(kind, name, item["cost"], planning.managed_by)
+        document = planning.new(entities.FLAVOR, name, kind, body={"cost": _stored(item["cost"])})
         authorize(planning.actor, "create", entities.FLAVOR, *state.chain(document))
         record_action(planning, None, document, _view, path=path)
         return
@@ -95,17 +96,6 @@ def _view(flavor: Document) -> dict[str, Any]:
 
 def _view_of_existing(flavor: Document) -> dict[str, Any]:
     return {"state": flavor.state, **_view(flavor)}
-
-
-def _document(kind: str, name: str, cost: flavors.Cost, managed_by: str) -> Document:
-    return Document(
-        entities.FLAVOR,
-        name,
-        kind,
-        managed_by=managed_by,
-        name_key=name_key(entities.FLAVOR, kind, name),
-        body={"cost": _stored(cost)},
-    )
 
 
 def _stored(cost: flavors.Cost) -> dict[str, list[Any]]:

@@ -10,8 +10,9 @@ from typing import Any
 from ...cloudstore import Claim
 from ...model import entities
 from ...model.authorization import authorize, check_group, group_names, permits, set_groups
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
+from ...model.names import listed
 from ..planning import Limits, Planning, delete_action, record_action
 from ..state import CurrentState
 from . import limits
@@ -30,12 +31,7 @@ def plan_security_groups(planning: Planning) -> None:
     if groups is None:
         return
     current = state.get(entities.DEPLOYMENT)
-    document = current or Document(
-        entities.DEPLOYMENT,
-        entities.DEPLOYMENT,
-        id=entities.DEPLOYMENT,
-        name_key=name_key(entities.DEPLOYMENT, "", entities.DEPLOYMENT),
-    )
+    document = planning.deployment()
     try:
         after = list(dict.fromkeys(check_group(group) for group in groups))
         if current is not None and group_names(current.body) == after:
@@ -101,11 +97,10 @@ def plan_delete(document: Document, planning: Planning, reason: str, path: str =
     label = state.path_of(document)
     content = [d for kind in _CONTENT[document.kind] for d in state.of(kind, document.id)]
     if content:
-        names = ", ".join(f"{d.kind} {d.name}" for d in content[:5])
-        more = f" and {len(content) - 5} more" if len(content) > 5 else ""
+        names = listed([f"{d.kind} {d.name}" for d in content], 5)
         raise PhotonError(
             "ContainerNotEmpty",
-            f"{document.kind} {label} still contains {names}{more}: delete its content first",
+            f"{document.kind} {label} still contains {names}: delete its content first",
         )
     if document.body.get("deletion_protection"):
         raise PhotonError(
@@ -152,14 +147,8 @@ def _draft(kind: str, scope: str, item: Item, planning: Planning, tenant_limits:
     """Build the declared tenant or project. Raises AccessForbidden, and the codes of limits.part."""
     state, name = planning.state, item["name"]
     current = state.find(kind, scope, name)
-    document = current or Document(
-        kind,
-        name,
-        scope,
-        managed_by=planning.managed_by,
-        name_key=name_key(kind, scope, name),
-        body={"security_groups": [], "deletion_protection": False},
-    )
+    body = {"security_groups": [], "deletion_protection": False}
+    document = current or planning.new(kind, name, scope, body=body)
     draft = Draft(document, current, item, limits.of(state, document.id))
     draft.limits = limits.wanted(item, draft.before)
     if item.get("quota_percent") is not None:

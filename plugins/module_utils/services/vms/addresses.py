@@ -13,6 +13,7 @@ from typing import Any
 from ... import vsphere
 from ...model import entities, states
 from ...model.entities import Document
+from ...model.names import listed
 from ..context import Applying
 from ..planning import Action
 from .record import Vm
@@ -51,10 +52,9 @@ def record_addresses(applying: Applying) -> None:
         else:
             silent.append(action.name)
     if silent:
-        listed = ", ".join(silent[:10]) + (f" and {len(silent) - 10} more" if len(silent) > 10 else "")
         applying.plan.warnings.append(
-            f"no address was reported within {timeout:g} s by {listed}: the next run records it; see that VMware Tools "
-            "runs in the image, or wait longer (photon_wait_for_addresses)"
+            f"no address was reported within {timeout:g} s by {listed(silent)}: the next run records it; see that "
+            "VMware Tools runs in the image, or wait longer (photon_wait_for_addresses)"
         )
 
 

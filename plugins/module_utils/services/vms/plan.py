@@ -11,7 +11,7 @@ from typing import Any
 
 from ...model import entities, states
 from ...model.authorization import authorize
-from ...model.entities import Document, name_key
+from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from ..placement import Candidate, place_all, settle
@@ -283,15 +283,7 @@ def _refuse_all(accepted: list[tuple[Desired, Document | None, Candidate]], plan
 def _add_create(desired: Desired, current: Document | None, candidate: Candidate, planning: Planning) -> None:
     state = planning.state
     vm = settle(candidate, state)
-    fresh = current or Document(
-        entities.VM,
-        vm.name,
-        vm.project,
-        "CREATING",
-        planning.managed_by,
-        vm.id,
-        name_key=name_key(entities.VM, vm.project, vm.name),
-    )
+    fresh = current or planning.new(entities.VM, vm.name, vm.project, id=vm.id)
     document = state.put(vm.write_to(fresh))
     power = desired.power or states.STOPPED
     steps = ("CREATE_VM", *states.route(entities.VM, states.STOPPED, power))

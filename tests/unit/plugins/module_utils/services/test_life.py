@@ -10,6 +10,8 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
+from tests.support import stores
+
 ACME = "photon_tenants: [{name: acme, projects: [{name: web}]}]"
 GONE = "photon_tenants: [{name: acme, state: absent, projects: [{name: web, state: absent}]}]"
 DAY = 24 * 3600.0
@@ -29,10 +31,10 @@ def test_what_is_deleted_leaves_a_tombstone_for_a_day(platform) -> None:
     platform.apply(ACME)
     ids = {d.id for d in platform.store.snapshot().documents}
     platform.apply(GONE)
-    platform.store.groom(DAY)
+    stores.groom(platform.store, DAY)
     assert {d.id for d in platform.store.tombstones()} == ids
     assert {d.state for d in platform.store.tombstones()} == {"DELETED"}
-    platform.store.groom(-1.0)  # as if that day had passed
+    stores.groom(platform.store, -1.0)  # as if that day had passed
     assert platform.store.tombstones() == []
 
 
