@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..model.errors import PhotonError
 from . import api, devices, guestinfo, imagefile, inventory, retrieve, tls, vms
 from .jobs import Job, run_jobs, task_error
-from .rows import DatastoreRow, DiskRow, HostRow, VmRow
+from .rows import DiskRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
 
 IMAGE_KEY = "photon.image"
@@ -28,27 +28,26 @@ _PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
 _MEMORY = 256 << 20  # a template is never started
 
 
-@dataclass(slots=True)
-class TemplateSpec:
-    """The template that holds a copy of an image. ``uuid``: its instanceUuid, ``image_id``: its ``photon.id``.
+@dataclass(slots=True, kw_only=True)
+class TemplateSpec(vms.VmSpec):
+    """The template that holds a copy of an image; its ``document_id`` is the image's.
 
-    Its files lie in ``[datastore] directory/``; ``sha256`` is the file's, ``capacity`` the disk's size in bytes.
+    ``sha256`` is the file's, ``capacity`` the disk's size in bytes.
     """
 
-    uuid: str
-    name: str
-    site: str
-    store: str
-    image_id: str
     sha256: str
     capacity: int
-    host: HostRow
-    datastore: DatastoreRow
-    folder: str
-    directory: str
+    vcpus: int = 1
+    memory: int = _MEMORY
     controller: str = "lsilogic"
-    guest_id: str = "otherGuest64"
-    firmware: str = "bios"
+    annotation: str = "Parent of boot disks: do not start or change it"
+
+    def __post_init__(self) -> None:
+        self.extra_config = {guestinfo.TEMPLATE_KEY: self.uuid}
+
+    def with_disk(self, path: str | None = None) -> TemplateSpec:
+        """The template with its disk: an existing file, or a new one to import into."""
+        return replace(self, disks=[vms.DiskSpec(self.name, self.capacity, path=path)])
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ def import_image(session: Session, path: str, spec: TemplateSpec) -> Template:
     if found:
         return found
     what = f"import of image {spec.name} to datastore {spec.datastore.name}"
-    config = vms.create_spec(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity)]))
+    config = vms.create_spec(spec.with_disk())
     lease = session.call(
         what,
         session.reference("ResourcePool", spec.host.pool).ImportVApp,
@@ -102,7 +101,7 @@ def copy_image(session: Session, source: Template, source_datacenter: str, spec:
     if found:
         return found
     what = f"copy of image {spec.name} to datastore {spec.datastore.name}"
-    moid = _one(session, vms.create_vm(_vm_spec(spec, [])))
+    moid = _one(session, vms.create_vm(spec))
     try:
         target = f"{_home(session, moid)}/{spec.name}.vmdk"
         _one(session, _copy_disk(what, source.path, source_datacenter, target, spec))
@@ -177,7 +176,7 @@ def _attach(moid: str, path: str, spec: TemplateSpec) -> Job:
     """Give the template its disk, and the mark of a complete template, in one change."""
     what = f"attach {path} to template {spec.name}"
     config = api.load().vim.vm.ConfigSpec(
-        deviceChange=vms.disk_changes(_vm_spec(spec, [vms.DiskSpec(spec.name, spec.capacity, path=path)])),
+        deviceChange=vms.disk_changes(spec.with_disk(path)),
         extraConfig=vms.options_of({IMAGE_KEY: spec.sha256}),
     )
     return Job(
@@ -208,28 +207,6 @@ def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec
         host_units=4,
         datastore=spec.datastore.moid,
         timeout=4 * 3600.0,
-    )
-
-
-def _vm_spec(spec: TemplateSpec, disks: list[vms.DiskSpec]) -> vms.VmSpec:
-    return vms.VmSpec(
-        uuid=spec.uuid,
-        name=spec.name,
-        site=spec.site,
-        store=spec.store,
-        host=spec.host,
-        datastore=spec.datastore,
-        folder=spec.folder,
-        vcpus=1,
-        memory=_MEMORY,
-        directory=spec.directory,
-        disks=disks,
-        controller=spec.controller,
-        guest_id=spec.guest_id,
-        firmware=spec.firmware,
-        annotation="Parent of boot disks: do not start or change it",
-        document_id=spec.image_id,
-        extra_config={guestinfo.TEMPLATE_KEY: spec.uuid},
     )
 
 
@@ -360,7 +337,7 @@ def _finish(session: Session, spec: TemplateSpec, moid: str) -> Template:
 def _is_ours(row: VmRow, spec: TemplateSpec) -> bool:
     """Compare the uuid, or the mark where a server chose another instanceUuid."""
     keys = row.extra_config or {}
-    return keys.get(guestinfo.ID_KEY) == spec.image_id and spec.uuid in (row.uuid, keys.get(guestinfo.TEMPLATE_KEY))
+    return keys.get(guestinfo.ID_KEY) == spec.document_id and spec.uuid in (row.uuid, keys.get(guestinfo.TEMPLATE_KEY))
 
 
 def _datacenter(session: Session, moid: str) -> Any:

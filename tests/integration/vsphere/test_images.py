@@ -47,17 +47,17 @@ def template_spec(bench):
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{image_id}/{name}/{store.name}"))
         host = min((row for row in seen.hosts.values() if store.moid in row.datastores), key=lambda row: row.moid)
         return TemplateSpec(
-            identity,
-            f"image-{store.name}",
-            "test",
-            "store-1",
-            image_id,
-            facts["sha256"],
-            facts["size"],
-            host,
-            store,
-            host.vm_folder,
-            f"photon-image-{identity}",
+            uuid=identity,
+            name=f"image-{store.name}",
+            site="test",
+            store="store-1",
+            document_id=image_id,
+            sha256=facts["sha256"],
+            capacity=facts["size"],
+            host=host,
+            datastore=store,
+            folder=host.vm_folder,
+            directory=f"photon-image-{identity}",
         )
 
     return build
@@ -87,7 +87,7 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
         assert template.path.startswith(f"[{spec.datastore.name}] {spec.directory}/")
         row = read_inventory(session, {spec.uuid: None}).vm(spec.uuid)
         assert (row.moid, row.template, row.disks[0].capacity) == (template.moid, name == "vc", spec.capacity)
-        assert row.extra_config["photon.id"] == spec.image_id
+        assert row.extra_config["photon.id"] == spec.document_id
         assert row.extra_config["photon.image"] == spec.sha256
 
         imports = bench.calls(name)["ImportVApp"]

@@ -30,7 +30,6 @@ def test_module_items_may_be_filled_up() -> None:
     host = check_items("host", [{"name": "h", "state": "maintenance"}])[0]
     assert host["usage_tags"] is None
     assert declared.with_initial("host", host)["usage_tags"] == ["CLOUD"]
-    assert declared.with_initial("host", host, {"usage_tags": ["MGMT"]})["usage_tags"] == ["MGMT"]
 
 
 def test_module_arguments_that_are_none_are_not_given() -> None:
