@@ -22,20 +22,18 @@ def tables() -> SimpleNamespace:
     def column(name: str, kind: object, **options: object) -> object:
         return sa.Column(name, kind, nullable=bool(options.pop("nullable", False)), **options)
 
+    def columns(kind: object, *names: str) -> list[object]:
+        return [column(name, kind) for name in names]
+
     sa.Table("meta", metadata, column("key", text, primary_key=True), column("value", text))
     sa.Table(
         "documents",
         metadata,
         column("id", text, primary_key=True),
-        column("kind", text),
-        column("scope", text),
-        column("name", text),
-        column("state", text),
-        column("managed_by", text),
+        *columns(text, "kind", "scope", "name", "state", "managed_by"),
         column("version", number),
         column("name_key", text, nullable=True),
-        column("created_at", time),
-        column("updated_at", time),
+        *columns(time, "created_at", "updated_at"),
         column("body", text),
         column("observed", text, server_default="{}"),
         sa.Index("documents_name_key", "name_key", unique=True),
@@ -47,8 +45,7 @@ def tables() -> SimpleNamespace:
         column("id", text, primary_key=True),
         column("kind", text),
         column("deleted_at", time),
-        column("deleted_by", text),
-        column("document", text),
+        *columns(text, "deleted_by", "document"),
         sa.Index("tombstones_deleted_at", "deleted_at"),
     )
     sa.Table(
@@ -57,9 +54,7 @@ def tables() -> SimpleNamespace:
         column("entity_id", text, primary_key=True),
         column("version", number, primary_key=True),
         column("at", time),
-        column("by", text),
-        column("what", text),
-        column("before", text),
+        *columns(text, "by", "what", "before"),
     )
     # Claims lock these rows.
     sa.Table("providers", metadata, column("id", text, primary_key=True), column("kind", text))
@@ -69,9 +64,7 @@ def tables() -> SimpleNamespace:
         "inventories",
         metadata,
         column("id", serial, autoincrement=True, primary_key=True),
-        column("provider", text),
-        column("resource", text),
-        column("unit", text),
+        *columns(text, "provider", "resource", "unit"),
         column("limit", number, nullable=True),
         column("foreign", number),
         sa.Index("inventories_resource", "provider", "resource", unique=True),
@@ -97,11 +90,8 @@ def tables() -> SimpleNamespace:
         metadata,
         column("id", text, primary_key=True),
         column("epoch", number),
-        column("holder", text),
-        column("process", text),
-        column("ttl", time),
-        column("started_at", time),
-        column("expires_at", time),
+        *columns(text, "holder", "process"),
+        *columns(time, "ttl", "started_at", "expires_at"),
         column("ended_at", time, nullable=True),
         column("taken_over_by", text, nullable=True),
     )
@@ -109,12 +99,7 @@ def tables() -> SimpleNamespace:
         "tasks",
         metadata,
         column("id", text, primary_key=True),
-        column("operation", text),
-        column("entity_kind", text),
-        column("entity_id", text),
-        column("run_id", text),
-        column("state", text),
-        column("by", text),
+        *columns(text, "operation", "entity_kind", "entity_id", "run_id", "state", "by"),
         column("queued_at", time),
         column("started_at", time, nullable=True),
         column("ended_at", time, nullable=True),
@@ -130,8 +115,7 @@ def tables() -> SimpleNamespace:
         metadata,
         column("task_id", text, primary_key=True),
         column("sequence", number, primary_key=True),
-        column("operation", text),
-        column("state", text),
+        *columns(text, "operation", "state"),
         column("started_at", time, nullable=True),
         column("ended_at", time, nullable=True),
         column("options", text),
