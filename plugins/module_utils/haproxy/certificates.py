@@ -75,7 +75,7 @@ def check(item: Mapping[str, Any], now: datetime.datetime, minimum_days: int, *,
 def files(certificates: Sequence[Mapping[str, Any]], authorities: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return file name -> PEM text of all certificate files that the configuration refers to."""
     named = {f"{item['name']}.pem": bundle(item) for item in certificates}
-    return named | {f"ca-{item['name']}.pem": authority(item) for item in authorities}
+    return named | {f"{item['name']}.ca": authority(item) for item in authorities}
 
 
 def _text(item: Mapping[str, Any], key: str) -> str:

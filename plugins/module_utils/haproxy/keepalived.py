@@ -9,9 +9,11 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .render import HEALTH_PORT
+from .render import HEADER, HEALTH_PORT
 
-INTERFACE = "@INTERFACE@"
+# The host knows the name of the interface that carries an address.
+INTERFACE = "@INTERFACE "
+INTERFACE_PATTERN = rf"{INTERFACE}([^@]+)@"
 DOWN_FILE = "/run/photon-haproxy/down"
 SCRIPT = "/usr/local/libexec/photon-haproxy-healthy"
 
@@ -36,7 +38,7 @@ def _lines(
     vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str], host: str, order: Sequence[str]
 ) -> Iterator[str]:
     yield from (
-        "# Written by the role haproxy: change the inventory, not this file.",
+        HEADER,
         "global_defs {",
         f"    router_id {host}",
         "    vrrp_version 3",
@@ -65,7 +67,7 @@ def _lines(
         yield from (
             f"vrrp_instance {vip['name']} {{",
             "    state BACKUP",
-            f"    interface {INTERFACE}",
+            f"    interface {INTERFACE}{balancers[host]}@",
             f"    virtual_router_id {vip['router_id']}",
             f"    priority {priority}",
             f"    advert_int {vip['advertisement']}",
@@ -75,7 +77,7 @@ def _lines(
             *(f"        {peer}" for name, peer in balancers.items() if name != host),
             "    }",
             "    virtual_ipaddress {",
-            f"        {address.with_prefixlen}",
+            f"        {address.with_prefixlen} dev {INTERFACE}{balancers[host]}@",
             "    }",
             "    track_script {",
             "        haproxy_healthy",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+HEADER = "# Written by the role haproxy: change the inventory, not this file."
 DIRECTORY = "/etc/haproxy/certificates"
 STATE_FILE = "/var/lib/haproxy/server-state"
 SOCKET = "/run/haproxy/admin.sock"
@@ -38,7 +39,7 @@ def bind_address(bind: Mapping[str, Any], vips: Mapping[str, str]) -> str:
 
 
 def _global(settings: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Written by the role haproxy: change the inventory, not this file."
+    yield HEADER
     yield "global"
     for target in settings["log_targets"]:
         yield f"    log {target}"
@@ -156,7 +157,7 @@ def _bind_tls(service: Mapping[str, Any]) -> str:
     if service["strict_sni"]:
         words += " strict-sni"
     if service["client_authority"]:
-        words += f" ca-file ca-{service['client_authority']}.pem verify {service['client_certificate']}"
+        words += f" ca-file {service['client_authority']}.ca verify {service['client_certificate']}"
     return words
 
 
@@ -236,7 +237,7 @@ def _server_options(service: Mapping[str, Any]) -> str:
         words.append("observe layer4 error-limit 2 on-error sudden-death")
     trust = "verify none"
     if upstream and upstream["verify"]:
-        trust = f"ca-file ca-{upstream['authority']}.pem verify required"
+        trust = f"ca-file {upstream['authority']}.ca verify required"
         trust += f" verifyhost {upstream['server_name']}" if upstream["server_name"] else ""
     checked = health["tls"] if health["tls"] is not None else bool(upstream) or health["type"] in ("ssl", "kubernetes")
     if upstream:

@@ -192,6 +192,31 @@ def test_drop_in_is_applied_and_removed(hosts, document, host):
     assert not hosts.linux_host(host, less)["changed"]
 
 
+def test_exclusive_directory_loses_what_is_not_listed(hosts, document, host):
+    owned = document | {
+        "directories": [{"path": "/etc/greeter.d", "mode": "0750", "exclusive": True, "restarts": ["greeter"]}]
+    }
+    hosts.linux_host(host, owned)
+    hosts.shell(host, "mkdir -p /etc/greeter.d/old && touch /etc/greeter.d/old/file /etc/greeter.d/loose")
+    before = pid(hosts, host)
+    predicted = hosts.linux_host(host, owned, "--check")
+    answer = hosts.linux_host(host, owned)
+    assert predicted["changes"] == answer["changes"]
+    assert names(answer, "directory") == ["/etc/greeter.d/old"]
+    assert names(answer, "file") == ["/etc/greeter.d/loose"]
+    assert names(answer, "restart") == ["greeter"]
+    assert hosts.shell(host, "ls -A /etc/greeter.d") == "key\n"
+    assert pid(hosts, host) != before
+    assert not hosts.linux_host(host, owned)["changed"]
+
+
+def test_absent_directory_is_removed_with_its_contents(hosts, document, host):
+    hosts.shell(host, "mkdir -p /etc/greeter-old/deep && touch /etc/greeter-old/deep/file")
+    answer = hosts.linux_host(host, document | {"absent_files": ["/etc/greeter-old"]})
+    assert names(answer, "file") == ["/etc/greeter-old"]
+    assert hosts.shell(host, "ls /etc/greeter-old", check=False) == ""
+
+
 def test_versions_go_up_and_down_and_stay_held(hosts, document, host):
     for version, installed in (("1.1.0-1", "1.1.0-1"), ("1.0.*", "1.0.1-1")):
         answer = hosts.linux_host(host, document | {"packages": {"greeter": version}})

@@ -52,6 +52,27 @@ def worker(pair, host="lb1"):
     return pair.shell(host, f'python3 -c "{script}"').strip()
 
 
+@pytest.mark.parametrize(
+    ("damage", "look", "right"),
+    [
+        ("chmod 0644 /etc/haproxy/certificates/web.pem", "stat -c %a /etc/haproxy/certificates/web.pem", "600"),
+        ("chmod 0755 /etc/haproxy/certificates", "stat -c %a /etc/haproxy/certificates", "700"),
+        (f"chown nobody {CONFIG}", f"stat -c %U {CONFIG}", "root"),
+        ("systemctl -q disable haproxy", "systemctl is-enabled haproxy", "enabled"),
+        ("systemctl -q disable keepalived", "systemctl is-enabled keepalived", "enabled"),
+        ("touch /etc/haproxy/certificates/old.pem", "ls /etc/haproxy/certificates | grep -c old; true", "0"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_modes_owners_and_enablement_are_repaired_without_a_reload(pair, damage, look, right):
+    before = worker(pair)
+    pair.shell("lb1", damage)
+    assert pair.play().stdout.count("changed=1") == 1
+    assert pair.shell("lb1", look, check=False).strip() == right
+    assert worker(pair) == before
+    assert pair.play().stdout.count("changed=0") == 2
+
+
 def test_second_run_changes_nothing(pair):
     before = worker(pair)
     assert pair.play().stdout.count("changed=0") == 2
@@ -149,7 +170,7 @@ def test_full_disk_leaves_the_old_configuration_active(pair):
     try:
         run = pair.play(check=False, ansible_remote_tmp="/dev/shm/ansible")
         assert run.returncode == 2
-        assert "No space left on device" in run.stdout
+        assert "cannot be written because the disk is full" in " ".join(run.stdout.split())
         assert "The old configuration stays active" in " ".join(run.stdout.split())
         assert "error_code: BalancerChangeFailed" in run.stdout
         assert checksums(pair)[0] == before
@@ -260,6 +281,56 @@ def test_killed_server_receives_no_more_requests(pair):
         assert set(answers) == {"web2"}
     finally:
         pair.start_web("web1")
+
+
+def test_stopped_balancer_is_removed_whole(pair):
+    pair.shell("lb1", "systemctl stop haproxy keepalived")
+    try:
+        pair.play("load_balancer_remove", haproxy_remove="lb1")
+        assert pair.shell("lb1", "systemctl is-enabled haproxy keepalived", check=False).split() == ["disabled"] * 2
+        assert pair.shell("lb1", "systemctl --failed --plain --no-legend", check=False) == ""
+        left = "ls -d /etc/haproxy/haproxy.cfg /etc/haproxy/certificates /etc/systemd/system/*.service.d/photon.conf"
+        assert pair.shell("lb1", f"{left} 2>/dev/null", check=False) == ""
+        assert pair.play("load_balancer_remove", haproxy_remove="lb1").stdout.count("changed=0") == 1
+    finally:
+        pair.play()
+        pair.settle()
+
+
+def test_files_of_others_are_kept_as_copies(pair):
+    pair.play("load_balancer_remove", haproxy_remove="lb1")
+    foreign = "# our own\ndefaults\n    timeout connect 1s\n    timeout client 1s\n    timeout server 1s\n"
+    pair.shell("lb1", f"cat > {CONFIG}; echo '# VRRP of others' > /etc/keepalived/keepalived.conf", input=foreign)
+    try:
+        pair.play()
+        assert pair.shell("lb1", "cat /etc/haproxy/haproxy.cfg.original-* | grep -c 'our own'").strip() == "1"
+        assert pair.shell("lb1", "cat /etc/keepalived/keepalived.conf.original-*") == "# VRRP of others\n"
+    finally:
+        pair.shell("lb1", "rm -f /etc/haproxy/*.original-* /etc/keepalived/*.original-*")
+    pair.settle()
+
+
+def test_keepalived_of_others_stays_without_virtual_addresses(pair):
+    pair.play("load_balancer_remove", haproxy_remove="lb1")
+    own = "global_defs {\n    router_id ours\n}\n"
+    pair.shell("lb1", "cat > /etc/keepalived/keepalived.conf; systemctl enable -q --now keepalived", input=own)
+    pair.variables = pair.variables | {
+        "haproxy_vips": [],
+        "haproxy_services": [pair.service("web", 8080) | {"bind": [{"port": 8080}]}],
+    }
+    try:
+        pair.play()
+        assert pair.shell("lb1", "cat /etc/keepalived/keepalived.conf") == own
+        assert pair.shell("lb1", "systemctl is-enabled keepalived; systemctl is-active keepalived").split() == [
+            "enabled",
+            "active",
+        ]
+        pair.play("load_balancer_remove", haproxy_remove="lb1")
+        assert (
+            pair.shell("lb1", "cat /etc/keepalived/keepalived.conf; systemctl is-active keepalived") == own + "active\n"
+        )
+    finally:
+        pair.shell("lb1", "systemctl stop keepalived; rm /etc/keepalived/keepalived.conf")
 
 
 def test_balancer_can_be_removed_and_deployed_again(pair):
