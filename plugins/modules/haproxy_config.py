@@ -80,8 +80,6 @@ error_code:
   type: str
 """
 
-from collections.abc import Sequence
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.haproxy import host, render
@@ -124,8 +122,6 @@ def _present(module: AnsibleModule, installed: list[str]) -> dict:
     given = module.params
     missing = programs.missing(given["packages"])
     actions = [f"package {name}" for name in missing]
-    if missing and given["only_certificates"]:
-        raise _too_much(actions)
     if module.check_mode and (missing or given["state"] == "installed"):  # comparing needs the installed programs
         return {"changed": bool(missing), "actions": actions, "changes": []}
     programs.install(missing)
@@ -138,7 +134,9 @@ def _present(module: AnsibleModule, installed: list[str]) -> dict:
         return {"changed": bool(installed), "actions": installed, "changes": []}
     other = [f"{change.kind} {change.name}" for change in changes if not _is_certificate(change)]
     if given["only_certificates"] and other:
-        raise _too_much(other)
+        raise host.HostError(
+            f"More than certificates would change ({', '.join(other)}). Deploy the load balancer instead."
+        )
     result = {
         "changed": True,
         "changes": [change._asdict() for change in changes],
@@ -161,11 +159,8 @@ def _absent(module: AnsibleModule) -> dict:
 
 
 def _is_certificate(change: Change) -> bool:
-    return change.kind == "file" and change.name.startswith(f"{render.DIRECTORY}/") and change.after != "absent"
-
-
-def _too_much(what: Sequence[str]) -> PhotonError:
-    return host.HostError(f"More than certificates would change ({', '.join(what)}). Deploy the load balancer instead.")
+    inside = change.kind == "file" and change.name.startswith(f"{render.DIRECTORY}/")
+    return inside and change.after != "absent" and not change.name.endswith(render.LIST)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Balancer:
     """The desired state of this host: haproxy.cfg, keepalived.conf ("" without VIPs), certificate files, password."""
 
     def __init__(self, haproxy: str, keepalived: str, certificates: Mapping[str, str], password: str) -> None:
-        self.haproxy = _own(haproxy.replace(render.PASSWORD, _quoted(password)))
+        self.haproxy = _own(_with_local_names(haproxy.replace(render.PASSWORD, _quoted(password))))
         self.keepalived = _own(_with_interfaces(keepalived)) if keepalived else ""
         self.certificates = dict(certificates)
         self.warnings: list[str] = []
@@ -395,6 +395,29 @@ def _with_interfaces(text: str) -> str:
         return links[address]
 
     return re.sub(vrrp.INTERFACE_PATTERN, name, text)
+
+
+def _with_local_names(text: str) -> str:
+    """Follow no name that this host has in /etc/hosts: its name servers would deny it and take the server down.
+
+    The address is noted, so that a changed one is a changed configuration and is loaded.
+    """
+    known: dict[str, str] = {}
+    for words in (line.partition("#")[0].split() for line in _read_hosts().splitlines()):
+        for name in words[1:]:
+            known.setdefault(name, words[0])
+    lines = []
+    for line in text.split("\n"):
+        name = line.split()[2].rpartition(":")[0] if render.FOLLOW in line else ""
+        if name in known:
+            lines.append(f"    # {name} is {known[name]} in /etc/hosts")
+            line = line.replace(f" {render.FOLLOW}", "")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _read_hosts() -> str:
+    return files.read("/etc/hosts").content.decode("utf-8", "replace")
 
 
 def _loaded() -> dict[str, str]:
