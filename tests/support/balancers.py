@@ -108,16 +108,16 @@ class Pair:
         self.shell(web, "systemd-run -q --unit=web --collect haproxy -db -f /etc/web.cfg")
 
     def play(
-        self, playbook: str = "load_balancer", check: bool = True, **extra: Any
+        self, playbook: str = "load_balancer", *options: str, check: bool = True, **extra: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the collection's playbooks with the variables and ``extra``."""
-        return self.finish(self.start_play(playbook, **extra), check)
+        """Run one of the collection's playbooks with Ansible's options, the variables and ``extra``."""
+        return self.finish(self.start_play(playbook, *options, **extra), check)
 
-    def start_play(self, playbook: str = "load_balancer", **extra: Any) -> subprocess.Popen[str]:
+    def start_play(self, playbook: str = "load_balancer", *options: str, **extra: Any) -> subprocess.Popen[str]:
         """Start a playbook and return at once."""
         variables = self.folder / "variables.json"
         variables.write_text(json.dumps(self.variables | extra))
-        return self.run_ansible(f"photon.platform.{playbook}", "-e", f"@{variables}")
+        return self.run_ansible(f"photon.platform.{playbook}", "-e", f"@{variables}", *options)
 
     def run_ansible(self, *words: str) -> subprocess.Popen[str]:
         """ansible-playbook on the lab's inventory, in a process group of its own."""

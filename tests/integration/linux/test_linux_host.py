@@ -12,12 +12,13 @@ import time
 import pytest
 
 from lab.hosts import HostSpec
+from lab.hosts.base import unavailable
 from tests.support.linux_hosts import Hosts, index, package, served
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
 UNIT = "[Service]\nExecStart=/usr/bin/greeter\n[Install]\nWantedBy=multi-user.target\n"

@@ -1,4 +1,4 @@
-"""A name server for one zone file, /srv/zone, with a name and an IPv4 address per line; it is read at every question."""
+"""A name server for the zone file /srv/zone, a name and an IPv4 address per line; it is read at every question."""
 
 from __future__ import annotations
 
