@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,11 @@ class Pair:
         if check and process.returncode:
             raise RuntimeError(f"ansible-playbook returned {process.returncode}:\n{output[-4000:]}")
         return subprocess.CompletedProcess(process.args, process.returncode, output, "")
+
+    @staticmethod
+    def changed(run: subprocess.CompletedProcess[str]) -> list[str]:
+        """The balancers that a run changed, by its recap."""
+        return sorted(re.findall(r"^(lb\d) +: ok=\d+ +changed=[1-9]", run.stdout, re.MULTILINE))
 
     def shell(self, host: str, script: str, check: bool = True, **options: Any) -> str:
         """What a script prints on a host."""

@@ -68,15 +68,15 @@ def worker(pair, host="lb1"):
 def test_modes_owners_and_enablement_are_repaired_without_a_reload(pair, damage, look, right):
     before = worker(pair)
     pair.shell("lb1", damage)
-    assert pair.play().stdout.count("changed=1") == 1
+    assert pair.changed(pair.play()) == ["lb1"]
     assert pair.shell("lb1", look, check=False).strip() == right
     assert worker(pair) == before
-    assert pair.play().stdout.count("changed=0") == 2
+    assert pair.changed(pair.play()) == []
 
 
 def test_second_run_changes_nothing(pair):
     before = worker(pair)
-    assert pair.play().stdout.count("changed=0") == 2
+    assert pair.changed(pair.play()) == []
     assert worker(pair) == before
 
 
@@ -198,7 +198,7 @@ def test_killed_run_is_completed_by_the_next(pair, seconds):
     pair.settle()
     pair.play()
     assert pair.answers(port) in ("web1", "web2")
-    assert pair.play().stdout.count("changed=0") == 2
+    assert pair.changed(pair.play()) == []
 
 
 def test_certificates_are_replaced_without_a_reload(pair):
@@ -209,7 +209,7 @@ def test_certificates_are_replaced_without_a_reload(pair):
     pair.play("load_balancer_rotate_certificates")
     assert [worker(pair, host) for host in ("lb1", "lb2")] == before
     assert pair.shell("client", show) != served
-    assert pair.play().stdout.count("changed=0") == 2
+    assert pair.changed(pair.play()) == []
 
 
 def test_rotation_refuses_any_other_change(pair):
@@ -294,7 +294,7 @@ def test_stopped_balancer_is_removed_whole(pair):
         assert pair.shell("lb1", "systemctl --failed --plain --no-legend", check=False) == ""
         left = "ls -d /etc/haproxy/haproxy.cfg /etc/haproxy/certificates /etc/systemd/system/*.service.d/photon.conf"
         assert pair.shell("lb1", f"{left} 2>/dev/null", check=False) == ""
-        assert pair.play("load_balancer_remove", haproxy_remove="lb1").stdout.count("changed=0") == 1
+        assert pair.changed(pair.play("load_balancer_remove", haproxy_remove="lb1")) == []
     finally:
         pair.play()
         pair.settle()
@@ -361,7 +361,7 @@ def test_retired_balancer_of_a_pair_leaves_the_vip_to_the_other(pair, retired):
     assert pair.holders() == ["lb1"]
     assert pair.shell("lb2", "systemctl is-active haproxy keepalived", check=False).split() == ["inactive"] * 2
     assert pair.answers() in ("web1", "web2")
-    assert pair.play("load_balancer", *retired).stdout.count("changed=0") == 3  # localhost looks at the scope
+    assert pair.changed(pair.play("load_balancer", *retired)) == []
 
 
 def test_retired_balancer_leaves_also_when_the_deployment_fails(pair, retired):
@@ -409,17 +409,18 @@ def test_limit_deploys_one_balancer(pair):
 def test_tags_choose_a_phase(pair):
     before = checksums(pair)
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
-    assert pair.play("load_balancer", "--tags", "packages").stdout.count("changed=0") == 2
+    assert pair.changed(pair.play("load_balancer", "--tags", "packages")) == []
     assert checksums(pair) == before
     refused = pair.play("load_balancer", "--tags", "certificates", check=False)
     assert "More than certificates would change" in " ".join(refused.stdout.split())
-    assert pair.play("load_balancer", "--tags", "config").stdout.count("changed=1") == 2
+    assert pair.changed(pair.play("load_balancer", "--tags", "config")) == ["lb1", "lb2"]
     assert pair.answers(8090) in ("web1", "web2")
 
 
 def test_ordinary_user_becomes_root_or_is_told_to(pair):
     user = "id ops 2>/dev/null || useradd --create-home --shell /bin/bash ops; install -o ops -d /home/ops/.ssh;"
-    user += "install -o ops /root/.ssh/authorized_keys /home/ops/.ssh; echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops"
+    user += "install -o ops /root/.ssh/authorized_keys /home/ops/.ssh;"
+    user += "echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops"
     for host in ("lb1", "lb2"):
         pair.shell(host, user)
     run = pair.play(check=False, ansible_user="ops")
@@ -428,7 +429,7 @@ def test_ordinary_user_becomes_root_or_is_told_to(pair):
     assert "error_code: RootRequired" in run.stdout
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
     ops = {"ansible_user": "ops", "ansible_become": True}
-    assert pair.play(**ops).stdout.count("changed=1") == 2
+    assert pair.changed(pair.play(**ops)) == ["lb1", "lb2"]
     assert pair.answers(8090) in ("web1", "web2")
     pair.play("load_balancer_drain", haproxy_service="web", haproxy_server="web1", **ops)
     pair.play("load_balancer_ready", haproxy_service="web", haproxy_server="web1", **ops)
@@ -444,7 +445,7 @@ def test_templates_replace_whole_files(pair, tmp_path):
     assert (
         pair.shell("lb2", f"tail -n 1 {CONFIG} /etc/keepalived/keepalived.conf -q").split("\n")[:2] == ["# for lb2"] * 2
     )
-    assert pair.play(**own).stdout.count("changed=0") == 2
+    assert pair.changed(pair.play(**own)) == []
     pair.settle()
 
 
@@ -461,7 +462,7 @@ def test_names_of_the_hosts_own_are_not_asked_for_in_dns(pair):
     name("web1")
     pair.play()
     assert pair.answers() == "web1"
-    assert pair.play().stdout.count("changed=0") == 2
+    assert pair.changed(pair.play()) == []
     name("web2")
-    assert pair.play().stdout.count("changed=1") == 2
+    assert pair.changed(pair.play()) == ["lb1", "lb2"]
     assert pair.answers() == "web2"
