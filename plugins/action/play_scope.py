@@ -40,6 +40,10 @@ def check_tags(known: Sequence[str], chosen: Collection[str], skipped: Collectio
     has = f"This playbook has {', '.join(known)}." if known else "This playbook has no tags."
     if unknown:
         raise PhotonError("InvalidOperation", f"--tags {','.join(unknown)} selects nothing. {has}")
+    named = set(chosen) & set(known)
+    if named and named <= set(skipped):
+        both = ",".join(sorted(named))
+        raise PhotonError("InvalidOperation", f"--tags {both} without --skip-tags {both} selects nothing. {has}")
     if {"all", "tagged"} & set(skipped) or (known and set(known) <= set(skipped)):
         raise PhotonError("InvalidOperation", f"--skip-tags {','.join(sorted(skipped))} leaves nothing to do. {has}")
 

@@ -219,12 +219,14 @@ class Balancer:
         lines = self.haproxy.splitlines()
         found = []
         for line in said.splitlines():
-            if level not in line or line.rstrip(".").endswith("in configuration") or "rror(s) found" in line:
+            # A first start has no saved state of servers.
+            known = (
+                render.STATE_FILE in line or line.rstrip(".").endswith("in configuration") or "rror(s) found" in line
+            )
+            if level not in line or known:
                 continue
             number = re.search(r"haproxy\.cfg:(\d+)", line)
             where = render.origin(lines, int(number.group(1))) if number else None
-            if "FD limit" in line or ("maxconn" in line and "limit" in line):
-                where = "haproxy_max_connections"
             text = self._mask(line.split(" : ", 1)[-1].replace(STAGED, render.DIRECTORY))
             found.append(f"{where}: {text}" if where else text)
         return found
@@ -361,9 +363,10 @@ def _reload() -> None:
         time.sleep(0.05)
     log = run("journalctl", "-u", "haproxy", "--since", since, "-o", "cat", "--no-pager").stdout
     said = [line for line in log.splitlines() if "ALERT" in line or "cannot bind" in line.lower()]
-    raise HostError(
-        "HAProxy did not load the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy")
-    )
+    text = "; ".join(said[-4:]) or "see journalctl -u haproxy"
+    if "FD limit" in text:
+        text = f"haproxy_max_connections needs more open files than this host allows, lower it: {text}"
+    raise HostError(f"HAProxy did not load the new configuration: {text}")
 
 
 def _raise_file_limit() -> None:

@@ -21,8 +21,8 @@ STATE_FILE = "/var/lib/haproxy/server-state"
 SOCKET = "/run/haproxy/admin.sock"
 HEALTH_PORT = 8405
 LIST = ".crt-list"
-# Options of a server whose name is followed in DNS.
-FOLLOW = "resolvers resolved resolve-prefer ipv4"
+# Options of a server whose name is followed in DNS; libc would hold up a start while no name server answers.
+FOLLOW = "resolvers resolved resolve-prefer ipv4 init-addr last,none"
 PASSWORD = "@STATISTICS_PASSWORD@"
 
 

@@ -95,7 +95,7 @@ def fixture_declared(tmp_path_factory):
         "authorities": [{"name": "corp", "certificate": str(authority.file)}],
         "statistics": {"address": "::", "user": "it's me", "password": "no # secret", "certificate": "c0"},
         "log_targets": ["/dev/log local0", "127.0.0.1:514 len 2048 format rfc5424 local1 info"],
-        "nameservers": ["10.0.0.53", "2001:db8::53"],
+        "nameservers": ["127.0.0.53", "127.0.0.54"],
         "max_connections": 100,
         "check_names": False,
         "services": list(services()),
@@ -122,7 +122,8 @@ def test_haproxy_accepts_every_option(hosts, declared, suite, nameservers):
     declaration = declared if nameservers else declared | {"nameservers": []}
     result = built(declaration)
     files = certificates.files(declared["certificates"], declared["authorities"]) | result["lists"]
-    hosts.shell(suite, f"mkdir -p {render.DIRECTORY}; echo nameserver 10.0.0.53 > /etc/resolv.conf")
+    hosts.shell(suite, f"mkdir -p {render.DIRECTORY}; echo nameserver 127.0.0.53 > /etc/resolv.conf")
+    hosts.shell(suite, f"touch {render.STATE_FILE}")
     for name, text in {**files, "all.cfg": result["haproxy"].replace(render.PASSWORD, "secret")}.items():
         hosts.lab.run(suite, ["sh", "-c", f"cat > {render.DIRECTORY}/{name}"], input=text)
     said = hosts.shell(suite, f"haproxy -c -f {render.DIRECTORY}/all.cfg 2>&1; echo ended with $?")
