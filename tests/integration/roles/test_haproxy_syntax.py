@@ -123,7 +123,7 @@ def test_haproxy_accepts_every_option(hosts, declared, suite, nameservers):
     result = built(declaration)
     files = certificates.files(declared["certificates"], declared["authorities"]) | result["lists"]
     hosts.shell(suite, f"mkdir -p {render.DIRECTORY}; echo nameserver 127.0.0.53 > /etc/resolv.conf")
-    hosts.shell(suite, f"touch {render.STATE_FILE}")
+    hosts.shell(suite, f"echo 1 > {render.STATE_FILE}")
     for name, text in {**files, "all.cfg": result["haproxy"].replace(render.PASSWORD, "secret")}.items():
         hosts.lab.run(suite, ["sh", "-c", f"cat > {render.DIRECTORY}/{name}"], input=text)
     said = hosts.shell(suite, f"haproxy -c -f {render.DIRECTORY}/all.cfg 2>&1; echo ended with $?")
@@ -134,9 +134,9 @@ def test_haproxy_accepts_every_option(hosts, declared, suite, nameservers):
 
 VIPS = [
     {"name": "plain", "address": "127.0.0.10/8"},
-    {"name": "other", "address": "203.0.113.10/24", "interface": "lo", "extra": ["garp_master_delay 2"]},
+    {"name": "other", "address": "203.0.113.10/24", "interface": "eth0", "extra": ["garp_master_delay 2"]},
     {"name": "six", "address": "2001:db8::10/64", "addresses": {"lb1": "2001:db8::1", "lb2": "2001:db8::2"}},
-    {"name": "last", "address": "198.51.100.10/32", "interfaces": {"lb1": "lo", "lb2": "lo"}, "preempt": True},
+    {"name": "last", "address": "198.51.100.10/32", "interfaces": {"lb1": "eth0", "lb2": "eth0"}, "preempt": True},
 ]
 
 
@@ -149,9 +149,9 @@ def test_keepalived_accepts_every_vip(hosts, declared, suite, balancers):
             vip[key] = {host: value for host, value in vip.get(key, {}).items() if host in balancers}
     declaration = declared | {"vips": vips, "services": [], "keepalived_extra_global": ["vrrp_garp_interval 0.001"]}
     text = built(declaration, GROUPS | {"load_balancers": balancers})["keepalived"]["lb1"]
-    text = text.replace(keepalived.SCRIPT, "/bin/true").replace(keepalived.DOWN_FILE, "/etc/hostname")
+    text = text.replace(keepalived.SCRIPT, "/usr/bin/true").replace(keepalived.DOWN_FILE, "/etc/hostname")
     for address in ("127.0.0.1", "2001:db8::1"):
-        text = text.replace(f"{keepalived.INTERFACE}{address}@", "lo")
+        text = text.replace(f"{keepalived.INTERFACE}{address}@", "eth0")
     hosts.lab.run(suite, ["sh", "-c", "cat > /tmp/keepalived.conf"], input=text)
     said = hosts.shell(suite, "keepalived --config-test --use-file /tmp/keepalived.conf 2>&1; echo ended with $?")
     assert "ended with 0" in said, said
