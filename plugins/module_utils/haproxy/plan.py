@@ -83,7 +83,8 @@ def build(
     addresses = {host: address_of(host) for host in balancers}
     _check_addresses(addresses, problems)
     others = [host for host in groups.get("all") or () if host not in addresses] if items["vips"] else []
-    known = {**addresses, **{host: address_of(host) for host in others}}
+    known = {host: render.canonical(address) for host, address in addresses.items()}
+    known |= {host: render.canonical(address_of(host)) for host in others}
     virtual.check(items["vips"], addresses, known, problems)
     vips = {vip["name"]: virtual.address(vip) for vip in items["vips"]}
     _check_certificates(items, now, items["settings"]["certificate_days"], problems)
@@ -142,7 +143,7 @@ def _check_addresses(balancers: Mapping[str, str], problems: list[str]) -> None:
         complaint = rules.host(address)
         if complaint:
             problems.append(f"haproxy_address of {host}: {complaint}")
-        other = owners.setdefault(address, host)
+        other = owners.setdefault(render.canonical(address), host)
         if other != host:
             problems.append(f"haproxy_address of {host}: {address} is the address of {other} too. Set one per host.")
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+if TYPE_CHECKING:  # hosts have Python 3.9, which knows no such unions
+    _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def address(vip: Mapping[str, Any]) -> str:

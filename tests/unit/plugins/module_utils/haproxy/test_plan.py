@@ -280,6 +280,17 @@ def test_balancers_with_one_address_are_refused(declared):
     assert "haproxy_address of lb3: 198.51.100.1 is the address of lb1 too. Set one per host." in caught.value.problems
 
 
+def test_addresses_are_compared_in_any_spelling(declared):
+    addresses = ADDRESSES | {"lb1": "2001:db8::1", "lb2": "2001:DB8:0::1", "w1": "2001:db8:0:0::10"}
+    declared["vips"][0]["address"] = "2001:db8::10/64"
+    with pytest.raises(plan.DeclarationError) as caught:
+        plan.build(declared, CONTRACT, GROUPS, addresses.__getitem__, NOW)
+    assert caught.value.problems[:2] == [
+        "haproxy_address of lb2: 2001:DB8:0::1 is the address of lb1 too. Set one per host.",
+        "haproxy_vips[0] (public).address: 2001:db8::10 is the address of w1. A VIP needs an address of its own.",
+    ]
+
+
 def test_address_of_a_host_is_checked(declared):
     with pytest.raises(plan.DeclarationError) as caught:
         plan.build(declared, CONTRACT, GROUPS, (ADDRESSES | {"w1": "10.0.0.1 weight 0"}).__getitem__, NOW)
