@@ -77,5 +77,5 @@ clean: ## remove what the targets built here
 	@rm -rf .build .pytest_cache .ruff_cache .hypothesis .ansible
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-distclean: clean ## clean, and what is cached for all checkouts
-	@rm -rf "$(PHOTON_CACHE)"
+distclean: ## clean, and what is cached for all checkouts; refused while hosts of a lab run
+	@scripts/distclean

@@ -22,6 +22,10 @@ from dataclasses import dataclass, field
 import commands
 
 ROOT = commands.ROOT
+sys.path.insert(0, str(ROOT))
+
+from lab.hosts.base import unavailable  # noqa: E402  (the path has to be set first)
+
 REPORTS = ROOT / ".build" / "junit"
 BUILD_LOG = ROOT / ".build" / "kubernetes-build.log"
 CLUSTERS = "kubernetes"  # scenarios with such names make clusters of the lab's own builds
@@ -88,7 +92,7 @@ def with_clusters(which: str) -> list[Section]:
 
 def can_build() -> bool:
     """Can the lab serve Kubernetes to hosts of the chosen driver?"""
-    return os.geteuid() == 0 and os.environ.get("LAB_DRIVER", "nspawn") == "nspawn"
+    return os.environ.get("LAB_DRIVER", "nspawn") == "nspawn" and not unavailable()
 
 
 def suites() -> list[str]:
@@ -172,11 +176,8 @@ def molecule(scenario: str, suite: str) -> Section:
     """`molecule test` of one scenario on hosts of one Debian suite: its tests count as one."""
     driver = os.environ.get("LAB_DRIVER", "nspawn")
     section = Section(f"role {scenario} {suite or driver}")
-    if driver == "nspawn" and os.geteuid() != 0:
-        section.skipped.append(f"role {scenario}: the nspawn driver needs root (LAB_DRIVER=podman does not)")
-        return section
-    if driver == "nspawn" and not shutil.which("apt-get"):
-        section.skipped.append(f"role {scenario}: the nspawn driver needs a Debian machine (or LAB_DRIVER=ssh)")
+    if driver == "nspawn" and unavailable():
+        section.skipped.append(f"role {scenario}: {unavailable()}; LAB_DRIVER=podman needs no root, ssh no Debian")
         return section
     if driver != "nspawn" and scenario.startswith(CLUSTERS):
         section.skipped.append(f"role {scenario}: the lab serves Kubernetes to hosts of its driver nspawn alone")

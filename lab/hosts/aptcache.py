@@ -60,6 +60,11 @@ def _start() -> None:
     run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=False)
     run(["ip", "address", "replace", f"{ADDRESS}/32", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
+    if _answers("127.0.0.1"):
+        raise LabError(
+            f"a program of this machine serves port {PORT} on all addresses, apt-cacher-ng's own service perhaps: "
+            "end it, with `systemctl disable --now apt-cacher-ng`"
+        )
     if _answers():
         return
     binary = shutil.which("apt-cacher-ng") or "/usr/sbin/apt-cacher-ng"
@@ -90,8 +95,8 @@ def _start() -> None:
         time.sleep(0.05)
 
 
-def _answers() -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((ADDRESS, PORT), timeout=1):
+def _answers(address: str = ADDRESS) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, PORT), timeout=1):
         return True
     return False
 
@@ -104,7 +109,7 @@ def _stop() -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGTERM)
         record.unlink()
-    run(["ip", "link", "delete", BRIDGE], check=False)
+        run(["ip", "link", "delete", BRIDGE], check=False)
 
 
 def _started(pid: int) -> str:

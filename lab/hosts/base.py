@@ -92,6 +92,17 @@ def mirror() -> Mirror:
     return Mirror(archive, security)
 
 
+def unavailable() -> str:
+    """Why the driver nspawn can make no hosts on this machine; empty when it can."""
+    if os.geteuid() != 0:
+        return "real hosts on this machine need root (LAB_DRIVER=nspawn)"
+    try:
+        mirror()
+    except LabError as error:
+        return str(error)
+    return ""
+
+
 def layers(suite: str, flavour: str) -> list[Path]:
     """The directories to stack for a host, topmost first; builds what is missing (about a minute each, once)."""
     if suite not in SUITES or flavour not in FLAVOURS:

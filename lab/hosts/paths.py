@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the lab keeps its things, and the locks around them.
 
-``PHOTON_LAB_DIR`` (default ``~/.cache/photon-platform``) holds::
+``PHOTON_LAB_DIR`` (default ``PHOTON_CACHE``, then ``~/.cache/photon-platform``) holds::
 
     bases/SUITE-FLAVOUR-DIGEST/   root file systems, built once
     apt/                          the package cache's files
@@ -30,8 +30,9 @@ class LabError(Exception):
 
 def root() -> Path:
     """The lab's directory; made when absent."""
-    configured = os.environ.get("PHOTON_LAB_DIR")
-    path = Path(configured) if configured else Path.home() / ".cache" / "photon-platform"
+    configured = os.environ.get("PHOTON_LAB_DIR") or os.environ.get("PHOTON_CACHE")
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(configured) if configured else Path(cache) / "photon-platform"
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -24,9 +24,12 @@ attributes:
     description: Secrets are masked.
 options:
   state:
-    description: C(absent) stops the services and removes their files.
+    description:
+      - C(present) installs missing packages and loads the configuration.
+      - C(installed) only installs missing packages.
+      - C(absent) stops and disables the services and removes the files that this module wrote.
     type: str
-    choices: [present, absent]
+    choices: [present, installed, absent]
     default: present
   packages:
     description: Package names per package manager, C(apt) or C(dnf). Missing packages are installed first.
@@ -38,10 +41,6 @@ options:
     default: ""
   keepalived:
     description: The text of keepalived.conf. Empty without virtual addresses.
-    type: str
-    default: ""
-  address:
-    description: The host's own address. Its interface carries the virtual addresses.
     type: str
     default: ""
   files:
@@ -66,10 +65,15 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 actions:
-  description: The actions taken, such as C(package haproxy) and C(haproxy reloaded), or in check mode the differences.
+  description: The actions taken, such as C(package haproxy) and C(haproxy reloaded).
   returned: success
   type: list
   elements: str
+changes:
+  description: The differences from the declaration, with C(kind), C(name), C(before) and C(after).
+  returned: success
+  type: list
+  elements: dict
 error_code:
   description: The reason of the failure, such as C(BalancerChangeFailed). The old configuration stays active.
   returned: failure
@@ -78,67 +82,85 @@ error_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.haproxy import host
-from ..module_utils.linux import programs
+from ..module_utils.haproxy import host, render
+from ..module_utils.linux import commands, programs
+from ..module_utils.linux.plan import Change
 from ..module_utils.model.errors import PhotonError
+from ..module_utils.services import host_lock
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"choices": ["present", "absent"], "default": "present"},
+            "state": {"choices": ["present", "installed", "absent"], "default": "present"},
             "packages": {"type": "dict", "default": {}},
             "haproxy": {"default": ""},
             "keepalived": {"default": ""},
-            "address": {"default": ""},
             "files": {"type": "dict", "default": {}, "no_log": True},
             "password": {"default": "", "no_log": True},
             "only_certificates": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    installed: list[str] = []
     try:
-        module.exit_json(**(_absent(module) if module.params["state"] == "absent" else _present(module)))
+        commands.need_root()
+        with host_lock.held(change=not module.check_mode):
+            result = _absent(module) if module.params["state"] == "absent" else _present(module, installed)
     except PhotonError as error:
-        module.fail_json(msg=error.message, error_code=error.code, error_data=error.data)
+        module.fail_json(
+            msg=error.message, error_code=error.code, error_data=error.data, changed=bool(installed), actions=installed
+        )
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
+    module.exit_json(**result)
 
 
-def _present(module: AnsibleModule) -> dict:
+def _present(module: AnsibleModule, installed: list[str]) -> dict:
+    """Install packages and load the configuration; ``installed`` tells what was done also when the rest fails."""
     given = module.params
     missing = programs.missing(given["packages"])
-    installed = [f"package {name}" for name in missing]
-    if missing and given["only_certificates"]:
-        raise host.HostError(
-            f"More than certificates would change ({', '.join(installed)}). Deploy the load balancer instead."
-        )
-    if missing and module.check_mode:  # comparing needs the installed programs
-        return {"changed": True, "actions": installed}
+    actions = [f"package {name}" for name in missing]
+    if module.check_mode and (missing or given["state"] == "installed"):  # comparing needs the installed programs
+        return {"changed": bool(missing), "actions": actions, "changes": []}
     programs.install(missing)
-    wanted = host.Balancer(given["haproxy"], given["keepalived"], given["files"], given["password"], given["address"])
+    installed += actions
+    if given["state"] == "installed":
+        return {"changed": bool(missing), "actions": actions, "changes": []}
+    wanted = host.Balancer(given["haproxy"], given["keepalived"], given["files"], given["password"])
     changes = wanted.changes()
     if not changes:
-        return {"changed": bool(installed), "actions": installed}
-    other = [change for change in changes if not change.startswith("certificate ") or change.endswith(" removed")]
+        return {"changed": bool(installed), "actions": installed, "changes": []}
+    other = [f"{change.kind} {change.name}" for change in changes if not _is_certificate(change)]
     if given["only_certificates"] and other:
         raise host.HostError(
             f"More than certificates would change ({', '.join(other)}). Deploy the load balancer instead."
         )
-    diff = [
-        {"before_header": path, "after_header": path, "before": before, "after": after}
-        for path, (before, after) in wanted.texts().items()
-    ]
+    result = {
+        "changed": True,
+        "changes": [change._asdict() for change in changes],
+        "diff": [
+            {"before_header": path, "after_header": path, "before": before, "after": after}
+            for path, (before, after) in wanted.texts().items()
+        ],
+    }
     if module.check_mode:
         wanted.check()
-        return {"changed": True, "actions": changes, "diff": diff}
-    return {"changed": True, "actions": installed + wanted.apply(), "diff": diff}
+    actions = [] if module.check_mode else wanted.apply()
+    return {**result, "actions": installed + actions, "warnings": wanted.warnings}
 
 
 def _absent(module: AnsibleModule) -> dict:
-    if module.check_mode:
-        return {"changed": host.present(), "actions": []}
-    done = host.remove()
-    return {"changed": bool(done), "actions": done}
+    removal = host.Removal()
+    changes = removal.changes()
+    done = [] if module.check_mode or not changes else removal.apply()
+    return {"changed": bool(changes), "actions": done, "changes": [change._asdict() for change in changes]}
+
+
+def _is_certificate(change: Change) -> bool:
+    inside = change.kind == "file" and change.name.startswith(f"{render.DIRECTORY}/")
+    return inside and change.after != "absent" and not change.name.endswith(render.LIST)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ error_code:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.haproxy import runtime
+from ..module_utils.linux import commands
 from ..module_utils.model.errors import PhotonError
 
 _COLUMNS = ("pxname", "svname", "status", "weight", "scur", "stot", "addr", "check_status")
@@ -74,6 +75,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
+        commands.need_root()
         module.exit_json(**(_status(module) if module.params["action"] == "status" else _move(module)))
     except PhotonError as error:
         module.fail_json(msg=error.message, error_code=error.code, error_data=error.data)

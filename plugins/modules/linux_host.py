@@ -33,10 +33,11 @@ options:
       - C(only_repositories) installs packages from these repositories only.
       - C(packages) maps names to C(present), C(absent), a version or a pattern such as C(1.37.2-*).
       - C(hold) is a list of packages that an upgrade of the whole host must not change.
-      - C(directories) is a list of C(path), C(mode), C(owner), C(group).
+      - C(directories) is a list of C(path), C(mode), C(owner), C(group), C(exclusive) (remove everything below it that
+        the document does not list) and C(restarts) (units that read all files of the directory at start).
       - C(files) is a list of C(path), C(content), C(mode), C(owner), C(group), C(restarts) (units that read it at
         start) and C(secret).
-      - C(absent_files) is a list of paths.
+      - C(absent_files) is a list of paths to remove; a directory is removed with its contents.
       - C(kernel_modules) is a list of names, or of C(name) and C(optional).
       - C(sysctls) maps names to values.
       - C(units) maps names to C(enabled), C(state) (C(started) or C(stopped)) and C(restart_after) (paths whose
@@ -86,8 +87,8 @@ packages:
   type: dict
 error_code:
   description:
-    - The reason of the failure, such as C(PreflightFailed), C(PackageNotFound), C(PackageInstallFailed), C(DiskFull) or
-      C(UnitFailed).
+    - The reason of the failure, such as C(RootRequired), C(PreflightFailed), C(PackageNotFound),
+      C(PackageInstallFailed), C(DiskFull) or C(UnitFailed).
   returned: failure
   type: str
 error_data:
@@ -98,7 +99,7 @@ error_data:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.linux import host
+from ..module_utils.linux import commands, host
 from ..module_utils.model.errors import PhotonError
 from ..module_utils.services import host_lock
 
@@ -119,6 +120,7 @@ def main() -> None:
     module.no_log_values = host.secrets(documents)
     invocation = {"module_args": {"documents": f"{len(documents)} documents"}}
     try:
+        commands.need_root()
         with host_lock.held(change=not module.check_mode):
             answer = host.visit(documents, module.check_mode)
     except PhotonError as error:

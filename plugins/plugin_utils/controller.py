@@ -53,3 +53,8 @@ def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer
             return work(context)
     except PhotonError as error:
         raise AnsibleError(str(error)) from error
+
+
+def failure(error: PhotonError) -> dict[str, Any]:
+    """Return an action's result for an error."""
+    return {"failed": True, "msg": error.message, "error_code": error.code, "error_data": error.data}

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -108,16 +109,16 @@ class Pair:
         self.shell(web, "systemd-run -q --unit=web --collect haproxy -db -f /etc/web.cfg")
 
     def play(
-        self, playbook: str = "load_balancer", check: bool = True, **extra: Any
+        self, playbook: str = "load_balancer", *options: str, check: bool = True, **extra: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the collection's playbooks with the variables and ``extra``."""
-        return self.finish(self.start_play(playbook, **extra), check)
+        """Run one of the collection's playbooks with Ansible's options, the variables and ``extra``."""
+        return self.finish(self.start_play(playbook, *options, **extra), check)
 
-    def start_play(self, playbook: str = "load_balancer", **extra: Any) -> subprocess.Popen[str]:
+    def start_play(self, playbook: str = "load_balancer", *options: str, **extra: Any) -> subprocess.Popen[str]:
         """Start a playbook and return at once."""
         variables = self.folder / "variables.json"
         variables.write_text(json.dumps(self.variables | extra))
-        return self.run_ansible(f"photon.platform.{playbook}", "-e", f"@{variables}")
+        return self.run_ansible(f"photon.platform.{playbook}", "-e", f"@{variables}", *options)
 
     def run_ansible(self, *words: str) -> subprocess.Popen[str]:
         """ansible-playbook on the lab's inventory, in a process group of its own."""
@@ -136,6 +137,11 @@ class Pair:
         if check and process.returncode:
             raise RuntimeError(f"ansible-playbook returned {process.returncode}:\n{output[-4000:]}")
         return subprocess.CompletedProcess(process.args, process.returncode, output, "")
+
+    @staticmethod
+    def changed(run: subprocess.CompletedProcess[str]) -> list[str]:
+        """The balancers that a run changed, by its recap."""
+        return sorted(re.findall(r"^(lb\d) +: ok=\d+ +changed=[1-9]", run.stdout, re.MULTILINE))
 
     def shell(self, host: str, script: str, check: bool = True, **options: Any) -> str:
         """What a script prints on a host."""

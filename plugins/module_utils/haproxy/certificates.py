@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
 class CertificateError(Exception):
@@ -19,38 +21,39 @@ class CertificateError(Exception):
 
 def bundle(item: Mapping[str, Any]) -> str:
     """Return the PEM text of an entry of haproxy_certificates in HAProxy's order: certificate, chain, key."""
-    parts = [_text(item, key) for key in ("certificate", "chain", "key")]
-    return "".join(part.rstrip("\n") + "\n" for part in parts if part)
+    return _pem(block for key in ("certificate", "chain", "key") for block in _blocks(item, key))
 
 
 def authority(item: Mapping[str, Any]) -> str:
     """Return the PEM text of an entry of haproxy_authorities."""
-    return _text(item, "certificate").rstrip("\n") + "\n"
+    return _pem(block for block in _blocks(item, "certificate") if block[0] == "CERTIFICATE")
 
 
 def check(item: Mapping[str, Any], now: datetime.datetime, minimum_days: int, *, with_key: bool = True) -> None:
-    """Raise CertificateError unless the entry is a certificate that is valid at ``now`` and matches its key.
+    """Raise CertificateError unless the entry is a certificate that is valid at ``now``, with its key and chain.
 
     Raise RuntimeError when the Python library cryptography is not installed.
     """
     try:
         from cryptography import x509
-        from cryptography.hazmat.primitives import serialization
     except ImportError as missing:
         raise RuntimeError(
             "the Python library cryptography is required to check certificates. Install it on the controller."
         ) from missing
-    text = bundle(item) if with_key else authority(item)
-    blocks = [(match.group(1), match.group(0).encode()) for match in _BLOCK.finditer(text)]
-    certificates = [block for kind, block in blocks if kind == "CERTIFICATE"]
-    keys = [block for kind, block in blocks if kind.endswith("PRIVATE KEY")]
+    blocks = [block for key in ("certificate", "chain", "key") for block in _blocks(item, key)]
+    certificates = []
+    for kind, text in blocks:
+        if kind == "CERTIFICATE":
+            try:
+                certificates.append(x509.load_pem_x509_certificate(text.encode()))
+            except ValueError as error:
+                raise CertificateError(f"certificate: is not a valid certificate ({error})") from error
     if not certificates:
         raise CertificateError("certificate: does not contain a PEM certificate")
-    for number, block in enumerate(certificates):
-        try:
-            certificate = x509.load_pem_x509_certificate(block)
-        except ValueError as error:
-            raise CertificateError(f"certificate: is not a valid certificate ({error})") from error
+    if with_key:
+        _check_key([text for kind, text in blocks if kind.endswith("PRIVATE KEY")], certificates)
+        _check_chain(certificates)
+    for number, certificate in enumerate(certificates):
         end, start = certificate.not_valid_after_utc, certificate.not_valid_before_utc
         which = "certificate" if number == 0 else f"certificate {number + 1} of the chain"
         if end <= now + datetime.timedelta(days=minimum_days):
@@ -58,32 +61,66 @@ def check(item: Mapping[str, Any], now: datetime.datetime, minimum_days: int, *,
             raise CertificateError(f"certificate: the {which} {state} on {end:%Y-%m-%d %H:%M} UTC. Renew it.")
         if start > now:
             raise CertificateError(f"certificate: the {which} is not valid before {start:%Y-%m-%d %H:%M} UTC")
-    if not with_key:
-        return
-    if not keys:
-        raise CertificateError("key: does not contain a PEM private key")
+
+
+def _check_key(keys: Sequence[str], certificates: Sequence[Any]) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    if len(keys) != 1:
+        raise CertificateError(
+            f"key: contains {len(keys)} private keys, one is needed"
+            if keys
+            else "key: does not contain a PEM private key"
+        )
     try:
-        key = serialization.load_pem_private_key(keys[0], None)
+        key = serialization.load_pem_private_key(keys[0].encode(), None)
     except (ValueError, TypeError) as error:
         raise CertificateError(f"key: cannot be read ({error}). HAProxy needs it without a passphrase.") from error
-    leaf = x509.load_pem_x509_certificate(certificates[0])
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
+    owned = [one.public_key().public_bytes(*form) == key.public_key().public_bytes(*form) for one in certificates]
+    if not any(owned):
         raise CertificateError("key: does not match the certificate")
+    if not owned[0]:
+        raise CertificateError(
+            f"certificate: certificate {owned.index(True) + 1} belongs to the key and must be the first, "
+            "followed by its issuers in order"
+        )
+
+
+def _check_chain(certificates: Sequence[Any]) -> None:
+    """Raise CertificateError unless each certificate is followed by the one that issued it."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    for number, (one, issuer) in enumerate(itertools.pairwise(certificates), 2):
+        if issuer in certificates[: number - 1]:
+            raise CertificateError(f"chain: certificate {number} of the chain repeats an earlier one. Remove it.")
+        try:
+            one.verify_directly_issued_by(issuer)
+        except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError) as error:
+            raise CertificateError(
+                f"chain: certificate {number} of the chain ({issuer.subject.rfc4514_string()}) did not issue "
+                f"certificate {number - 1} ({one.subject.rfc4514_string()}), "
+                f"whose issuer is {one.issuer.rfc4514_string()}"
+            ) from error
 
 
 def files(certificates: Sequence[Mapping[str, Any]], authorities: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return file name -> PEM text of all certificate files that the configuration refers to."""
     named = {f"{item['name']}.pem": bundle(item) for item in certificates}
-    return named | {f"ca-{item['name']}.pem": authority(item) for item in authorities}
+    return named | {f"{item['name']}.ca": authority(item) for item in authorities}
 
 
-def _text(item: Mapping[str, Any], key: str) -> str:
+def _pem(blocks: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{text}\n" for _kind, text in blocks)
+
+
+def _blocks(item: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
+    """Return kind and text of the PEM blocks of an option, which holds them or names a file; comments are dropped."""
     value = item.get(key) or ""
-    if not value or "-----BEGIN" in value:
-        return value
-    try:
-        with open(value, encoding="ascii") as handle:
-            return handle.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CertificateError(f"{key}: {value} cannot be read ({error})") from error
+    if value and "-----BEGIN" not in value:
+        try:
+            with open(os.path.expanduser(value), encoding="utf-8", errors="replace") as handle:
+                value = handle.read()
+        except OSError as error:
+            raise CertificateError(f"{key}: {value} cannot be read ({error})") from error
+    return [(match[1], match[0].replace("\r", "")) for match in _BLOCK.finditer(value)]

@@ -5,55 +5,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .rules import rule
 
-def check(options: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> dict[str, Any]:
+
+def check(options: Mapping[str, Any], value: Any, path: str, key: str, problems: list[str]) -> dict[str, Any]:
     """Return ``value`` with types converted and defaults filled in as ``options`` (name -> type, elements ...) specify.
 
-    Append each mistake to ``problems`` as one line that begins with its key path below ``path``.
+    Append each mistake to ``problems`` as one line that begins with its key path below ``path``. ``key`` names the
+    structure (``service``, ``service.bind``) in the table of rules.
     """
     if not isinstance(value, Mapping):
         problems.append(f"{path}: must be a mapping, got {value!r}")
         return {}
     known = ", ".join(sorted(options))
-    problems.extend(f"{path}.{key}: unknown key, must be one of {known}" for key in value if key not in options)
+    problems.extend(f"{path}.{name}: unknown key, must be one of {known}" for name in value if name not in options)
     result: dict[str, Any] = {}
-    for key, option in options.items():
-        if value.get(key) is not None:
-            result[key] = _convert(option, value[key], f"{path}.{key}", problems)
+    for name, option in options.items():
+        here, place = f"{path}.{name}", f"{key}.{name}"
+        if value.get(name) is not None:
+            result[name] = convert(option, value[name], here, place, problems)
         elif option.get("required"):
-            problems.append(f"{path}.{key}: is missing")
+            problems.append(f"{here}: is missing")
         elif "options" in option and option.get("type") == "dict" and "default" in option:
-            result[key] = check(option["options"], option["default"], f"{path}.{key}", problems)
+            result[name] = check(option["options"], option["default"], here, place, problems)
         else:
-            result[key] = option.get("default")
+            result[name] = option.get("default")
     return result
 
 
-def _convert(option: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> Any:
+def convert(option: Mapping[str, Any], value: Any, path: str, key: str, problems: list[str]) -> Any:
+    """Return a value converted to the option's type; append what is wrong with it to ``problems``."""
     kind = option.get("type", "str")
     if kind == "list":
         if not isinstance(value, (list, tuple)):
             problems.append(f"{path}: must be a list, got {value!r}")
             return []
         element = {**option, "type": option.get("elements", "str")}
-        return [_convert(element, item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
+        return [convert(element, item, f"{path}[{index}]", key, problems) for index, item in enumerate(value)]
     if kind == "dict":
         if "options" in option:
-            return check(option["options"], value, path, problems)
+            return check(option["options"], value, path, key, problems)
         if not isinstance(value, Mapping):
             problems.append(f"{path}: must be a mapping, got {value!r}")
+            return {}
         return value
     converted = _scalar(kind, value)
     if converted is None:
         problems.append(f"{path}: must be {_NAMES[kind]}, got {value!r}")
-    elif option.get("choices") and converted not in option["choices"]:
-        problems.append(f"{path}: must be one of {', '.join(map(str, option['choices']))}, got {converted!r}")
-    elif kind == "str" and "extra" not in path and any(c in converted for c in "\n\r"):
-        problems.append(f"{path}: must not contain a line break")
+    elif option.get("choices"):
+        problems += _chosen(option["choices"], converted, path)
+    else:
+        problems += [f"{path}: {complaint}" for complaint in [rule(key, kind)(converted)] if complaint]
     return converted
+
+
+def _chosen(choices: Sequence[Any], value: Any, path: str) -> list[str]:
+    return [] if value in choices else [f"{path}: must be one of {', '.join(map(str, choices))}, got {value!r}"]
 
 
 _NAMES = {"int": "an integer", "bool": "true or false", "float": "a number", "str": "a string", "raw": "a value"}

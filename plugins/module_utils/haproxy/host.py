@@ -16,9 +16,14 @@ import os
 import re
 import resource
 import shutil
-import subprocess
 import time
+from collections.abc import Mapping
 
+from ..linux import files, units
+from ..linux.commands import run
+from ..linux.document import read_documents
+from ..linux.host import Visit
+from ..linux.plan import Change, HostState
 from ..model.errors import PhotonError
 from . import keepalived as vrrp
 from . import render, runtime
@@ -55,30 +60,31 @@ class HostError(PhotonError):
 class Balancer:
     """The desired state of this host: haproxy.cfg, keepalived.conf ("" without VIPs), certificate files, password."""
 
-    def __init__(self, haproxy: str, keepalived: str, files: dict[str, str], password: str, address: str) -> None:
-        self.haproxy = haproxy.replace(render.PASSWORD, _quoted(password))
-        self.keepalived = keepalived
-        self.files = files
+    def __init__(self, haproxy: str, keepalived: str, certificates: Mapping[str, str], password: str) -> None:
+        self.haproxy = _own(_with_local_names(haproxy.replace(render.PASSWORD, _quoted(password))))
+        self.keepalived = _own(_with_interfaces(keepalived)) if keepalived else ""
+        self.certificates = dict(certificates)
+        self.warnings: list[str] = []
         self._password = password
-        self._interface = _interface(address) if keepalived else ""
-        self.keepalived = keepalived.replace(vrrp.INTERFACE, self._interface)
+        self._visit = Visit(read_documents([self._document()]))
+        self._before = self._visit.read()
+        self._found = self._visit.changes(self._before)
 
-    def changes(self) -> list[str]:
-        """Describe the differences from the host; empty when it is up to date."""
-        found = [f"file {path}" for path, text in self._texts().items() if _read(path) != text]
-        found += [f"certificate {name}" for name, text in self.files.items() if _read(_certificate(name)) != text]
-        found += [f"certificate {name} removed" for name in self._stale()]
+    def changes(self) -> list[Change]:
+        """Return the differences from the host; empty when it is up to date."""
+        # Nothing is ever restarted: systemd reads a changed unit file, and the running processes stay.
+        found = [
+            Change("unit", one.name, one.before, "unit file read") if one.kind == "restart" else one
+            for one in self._found
+        ]
         if not found and _loaded() != self._digests():
-            found.append("loaded configuration")
-        found += [f"{unit} not running" for unit in self._units() if not _active(unit)]
-        if not self.keepalived and _read(KEEPALIVED):
-            found.append("keepalived removed")
+            found.append(Change("configuration", "haproxy", "not loaded", "loaded"))
         return found
 
     def texts(self) -> dict[str, tuple[str, str]]:
         """Return path -> (before, after) of the changed files for a diff, with secrets masked."""
-        hidden = {path: (self._mask(_read(path)), self._mask(text)) for path, text in self._texts().items()}
-        return {path: pair for path, pair in hidden.items() if pair[0] != pair[1]}
+        texts = {path: (self._mask(self._text(path)), self._mask(text)) for path, text in self._texts().items()}
+        return {path: pair for path, pair in texts.items() if pair[0] != pair[1]}
 
     def check(self) -> None:
         """Raise HostError when HAProxy or keepalived rejects the files; running services are not touched."""
@@ -87,9 +93,11 @@ class Balancer:
             self._check_haproxy()
             if self.keepalived:
                 self._check_keepalived()
-        except OSError as error:
+        except (OSError, PhotonError) as error:
+            if isinstance(error, HostError):
+                raise
             raise HostError(
-                f"The new configuration could not be staged ({error}). The old configuration stays active."
+                f"The new configuration could not be staged ({_said(error)}). {self._unchanged()}"
             ) from error
         finally:
             shutil.rmtree(STAGED, ignore_errors=True)
@@ -97,32 +105,60 @@ class Balancer:
     def apply(self) -> list[str]:
         """Check, install and load; return the actions taken, such as a reload or certificates replaced at run time."""
         self.check()
-        before = {path: _read(path) for path in self._all()}
-        running = _active("haproxy")
+        running = self._before.units["haproxy"].active
         replaced = self._replaced_at_run_time() if running else None
+        done = []
         try:
+            done += self._keep_originals()
             if running:
                 runtime.save_state(self.haproxy)
-            units_changed = self._install()
-        except (OSError, runtime.RuntimeApiError) as error:
-            _restore(before)
-            raise HostError(
-                f"The files could not be replaced ({error}). The old configuration stays active."
-            ) from error
-        if units_changed:
-            _systemctl("daemon-reload")
+            self._visit.write(self._found, self._before)
+        except (OSError, PhotonError) as error:
+            self._restore()
+            raise HostError(f"The files could not be replaced ({_said(error)}). {self._unchanged()}") from error
+        if any(one.kind == "restart" or one.name in (_HAPROXY_UNIT, _KEEPALIVED_UNIT) for one in self._found):
+            units.reload_definitions()
         try:
-            done = self._load(running, replaced)
-        except HostError as error:
-            _restore(before)
+            done += self._load(running, replaced)
+        except PhotonError as error:
+            self._restore()
             if running:
-                _systemctl("reload", "haproxy")
+                units.change("reload", ["haproxy"])
             # pylint: disable-next=bad-exception-cause
-            raise HostError(f"{error.message}. The old configuration was restored and stays active.") from error
-        for name in self._stale():
-            os.unlink(_certificate(name))
-        _write(LOADED, json.dumps(self._digests()))
-        return done + self._load_keepalived(before.get(KEEPALIVED, ""))
+            raise HostError(f"{error.message}. {self._unchanged('was restored and ')}") from error
+        files.write(LOADED, json.dumps(self._digests()).encode(), 0o600)
+        done += self._load_keepalived()
+        self._visit.remove(self._found)
+        return done
+
+    def _restore(self) -> None:
+        """Put the files back; the next run finds what a full disk did not take."""
+        for path in self._texts().keys() | {_certificate(name) for name in self.certificates}:
+            with contextlib.suppress(PhotonError):
+                files.restore(path, self._before.files[path])
+
+    def _document(self) -> dict[str, object]:
+        """Return the host document; it restarts nothing, as `apply` loads what changed."""
+        listed = [
+            {"path": path, "content": text, "mode": _MODES.get(path, "0600"), "secret": path == CONFIG}
+            for path, text in self._texts().items()
+        ]
+        listed += [
+            {"path": _certificate(name), "content": text, "secret": True} for name, text in self.certificates.items()
+        ]
+        wanted: dict[str, object] = {"haproxy": {"enabled": True, "state": "started"}}
+        absent = []
+        if self.keepalived:
+            wanted["keepalived"] = {"enabled": True, "state": "started"}
+        elif _is_ours(KEEPALIVED):
+            wanted["keepalived"] = {"enabled": False, "state": "stopped"}
+            absent = [KEEPALIVED, _KEEPALIVED_UNIT, vrrp.SCRIPT]
+        return {
+            "directories": [{"path": render.DIRECTORY, "mode": "0700", "exclusive": True}],
+            "files": listed,
+            "absent_files": absent,
+            "units": wanted,
+        }
 
     def _texts(self) -> dict[str, str]:
         texts = {CONFIG: self.haproxy, _HAPROXY_UNIT: _HAPROXY_UNIT_TEXT}
@@ -134,28 +170,25 @@ class Balancer:
             }
         return texts
 
-    def _all(self) -> dict[str, str]:
-        return self._texts() | {_certificate(name): text for name, text in self.files.items()}
+    def _text(self, path: str) -> str:
+        return self._before.files[path].content.decode("utf-8", "replace")
 
     def _keepalived_unit(self) -> str:
-        addresses = re.findall(r"^ {8}([0-9a-fA-F.:]+/\d+)$", self.keepalived, re.MULTILINE)
         # A killed keepalived leaves its addresses configured; two hosts would hold them.
-        removal = "".join(f"ExecStopPost=-/usr/sbin/ip address del {a} dev {self._interface}\n" for a in addresses)
+        held = re.findall(r"^ {8}([0-9a-fA-F.:]+/\d+) dev (\S+)$", self.keepalived, re.MULTILINE)
+        removal = "".join(f"ExecStopPost=-/usr/sbin/ip address del {address} dev {link}\n" for address, link in held)
         state = f"/bin/sh -c 'systemctl -q is-active haproxy; test $? -eq 0; echo $? > {_DOWN}'"
         before = f"ExecStartPre={_RUN_DIRECTORY}\nExecStartPre={state}\n"
         return f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{before}{removal}Restart=always\nRestartSec=500ms\n"
 
-    def _units(self) -> list[str]:
-        return ["haproxy", "keepalived"] if self.keepalived else ["haproxy"]
+    def _unchanged(self, verb: str = "") -> str:
+        if self._before.units["haproxy"].active:
+            return f"The old configuration {verb}stays active."
+        return "HAProxy did not run before and was not started."
 
     def _digests(self) -> dict[str, str]:
-        return {
-            name: hashlib.sha256(text.encode()).hexdigest() for name, text in {**self.files, "": self.haproxy}.items()
-        }
-
-    def _stale(self) -> list[str]:
-        there = os.listdir(render.DIRECTORY) if os.path.isdir(render.DIRECTORY) else []
-        return sorted(name for name in there if name.endswith(".pem") and name not in self.files)
+        texts = {**self.certificates, "": self.haproxy}
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
     def _mask(self, text: str) -> str:
         return text.replace(_quoted(self._password), "********") if self._password else text
@@ -163,116 +196,157 @@ class Balancer:
     def _stage(self) -> None:
         shutil.rmtree(STAGED, ignore_errors=True)
         os.makedirs(STAGED, mode=0o700)
-        for name, text in self.files.items():
-            _write(f"{STAGED}/{name}", text)
-        _write(f"{STAGED}/haproxy.cfg", self.haproxy.replace(render.DIRECTORY, STAGED))
+        for name, text in self.certificates.items():
+            files.write(f"{STAGED}/{name}", text.encode(), 0o600)
+        files.write(f"{STAGED}/haproxy.cfg", self.haproxy.replace(render.DIRECTORY, STAGED).encode(), 0o600)
         if self.keepalived:
-            _write(f"{STAGED}/keepalived.conf", self.keepalived)
+            # keepalived checks that these files exist while it reads its configuration.
+            script, down = f"{STAGED}/healthy", f"{STAGED}/down"
+            files.write(script, vrrp.SCRIPT_TEXT.encode(), 0o755)
+            files.write(down, b"0\n")
+            text = self.keepalived.replace(vrrp.SCRIPT, script).replace(_DOWN, down)
+            files.write(f"{STAGED}/keepalived.conf", text.encode(), 0o600)
 
     def _check_haproxy(self) -> None:
-        result = _run("haproxy", "-c", "-f", f"{STAGED}/haproxy.cfg")
-        if result.returncode == 0:
-            return
+        result = run("haproxy", "-c", "-f", f"{STAGED}/haproxy.cfg")
+        self.warnings = self._messages(result.stderr, "[WARNING]")
+        if result.returncode != 0:
+            said = self._messages(result.stderr, "[ALERT]") or [result.stderr.strip()]
+            raise HostError(f"HAProxy rejected the new configuration. {self._unchanged()}\n  " + "\n  ".join(said))
+
+    def _messages(self, said: str, level: str) -> list[str]:
+        """Return HAProxy's messages of a level, each with the place in the declaration that it is about."""
         lines = self.haproxy.splitlines()
-        said = []
-        for line in result.stderr.splitlines():
-            if "[ALERT]" not in line or line.rstrip(".").endswith("in configuration") or "rror(s) found" in line:
+        found = []
+        for line in said.splitlines():
+            # A first start has no saved state of servers.
+            known = (
+                render.STATE_FILE in line or line.rstrip(".").endswith("in configuration") or "rror(s) found" in line
+            )
+            if level not in line or known:
                 continue
             number = re.search(r"haproxy\.cfg:(\d+)", line)
             where = render.origin(lines, int(number.group(1))) if number else None
             text = self._mask(line.split(" : ", 1)[-1].replace(STAGED, render.DIRECTORY))
-            said.append(f"{where}: {text}" if where else text)
-        raise HostError(
-            "HAProxy rejected the new configuration. The old configuration stays active:\n  " + "\n  ".join(said)
-        )
+            found.append(f"{where}: {text}" if where else text)
+        return found
 
     def _check_keepalived(self) -> None:
-        # keepalived checks that both files exist while it reads its configuration.
-        _write(vrrp.SCRIPT, vrrp.SCRIPT_TEXT, 0o755)
-        if not os.path.exists(_DOWN):
-            _write(_DOWN, "0\n", 0o644)
-        result = _run("keepalived", "--config-test", "--use-file", f"{STAGED}/keepalived.conf")
+        result = run("keepalived", "--config-test", "--use-file", f"{STAGED}/keepalived.conf")
         if result.returncode != 0:
-            raise HostError(
-                f"keepalived rejected haproxy_vips. The old configuration stays active: {result.stderr.strip()}"
-            )
+            raise HostError(f"keepalived rejected haproxy_vips. {self._unchanged()} {result.stderr.strip()}")
+
+    def _keep_originals(self) -> list[str]:
+        """Copy files that somebody else wrote before they are replaced."""
+        done = []
+        for path in (CONFIG, KEEPALIVED):
+            there = self._before.files.get(path, files.ABSENT)
+            if there.kind == "file" and there.content.strip() and not _is_ours(path):
+                copy = f"{path}.original-{hashlib.sha256(there.content).hexdigest()[:8]}"
+                if files.read(copy).content != there.content:
+                    files.write(copy, there.content, there.mode, there.owner, there.group)
+                    done.append(f"{path} copied to {copy}")
+        return done
 
     def _replaced_at_run_time(self) -> list[str] | None:
         """Return the certificates to replace in the running process, or None when the change needs a reload."""
         loaded, wanted = _loaded(), self._digests()
-        if set(loaded) != set(wanted) or _read(CONFIG) != self.haproxy:
+        if set(loaded) != set(wanted) or self._text(CONFIG) != self.haproxy:
             return None
         changed = [name for name in wanted if loaded[name] != wanted[name]]
-        return changed if all(name and not name.startswith("ca-") for name in changed) else None
-
-    def _install(self) -> bool:
-        os.makedirs(render.DIRECTORY, mode=0o700, exist_ok=True)
-        for name, text in self.files.items():
-            if _read(_certificate(name)) != text:
-                _write(_certificate(name), text)
-        units_changed = False
-        for path, text in self._texts().items():
-            if _read(path) != text:
-                units_changed |= path.endswith("photon.conf")
-                mode = 0o755 if path == vrrp.SCRIPT else 0o644 if path.endswith("photon.conf") else 0o600
-                _write(path, text, mode)
-        return units_changed
+        return changed if all(name.endswith(".pem") for name in changed) else None
 
     def _load(self, running: bool, replaced: list[str] | None) -> list[str]:
+        if _changes(self._found, "haproxy", "enabled"):
+            units.change("enable", ["haproxy"])
         if not running:
-            _systemctl("enable", "haproxy")
-            _systemctl("restart", "haproxy")  # also starts a unit that reached its start limit
+            units.change("restart", ["haproxy"])  # also starts a unit that reached its start limit
+            units.settled(["haproxy"])
             return ["haproxy started"]
         if replaced is not None:
             try:
                 for name in replaced:
-                    runtime.replace_certificate(name, self.files[name])
+                    runtime.replace_certificate(name, self.certificates[name])
                 return [f"certificate {name} replaced at run time" for name in replaced]
             except runtime.RuntimeApiError:
                 pass  # the reload below reads them from the files
         _reload()
         return ["haproxy reloaded"]
 
-    def _load_keepalived(self, before: str) -> list[str]:
-        _write(_DOWN, "0\n", 0o644)
+    def _load_keepalived(self) -> list[str]:
+        files.write(_DOWN, b"0\n")
         if not self.keepalived:
-            if not os.path.exists(KEEPALIVED):
-                return []
-            _systemctl("disable", "--now", "keepalived")
-            os.unlink(KEEPALIVED)
-            return ["keepalived stopped"]
-        if not _active("keepalived"):
-            _systemctl("enable", "keepalived")
-            _systemctl("restart", "keepalived")
+            there = [one for one in self._found if (one.kind, one.name) == ("unit", "keepalived")]
+            for verb, after in (("disable", "disabled"), ("stop", "stopped")):
+                if any(one.after == after for one in there):
+                    units.change(verb, ["keepalived"])
+            return ["keepalived stopped"] if there else []
+        if _changes(self._found, "keepalived", "enabled"):
+            units.change("enable", ["keepalived"])
+        if not self._before.units["keepalived"].active:
+            units.change("restart", ["keepalived"])
             return ["keepalived started"]
-        if before != self.keepalived:
-            _systemctl("reload", "keepalived")
+        if self._text(KEEPALIVED) != self.keepalived:
+            units.change("reload", ["keepalived"])
             return ["keepalived reloaded"]
         return []
 
 
-def remove() -> list[str]:
-    """Stop both services, the VIP first, and remove the files that `Balancer` wrote; return what was removed."""
-    done = []
-    for unit in ("keepalived", "haproxy"):
-        if _active(unit):
-            _systemctl("disable", "--now", unit)
-            done.append(f"{unit} stopped")
-    for path in (KEEPALIVED, CONFIG, _HAPROXY_UNIT, _KEEPALIVED_UNIT, vrrp.SCRIPT, LOADED, render.STATE_FILE):
-        if os.path.exists(path):
-            os.unlink(path)
-            done.append(f"{path} removed")
-    if os.path.isdir(render.DIRECTORY):
-        shutil.rmtree(render.DIRECTORY)
-        done.append(f"{render.DIRECTORY} removed")
-    if done:
-        _systemctl("daemon-reload")
-    return done
+class Removal:
+    """The state without the role: both services stopped and disabled, its files gone, files of others untouched."""
+
+    def __init__(self) -> None:
+        haproxy, keepalived = _is_ours(CONFIG) or os.path.exists(LOADED), _is_ours(KEEPALIVED)
+        wanted = {"keepalived": keepalived, "haproxy": haproxy}  # the VIP leaves first
+        self._units = [name for name, ours in wanted.items() if ours]
+        absent = [path for path in (CONFIG, KEEPALIVED) if _is_ours(path)]
+        absent += [_HAPROXY_UNIT, _KEEPALIVED_UNIT, vrrp.SCRIPT, LOADED, render.STATE_FILE, render.DIRECTORY]
+        document = {
+            "absent_files": absent,
+            "units": {name: {"enabled": False, "state": "stopped"} for name in self._units},
+        }
+        self._visit = Visit(read_documents([document]))
+        self._before: HostState = self._visit.read()
+
+    def changes(self) -> list[Change]:
+        """Return what would be stopped or removed."""
+        return self._visit.changes(self._before)
+
+    def apply(self) -> list[str]:
+        """Stop and remove; return the actions taken."""
+        found = self.changes()
+        done = []
+        for name in self._units:
+            if self._before.units[name].there:
+                units.change("disable", [name])
+                units.change("stop", [name])
+            if any((one.kind, one.name) == ("unit", name) for one in found):
+                done.append(f"{name} stopped")
+        self._visit.remove(found)
+        if found:
+            units.reload_definitions()
+            run("systemctl", "reset-failed", *self._units)  # fails when none of them had failed
+        return done + [f"{one.name} removed" for one in found if one.after == "absent"]
 
 
-def present() -> bool:
-    """Return whether `remove` would remove anything."""
-    return os.path.exists(CONFIG) or os.path.exists(KEEPALIVED) or os.path.isdir(render.DIRECTORY)
+_MODES = {_HAPROXY_UNIT: "0644", _KEEPALIVED_UNIT: "0644", vrrp.SCRIPT: "0755"}
+
+
+def _own(text: str) -> str:
+    """Return the text with the header by which the role knows its files; a user's template may lack it."""
+    return text if text.startswith(render.HEADER) else f"{render.HEADER}\n{text}"
+
+
+def _is_ours(path: str) -> bool:
+    return files.read(path).content.startswith(render.HEADER.encode())
+
+
+def _changes(found: list[Change], unit: str, after: str) -> bool:
+    return any((one.kind, one.name, one.after) == ("unit", unit, after) for one in found)
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, PhotonError) else str(error)
 
 
 def _reload() -> None:
@@ -280,50 +354,78 @@ def _reload() -> None:
     before = runtime.information()["Pid"]
     _raise_file_limit()
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    _systemctl("reload", "haproxy")
+    units.change("reload", ["haproxy"])
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         with contextlib.suppress(runtime.RuntimeApiError, KeyError):
             if runtime.information()["Pid"] != before:
                 return
         time.sleep(0.05)
-    log = _run("journalctl", "-u", "haproxy", "--since", since, "-o", "cat", "--no-pager").stdout
+    log = run("journalctl", "-u", "haproxy", "--since", since, "-o", "cat", "--no-pager").stdout
     said = [line for line in log.splitlines() if "ALERT" in line or "cannot bind" in line.lower()]
-    raise HostError(
-        "HAProxy did not load the new configuration: " + ("; ".join(said[-4:]) or "see journalctl -u haproxy")
-    )
+    text = "; ".join(said[-4:]) or "see journalctl -u haproxy"
+    if "FD limit" in text:
+        text = f"haproxy_max_connections needs more open files than this host allows, lower it: {text}"
+    raise HostError(f"HAProxy did not load the new configuration: {text}")
 
 
 def _raise_file_limit() -> None:
     """Raise the file limit of a master that was started before our unit settings; a reload does not apply them."""
-    master = int(_run("systemctl", "show", "--property=MainPID", "--value", "haproxy").stdout or 0)
+    master = int(run("systemctl", "show", "--property=MainPID", "--value", "haproxy").stdout or 0)
     if master:
         with contextlib.suppress(OSError):  # when it cannot be raised, the reload reports it
             resource.prlimit(master, resource.RLIMIT_NOFILE, (_FILES, _FILES))
 
 
-def _restore(before: dict[str, str]) -> None:
-    for path, text in before.items():
-        with contextlib.suppress(OSError):
-            if text and _read(path) != text:
-                _write(path, text)
-            elif not text and os.path.exists(path):
-                os.unlink(path)
+def _with_interfaces(text: str) -> str:
+    """Replace the placeholders of keepalived.conf by the names of the interfaces that carry these addresses."""
+    if vrrp.INTERFACE not in text:
+        return text
+    links = {
+        entry["local"]: link["ifname"]
+        for link in json.loads(run("ip", "-json", "address").stdout or "[]")
+        for entry in link.get("addr_info", ())
+        if "local" in entry
+    }
+
+    def name(found: re.Match[str]) -> str:
+        address = str(found[1])
+        if address not in links:
+            raise HostError(
+                f"haproxy_address: no interface of this host has {address}, which its VIPs need. Correct the address, "
+                "or name the interface in haproxy_vips."
+            )
+        return links[address]
+
+    return re.sub(vrrp.INTERFACE_PATTERN, name, text)
 
 
-def _interface(address: str) -> str:
-    listing = json.loads(_run("ip", "-json", "address").stdout or "[]")
-    for link in listing:
-        if any(entry.get("local") == address for entry in link.get("addr_info", ())):
-            return link["ifname"]
-    raise HostError(
-        f"haproxy_address: no interface of this host has {address}, which its VIPs need. Correct the address."
-    )
+def _with_local_names(text: str) -> str:
+    """Follow no name that this host has in /etc/hosts: its name servers would deny it and take the server down.
+
+    The address is noted, so that a changed one is a changed configuration and is loaded.
+    """
+    known: dict[str, str] = {}
+    for words in (line.partition("#")[0].split() for line in _read_hosts().splitlines()):
+        for name in words[1:]:
+            known.setdefault(name, words[0])
+    lines = []
+    for line in text.split("\n"):
+        name = line.split()[2].rpartition(":")[0] if render.FOLLOW in line else ""
+        if name in known:
+            lines.append(f"    # {name} is {known[name]} in /etc/hosts")
+            line = line.replace(f" {render.FOLLOW}", "")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _read_hosts() -> str:
+    return files.read("/etc/hosts").content.decode("utf-8", "replace")
 
 
 def _loaded() -> dict[str, str]:
     try:
-        return json.loads(_read(LOADED))
+        return json.loads(files.read(LOADED).content)
     except ValueError:
         return {}
 
@@ -334,45 +436,3 @@ def _certificate(name: str) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            return handle.read()
-    except FileNotFoundError:
-        return ""
-
-
-def _write(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file atomically."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{path}.new"
-    try:
-        with open(part, "w", encoding="utf-8") as handle:
-            os.fchmod(handle.fileno(), mode)
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
-
-
-def _active(unit: str) -> bool:
-    return _run("systemctl", "is-active", "--quiet", unit).returncode == 0
-
-
-def _systemctl(*words: str) -> None:
-    result = _run("systemctl", *words)
-    if result.returncode != 0:
-        raise HostError(f"systemctl {' '.join(words)} failed: {result.stderr.strip()}")
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
-    except FileNotFoundError as error:
-        raise HostError(f"{words[0]} is not installed on this host") from error

@@ -9,9 +9,12 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .render import HEALTH_PORT
+from . import vips as virtual
+from .render import HEADER, HEALTH_PORT
 
-INTERFACE = "@INTERFACE@"
+# The host knows the name of the interface that carries an address.
+INTERFACE = "@INTERFACE "
+INTERFACE_PATTERN = rf"{INTERFACE}([^@]+)@"
 DOWN_FILE = "/run/photon-haproxy/down"
 SCRIPT = "/usr/local/libexec/photon-haproxy-healthy"
 
@@ -24,19 +27,20 @@ IFS= read -r -t 1 answer <&3 && [[ $answer == *' 200 '* ]]
 """
 
 
-def configurations(vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str]) -> dict[str, str]:
-    """Return balancer -> keepalived.conf, with a placeholder for the interface, whose name only the host knows."""
+def configurations(
+    vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str], settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return balancer -> keepalived.conf, with placeholders for interfaces, whose names only the host knows."""
     if not vips:
         return {}
-    order = list(balancers)
-    return {host: "\n".join(_lines(vips, balancers, host, order)) + "\n" for host in balancers}
+    return {host: "\n".join(_lines(vips, balancers, host, settings)) + "\n" for host in balancers}
 
 
 def _lines(
-    vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str], host: str, order: Sequence[str]
+    vips: Sequence[Mapping[str, Any]], balancers: Mapping[str, str], host: str, settings: Mapping[str, Any]
 ) -> Iterator[str]:
     yield from (
-        "# Written by the role haproxy: change the inventory, not this file.",
+        HEADER,
         "global_defs {",
         f"    router_id {host}",
         "    vrrp_version 3",
@@ -45,6 +49,7 @@ def _lines(
         # After a network partition both hosts held the address, so the master repeats its gratuitous ARP every second.
         "    vrrp_garp_master_refresh 1",
         "    vrrp_garp_lower_prio_delay 1",
+        *(f"    {line}" for line in settings["keepalived_extra_global"]),
         "}",
         "vrrp_script haproxy_healthy {",
         f'    script "{SCRIPT}"',
@@ -60,28 +65,35 @@ def _lines(
         "}",
     )
     for vip in vips:
-        address = ipaddress.ip_interface(vip["address"])
-        priority = vip["priorities"].get(host, max(200 - 10 * order.index(host), 1))
-        yield from (
-            f"vrrp_instance {vip['name']} {{",
-            "    state BACKUP",
-            f"    interface {INTERFACE}",
-            f"    virtual_router_id {vip['router_id']}",
-            f"    priority {priority}",
-            f"    advert_int {vip['advertisement']}",
-            *(["    nopreempt"] if not vip["preempt"] else []),
-            f"    unicast_src_ip {balancers[host]}",
-            "    unicast_peer {",
-            *(f"        {peer}" for name, peer in balancers.items() if name != host),
-            "    }",
-            "    virtual_ipaddress {",
-            f"        {address.with_prefixlen}",
-            "    }",
-            "    track_script {",
-            "        haproxy_healthy",
-            "    }",
-            "    track_file {",
-            "        haproxy_down",
-            "    }",
-            "}",
-        )
+        yield from _instance(vip, balancers, host)
+    if settings["keepalived_extra_config"]:
+        yield from ("# haproxy_keepalived_extra_config", *settings["keepalived_extra_config"].splitlines())
+
+
+def _instance(vip: Mapping[str, Any], balancers: Mapping[str, str], host: str) -> Iterator[str]:
+    source = virtual.source(vip, host, balancers)
+    peers = [virtual.source(vip, name, balancers) for name in balancers if name != host]
+    link = f"{INTERFACE}{source}@"
+    # keepalived takes unicast without a peer for a mistake.
+    unicast = [f"    unicast_src_ip {source}", "    unicast_peer {", *(f"        {peer}" for peer in peers), "    }"]
+    yield from (
+        f"vrrp_instance {vip['name']} {{",
+        "    state BACKUP",
+        f"    interface {link}",
+        f"    virtual_router_id {vip['router_id']}",
+        f"    priority {virtual.priority(vip, host, list(balancers))}",
+        f"    advert_int {vip['advertisement']}",
+        *(["    nopreempt"] if not vip["preempt"] else []),
+        *(unicast if peers else []),
+        "    virtual_ipaddress {",
+        f"        {ipaddress.ip_interface(vip['address']).with_prefixlen} dev {virtual.interface(vip, host) or link}",
+        "    }",
+        "    track_script {",
+        "        haproxy_healthy",
+        "    }",
+        "    track_file {",
+        "        haproxy_down",
+        "    }",
+        *(f"    {line}" for line in vip["extra"]),
+        "}",
+    )

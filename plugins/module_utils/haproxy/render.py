@@ -9,36 +9,78 @@ the key path in the declaration. The password is a placeholder that the module f
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from . import rules
+
+HEADER = "# Written by the role haproxy: change the inventory, not this file."
 DIRECTORY = "/etc/haproxy/certificates"
 STATE_FILE = "/var/lib/haproxy/server-state"
 SOCKET = "/run/haproxy/admin.sock"
 HEALTH_PORT = 8405
+LIST = ".crt-list"
+# Options of a server whose name is followed in DNS; libc would hold up a start while no name server answers.
+FOLLOW = "resolvers resolved resolve-prefer ipv4 init-addr last,none"
 PASSWORD = "@STATISTICS_PASSWORD@"
 
 
-def configuration(items: Mapping[str, Any], vips: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+OWN_SECTIONS = ("health", "statistics", "resolved")
+_WORDS = 40  # HAProxy reads 64 words of a line
+
+
+def configuration(items: Mapping[str, Any], vips: Mapping[str, str]) -> str:
     """Return haproxy.cfg for the services, statistics and settings (the role's variables without their prefix)."""
+    settings = items["settings"]
+    followed = settings["follow_names"] and any(
+        _named(server) for one in items["services"] for server in one["servers"]
+    )
     lines = list(_global(settings))
+    if followed:
+        lines += _resolvers(settings["nameservers"])
     if items["statistics"]:
         lines += _statistics(items["statistics"])
     for index, service in enumerate(items["services"]):
         lines += _frontend(service, vips, f"haproxy_services[{index}] ({service['name']})")
-        lines += _backend(service, f"haproxy_services[{index}] ({service['name']})")
+        lines += _backend(service, f"haproxy_services[{index}] ({service['name']})", followed)
     if settings["extra_config"]:
         lines += ["", "# haproxy_extra_config", *settings["extra_config"].splitlines()]
     return "\n".join(lines) + "\n"
 
 
+def certificate_lists(items: Mapping[str, Any]) -> dict[str, str]:
+    """Return file name -> text of each service's list of certificates, of which the first is the default."""
+    return {
+        _list_of(service): "".join(f"{name}.pem\n" for name in service["certificates"])
+        for service in items["services"]
+        if service["certificates"]
+    }
+
+
+def sections(service: Mapping[str, Any]) -> list[str]:
+    """Return the names of the sections that a service becomes; the back end has the service's own name."""
+    names = [service["name"], _frontend_of(service)]
+    return [*names, f"{service['name']}-redirect"] if service["redirect_port"] else names
+
+
 def bind_address(bind: Mapping[str, Any], vips: Mapping[str, str]) -> str:
-    """Return the address of a bind entry, with a VIP's name resolved."""
-    return vips[bind["vip"]] if bind["vip"] and bind["vip"] in vips else bind["address"]
+    """Return the address of a bind entry in its canonical form, with a VIP's name resolved."""
+    return vips[bind["vip"]] if bind["vip"] and bind["vip"] in vips else canonical(bind["address"])
+
+
+def canonical(address: str) -> str:
+    """Return one spelling per address, ``*`` for all of IPv4; a name stays as it is."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return "*" if ip.version == 4 and ip.is_unspecified else str(ip)
 
 
 def _global(settings: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Written by the role haproxy: change the inventory, not this file."
+    yield HEADER
     yield "global"
     for target in settings["log_targets"]:
         yield f"    log {target}"
@@ -82,6 +124,24 @@ def _global(settings: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+def _resolvers(nameservers: Sequence[str]) -> Iterator[str]:
+    yield from ("", "# haproxy_nameservers", "resolvers resolved")
+    for number, address in enumerate(nameservers, 1):
+        yield f"    nameserver dns{number} {_host(address)}:53"
+    if not nameservers:
+        yield "    parse-resolv-conf"
+    yield from (
+        "    accepted_payload_size 4096",
+        "    timeout resolve 1s",
+        "    timeout retry 1s",
+        "    hold valid 5s",
+        # While no name server answers, servers keep their last addresses.
+        "    hold other 20d",
+        "    hold refused 20d",
+        "    hold timeout 20d",
+    )
+
+
 def _statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
     secured = f" ssl crt {statistics['certificate']}.pem" if statistics["certificate"] else ""
     yield from (
@@ -90,7 +150,7 @@ def _statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
         "userlist statistics",
         f"    user {_quoted(statistics['user'])} insecure-password {PASSWORD}",
         "frontend statistics",
-        f"    bind {statistics['address']}:{statistics['port']}{secured}",
+        f"    bind {_listener(canonical(statistics['address']), statistics['port'])}{secured}",
         "    mode http",
         "    option dontlog-normal",
         "    http-request auth realm statistics unless { http_auth(statistics) }",
@@ -103,7 +163,7 @@ def _statistics(statistics: Mapping[str, Any]) -> Iterator[str]:
 
 def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) -> Iterator[str]:
     name, http = service["name"], service["mode"] == "http"
-    yield from ("", f"# {path}", f"frontend {name}")
+    yield from ("", f"# {path}", f"frontend {_frontend_of(service)}")
     for bind in service["bind"]:
         proxy = " accept-proxy" if bind["accept_proxy"] else ""
         yield f"    bind {_listen(bind, bind['port'], vips)}{proxy}{_bind_tls(service)}"
@@ -120,7 +180,10 @@ def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) ->
     # With the PROXY protocol, the client's address is known only after its header has been read.
     stage = "session" if any(bind["accept_proxy"] for bind in service["bind"]) else "connection"
     if service["allowed_networks"]:
-        yield f"    tcp-request {stage} reject unless {{ src {' '.join(service['allowed_networks'])} }}"
+        networks = service["allowed_networks"]
+        for start in range(0, len(networks), _WORDS):
+            yield f"    acl allowed_networks src {' '.join(networks[start : start + _WORDS])}"
+        yield f"    tcp-request {stage} reject unless allowed_networks"
     yield from _limits(service["limits"] or {}, stage)
     if http and service["forwarded_headers"]:
         yield "    option forwardfor"
@@ -142,21 +205,26 @@ def _frontend(service: Mapping[str, Any], vips: Mapping[str, str], path: str) ->
 
 
 def _listen(bind: Mapping[str, Any], port: int, vips: Mapping[str, str]) -> str:
-    address = bind_address(bind, vips)
-    # Every balancer binds the VIP, including those that do not hold it.
-    return f"{address}:{port}" + ("" if address == "*" else " transparent")
+    return _listener(bind_address(bind, vips), port)
+
+
+def _listener(address: str, port: int) -> str:
+    """Return the words of a bind line; every balancer binds a VIP, including those that do not hold it."""
+    words = f"{_host(address)}:{port}"
+    words += " v6only" if address == "::" else ""
+    return words if address in ("*", "::") else f"{words} transparent"
 
 
 def _bind_tls(service: Mapping[str, Any]) -> str:
     if not service["certificates"]:
         return ""
-    words = " ssl" + "".join(f" crt {name}.pem" for name in service["certificates"])
+    words = f" ssl crt-list {DIRECTORY}/{_list_of(service)}"
     if service["mode"] == "http":
         words += " alpn h2,http/1.1" if service["http2"] else " alpn http/1.1"
     if service["strict_sni"]:
         words += " strict-sni"
     if service["client_authority"]:
-        words += f" ca-file ca-{service['client_authority']}.pem verify {service['client_certificate']}"
+        words += f" ca-file {service['client_authority']}.ca verify {service['client_certificate']}"
     return words
 
 
@@ -173,7 +241,7 @@ def _limits(limits: Mapping[str, Any], stage: str) -> Iterator[str]:
         yield from (f"    {rule}" for _store, rule in wanted)
 
 
-def _backend(service: Mapping[str, Any], path: str) -> Iterator[str]:
+def _backend(service: Mapping[str, Any], path: str, followed: bool) -> Iterator[str]:
     http, timeouts = service["mode"] == "http", service["timeouts"]
     yield from ("", f"# {path}", f"backend {service['name']}", f"    mode {service['mode']}")
     yield f"    balance {service['balance']}"
@@ -207,6 +275,7 @@ def _backend(service: Mapping[str, Any], path: str) -> Iterator[str]:
         ]
         words += ["backup"] * bool(server["backup"]) + [f"cookie {server['name']}"] * named
         words += [f"maxconn {server['max_connections']}"] * bool(server["max_connections"])
+        words += [FOLLOW] * (followed and _named(server))
         yield " ".join([*words, common])
     if http and not service["servers"]:
         yield "    http-request return status 503"
@@ -236,7 +305,7 @@ def _server_options(service: Mapping[str, Any]) -> str:
         words.append("observe layer4 error-limit 2 on-error sudden-death")
     trust = "verify none"
     if upstream and upstream["verify"]:
-        trust = f"ca-file ca-{upstream['authority']}.pem verify required"
+        trust = f"ca-file {upstream['authority']}.ca verify required"
         trust += f" verifyhost {upstream['server_name']}" if upstream["server_name"] else ""
     checked = health["tls"] if health["tls"] is not None else bool(upstream) or health["type"] in ("ssl", "kubernetes")
     if upstream:
@@ -249,6 +318,18 @@ def _server_options(service: Mapping[str, Any]) -> str:
     if service["send_proxy"]:
         words.append("send-proxy-v2" + ("" if health["port"] else " check-send-proxy"))
     return " ".join(words)
+
+
+def _named(server: Mapping[str, Any]) -> bool:
+    return bool(rules.address(server["address"]))
+
+
+def _frontend_of(service: Mapping[str, Any]) -> str:
+    return f"{service['name']}-frontend"
+
+
+def _list_of(service: Mapping[str, Any]) -> str:
+    return f"{service['name']}{LIST}"
 
 
 def _host(address: str) -> str:

@@ -145,7 +145,8 @@ def _states(text: str) -> list[dict[str, str]]:
     lines = text.splitlines()
     columns = next((line.lstrip("# ").split() for line in lines if line.startswith("#")), [])
     rows = (line.split() for line in lines if not line.startswith("#"))
-    return [dict(zip(columns, cells, strict=True)) for cells in rows if columns and len(cells) == len(columns)]
+    # Python 3.9 on hosts knows no zip(strict=...).
+    return [dict(zip(columns, cells)) for cells in rows if columns and len(cells) == len(columns)]  # noqa: B905
 
 
 def _ports(config: str) -> dict[tuple[str, str], str]:
@@ -167,7 +168,7 @@ def _with_ports(states: str, ports: dict[tuple[str, str], str]) -> str:
     for line in lines:
         cells = line.split()
         if len(cells) == len(columns) and columns and not line.startswith("#"):
-            named = dict(zip(columns, cells, strict=True))
+            named = dict(zip(columns, cells))  # noqa: B905
             key = (named["be_name"], named["srv_name"])
             if key not in ports:
                 continue

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -54,6 +55,16 @@ def last_words(result: subprocess.CompletedProcess[str], lines: int = 6) -> str:
     said = (result.stderr.strip() or result.stdout.strip()).splitlines()
     errors = [line.strip() for line in said if line.startswith(("E:", "Error:", "error:"))]
     return "; ".join((errors or [line.strip() for line in said])[-lines:]) or f"exit code {result.returncode}"
+
+
+def need_root() -> None:
+    """Raise PhotonError RootRequired unless this process is root."""
+    if os.geteuid() != 0:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        raise PhotonError(
+            "RootRequired",
+            f"this task needs root on the host and runs as {user}. Set become: true, or ansible_become for the host.",
+        )
 
 
 def available(program: str) -> bool:

@@ -11,7 +11,7 @@
     only_repositories: false            # install packages from these repositories only
     packages: {containerd: present, kubelet: "1.37.2-*", ntp: absent}
     hold: [kubelet]
-    directories: [{path: /etc/kubernetes, mode: "0700", owner: root, group: root}]
+    directories: [{path: /etc/kubernetes, mode: "0700", owner: root, group: root, exclusive: false, restarts: []}]
     files: [{path, content, mode: "0644", owner: root, group: root, restarts: [containerd], secret: false}]
     absent_files: [/etc/cni/net.d/10-old.conf]
     kernel_modules: [overlay, {name: br_netfilter, optional: true}]
@@ -50,10 +50,17 @@ class Repository(NamedTuple):
 
 
 class Directory(NamedTuple):
+    """A directory. An ``exclusive`` one contains nothing but the document's files and directories; the rest is removed.
+
+    ``restarts`` lists the units that read all of its files when they start.
+    """
+
     path: str
     mode: int
     owner: str
     group: str
+    exclusive: bool
+    restarts: tuple[str, ...]
 
 
 class File(NamedTuple):
@@ -240,6 +247,8 @@ class _Reader:
             self._mode(path, given, "0755"),
             str(given.get("owner", "root")),
             str(given.get("group", "root")),
+            bool(given.get("exclusive", False)),
+            self._names(f"{path}.restarts", given.get("restarts"), None),
         )
 
     def _file(self, path: str, given: Mapping[str, Any]) -> File:

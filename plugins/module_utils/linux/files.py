@@ -11,10 +11,19 @@ import grp
 import hashlib
 import os
 import pwd
+import shutil
 import stat
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..model.errors import PhotonError
+
+
+class Listing(NamedTuple):
+    """All paths below a directory with their kinds, and the latest change of a directory there."""
+
+    kinds: dict[str, str]
+    modified: float
 
 
 class FileState(NamedTuple):
@@ -54,6 +63,16 @@ def read(path: str, content: bool = True) -> FileState:
     )
 
 
+def listing(path: str) -> Listing:
+    """List everything below a directory without following links; empty when it is missing."""
+    kinds: dict[str, str] = {}
+    modified = 0.0
+    for folder, directories, others in os.walk(path):
+        modified = max(modified, read(folder, content=False).modified)
+        kinds |= {one: read(one, content=False).kind for one in _joined(folder, [*directories, *others])}
+    return Listing(kinds, modified)
+
+
 def digest(content: bytes) -> str:
     """Return a short digest for reports."""
     return "sha256:" + hashlib.sha256(content).hexdigest()[:12]
@@ -79,6 +98,14 @@ def write(path: str, content: bytes, mode: int = 0o644, owner: str = "root", gro
         raise failure(path, error) from error
 
 
+def restore(path: str, before: FileState) -> None:
+    """Put a file back as it was read, or remove one that did not exist; PhotonError as ``write``."""
+    if before.kind == "absent":
+        remove(path)
+    elif before.kind == "file" and read(path).content != before.content:
+        write(path, before.content, before.mode, before.owner, before.group)
+
+
 def settle(path: str, mode: int, owner: str, group: str, directory: bool = False) -> None:
     """Set mode and owner, creating a missing directory when ``directory`` is set."""
     try:
@@ -94,10 +121,13 @@ def settle(path: str, mode: int, owner: str, group: str, directory: bool = False
 
 
 def remove(path: str) -> None:
-    """Remove a file if it exists."""
+    """Remove a file, or a directory with its contents, if it exists."""
     try:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
     except OSError as error:
         raise failure(path, error) from error
 
@@ -118,6 +148,10 @@ def _own(path: str, descriptor: int, mode: int, owner: str, group: str) -> None:
         raise PhotonError("HostChangeFailed", f"{path}: {error.args[0]} on this host", {"file": path}) from error
     os.fchown(descriptor, user, member)
     os.fchmod(descriptor, mode)
+
+
+def _joined(folder: str, names: Iterable[str]) -> list[str]:
+    return [os.path.join(folder, name) for name in names]
 
 
 def _user(number: int) -> str:

@@ -30,7 +30,7 @@ def visit(documents: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Any]
     InvalidHostState before the first change; PackageNotFound, PackageInstallFailed, DiskFull, KernelModuleMissing,
     SysctlFailed, UnitFailed or HostChangeFailed later.
     """
-    return _Visit(read_documents(documents)).result(check)
+    return Visit(read_documents(documents)).result(check)
 
 
 def secrets(documents: Sequence[Any]) -> set[str]:
@@ -59,7 +59,9 @@ def preflight(document: Document) -> list[str]:
     return wrong
 
 
-class _Visit:
+class Visit:
+    """One visit of this host: ``read``, ``plan.changes``, then ``write`` and ``remove`` as far as the caller wants."""
+
     def __init__(self, document: Document) -> None:
         self.document = document
         self.manager: Manager | None = None
@@ -69,8 +71,8 @@ class _Visit:
             self.repositories = self.manager.repository_files(document.repositories, document.hold)
 
     def result(self, check: bool) -> dict[str, Any]:
-        before = self._read()
-        found = plan.changes(self.document, self.repositories, before)
+        before = self.read()
+        found = self.changes(before)
         if found or self.document.preflight.always:
             wrong = preflight(self.document)
             if wrong:
@@ -93,7 +95,8 @@ class _Visit:
             "warnings": [f"skipped optional kernel module {name}: not available in this kernel" for name in skipped],
         }
 
-    def _read(self) -> plan.HostState:
+    def read(self) -> plan.HostState:
+        """Read everything that the document names."""
         document = self.document
         missing = kernel.missing_modules(module.name for group in document.modules.values() for module in group)
         return plan.HostState(
@@ -104,7 +107,26 @@ class _Visit:
             sysctls={key: kernel.read_sysctl(key) for values in document.sysctls.values() for key in values},
             swap_devices=kernel.swap_devices() if document.swap_off else [],
             units=units.read_units(plan.unit_names(document)),
+            listings=self._listings(),
         )
+
+    def changes(self, before: plan.HostState) -> list[plan.Change]:
+        """Compare the document with a state that was read."""
+        return plan.changes(self.document, self.repositories, before)
+
+    def write(self, found: Sequence[plan.Change], before: plan.HostState) -> None:
+        """Write the changed directories and files; units and what must be absent are left alone."""
+        named = {(change.kind, change.name) for change in found}
+        for one in self.document.directories:
+            if ("directory", one.path) in named:
+                files.settle(one.path, one.mode, one.owner, one.group, directory=True)
+        self._write([one for one in plan.files(self.document) if ("file", one.path) in named], before)
+
+    def remove(self, found: Sequence[plan.Change]) -> None:
+        """Remove the files that must be absent and what exclusive directories do not list."""
+        for change in found:
+            if change.kind in ("file", "directory") and change.after == "absent":
+                files.remove(change.name)
 
     def _packages(self) -> dict[str, Any]:
         if self.manager is None:
@@ -116,6 +138,9 @@ class _Visit:
         watched = {path for unit in self.document.units.values() for path in unit.restart_after} - there.keys()
         return {**there, **{path: files.read(path, content=False) for path in watched}}
 
+    def _listings(self) -> dict[str, files.Listing]:
+        return {path: files.listing(path) for path in plan.listed_directories(self.document)}
+
     def _optional(self) -> set[str]:
         return {module.name for group in self.document.modules.values() for module in group if module.optional}
 
@@ -124,12 +149,8 @@ class _Visit:
         self._write([one for one in self.repositories if one.path in named.get("repository", ())], before)
         self._install(named.get("package", []), refresh="repository" in named)
         self._hold()
-        for one in self.document.directories:
-            if one.path in named.get("directory", ()):
-                files.settle(one.path, one.mode, one.owner, one.group, directory=True)
-        self._write([one for one in plan.files(self.document) if one.path in named.get("file", ())], before)
-        for path in self.document.absent_files:
-            files.remove(path)
+        self.write(found, before)
+        self.remove(found)
         self._kernel(named, before)
         self._units()
 
@@ -191,12 +212,13 @@ class _Visit:
             if one.restarts and there[one.path].modified > time.time():
                 with contextlib.suppress(OSError):
                     os.utime(one.path)
+        listings = self._listings()
         state = units.read_units(names)
         stale = {name for name, unit in state.items() if plan.outdated(self.document, name, unit, there)}
         if stale or not all(unit.there for unit in state.values()):
             units.reload_definitions()
             state = units.read_units(names)
-        todo = plan.unit_changes(self.document, state, stale, there)
+        todo = plan.unit_changes(self.document, state, stale, there, listings)
         for verb, after, kind in (
             ("stop", "stopped", "unit"),
             ("enable", "enabled", "unit"),

@@ -5,22 +5,24 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .document import Directory, Document, File
-from .files import ABSENT, FileState, digest
+from .files import ABSENT, FileState, Listing, digest
 from .kernel import FSTAB, without_swap
 from .packages import NOT_INSTALLED, PackageState, matches
 from .units import UnitState
 
 _DROP_IN = re.compile(r"/etc/systemd/system/([^/]+)\.service\.d/[^/]+\Z")
+_EMPTY = Listing({}, 0.0)
 _NO_UNIT = UnitState(False, False, False, False, False, 0.0)
 
 
 class HostState(NamedTuple):
-    """The current state of a host."""
+    """The current state of a host. ``listings``: exclusive directories and those that units read -> their contents."""
 
     packages: dict[str, PackageState]
     files: dict[str, FileState]
@@ -29,6 +31,7 @@ class HostState(NamedTuple):
     sysctls: dict[str, str | None]
     swap_devices: list[str]
     units: dict[str, UnitState]
+    listings: Mapping[str, Listing] = {}
 
 
 class Change(NamedTuple):
@@ -54,9 +57,34 @@ def changes(document: Document, repositories: Sequence[File], state: HostState) 
         for path in document.absent_files
         if state.files.get(path, ABSENT).kind != "absent"
     ]
+    for one in document.directories:
+        kinds = state.listings.get(one.path, _EMPTY).kinds
+        found += [
+            Change("directory" if kinds[path] == "directory" else "file", path, kinds[path], "absent")
+            for path in unlisted(document, one, kinds)
+            if path not in document.absent_files
+        ]
     found += _kernel(document, state)
-    found += unit_changes(document, state.units, restarts(document, state), state.files)
+    found += unit_changes(document, state.units, restarts(document, state), state.files, state.listings)
     return found
+
+
+def unlisted(document: Document, directory: Directory, there: Iterable[str]) -> list[str]:
+    """Return the topmost of the paths below an exclusive directory that the document does not list."""
+    if not directory.exclusive:
+        return []
+    kept = {directory.path}
+    for path in (one.path for one in (*document.directories, *files(document))):
+        while path.startswith(f"{directory.path}/"):
+            kept.add(path)
+            path = posixpath.dirname(path)
+    # Below a removed directory nothing needs to be removed.
+    return sorted(path for path in there if path not in kept and posixpath.dirname(path) in kept)
+
+
+def listed_directories(document: Document) -> list[str]:
+    """Return the directories whose contents are compared."""
+    return [one.path for one in document.directories if one.exclusive or one.restarts]
 
 
 def files(document: Document) -> list[File]:
@@ -79,6 +107,14 @@ def restarts(document: Document, state: HostState) -> set[str]:
         if one.restarts and _content_differs(one, state.files.get(one.path, ABSENT))
         for unit in one.restarts
     }
+    for directory in document.directories:
+        inside = [one for one in files(document) if one.path.startswith(f"{directory.path}/")]
+        if (
+            state.files.get(directory.path, ABSENT).kind != "directory"
+            or unlisted(document, directory, state.listings.get(directory.path, _EMPTY).kinds)
+            or any(_content_differs(one, state.files.get(one.path, ABSENT)) for one in inside)
+        ):
+            changed |= set(directory.restarts)
     for path in document.absent_files:
         if state.files.get(path, ABSENT).kind != "absent":
             changed |= {name for name in document.units if _drop_in_of(path, name)}
@@ -86,7 +122,11 @@ def restarts(document: Document, state: HostState) -> set[str]:
 
 
 def unit_changes(
-    document: Document, units: Mapping[str, UnitState], changed: set[str], there: Mapping[str, FileState]
+    document: Document,
+    units: Mapping[str, UnitState],
+    changed: set[str],
+    there: Mapping[str, FileState],
+    listings: Mapping[str, Listing],
 ) -> list[Change]:
     """Return the unit changes; files of the units ``changed`` are about to change, ``there`` is the current state."""
     found = []
@@ -97,7 +137,7 @@ def unit_changes(
         if wanted and wanted.state and (wanted.state == "started") != unit.active:
             found.append(Change("unit", name, *_pair("started", "stopped", wanted.state == "started")))
         elif unit.active and not (wanted and wanted.state == "stopped"):
-            reason = "a file changed" if name in changed else _newer(document, name, unit, there)
+            reason = "a file changed" if name in changed else _newer(document, name, unit, there, listings)
             reason = reason or ("its unit file changed" if outdated(document, name, unit, there) else "")
             if reason:
                 found.append(Change("restart", name, reason, "restarted"))
@@ -114,7 +154,8 @@ def outdated(document: Document, name: str, unit: UnitState, there: Mapping[str,
 
 def unit_names(document: Document) -> list[str]:
     """Return all units that the document refers to."""
-    return list(dict.fromkeys([*document.units, *(unit for one in document.files for unit in one.restarts)]))
+    readers = [unit for one in (*document.files, *document.directories) for unit in one.restarts]
+    return list(dict.fromkeys([*document.units, *readers]))
 
 
 def paths(document: Document, repositories: Sequence[File]) -> list[str]:
@@ -175,7 +216,7 @@ def _packages(document: Document, state: HostState) -> Iterator[Change]:
 def _directory(one: Directory, state: HostState) -> Iterator[Change]:
     there = state.files.get(one.path, ABSENT)
     wanted = f"directory {one.mode:04o} {one.owner}:{one.group}"
-    if there.kind != "directory" or (there.mode, there.owner, there.group) != one[1:]:
+    if there.kind != "directory" or (there.mode, there.owner, there.group) != one[1:4]:
         before = there.kind if there.kind != "directory" else f"directory {_described(there)}"
         yield Change("directory", one.path, before, wanted)
 
@@ -213,11 +254,20 @@ def _kernel(document: Document, state: HostState) -> Iterator[Change]:
             yield Change("swap", FSTAB, "swap is mounted at boot", "none")
 
 
-def _newer(document: Document, name: str, unit: UnitState, there: Mapping[str, FileState]) -> str:
+def _newer(
+    document: Document,
+    name: str,
+    unit: UnitState,
+    there: Mapping[str, FileState],
+    listings: Mapping[str, Listing],
+) -> str:
     """Name a file that is newer than the unit's start, or return "" when the unit is up to date."""
     for one in document.files:
         if name in one.restarts and there.get(one.path, ABSENT).modified > unit.started:
             return f"{one.path} is newer"
+    for directory in document.directories:
+        if name in directory.restarts and listings.get(directory.path, _EMPTY).modified > unit.started:
+            return f"{directory.path} is newer"
     for path in document.units[name].restart_after if name in document.units else ():
         if there.get(path, ABSENT).replaced > unit.started:
             return f"{path} is newer"

@@ -58,6 +58,7 @@ _OWN = {
     "DependencyFailed": 400,  # a resource that this item needs failed in the same run
     "MissingLibrary": 500,
     # A Linux host that is prepared (module linux_host).
+    "RootRequired": 403,  # the task runs as an ordinary user: become is missing
     "PreflightFailed": 409,  # too little disk or memory, or a port is taken: nothing was changed
     "PackageNotFound": 404,  # no repository has the package, or not in this version
     "PackageInstallFailed": 500,

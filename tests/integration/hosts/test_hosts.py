@@ -14,11 +14,12 @@ import time
 import pytest
 
 from lab.hosts import HostSpec, Lab, LabError, collect_garbage, labs, network, paths
+from lab.hosts.base import unavailable
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
 USER_DATA = """#cloud-config

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes import bundle, debian_packages, image_archives
 
 from lab.hosts import HostSpec
+from lab.hosts.base import unavailable
 from lab.kubernetes import build
 from tests.support.linux_hosts import Hosts, package
 
@@ -22,7 +23,7 @@ REPOSITORY = {"name": "kubernetes", "url": f"file://{bundle.UNPACKED}/packages",
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
 

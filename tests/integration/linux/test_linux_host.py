@@ -12,12 +12,13 @@ import time
 import pytest
 
 from lab.hosts import HostSpec
+from lab.hosts.base import unavailable
 from tests.support.linux_hosts import Hosts, index, package, served
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
 ]
 
 UNIT = "[Service]\nExecStart=/usr/bin/greeter\n[Install]\nWantedBy=multi-user.target\n"
@@ -190,6 +191,31 @@ def test_drop_in_is_applied_and_removed(hosts, document, host):
     assert kinds(hosts.linux_host(host, less)) == ["file", "restart"]
     assert hosts.shell(host, words, check=False) == ""
     assert not hosts.linux_host(host, less)["changed"]
+
+
+def test_exclusive_directory_loses_what_is_not_listed(hosts, document, host):
+    owned = document | {
+        "directories": [{"path": "/etc/greeter.d", "mode": "0750", "exclusive": True, "restarts": ["greeter"]}]
+    }
+    hosts.linux_host(host, owned)
+    hosts.shell(host, "mkdir -p /etc/greeter.d/old && touch /etc/greeter.d/old/file /etc/greeter.d/loose")
+    before = pid(hosts, host)
+    predicted = hosts.linux_host(host, owned, "--check")
+    answer = hosts.linux_host(host, owned)
+    assert predicted["changes"] == answer["changes"]
+    assert names(answer, "directory") == ["/etc/greeter.d/old"]
+    assert names(answer, "file") == ["/etc/greeter.d/loose"]
+    assert names(answer, "restart") == ["greeter"]
+    assert hosts.shell(host, "ls -A /etc/greeter.d") == "key\n"
+    assert pid(hosts, host) != before
+    assert not hosts.linux_host(host, owned)["changed"]
+
+
+def test_absent_directory_is_removed_with_its_contents(hosts, document, host):
+    hosts.shell(host, "mkdir -p /etc/greeter-old/deep && touch /etc/greeter-old/deep/file")
+    answer = hosts.linux_host(host, document | {"absent_files": ["/etc/greeter-old"]})
+    assert names(answer, "file") == ["/etc/greeter-old"]
+    assert hosts.shell(host, "ls /etc/greeter-old", check=False) == ""
 
 
 def test_versions_go_up_and_down_and_stay_held(hosts, document, host):

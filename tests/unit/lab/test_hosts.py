@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from lab.hosts import HostSpec, LabError, load_topology, seed
+from lab.hosts import HostSpec, LabError, aptcache, base, load_topology, paths, seed
 
 
 def test_no_seed_is_nothing():
@@ -48,3 +50,52 @@ def test_a_topology_reads_seeds_beside_it(tmp_path):
         HostSpec("a", "trixie", groups=("x",), user_data="#cloud-config\n"),
         HostSpec("b", "trixie"),
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"PHOTON_CACHE": "cache", "PHOTON_LAB_DIR": "lab"}, "lab"),
+        ({"PHOTON_CACHE": "cache", "XDG_CACHE_HOME": "xdg"}, "cache"),
+        ({"XDG_CACHE_HOME": "xdg"}, "xdg/photon-platform"),
+        ({}, "home/.cache/photon-platform"),
+    ],
+)
+def test_the_cache_moves_bases_and_labs(tmp_path, monkeypatch, settings, expected):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("PHOTON_CACHE", "PHOTON_LAB_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in settings.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    assert paths.root() == tmp_path / expected
+
+
+@pytest.mark.parametrize(
+    ("user", "archives", "expected"),
+    [
+        (1000, "bookworm", "real hosts on this machine need root (LAB_DRIVER=nspawn)"),
+        (0, "noble", "apt knows no Debian archive: lab hosts are built on a Debian machine (or use LAB_DRIVER=ssh)"),
+        (0, "bookworm", ""),
+    ],
+)
+def test_a_machine_that_can_make_no_hosts_says_why(tmp_path, monkeypatch, user, archives, expected):
+    apt = tmp_path / "apt-get"
+    apt.write_text(f"#!/bin/sh\necho http://archive.example/ {archives} main\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{base.os.environ['PATH']}")
+    monkeypatch.setattr(base.os, "geteuid", lambda: user)
+    assert base.unavailable() == expected
+
+
+def test_a_machine_without_apt_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(base.os, "geteuid", lambda: 0)
+    assert "apt-get is not installed" in base.unavailable()
+
+
+def test_a_cache_service_on_all_addresses_is_not_used(monkeypatch):
+    monkeypatch.setattr(aptcache, "run", lambda *_words, **_options: None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(aptcache, "PORT", server.getsockname()[1])
+        with pytest.raises(LabError, match="systemctl disable --now apt-cacher-ng"):
+            aptcache._start()

@@ -100,4 +100,4 @@ def test_a_syslog_server_gets_a_line_per_request(host, vip):
     found = host.run(
         f"for n in $(seq 50); do grep -F 'GET {path} ' /srv/syslog && exit; sleep 0.1; done; exit 1"
     ).stdout
-    assert "plain plain/web" in found
+    assert "plain-frontend plain/web" in found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.linux import host, kernel, packages, plan, units
 from ansible_collections.photon.platform.plugins.module_utils.linux.document import read_documents
-from ansible_collections.photon.platform.plugins.module_utils.linux.files import ABSENT, FileState
+from ansible_collections.photon.platform.plugins.module_utils.linux.files import ABSENT, FileState, Listing
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 DOCUMENT = {
@@ -103,6 +103,67 @@ def test_first_drop_in_is_unknown_to_systemd_until_it_reloads():
     assert changes(more, files=files) == [("restart", "greeter", "its unit file changed", "restarted")]
     known = units.UnitState(True, True, False, True, False, 10.0, (path,))
     assert changes(more, files=files, units={"greeter": known}) == []
+
+
+OWNED = {
+    "directories": [
+        {"path": "/etc/certs.d", "exclusive": True, "restarts": ["greeter"]},
+        {"path": "/etc/certs.d/kept"},
+    ],
+    "files": [{"path": "/etc/certs.d/quay.io/hosts.toml", "content": "x"}],
+}
+
+
+def owned(kinds, modified=1.0, document=None, **files):
+    there_now = {
+        "/etc/certs.d": FileState("directory", b"", 0o755, "root", "root", 1.0, 1.0),
+        "/etc/certs.d/kept": FileState("directory", b"", 0o755, "root", "root", 1.0, 1.0),
+        "/etc/certs.d/quay.io/hosts.toml": there("x"),
+    }
+    listing = {"/etc/certs.d": Listing({f"/etc/certs.d/{name}": kind for name, kind in kinds.items()}, modified)}
+    return changes(document or OWNED, files=there_now | files, listings=listing)
+
+
+LISTED = {"kept": "directory", "quay.io": "directory", "quay.io/hosts.toml": "file"}
+
+
+def test_exclusive_directory_holds_only_what_is_listed():
+    assert owned(LISTED) == []
+    extra = {"old": "directory", "old/hosts.toml": "file", "link": "other", "quay.io/ca.crt": "file", "kept/x": "file"}
+    assert owned(LISTED | extra) == [
+        ("file", "/etc/certs.d/kept/x", "file", "absent"),
+        ("file", "/etc/certs.d/link", "other", "absent"),
+        ("directory", "/etc/certs.d/old", "directory", "absent"),
+        ("file", "/etc/certs.d/quay.io/ca.crt", "file", "absent"),
+        ("restart", "greeter", "a file changed", "restarted"),
+    ]
+    plain = OWNED | {"directories": [{"path": "/etc/certs.d"}]}
+    assert owned(LISTED | extra, document=plain) == []
+
+
+def test_removal_that_was_interrupted_before_the_restart_is_completed():
+    assert owned(LISTED, modified=11.0) == [("restart", "greeter", "/etc/certs.d is newer", "restarted")]
+
+
+def test_exclusive_directory_is_emptied_without_following_links(tmp_path):
+    folder, outside = tmp_path / "owned", tmp_path / "outside"
+    (folder / "old" / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "data").write_text("kept")
+    (folder / "link").symlink_to(outside)
+    (folder / "stays").write_text("x")
+    document = read_documents(
+        [
+            {
+                "directories": [{"path": str(folder), "exclusive": True}],
+                "files": [{"path": f"{folder}/stays", "content": "x"}],
+            }
+        ]
+    )
+    visit = host.Visit(document)
+    visit.remove(visit.changes(visit.read()))
+    assert sorted(one.name for one in folder.iterdir()) == ["stays"]
+    assert (outside / "data").read_text() == "kept"
 
 
 def test_unavailable_optional_module_is_not_a_change():
