@@ -26,9 +26,10 @@ options:
     description:
       - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) removes
         a member. C(restored) restores a backup's data and keys on a clean host, before C(kubeadm init).
+        C(restore_completed) ends a restore, when the cluster is complete.
         C(defragmented) reclaims disk space on one member after the other.
     type: str
-    choices: [healthy, snapshot, member_absent, restored, defragmented]
+    choices: [healthy, snapshot, member_absent, restored, restore_completed, defragmented]
     required: true
   path:
     description: The backup's file on this host.
@@ -101,7 +102,7 @@ from ..module_utils.model.errors import PhotonError
 
 SPEC = {
     "state": {
-        "choices": ["healthy", "snapshot", "member_absent", "restored", "defragmented"],
+        "choices": ["healthy", "snapshot", "member_absent", "restored", "restore_completed", "defragmented"],
         "required": True,
     },
     "path": {"type": "path"},
@@ -143,6 +144,9 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
     if state == "member_absent":
         left = etcd.leave(given["name"], given["address"], check)
         return {"changed": left, "actions": [f"{given['name'] or given['address']} removed from etcd"] if left else []}
+    if state == "restore_completed":
+        done = etcd.end_restore(check)
+        return {"changed": bool(done), "actions": done}
     if check:
         return {"changed": True, "actions": [state]}
     if state == "snapshot":

@@ -79,8 +79,13 @@ host:
     kubelet_version: {description: Installed version., type: str}
     kubelet_active: {description: Whether kubelet runs., type: bool}
     serving_certificate: {description: Whether kubelet has a valid serving certificate., type: bool}
-    encryption_keys: {description: Whether the file with the encryption keys exists., type: bool}
+    encryption:
+      description: >-
+        C(enabled), whether its API server encrypts (none without an API server), and C(layout), the labels of the
+        C(keys) in its file and the C(resources) that they encrypt and make C(readable) (none without a file).
+      type: dict
     etcd_data: {description: Whether etcd has data on this host., type: bool}
+    restored_from: {description: "Digest of the snapshot whose restore is in progress, otherwise empty.", type: str}
     missing: {description: Files that a member of its role lacks., type: list, elements: str}
     stale:
       description: >-

@@ -16,6 +16,7 @@ from ..model.declaration.fields import Checker, did_you_mean
 from ..model.errors import PhotonError
 from . import networks, versions
 from .bundle import manifest_text
+from .encryption import covers
 from .plans import bundle
 
 Cluster = dict[str, Any]
@@ -23,6 +24,7 @@ MEMBERS = (1, 3, 5)
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_RESOURCE = re.compile(r"(?:\*\.(?:\*|[a-z0-9.-]+)?|[a-z0-9-]+(?:\.[a-z0-9][a-z0-9.-]*)?)\Z")
 _OWN_NAMESPACES = ("default", "kube-flannel", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -280,6 +282,7 @@ def _oidc(checker: Checker, cluster: Cluster) -> None:
 def _encryption(checker: Checker, cluster: Cluster) -> None:
     path, encryption = f"{cluster['path']}.encryption", cluster["encryption"]
     seen = set()
+    _encrypted_resources(checker, f"{path}.resources", encryption["resources"])
     if encryption["provider"] == "none" and encryption["keys"]:
         checker.add(f"{path}.keys", "are not used by the provider none. Set provider: secretbox.")
     for key in encryption["keys"]:
@@ -303,6 +306,17 @@ def _encryption(checker: Checker, cluster: Cluster) -> None:
                 f"{key['path']}.secret",
                 f"must have 32 bytes, got {length}. Generate a secret with `openssl rand -base64 32`.",
             )
+
+
+def _encrypted_resources(checker: Checker, path: str, resources: list[str]) -> None:
+    if not resources:
+        checker.add(path, "must not be empty. Set provider: none to store everything in plain text.")
+    for index, one in enumerate(resources):
+        others = [*resources[:index], *resources[index + 1 :]]
+        if not _RESOURCE.match(one):
+            checker.add(f"{path}[{index}]", f"{one!r}: must be such as secrets, deployments.apps, '*.apps' or '*.*'")
+        elif covers(others, one):
+            checker.add(f"{path}[{index}]", f"{one!r} is covered by another resource of the list. Remove it.")
 
 
 def _namespaces(checker: Checker, cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model.declaration.fields import Checker, Field, Schema, did_you_mean
 from ..model.errors import PhotonError
-from . import checks, networks, versions
+from . import checks, encryption, networks, versions
 from .schema import CLUSTER, METRICS_SERVER, NODE, PREFIX, complete, plain
 
 CONTROL_PLANE, WORKER = "control_plane", "worker"
@@ -40,7 +40,7 @@ def read_clusters(
       the name server and of the API server among the Services
     * ``prefix``: prefix of user and group names in RBAC
 
-    It contains no secrets: ``encryption.keys`` have only names, ``secrets_of`` returns the secrets. Raise SpecInvalid
+    It contains no secrets: ``encryption.keys`` have only names and labels, ``secrets_of`` returns the secrets. Raise SpecInvalid
     with every mistake in ``data["mistakes"]``, each with its key path.
     """
     checker = _Checker()
@@ -220,7 +220,10 @@ def _finished(cluster: Cluster) -> Cluster:
     net = cluster["networks"]
     net["api"], net["dns"] = networks.service_addresses(networks.parse(net["services"]))
     cluster["prefix"] = cluster["oidc"][0]["prefix"] if cluster["oidc"] else PREFIX
-    cluster["encryption"]["keys"] = [{"name": key["name"]} for key in cluster["encryption"]["keys"]]
+    cluster["encryption"]["keys"] = [
+        {"name": key["name"], "label": encryption.label(cluster["encryption"]["provider"], key["name"], key["secret"])}
+        for key in cluster["encryption"]["keys"]
+    ]
     apt = cluster["packages"]["manager"] == "apt"
     runtime, repository = cluster["runtime"], cluster["packages"]["repository"]
     runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or ("/usr/lib/cni" if apt else "/opt/cni/bin")

@@ -23,7 +23,8 @@ from .. import archive
 from . import cluster, observe
 from .commands import must, read, write
 from .etcd_client import Etcd, observed, of_address, removal_refused
-from .member import ENCRYPTION, secret_file
+from .encryption import ENCRYPTION, read_layout
+from .member import secret_file
 
 _PKI = observe.PKI
 # Identity of the cluster; all other certificates are signed again with these.
@@ -100,6 +101,7 @@ def snapshot(path: str) -> dict[str, Any]:
         "version": there["declared_version"],
         "members": sorted(one["name"] for one in observed()["members"]),
         "nodes": sorted(one["name"] for one in there["nodes"]),
+        "encryption": read_layout()[0].to_dict(),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     with tempfile.TemporaryDirectory(dir=folder) as work:  # in the target folder, as memory may be too small
@@ -112,14 +114,16 @@ def snapshot(path: str) -> dict[str, Any]:
 def restore(path: str, configuration: str, name: str, address: str) -> list[str]:
     """Restore a backup's data and keys on this clean host, as the only etcd member; kubeadm init continues from there.
 
-    Data already restored from the same cluster is kept. Raise InvalidHostState when the host has other data.
+    Data already restored from the same backup is kept. Raise InvalidHostState when the host has other data.
     """
     manifest = archive.verify(path)
+    digest = manifest["sha256"][archive.SNAPSHOT]
     if os.path.isdir(observe.ETCD_DATA):
-        if observe.cluster_id() == manifest["cluster_id"]:
+        if read(observe.RESTORED).strip() == digest:
             return []
         raise PhotonError(
-            "InvalidHostState", f"{observe.ETCD_DATA} holds data of another cluster. Reset the host before the restore."
+            "InvalidHostState",
+            f"{observe.ETCD_DATA} holds data that is not from this backup. Reset the host before the restore.",
         )
     home = os.path.dirname(observe.ETCD_DATA)
     os.makedirs(home, mode=0o700, exist_ok=True)
@@ -139,10 +143,20 @@ def restore(path: str, configuration: str, name: str, address: str) -> list[str]
         for inner, content in files.items():
             target = ENCRYPTION if inner == "encryption.json" else f"{observe.FOLDER}/{inner}"
             write(target, content.decode("ascii"), 0o644 if inner.endswith((".crt", ".pub")) else 0o600)
+        write(observe.RESTORED, f"{digest}\n")
         os.replace(f"{home}/.restore/data/member", observe.ETCD_DATA)  # last, as this completes the restore
     finally:
         shutil.rmtree(f"{home}/.restore", ignore_errors=True)
     return [f"snapshot of {manifest['made']} restored"]
+
+
+def end_restore(check: bool) -> list[str]:
+    """Forget which backup this member was restored from, as the cluster is complete."""
+    if not os.path.exists(observe.RESTORED):
+        return []
+    if not check:
+        os.unlink(observe.RESTORED)
+    return ["restore completed"]
 
 
 def defragment() -> list[str]:

@@ -13,22 +13,20 @@ import contextlib
 import glob
 import json
 import os
-import secrets
 import shutil
 import tempfile
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
-from ..documents import apiserver
-from . import observe, static_pods
+from ..encryption import Layout
+from . import encryption, observe, static_pods
 from .cluster import OWN_OBJECTS
 from .commands import active, last_words, must, processes, read, run, write
+from .encryption import ENCRYPTION
 from .observe import CONTROL_PLANE, FOLDER, KUBELET, MANIFESTS, PAIRS, PKI, STATIC_PODS
 
-ENCRYPTION = f"{observe.SETTINGS}/encryption.json"
 _RUN = "/run/photon-kubernetes"
 _PORTS = (10250, 10257, 10259, 2379, 2380)
 # Preflight checks that fail on the remains of an interrupted init or join.
@@ -41,14 +39,14 @@ _LINKS = ("cni0", "flannel.1", "kube-ipvs0", "nodelocaldns")
 _TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", "flannel-ipv4"), ("ip6", "flannel-ipv6"))
 
 
-def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
+def initialize(configuration: str, settings: Mapping[str, Any] | None, timeout: float) -> list[str]:
     """Initialize the first member, or complete an interrupted init; return the actions. MemberChangeFailed."""
     done = []
     state = observe.host()
     if state["etcd_data"] is False:
         done += _drop_orphans()
-    if encryption and not read(ENCRYPTION):
-        write(ENCRYPTION, new_encryption(encryption))
+    if settings and not read(ENCRYPTION):
+        write(ENCRYPTION, new_encryption(settings))
         done.append(f"{ENCRYPTION} made")
     ignored = [*_KNOWN, f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else []
     with secret_file("init.yaml", configuration) as path:
@@ -154,11 +152,8 @@ def reset() -> list[str]:
 
 def new_encryption(settings: Mapping[str, Any]) -> str:
     """Generate an encryption configuration with a new key; ``settings``: provider, resources."""
-    key = {
-        "name": f"made-{time.strftime('%Y%m%d', time.gmtime())}",
-        "secret": b64encode(secrets.token_bytes(32)).decode(),
-    }
-    return json.dumps(apiserver.encryption(settings["provider"], [key], settings["resources"]), indent=2) + "\n"
+    key = encryption.labelled(encryption.new_key(settings["provider"]))
+    return encryption.text(Layout((key["label"],), tuple(settings["resources"])), [key])
 
 
 def with_material(configuration: str, material: Mapping[str, Any], known: str) -> str:
@@ -254,7 +249,13 @@ def _drop_orphans() -> list[str]:
 def _leftovers() -> list[str]:
     """Return the files that kubeadm reset leaves behind."""
     paths = [*glob.glob(f"{FOLDER}/*.conf"), *glob.glob(f"{FOLDER}/manifests/*"), *glob.glob(f"{PKI}/*")]
-    paths += [*glob.glob("/var/lib/etcd/*"), *glob.glob("/etc/cni/net.d/*flannel*"), "/var/lib/cni", "/run/flannel"]
+    paths += [
+        *glob.glob("/var/lib/etcd/*"),
+        observe.RESTORED,
+        *glob.glob("/etc/cni/net.d/*flannel*"),
+        "/var/lib/cni",
+        "/run/flannel",
+    ]
     paths += [ENCRYPTION, f"{KUBELET}/config.yaml", f"{KUBELET}/kubeadm-flags.env", f"{KUBELET}/instance-config.yaml"]
     paths += glob.glob(f"{KUBELET}/pki/*")
     return [path for path in paths if os.path.lexists(path)]

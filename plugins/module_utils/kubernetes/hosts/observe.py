@@ -25,6 +25,7 @@ PKI = f"{FOLDER}/pki"
 SETTINGS = f"{FOLDER}/apiserver"
 KUBELET = "/var/lib/kubelet"
 ETCD_DATA = "/var/lib/etcd/member"
+RESTORED = "/var/lib/etcd/.restored-from"  # digest of the snapshot, while its restore is in progress
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBECONFIGS = ("admin.conf", "controller-manager.conf", "kubelet.conf", "scheduler.conf")
@@ -72,8 +73,8 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
 
     Return state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
     or None), cluster_name (control plane only), server (the API URL of kubelet), kubeadm_version and kubelet_version
-    (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before,
-    after}], texts), stale (see stale).
+    (None when not installed), kubelet_active, serving_certificate, etcd_data, restored_from (digest of the snapshot
+    whose restore is in progress, or ""), missing (paths), drift ([{path, before, after}], texts), stale (see stale).
     """
     traces = _traces()
     found = recognise(traces)
@@ -90,6 +91,7 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
         "kubelet_active": found["state"] != "clean" and active("kubelet"),
         "serving_certificate": _ends(read(_SERVER)) > time.time(),
         "etcd_data": traces.etcd_data,
+        "restored_from": read(RESTORED).strip() if traces.etcd_data else "",
         "missing": missing(traces, wanted) if found["state"] != "clean" else [],
         "drift": drift,
         "stale": stale() if wanted == CONTROL_PLANE else [],

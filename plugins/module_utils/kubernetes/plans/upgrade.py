@@ -14,7 +14,7 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from .. import versions
-from . import quorum
+from . import quorum, rotate
 from .state import source_of
 
 CONTROL_PLANE = "control_plane"
@@ -31,7 +31,7 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     cluster configuration is upgraded already), control_plane (hosts in order), batches (lists of workers), helper
     ({host: the member that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned
     (hosts that an administrator cordoned and that stay cordoned) and actions. Raise PhotonError with every reason:
-    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid.
+    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid, RotationNeeded.
     """
     source = source_of(cluster, observed)
     if source is None:
@@ -91,6 +91,7 @@ class _Members:
             found += self._check_member(name)
         found += [("SpecInvalid", reason) for reason in self._check_versions()]
         found += self._check_etcd()
+        found += [("RotationNeeded", f"{name} {reason}") for name, reason in rotate.needed(self.cluster, self.observed)]
         if found:
             lines = "\n".join(f"- {reason}" for _code, reason in found)
             raise PhotonError(

@@ -30,7 +30,7 @@ def host(state="member", role="control_plane", **more):
         "state": state, "role": "" if state == "clean" else role, "cluster_id": None if state == "clean" else OURS,
         "cluster_name": "prod" if state != "clean" and role == "control_plane" else None, "kubeadm_version": "1.37.2",
         "kubelet_version": "1.37.2", "kubelet_active": state == "member", "serving_certificate": state == "member",
-        "encryption_keys": state != "clean", "etcd_data": state != "clean" and role == "control_plane", "missing": [],
+        "encryption": {"enabled": None, "layout": None if state == "clean" else {"keys": ["secretbox:made:1"]}}, "etcd_data": state != "clean" and role == "control_plane", "missing": [],
         "drift": [], "stale": [], "error": "", "server": None,
     }  # fmt: skip
     return {"host": {**found, **more}, "linux": {"changed": False, "changes": [], "packages": {}, "error": ""}}
@@ -91,7 +91,7 @@ def test_settled_cluster_is_ready_without_actions():
         ("cp1", {"missing": ["/etc/kubernetes/manifests/kube-scheduler.yaml"]}, "kube-scheduler.yaml is missing"),
         ("cp1", {"drift": [{"path": "/x", "missing": False, "lines": 2}]}, "/x differs in 2 lines"),
         ("cp1", {"stale": [{"pod": "kube-apiserver", "path": "/etc/kubernetes/apiserver/audit.json"}]}, "has not read"),
-        ("cp1", {"encryption_keys": False}, "keys of encryption at rest"),
+        ("cp1", {"encryption": {"enabled": True, "layout": None}}, "keys of encryption at rest"),
     ],
 )
 def test_differences_on_a_member_are_repaired(where, change, expected):

@@ -9,7 +9,7 @@ import base64
 import json
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration, encryption
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.schema import CLUSTER
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from hypothesis import given, settings
@@ -76,7 +76,7 @@ def test_normal_form_contains_no_secrets():
     declared = cluster(encryption={"keys": [{"name": "k1", "secret": SECRET}]})
     found = read(declared)
     assert SECRET not in json.dumps(found)
-    assert found[0]["encryption"]["keys"] == [{"name": "k1"}]
+    assert found[0]["encryption"]["keys"] == [{"name": "k1", "label": encryption.label("secretbox", "k1", SECRET)}]
     assert declaration.secrets_of([declared], "prod") == [{"name": "k1", "secret": SECRET}]
     assert declaration.secrets_of([declared], "other") == []
     assert declared["encryption"]["keys"][0]["secret"] == SECRET, "the declaration itself must not change"
@@ -298,6 +298,29 @@ def test_cluster_is_selected_by_name():
         declaration.select(clusters, "prd")
     with pytest.raises(PhotonError, match="photon_cluster=NAME"):
         declaration.select(clusters, "")
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        (["secrets", "Deployments"], "[1]: 'Deployments': must be such as"),
+        (["secrets/status"], "[0]: 'secrets/status': must be such as"),
+        (["*"], "[0]: '*': must be such as"),
+        (["secrets", "*."], "[0]: 'secrets' is covered by another"),
+        (["*.apps", "deployments.apps"], "[1]: 'deployments.apps' is covered"),
+        (["secrets", "secrets"], "[0]: 'secrets' is covered"),
+        ([], "must not be empty"),
+    ],
+)
+def test_resources_that_the_api_server_refuses_to_encrypt(resources, reason):
+    with pytest.raises(PhotonError) as error:
+        one(encryption={"resources": resources})
+    assert reason in error.value.message
+
+
+@pytest.mark.parametrize("resources", [["secrets", "deployments.apps"], ["*.*"], ["*.", "*.apps", "x.example.com"]])
+def test_resources_to_encrypt(resources):
+    assert one(encryption={"resources": resources})["encryption"]["resources"] == resources
 
 
 VALUES = st.recursive(
