@@ -233,11 +233,8 @@ SITE: Schema = {
         "int", "largest number of VMs missing in vSphere that one run creates again", default=10, minimum=0
     ),
     "photon_wait_for_addresses": Field(
-        "int",
-        "seconds that a run waits for the addresses of the VMs that it started; 0: not at all",
-        default=30,
-        minimum=0,
-        maximum=3600,
+        "int", "seconds that a run waits for the addresses of the VMs that it started; 0: not at all", default=30,
+        minimum=0, maximum=3600,
     ),  # fmt: skip
     "photon_cloudstore_new": Field(
         "boolean", "start with an empty CloudStore although vSphere has VMs of this site", default=False
