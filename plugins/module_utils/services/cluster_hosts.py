@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kubernetes.hosts import cluster, encryption, etcd_client, nodes, objects, observe
+from ..kubernetes.hosts import cluster, encryption, etcd_client, nodes, objects, observe, spread
 from ..kubernetes.hosts.api import Api
 from ..linux import host as linux
 from ..model.errors import PhotonError
@@ -76,6 +76,8 @@ def _objects(declared: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, A
 
 def _nodes(declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     try:
-        return {**nodes.settle(declared, True, True, 0, Api.of_member()), "error": ""}
+        api = Api.of_member()
+        found = nodes.settle(declared, True, True, 0, api)
+        return {**found, "changes": found["changes"] + spread.spread(True, api), "error": ""}
     except PhotonError as error:
         return {"changes": [], "not_ready": [], "error": error.message, "error_code": error.code}

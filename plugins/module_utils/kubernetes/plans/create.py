@@ -35,10 +35,12 @@ def plan(
     None for an unreachable host. ``only``: the hosts that this run may change.
 
     Return state (CREATING or READY), exists, source (the member to query and to create secrets on), prepare (hosts),
-    initialize (host or None), join: {control_plane, worker} (hosts), joiners ([{name, address, role}]), restart (hosts
-    whose incomplete join is discarded), settle (hosts), lost ({host: names of kubeadm's objects}), material (members
-    that need files of the source), restored (hosts with a mark of a restore, which ends with this run), serving (nodes whose kubelet lacks a serving certificate), nodes and objects
-    (booleans: changes are needed), actions ([{host, action, reasons}]) and undeclared (nodes).
+    rolling (those of them that are members, changed one by one), initialize (host or None), join: {control_plane,
+    worker} (hosts), joiners ([{name, address, role}]), restart (hosts whose incomplete join is discarded), settle
+    (hosts), lost ({host: names of kubeadm's objects}), material (members that need files of the source), restored
+    (hosts with the mark of a restore, which ends with this run), serving (nodes whose kubelet lacks a serving
+    certificate), nodes and objects (booleans: changes are needed), actions ([{host, action, reasons}]) and undeclared
+    (nodes).
     Raise PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
     InvalidHostState, UpgradeNeeded, RotationNeeded, CertificateRefused, SpecInvalid, ClusterNotFound.
     """
@@ -113,6 +115,7 @@ class _Observed:
             "exists": bool(self.source),
             "source": source,
             "prepare": prepare,
+            "rolling": [name for name in prepare if self._host(name).get("state") not in (None, "clean")],
             "initialize": first,
             "join": {
                 role: [member["name"] for member in joining if member["role"] == role]

@@ -102,6 +102,14 @@ def test_differences_on_a_member_are_repaired(where, change, expected):
     assert any(expected in reason for reason in plan["actions"][0]["reasons"])
 
 
+def test_members_of_a_living_cluster_are_changed_one_by_one():
+    observed = settled() | {"w1": host("clean")}
+    for name in observed:
+        observed[name]["linux"]["changed"] = True
+    plan = create.plan(cluster(), observed)
+    assert (plan["prepare"], plan["rolling"]) == (["cp1", "w1"], ["cp1"])
+
+
 def test_lost_objects_of_kubeadm_are_re_created_by_the_source():
     observed = settled()
     observed["cp1"]["cluster"]["missing"] = ["coredns"]
