@@ -131,8 +131,8 @@ cluster:
       elements: dict
 etcd:
   description: >-
-    C(members), each with C(id), C(name), C(peer_urls), C(client_urls), C(learner), C(started), C(healthy); C(quorum),
-    C(healthy_voters) and C(error).
+    C(members), each with C(id), C(name), C(peer_urls), C(client_urls), C(learner), C(started), C(healthy),
+    C(alarms), C(size), C(in_use) and C(quota) in bytes; C(quorum), C(healthy_voters) and C(error).
   returned: when requested on control-plane members
   type: dict
 certificates:

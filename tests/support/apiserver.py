@@ -95,7 +95,7 @@ class ApiServer:
     ) -> None:
         self.folder, self.cluster, self.keys = folder, cluster, keys
         self.programs = cache.programs("kubernetes", version)
-        self.port, self.etcd_port, self._peer = (_free_port() for _ in range(3))
+        self.port, self.etcd_port, self._peer = (free_port() for _ in range(3))
         self._processes: list[subprocess.Popen[bytes]] = []
         etcd = sorted(cache.folder().glob("programs/etcd-*"), key=lambda path: path.name)[-1]
         self._etcd_program, self._etcdctl = (
@@ -128,7 +128,7 @@ class ApiServer:
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", data, headers, method=method)
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without reading the system's authorities each time
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate is made by itself
         try:
             with urllib.request.urlopen(request, context=context, timeout=20) as answer:
@@ -206,7 +206,7 @@ class ApiServer:
             self.programs / "kube-controller-manager", f"--kubeconfig={self.folder / 'config.json'}",
             "--leader-elect=false",
             "--controllers=clusterrole-aggregation-controller,serviceaccount-controller", "--bind-address=127.0.0.1",
-            f"--secure-port={_free_port()}", f"--cert-dir={self.folder / 'certificates'}",
+            f"--secure-port={free_port()}", f"--cert-dir={self.folder / 'certificates'}",
         )  # fmt: skip
 
     def restart(self) -> None:
@@ -254,7 +254,7 @@ def missing() -> str:
     return "" if there.exists() else "the lab's Kubernetes is not built: make kubernetes-cache"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

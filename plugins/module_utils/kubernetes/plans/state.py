@@ -11,6 +11,7 @@ from typing import Any
 from ...model.clusters import CREATING, FATAL_ERROR, READY, RECOVERABLE_ERROR, RESIZING
 from . import quorum
 
+_REMEDIES = {"NOSPACE": " Its database is full, so that the API changes nothing. Run cluster_maintain"}
 Cluster = Mapping[str, Any]
 Observed = Mapping[str, "Mapping[str, Any] | None"]
 
@@ -94,6 +95,8 @@ def _broken(cluster: Cluster, observed: Observed, look: Mapping[str, Any]) -> li
                 reasons.append(f"{name} is not a member of etcd")
             elif voter["learner"] or not voter["healthy"]:
                 reasons.append(f"{name}'s etcd " + ("is a learner" if voter["learner"] else "does not answer"))
+            for alarm in (voter or {}).get("alarms") or ():
+                reasons.append(f"{name}'s etcd has the alarm {alarm}.{_REMEDIES.get(alarm, '')}")
         if answer:
             reasons += [f"{name}: {path} has expired" for path in expired(answer)]
             unread = (answer.get("host") or {}).get("stale") or ()

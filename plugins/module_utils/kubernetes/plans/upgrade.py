@@ -31,7 +31,8 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     cluster configuration is upgraded already), control_plane (hosts in order), batches (lists of workers), helper
     ({host: the member that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned
     (hosts that an administrator cordoned and that stay cordoned) and actions. Raise PhotonError with every reason:
-    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid, RotationNeeded.
+    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, EtcdUnhealthy, SpecInvalid,
+    RotationNeeded.
     """
     source = source_of(cluster, observed)
     if source is None:
@@ -173,6 +174,8 @@ class _Members:
                 reasons.append(("QuorumAtRisk", f"{name} is not a voting member of etcd. Run cluster_repair first."))
             elif not voter["healthy"] and not self.begun(name):
                 reasons.append(("QuorumAtRisk", f"etcd on {name} does not answer. Run cluster_repair first."))
+            for alarm in (voter or {}).get("alarms") or ():
+                reasons.append(("EtcdUnhealthy", f"etcd on {name} has the alarm {alarm}. Run cluster_maintain first."))
         down = [one for one in self.etcd if not one["learner"] and not one["healthy"]]
         if len(down) > 1:
             reasons.append(("QuorumAtRisk", f"{len(down)} members of etcd do not answer. Run cluster_repair first."))

@@ -47,7 +47,8 @@ def voter(name, **more):
     address = ADDRESSES[name]
     return {
         "id": name, "name": name, "peer_urls": [f"https://{address}:2380"], "client_urls": [], "learner": False,
-        "started": True, "healthy": True, **more,
+        "started": True, "healthy": True, "alarms": [], "size": 30_000_000, "in_use": 20_000_000,
+        "quota": 8_000_000_000, **more,
     }  # fmt: skip
 
 
@@ -281,5 +282,8 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
+    assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
+    observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
+    assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))
     assert {one["name"] for one in found["nodes"]} == {"cp1", "w1"}
     assert found["state"] == "RECOVERABLE_ERROR"

@@ -75,6 +75,7 @@ def voter(name, healthy=True, learner=False):
         "learner": learner,
         "started": True,
         "healthy": healthy,
+        "alarms": [],
     }
 
 
@@ -518,6 +519,21 @@ def test_renewed_certificates_are_loaded_when_no_api_answers():
     for name in declared["control_plane"]:
         found[name]["cluster"] |= {"reachable": False, "error": "x509: certificate has expired", "nodes": []}
     assert repair.plan(declared, found)["renew"] == ["cp2"]
+
+
+def test_a_full_etcd_is_named_with_its_remedy_and_never_taken_for_a_dead_one():
+    declared = cluster()
+    full = {**voter("cp2"), "alarms": ["NOSPACE"]}
+    found = observed(declared, voters=[voter("cp1"), full, voter("cp3")])
+    health = state.state(declared, found)
+    assert health["state"] == "RECOVERABLE_ERROR"
+    assert health["reasons"] == [
+        "cp2's etcd has the alarm NOSPACE. Its database is full, so that the API changes nothing. Run cluster_maintain"
+    ]
+    assert repair.plan(declared, found, again=True)["rejoin"] == []
+    with pytest.raises(PhotonError, match="etcd on cp2 has the alarm NOSPACE. Run cluster_maintain first") as error:
+        upgrade.plan(declared | {"version": "1.38.0"}, found)
+    assert error.value.code == "EtcdUnhealthy"
 
 
 def test_repair_in_place_comes_before_a_rejoin():
