@@ -212,8 +212,8 @@ class ApiServer:
     def restart(self) -> None:
         """End kube-apiserver and start it with the files as they are now."""
         running = next(one for one in self._processes if one.args[0] == self._command[0])  # type: ignore[index]
-        running.terminate()
-        running.wait(60)
+        running.kill()  # it would wait a minute for its watches
+        running.wait()
         self._processes.remove(running)
         self._start_api()
 
