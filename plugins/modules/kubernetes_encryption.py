@@ -23,7 +23,7 @@ attributes:
 options:
   state:
     description:
-      - C(read) returns the layout of the member's file and, with I(writer), the number of objects that are stored otherwise.
+      - C(read) returns the layout of the member's file and, with I(writer), the number of objects stored otherwise.
       - C(secrets) returns the keys with their secrets, and a new key with I(new). Register it with C(no_log).
       - C(present) writes the member's file and restarts its API server.
       - C(rewritten) rewrites every object that is not stored with I(writer), and fails when one is left.

@@ -75,6 +75,7 @@ host:
     cluster_id: {description: Hash of the public key of the authority that the host trusts., type: str}
     cluster_name: {description: "The cluster's name, on control-plane members.", type: str}
     server: {description: URL of the API that its kubelet uses., type: str}
+    addresses: {description: "The host's IPv4 addresses.", type: list, elements: str}
     kubeadm_version: {description: Installed version., type: str}
     kubelet_version: {description: Installed version., type: str}
     kubelet_active: {description: Whether kubelet runs., type: bool}

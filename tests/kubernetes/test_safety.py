@@ -16,7 +16,7 @@ KEYS = [
     {"name": name, "secret": base64.b64encode(bytes(range(first, first + 32))).decode()}
     for first, name in enumerate(("k1", "k2"))
 ]
-# A foreign process of the same name, chains of iptables as kubelet leaves them, and a CNI configuration of another network.
+# A foreign process of the same name, chains of iptables as kubelet leaves them, another network's CNI configuration.
 STRANGE = """
 cp /bin/sleep /usr/local/bin/etcd
 systemd-run --unit=own-etcd /usr/local/bin/etcd infinity

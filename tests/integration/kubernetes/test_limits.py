@@ -43,7 +43,11 @@ def fixture_play(tmp_path):
         ("cluster_backup", ["--limit", "prod_control_plane"], "--limit prod_control_plane is not possible"),
         ("cluster_rotate", ["--limit", "localhost,cp1"], "--limit localhost,cp1 is not possible"),
         ("cluster_create", ["--limit", "w1"], "--limit w1 leaves out localhost"),
-        ("cluster_upgrade", ["--tags", "packages"], "The tags packages select nothing here: this playbook runs as a whole"),
+        (
+            "cluster_upgrade",
+            ["--tags", "packages"],
+            "The tags packages select nothing here: this playbook runs as a whole",
+        ),
         ("cluster_create", ["--tags", "addon"], "The tags addon select nothing here. There are prepare, initialize"),
         ("cluster_create", ["--skip-tags", "addon"], "The tags addon select nothing here"),
     ],

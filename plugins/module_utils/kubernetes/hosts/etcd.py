@@ -22,8 +22,8 @@ from ...model.errors import PhotonError
 from .. import archive
 from . import cluster, observe
 from .commands import must, read, write
-from .etcd_client import Etcd, observed, of_address, removal_refused
 from .encryption import ENCRYPTION, read_layout
+from .etcd_client import Etcd, observed, of_address, removal_refused
 from .member import secret_file
 
 _PKI = observe.PKI

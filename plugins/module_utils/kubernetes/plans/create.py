@@ -14,7 +14,7 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from .. import versions
-from . import rotate
+from . import rotate, state
 
 CREATING, READY = "CREATING", "READY"
 INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
@@ -137,6 +137,13 @@ class _Observed:
         name, host, linux = member["name"], answer.get("host") or {}, answer.get("linux") or {}
         if linux.get("error"):
             self._refuse(linux.get("error_code") or "PreflightFailed", name, linux["error"])
+        there = host.get("addresses") or ()
+        if there and member["address"] not in there:
+            self._refuse(
+                "SpecInvalid",
+                name,
+                f"has no interface with its kubernetes_address {member['address']}: it has {', '.join(there)}.",
+            )
         if host.get("state") == "clean":
             return
         if host.get("role") and host["role"] != member["role"]:
@@ -295,9 +302,10 @@ class _Observed:
             name: ["node"] for name, kind in self.kinds.items() if kind == SETTLE and self._unregistered(name)
         }
         there = self._there(self.source)
-        if self.source and there.get("missing") and self.source in self._names():
-            self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in there["missing"]])
-            lost.setdefault(self.source, []).extend(there["missing"])
+        missing = state.missing(self.cluster, there)
+        if self.source and missing and self.source in self._names():
+            self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in missing])
+            lost.setdefault(self.source, []).extend(missing)
         return lost
 
     def _nodes(self, look: Observation, changing: bool) -> bool:

@@ -45,7 +45,12 @@ def plan(
             {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
         )
     prepare = [name for name in hosts if (observed[name] or {}).get("linux", {}).get("changed")]
-    return {"restore": "" if restored else first, "prepare": prepare, "rolling": [], "reasons": [f"backup of {manifest['made']}"]}
+    return {
+        "restore": "" if restored else first,
+        "prepare": prepare,
+        "rolling": [],
+        "reasons": [f"backup of {manifest['made']}"],
+    }
 
 
 def _backup(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:

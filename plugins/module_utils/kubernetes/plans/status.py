@@ -88,7 +88,9 @@ def _database(members: Sequence[Mapping[str, Any]]) -> str:
         return ""
     quota = f" of {largest['quota'] / 1e6:.0f}" if largest["quota"] else ""
     alarms = sorted({f"{one['name']} has the alarm {alarm}" for one in members for alarm in one["alarms"]})
-    return "; ".join([f"; database {largest['size'] / 1e6:.0f}{quota} MB, {largest['in_use'] / 1e6:.0f} in use", *alarms])
+    return "; ".join(
+        [f"; database {largest['size'] / 1e6:.0f}{quota} MB, {largest['in_use'] / 1e6:.0f} in use", *alarms]
+    )
 
 
 def _nodes(cluster: Cluster, observed: Observed, nodes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

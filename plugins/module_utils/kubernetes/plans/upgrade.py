@@ -174,8 +174,10 @@ class _Members:
                 reasons.append(("QuorumAtRisk", f"{name} is not a voting member of etcd. Run cluster_repair first."))
             elif not voter["healthy"] and not self.begun(name):
                 reasons.append(("QuorumAtRisk", f"etcd on {name} does not answer. Run cluster_repair first."))
-            for alarm in (voter or {}).get("alarms") or ():
-                reasons.append(("EtcdUnhealthy", f"etcd on {name} has the alarm {alarm}. Run cluster_maintain first."))
+            reasons += [
+                ("EtcdUnhealthy", f"etcd on {name} has the alarm {alarm}. Run cluster_maintain first.")
+                for alarm in (voter or {}).get("alarms") or ()
+            ]
         down = [one for one in self.etcd if not one["learner"] and not one["healthy"]]
         if len(down) > 1:
             reasons.append(("QuorumAtRisk", f"{len(down)} members of etcd do not answer. Run cluster_repair first."))

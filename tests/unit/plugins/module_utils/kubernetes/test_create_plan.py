@@ -30,7 +30,8 @@ def host(state="member", role="control_plane", **more):
         "state": state, "role": "" if state == "clean" else role, "cluster_id": None if state == "clean" else OURS,
         "cluster_name": "prod" if state != "clean" and role == "control_plane" else None, "kubeadm_version": "1.37.2",
         "kubelet_version": "1.37.2", "kubelet_active": state == "member", "serving_certificate": state == "member",
-        "encryption": {"enabled": None, "layout": None if state == "clean" else {"keys": ["secretbox:made:1"]}}, "etcd_data": state != "clean" and role == "control_plane", "missing": [],
+        "encryption": {"enabled": None, "layout": None if state == "clean" else {"keys": ["secretbox:made:1"]}},
+        "addresses": [], "etcd_data": state != "clean" and role == "control_plane", "missing": [],
         "drift": [], "stale": [], "error": "", "server": None,
     }  # fmt: skip
     return {"host": {**found, **more}, "linux": {"changed": False, "changes": [], "packages": {}, "error": ""}}
@@ -101,6 +102,16 @@ def test_differences_on_a_member_are_repaired(where, change, expected):
     plan = create.plan(cluster(), observed)
     assert plan["settle"] == [where]
     assert any(expected in reason for reason in plan["actions"][0]["reasons"])
+
+
+@pytest.mark.parametrize("state", ["clean", "member"])
+def test_an_address_that_the_host_has_not_is_refused(state):
+    observed = settled() | {"w1": host(state, role="worker", addresses=["10.0.0.22", "10.9.0.4"])}
+    with pytest.raises(PhotonError, match=r"w1: has no interface with its kubernetes_address 10\.0\.0\.21") as error:
+        create.plan(cluster(), observed)
+    assert error.value.code == "SpecInvalid"
+    observed["w1"]["host"]["addresses"].append("10.0.0.21")
+    create.plan(cluster(), observed)
 
 
 def test_members_of_a_living_cluster_are_changed_one_by_one():
