@@ -29,6 +29,7 @@ def kubernetes_manifests(cluster: Mapping[str, Any], part: str | None = None) ->
         present += network.objects(cluster)
         if cluster["networks"]["plugin"] == "manifest":
             present += _read(cluster["networks"]["manifest"], cluster)
+        absent += network.absent(cluster)
     if part in (None, "addons"):
         own = cluster["addons"]
         present += addons.objects(cluster)

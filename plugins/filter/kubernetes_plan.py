@@ -10,8 +10,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.kubernetes.encryption import Layout
 from ..module_utils.kubernetes.plans import create, delete, repair, resize, rotate, state, upgrade
 from ..module_utils.model.errors import PhotonError
+
+_Layouts = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def kubernetes_plan(
@@ -47,16 +50,22 @@ def kubernetes_plan(
     raise AnsibleFilterError(f"must be one of create, delete, resize, upgrade, repair, state, got {verb!r}")
 
 
-def kubernetes_key_step(files: Mapping[str, Sequence[str]], wanted: Sequence[str], stale: int) -> dict[str, Any]:
-    """Return the next step of a rotation of encryption keys."""
-    return rotate.step([str(name) for name in wanted], _plain(files), int(stale))
+def kubernetes_key_step(files: _Layouts, wanted: Mapping[str, Sequence[str]], stale: int) -> dict[str, Any]:
+    """Return the next step of a change of encryption at rest."""
+    try:
+        return rotate.step(Layout.of(wanted), _layouts(files), int(stale))
+    except PhotonError as error:
+        raise AnsibleFilterError(str(error)) from None
 
 
-def kubernetes_desired_keys(
-    files: Mapping[str, Sequence[str]], declared: Sequence[str], due: bool, stale: int
-) -> dict[str, Any]:
-    """Return the desired encryption keys."""
-    return rotate.wanted(_plain(files), [str(name) for name in declared], bool(due), int(stale))
+def kubernetes_desired_keys(files: _Layouts, encryption: Mapping[str, Any], due: bool, stale: int) -> dict[str, Any]:
+    """Return the desired layout of encryption at rest, and whether a key must be generated."""
+    layout, new = rotate.wanted(_layouts(files), _plain(encryption), bool(due), int(stale))
+    return {"layout": layout.to_dict(), "new": new}
+
+
+def _layouts(files: _Layouts) -> dict[str, Layout]:
+    return {str(host): Layout.of(layout) for host, layout in files.items()}
 
 
 def _silent(answer: Any) -> bool:

@@ -11,7 +11,8 @@ short_description: Manage a control-plane member's keys of encryption at rest
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
-  - Runs on a control-plane member. Playbook cluster_rotate changes the keys on all members in a safe order.
+  - Runs on a control-plane member. Playbook cluster_rotate changes encryption on all members in a safe order.
+  - Keys are known by their labels, C(provider:name:digest), which do not reveal their secrets.
 attributes:
   check_mode:
     support: full
@@ -22,24 +23,30 @@ attributes:
 options:
   state:
     description:
-      - C(read) returns the names of the keys and the number of objects that are not encrypted with I(writer).
+      - C(read) returns the layout of the member's file and, with I(writer), the number of objects stored otherwise.
       - C(secrets) returns the keys with their secrets, and a new key with I(new). Register it with C(no_log).
-      - C(present) sets the member's I(keys) in order and restarts its API server.
-      - C(rewritten) rewrites every object that is not encrypted with I(writer).
+      - C(present) writes the member's file and restarts its API server.
+      - C(rewritten) rewrites every object that is not stored with I(writer), and fails when one is left.
     type: str
     choices: [read, secrets, present, rewritten]
     required: true
   encryption:
-    description: C(provider) and C(resources).
+    description: The cluster's C(provider) and C(resources).
     type: dict
     required: true
+  layout:
+    description: >-
+      The labels of the C(keys), the C(resources) that the first of them encrypts, and further resources that are
+      C(readable) with them.
+    type: dict
+    default: {}
   keys:
-    description: Keys, each with C(name) and C(secret). The first one is used for writing.
+    description: The keys of I(layout), each with C(name), C(secret) and C(provider), which defaults to the cluster's.
     type: list
     elements: dict
     default: []
   writer:
-    description: The name of the key that all objects must be encrypted with.
+    description: The label of the key that all objects must be encrypted with, or C(identity) for plain text.
     type: str
     default: ""
   new:
@@ -52,20 +59,19 @@ EXAMPLES = r"""
   photon.platform.kubernetes_encryption:
     state: rewritten
     encryption: "{{ cluster.encryption }}"
-    writer: key2
+    writer: secretbox:key2:5f70bf18
 """
 RETURN = r"""
-names:
-  description: Names of the keys. The first one is used for writing.
+layout:
+  description: The layout of the file.
   returned: for read
-  type: list
-  elements: str
+  type: dict
 stale:
-  description: The number of objects that are not encrypted with I(writer), by default the first key.
+  description: The number of objects that are not stored with I(writer); 0 without it.
   returned: for read
   type: int
 secrets:
-  description: The current C(keys), and C(new).
+  description: The current C(keys), and C(new), each with its C(label).
   returned: for secrets
   type: dict
 actions:
@@ -87,12 +93,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.kubernetes.encryption import Layout
 from ..module_utils.kubernetes.hosts import encryption
 from ..module_utils.model.errors import PhotonError
 
 SPEC = {
     "state": {"choices": ["read", "secrets", "present", "rewritten"], "required": True},
     "encryption": {"type": "dict", "required": True},
+    "layout": {"type": "dict", "default": {}},
     "keys": {"type": "list", "elements": "dict", "default": [], "no_log": True},
     "writer": {"default": ""},
     "new": {"type": "bool", "default": False},
@@ -103,7 +111,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec=SPEC,
-        required_if=[("state", "present", ("keys",)), ("state", "rewritten", ("writer",))],
+        required_if=[("state", "present", ("layout",)), ("state", "rewritten", ("writer",))],
         supports_check_mode=True,
     )
     given = module.params
@@ -118,23 +126,29 @@ def main() -> None:
 
 
 def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
-    state, settings = given["state"], given["encryption"]
+    state, settings, writer = given["state"], given["encryption"], given["writer"]
     if state == "secrets":
-        made = encryption.new_key() if given["new"] else None
-        return {"changed": False, "actions": [], "secrets": {"keys": encryption.read_keys(), "new": made}}
+        made = encryption.labelled(encryption.new_key(settings["provider"])) if given["new"] else None
+        keys = [encryption.labelled(key) for key in encryption.read_layout()[1]]
+        return {"changed": False, "actions": [], "secrets": {"keys": keys, "new": made}}
     if state == "read":
-        names = [key["name"] for key in encryption.read_keys()]
-        writer = given["writer"] or (names[0] if names else "")
-        late = encryption.stale(settings["resources"], settings["provider"], writer) if writer else []
-        return {"changed": False, "actions": [], "names": names, "stale": len(late)}
+        late = encryption.stale(settings["resources"], writer) if writer else []
+        return {
+            "changed": False,
+            "actions": [],
+            "layout": encryption.read_layout()[0].to_dict(),
+            "stale": len(late),
+        }
     if state == "present":
-        changed = encryption.set_keys(settings, given["keys"], check)
-        names = ", ".join(key["name"] for key in given["keys"])
+        layout = Layout.of(given["layout"])
+        keys = [{"provider": settings["provider"], **key} for key in given["keys"]]
+        changed = encryption.set_layout(layout, keys, check)
+        names = ", ".join(label.rpartition(":")[0] for label in layout.keys) or "none"
         return {"changed": changed, "actions": [f"keys are {names}"] if changed else []}
     if check:
-        late = encryption.stale(settings["resources"], settings["provider"], given["writer"])
+        late = encryption.stale(settings["resources"], writer)
         return {"changed": bool(late), "actions": [f"{len(late)} objects would be rewritten"] if late else []}
-    written = encryption.rewrite(settings["resources"], settings["provider"], given["writer"])
+    written = encryption.rewrite(settings["resources"], writer)
     return {"changed": bool(written), "actions": [f"{written} objects rewritten"] if written else []}
 
 

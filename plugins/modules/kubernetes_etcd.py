@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_etcd
-short_description: Check, back up, restore and defragment a cluster's etcd, and remove its members
+short_description: Check, back up, restore and maintain a cluster's etcd, and remove its members
 version_added: 0.1.0
 author: Photon Platform contributors (@photon-platform)
 description:
@@ -26,9 +26,11 @@ options:
     description:
       - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) removes
         a member. C(restored) restores a backup's data and keys on a clean host, before C(kubeadm init).
-        C(defragmented) reclaims disk space on one member after the other.
+        C(restore_completed) ends a restore, when the cluster is complete.
+        C(maintained) compacts etcd, reclaims disk space on one member after the other and clears the alarm C(NOSPACE),
+        when a member has the alarm or much unused space.
     type: str
-    choices: [healthy, snapshot, member_absent, restored, defragmented]
+    choices: [healthy, snapshot, member_absent, restored, restore_completed, maintained]
     required: true
   path:
     description: The backup's file on this host.
@@ -49,6 +51,10 @@ options:
     description: For C(healthy), the minimum number of voters.
     type: int
     default: 0
+  always:
+    description: For C(maintained), do it whether it is needed or not.
+    type: bool
+    default: false
   wait:
     description: For C(healthy), seconds to wait.
     type: int
@@ -101,7 +107,7 @@ from ..module_utils.model.errors import PhotonError
 
 SPEC = {
     "state": {
-        "choices": ["healthy", "snapshot", "member_absent", "restored", "defragmented"],
+        "choices": ["healthy", "snapshot", "member_absent", "restored", "restore_completed", "maintained"],
         "required": True,
     },
     "path": {"type": "path"},
@@ -109,6 +115,7 @@ SPEC = {
     "address": {"default": ""},
     "configuration": {"default": ""},
     "members": {"type": "int", "default": 0},
+    "always": {"type": "bool", "default": False},
     "wait": {"type": "int", "default": 120},
 }
 
@@ -143,12 +150,18 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
     if state == "member_absent":
         left = etcd.leave(given["name"], given["address"], check)
         return {"changed": left, "actions": [f"{given['name'] or given['address']} removed from etcd"] if left else []}
+    if state == "maintained":
+        done = etcd.maintain(check, given["always"])
+        return {"changed": bool(done), "actions": done}
+    if state == "restore_completed":
+        done = etcd.end_restore(check)
+        return {"changed": bool(done), "actions": done}
     if check:
         return {"changed": True, "actions": [state]}
     if state == "snapshot":
         manifest = etcd.snapshot(given["path"])
         return {"changed": True, "actions": [f"{given['path']} written"], "manifest": manifest}
-    actions = etcd.defragment() if state == "defragmented" else _restored(given)
+    actions = _restored(given)
     return {"changed": bool(actions), "actions": actions}
 
 

@@ -75,12 +75,18 @@ host:
     cluster_id: {description: Hash of the public key of the authority that the host trusts., type: str}
     cluster_name: {description: "The cluster's name, on control-plane members.", type: str}
     server: {description: URL of the API that its kubelet uses., type: str}
+    addresses: {description: "The host's IPv4 addresses.", type: list, elements: str}
     kubeadm_version: {description: Installed version., type: str}
     kubelet_version: {description: Installed version., type: str}
     kubelet_active: {description: Whether kubelet runs., type: bool}
     serving_certificate: {description: Whether kubelet has a valid serving certificate., type: bool}
-    encryption_keys: {description: Whether the file with the encryption keys exists., type: bool}
+    encryption:
+      description: >-
+        C(enabled), whether its API server encrypts (none without an API server), and C(layout), the labels of the
+        C(keys) in its file and the C(resources) that they encrypt and make C(readable) (none without a file).
+      type: dict
     etcd_data: {description: Whether etcd has data on this host., type: bool}
+    restored_from: {description: "Digest of the snapshot whose restore is in progress, otherwise empty.", type: str}
     missing: {description: Files that a member of its role lacks., type: list, elements: str}
     stale:
       description: >-
@@ -126,8 +132,8 @@ cluster:
       elements: dict
 etcd:
   description: >-
-    C(members), each with C(id), C(name), C(peer_urls), C(client_urls), C(learner), C(started), C(healthy); C(quorum),
-    C(healthy_voters) and C(error).
+    C(members), each with C(id), C(name), C(peer_urls), C(client_urls), C(learner), C(started), C(healthy),
+    C(alarms), C(size), C(in_use) and C(quota) in bytes; C(quorum), C(healthy_voters) and C(error).
   returned: when requested on control-plane members
   type: dict
 certificates:

@@ -107,7 +107,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.kubernetes.hosts import nodes
+from ..module_utils.kubernetes.hosts import nodes, spread
 from ..module_utils.model.errors import PhotonError
 
 SPEC = {
@@ -150,7 +150,7 @@ def _changes(given: dict[str, Any], wanted: list[dict[str, Any]], check: bool) -
                 f"not ready within {given['wait']} s: {'; '.join(found['not_ready'])}",
                 {"late": found["not_ready"]},
             )
-        return found["changes"]
+        return found["changes"] + spread.spread(check)
     verbs = {
         "drained": lambda name: nodes.drain(name, given["drain"], check),
         "uncordoned": lambda name: nodes.cordon(name, False, check),

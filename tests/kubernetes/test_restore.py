@@ -45,9 +45,11 @@ def test_a_backup_that_is_damaged_is_refused(cluster, backup, tmp_path):
     assert "no usable backup" in cluster.play("cluster_restore", fails=True, photon_backup=str(bad))
 
 
-def test_a_living_cluster_of_others_is_not_covered(cluster, backup, tmp_path):
-    """The hosts are members of what the backup is of: a restore without a reset leaves them as they are."""
-    cluster.play("cluster_restore", photon_backup=str(backup))
+def test_a_restore_onto_the_running_cluster_is_refused(cluster, backup):
+    """Its hosts have the backup's data and authority; a restore that did nothing would be taken for one that worked."""
+    told = cluster.play("cluster_restore", fails=True, photon_backup=str(backup))
+    assert "cp1 is a control-plane member of cluster prod with data" in told
+    assert "kubernetes_restore_reset=true" in told
     assert cluster.whole()
 
 

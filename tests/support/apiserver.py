@@ -95,7 +95,7 @@ class ApiServer:
     ) -> None:
         self.folder, self.cluster, self.keys = folder, cluster, keys
         self.programs = cache.programs("kubernetes", version)
-        self.port, self._etcd, self._peer = (_free_port() for _ in range(3))
+        self.port, self.etcd_port, self._peer = (free_port() for _ in range(3))
         self._processes: list[subprocess.Popen[bytes]] = []
         etcd = sorted(cache.folder().glob("programs/etcd-*"), key=lambda path: path.name)[-1]
         self._etcd_program, self._etcdctl = (
@@ -128,7 +128,7 @@ class ApiServer:
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", data, headers, method=method)
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without reading the system's authorities each time
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate is made by itself
         try:
             with urllib.request.urlopen(request, context=context, timeout=20) as answer:
@@ -149,7 +149,7 @@ class ApiServer:
         """What etcd holds below /registry/."""
         words = [
             self._etcdctl,
-            f"--endpoints=http://127.0.0.1:{self._etcd}",
+            f"--endpoints=http://127.0.0.1:{self.etcd_port}",
             "get",
             f"/registry/{key}",
             "--print-value-only",
@@ -178,12 +178,12 @@ class ApiServer:
         (self.folder / "tokens.csv").write_text(f'{ADMIN},admin,admin,"system:masters"\n')
         self._run(
             self._etcd_program, f"--data-dir={self.folder / 'etcd'}", "--unsafe-no-fsync",
-            f"--listen-client-urls=http://127.0.0.1:{self._etcd}", f"--advertise-client-urls=http://127.0.0.1:{self._etcd}",
+            f"--listen-client-urls=http://127.0.0.1:{self.etcd_port}", f"--advertise-client-urls=http://127.0.0.1:{self.etcd_port}",
             f"--listen-peer-urls=http://127.0.0.1:{self._peer}",
         )  # fmt: skip
         flags = {key: self._moved(value) for key, value in kubeadm.api_server_arguments(self.cluster).items()}
         flags |= {
-            "etcd-servers": f"http://127.0.0.1:{self._etcd}", "secure-port": str(self.port),
+            "etcd-servers": f"http://127.0.0.1:{self.etcd_port}", "secure-port": str(self.port),
             "bind-address": "127.0.0.1", "allow-privileged": "true",
             "advertise-address": "127.0.0.1", "endpoint-reconciler-type": "none",
             "service-cluster-ip-range": self.cluster["networks"]["services"],
@@ -192,8 +192,8 @@ class ApiServer:
             "token-auth-file": str(self.folder / "tokens.csv"), "cert-dir": str(self.folder / "certificates"),
         }  # fmt: skip
         del flags["kubelet-certificate-authority"]  # there are no kubelets
-        self._run(self.programs / "kube-apiserver", *(f"--{key}={value}" for key, value in flags.items()))
-        self.wait(lambda: self.request("GET", "/readyz", None)[0] == 200, "kube-apiserver did not become ready")
+        self._command = (self.programs / "kube-apiserver", *(f"--{key}={value}" for key, value in flags.items()))
+        self._start_api()
         configuration = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{"name": "c", "cluster": {
@@ -206,8 +206,20 @@ class ApiServer:
             self.programs / "kube-controller-manager", f"--kubeconfig={self.folder / 'config.json'}",
             "--leader-elect=false",
             "--controllers=clusterrole-aggregation-controller,serviceaccount-controller", "--bind-address=127.0.0.1",
-            f"--secure-port={_free_port()}", f"--cert-dir={self.folder / 'certificates'}",
+            f"--secure-port={free_port()}", f"--cert-dir={self.folder / 'certificates'}",
         )  # fmt: skip
+
+    def restart(self) -> None:
+        """End kube-apiserver and start it with the files as they are now."""
+        running = next(one for one in self._processes if one.args[0] == self._command[0])  # type: ignore[index]
+        running.kill()  # it would wait a minute for its watches
+        running.wait()
+        self._processes.remove(running)
+        self._start_api()
+
+    def _start_api(self) -> None:
+        self._run(*self._command)
+        self.wait(lambda: self.request("GET", "/readyz", None)[0] == 200, "kube-apiserver did not become ready")
 
     def wait(self, true: Callable[[], bool], told: str) -> None:
         """Until it holds; the last lines of the logs are in the failure."""
@@ -242,7 +254,7 @@ def missing() -> str:
     return "" if there.exists() else "the lab's Kubernetes is not built: make kubernetes-cache"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -21,3 +21,21 @@ def test_a_host_that_is_not_reached_does_not_end_the_play_in_silence(path):
         on_controller = path.name in ("ask.yml", "remove.yml")  # plays of localhost, which have no such keyword
         if task.get("ignore_unreachable") and not on_controller:
             assert task.get("any_errors_fatal") is False, task["name"]
+
+
+CLUSTER = sorted(set(ROOT.glob("playbooks/cluster_*.yml")) - {ROOT / "playbooks" / "cluster_bundle.yml"})
+
+
+@pytest.mark.parametrize("path", CLUSTER, ids=lambda path: path.stem)
+def test_a_limit_that_leaves_nothing_to_do_is_an_error(path):
+    """Ansible skips plays without hosts and ends with exit code 0."""
+    first = yaml.safe_load(path.read_text(encoding="utf-8"))[0]
+    assert (first["hosts"], first["tags"]) == ("all", "always")
+    assert first["tasks"][0]["ansible.builtin.import_role"]["tasks_from"] == "limits"
+
+
+def test_tags_that_a_playbook_lists_select_its_tasks():
+    check, *plays = yaml.safe_load((ROOT / "playbooks" / "cluster_create.yml").read_text(encoding="utf-8"))
+    listed = check["tasks"][0]["vars"]["kubernetes_tags"]
+    found = [task.get("tags", "always") for task in plays[-1]["tasks"]]
+    assert list(dict.fromkeys(tag for tag in found if tag != "always")) == listed

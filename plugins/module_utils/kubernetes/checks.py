@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..model.declaration.fields import Checker, did_you_mean
+from ..model.declaration.fields import Checker
 from ..model.errors import PhotonError
-from . import networks, versions
+from . import checks_settings, networks, versions
 from .bundle import manifest_text
+from .encryption import covers
 from .plans import bundle
 
 Cluster = dict[str, Any]
 MEMBERS = (1, 3, 5)
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?\Z")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
-_NODE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_NODE_NAME_LENGTH = 63  # of the label kubernetes.io/hostname
+_MEMBER_PORTS = {
+    2379: "etcd",
+    2380: "etcd",
+    10250: "kubelet",
+    10257: "kube-controller-manager",
+    10259: "kube-scheduler",
+}
+_RESOURCE = re.compile(r"(?:\*\.(?:\*|[a-z0-9.-]+)?|[a-z0-9-]+(?:\.[a-z0-9][a-z0-9.-]*)?)\Z")
 _OWN_NAMESPACES = ("default", "kube-flannel", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -45,11 +55,12 @@ def check(
     _networks(checker, cluster)
     _endpoint(checker, cluster)
     _packages(checker, cluster, read_bundle)
-    registries(checker, cluster["runtime"], read_file)
+    runtime_settings(checker, cluster["runtime"], f"{path}.runtime", read_file)
     _oidc(checker, cluster)
     _encryption(checker, cluster)
     _namespaces(checker, cluster)
-    _free_settings(checker, cluster)
+    checks_settings.check(checker, cluster)
+    _kubeadm(checker, cluster)
     _files(checker, cluster, read_file)
 
 
@@ -81,9 +92,11 @@ def _members(checker: Checker, cluster: Cluster) -> None:
     for member in cluster["members"]:
         name, address = member["name"], member["address"]
         where = f"{path}.members.{name}"
-        if not _NODE_NAME.match(name):
+        if not checks_settings.is_domain(name) or len(name) > _NODE_NAME_LENGTH:
             checker.add(
-                where, "a node's name must consist of lowercase letters, digits, dashes and dots. Rename the host."
+                where,
+                "a node's name must consist of lowercase letters, digits and dashes in parts separated by dots, at "
+                f"most {_NODE_NAME_LENGTH} characters. Rename the host in the inventory.",
             )
         if not address:
             checker.add(
@@ -91,7 +104,7 @@ def _members(checker: Checker, cluster: Cluster) -> None:
             )
             continue
         with _noted(checker, f"{where}.address"):
-            member["address"] = str(networks.parse_address(address))
+            member["address"] = str(networks.parse_host_address(address))
         if address in seen:
             checker.add(f"{where}.address", f"{address} is also the address of {seen[address]}")
         seen[address] = name
@@ -104,6 +117,7 @@ def _networks(checker: Checker, cluster: Cluster) -> None:
         if net[key]:
             with _noted(checker, f"{path}.{key}"):
                 ranges[key] = networks.parse(net[key])
+                networks.check_usable(ranges[key])
     for first, second in networks.overlaps(ranges):
         checker.add(
             f"{path}.{first}",
@@ -144,8 +158,14 @@ def _check_addresses(checker: Checker, cluster: Cluster, ranges: dict[str, netwo
         for key in ("pods", "services"):
             if key in ranges and address in ranges[key]:
                 checker.add(f"{cluster['path']}.{where}", f"{text} is within networks.{key} {ranges[key]}")
-        if "hosts" in ranges and address not in ranges["hosts"] and where != "endpoint.address":
-            checker.add(f"{cluster['path']}.{where}", f"{text} is not within networks.hosts {ranges['hosts']}")
+        if "hosts" not in ranges:
+            continue
+        hosts = ranges["hosts"]
+        if address not in hosts and where != "endpoint.address":
+            checker.add(f"{cluster['path']}.{where}", f"{text} is not within networks.hosts {hosts}")
+        if address in (hosts.network_address, hosts.broadcast_address) and hosts.prefixlen < 31:
+            what = "network" if address == hosts.network_address else "broadcast"
+            checker.add(f"{cluster['path']}.{where}", f"{text} is the {what} address of networks.hosts {hosts}")
 
 
 def _check_routed(checker: Checker, cluster: Cluster, ranges: dict[str, networks.Network]) -> None:
@@ -189,15 +209,41 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
         )
     if endpoint["address"]:
         with _noted(checker, f"{path}.address"):
-            endpoint["address"] = str(networks.parse_address(endpoint["address"]))
-        own = {member["address"]: member["name"] for member in cluster["members"]}
-        if count > 1 and endpoint["address"] in own:
+            endpoint["address"] = str(networks.parse_host_address(endpoint["address"]))
+        own = {member["address"]: member for member in cluster["members"]}
+        taken = own.get(endpoint["address"])
+        if taken and (count > 1 or taken["role"] != "control_plane"):
             checker.add(
                 f"{path}.address",
-                f"is the address of {own[endpoint['address']]}. Use a VIP or a balancer's address.",
+                f"is the address of {taken['name']}. Use a VIP or a balancer's address.",
             )
-    if endpoint["host"] and not re.match(r"[a-z0-9][a-z0-9.-]*\Z", endpoint["host"]):
-        checker.add(f"{path}.host", f"{endpoint['host']!r} is not a valid host name")
+    if endpoint["host"] and not _is_name_or_address(endpoint["host"]):
+        hint = " Write it in lowercase letters." if _is_name_or_address(endpoint["host"].lower()) else ""
+        checker.add(f"{path}.host", f"{endpoint['host']!r} is not a valid host name.{hint}")
+    for index, name in enumerate(endpoint["certificate_names"]):
+        if not _is_name_or_address(name.removeprefix("*.")):
+            checker.add(f"{path}.certificate_names[{index}]", f"{name!r} is neither a host name nor an address")
+    own_port = count == 1 and endpoint["address"] in (None, "", *(m["address"] for m in cluster["members"]))
+    if own_port and endpoint["port"] in _MEMBER_PORTS:
+        checker.add(f"{path}.port", f"{endpoint['port']} is used by {_MEMBER_PORTS[endpoint['port']]} on the member")
+
+
+def _is_name_or_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return checks_settings.is_domain(text)
+    return True
+
+
+def _kubeadm(checker: Checker, cluster: Cluster) -> None:
+    path, settings = f"{cluster['path']}.kubeadm", cluster["kubeadm"]
+    if settings["certificate_days"] > settings["authority_days"]:
+        checker.add(f"{path}.certificate_days", "must not be more than authority_days, which end the certificates too")
+    if "://" in (settings["image_repository"] or ""):
+        checker.add(f"{path}.image_repository", "must be a registry and a path, without a scheme")
+    if not checks_settings.is_domain(cluster["networks"]["domain"]):
+        checker.add(f"{cluster['path']}.networks.domain", f"{cluster['networks']['domain']!r} is not a valid domain")
 
 
 def _packages(checker: Checker, cluster: Cluster, read_bundle: Callable[[str], Mapping[str, Any]] | None) -> None:
@@ -235,31 +281,39 @@ def _bundle(checker: Checker, cluster: Cluster, manifest: Mapping[str, Any]) -> 
         )
 
 
-def registries(checker: Checker, runtime: dict[str, Any], read_file: Callable[[str], str]) -> None:
-    """Report the mistakes of ``runtime``'s registries; file names of authorities are replaced by their content."""
+def runtime_settings(checker: Checker, runtime: dict[str, Any], path: str, read_file: Callable[[str], str]) -> None:
+    """Report the mistakes in registries and proxy; file names of authorities are replaced by their content."""
     seen = set()
     for registry in runtime["registries"]:
-        path, host = registry["path"], registry["host"]
-        if "/" in host:
+        where, host = registry["path"], registry["host"]
+        name, colon, port = host.partition(":")
+        if host != "_default" and not (_is_name_or_address(name) and port.isdigit() == bool(colon)):
             checker.add(
-                f"{path}.host", f"{host!r}: must be a host name without scheme and path. URLs belong to mirrors."
+                f"{where}.host", f"{host!r}: must be a host name without scheme and path. URLs belong to mirrors."
             )
         if host in seen:
-            checker.add(f"{path}.host", f"{host!r} is defined twice")
+            checker.add(f"{where}.host", f"{host!r} is defined twice")
         seen.add(host)
         for index, mirror in enumerate(registry["mirrors"]):
             if (
                 urllib.parse.urlsplit(mirror).scheme not in ("http", "https")
                 or not urllib.parse.urlsplit(mirror).hostname
             ):
-                checker.add(f"{path}.mirrors[{index}]", f"{mirror!r} is not a valid URL. Write https://host:port.")
+                checker.add(f"{where}.mirrors[{index}]", f"{mirror!r} is not a valid URL. Write https://host:port.")
+            elif "@" in urllib.parse.urlsplit(mirror).netloc:
+                checker.add(f"{where}.mirrors[{index}]", "must not contain a user, which the runtime would not use")
         if registry["only_mirrors"] and not registry["mirrors"]:
-            checker.add(f"{path}.mirrors", "is required with only_mirrors")
-        _text_or_file(checker, registry, "ca", path, read_file)
+            checker.add(f"{where}.mirrors", "is required with only_mirrors")
+        _text_or_file(checker, registry, "ca", where, read_file)
+    for key in ("http", "https"):
+        value = (runtime["proxy"] or {}).get(key)
+        if value and not (urllib.parse.urlsplit(value).hostname and "://" in value):
+            checker.add(f"{path}.proxy.{key}", "is not a valid URL. Write http://host:port.")
 
 
 def _oidc(checker: Checker, cluster: Cluster) -> None:
     seen = set()
+    prefixes: dict[str, str] = {}
     for issuer in cluster["oidc"]:
         path, url = issuer["path"], issuer["issuer"]
         parts = urllib.parse.urlsplit(url)
@@ -270,6 +324,13 @@ def _oidc(checker: Checker, cluster: Cluster) -> None:
         if url in seen:
             checker.add(f"{path}.issuer", f"{url!r} is defined twice")
         seen.add(url)
+        if issuer["prefix"] in prefixes:
+            checker.add(
+                f"{path}.prefix",
+                f"{issuer['prefix']!r} is also the prefix of {prefixes[issuer['prefix']]}: users of the same name "
+                "would be one user. Set another one.",
+            )
+        prefixes.setdefault(issuer["prefix"], url)
         if issuer["prefix"].startswith("system:"):
             checker.add(f"{path}.prefix", "must not be system:, which would let tokens name administrators")
         for key in ("username_claim", "groups_claim"):
@@ -280,6 +341,7 @@ def _oidc(checker: Checker, cluster: Cluster) -> None:
 def _encryption(checker: Checker, cluster: Cluster) -> None:
     path, encryption = f"{cluster['path']}.encryption", cluster["encryption"]
     seen = set()
+    _encrypted_resources(checker, f"{path}.resources", encryption["resources"])
     if encryption["provider"] == "none" and encryption["keys"]:
         checker.add(f"{path}.keys", "are not used by the provider none. Set provider: secretbox.")
     for key in encryption["keys"]:
@@ -291,6 +353,9 @@ def _encryption(checker: Checker, cluster: Cluster) -> None:
         if key["name"] in seen:
             checker.add(f"{key['path']}.name", f"{key['name']!r} is defined twice")
         seen.add(key["name"])
+        if key["secret"] != key["secret"].strip():
+            checker.add(f"{key['path']}.secret", "ends in a line break or blank. Remove it, such as with `| trim`.")
+            continue
         try:
             length = len(base64.b64decode(key["secret"], validate=True))
         except (binascii.Error, ValueError):
@@ -303,6 +368,17 @@ def _encryption(checker: Checker, cluster: Cluster) -> None:
                 f"{key['path']}.secret",
                 f"must have 32 bytes, got {length}. Generate a secret with `openssl rand -base64 32`.",
             )
+
+
+def _encrypted_resources(checker: Checker, path: str, resources: list[str]) -> None:
+    if not resources:
+        checker.add(path, "must not be empty. Set provider: none to store everything in plain text.")
+    for index, one in enumerate(resources):
+        others = [*resources[:index], *resources[index + 1 :]]
+        if not _RESOURCE.match(one):
+            checker.add(f"{path}[{index}]", f"{one!r}: must be such as secrets, deployments.apps, '*.apps' or '*.*'")
+        elif covers(others, one):
+            checker.add(f"{path}[{index}]", f"{one!r} is covered by another resource of the list. Remove it.")
 
 
 def _namespaces(checker: Checker, cluster: Cluster) -> None:
@@ -334,35 +410,6 @@ def _bindings(namespace: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
     for role in ("admin", "edit", "view"):
         for index, group in enumerate(namespace[role]):
             yield role, index, group
-
-
-_ARGUMENTS = ("api_server", "controller_manager", "scheduler", "etcd")
-
-
-def _free_settings(checker: Checker, cluster: Cluster) -> None:
-    """Check settings that are passed through: keys that the role sets itself are refused."""
-    path = cluster["path"]
-    places = {f"{path}.kubelet": cluster["kubelet"], f"{path}.kube_proxy": cluster["kube_proxy"]}
-    places.update({f"{path}.members.{member['name']}.kubelet": member["kubelet"] for member in cluster["members"]})
-    for where, settings in places.items():
-        for key, instead in (
-            ("apiVersion", ""),
-            ("kind", ""),
-            ("cgroupDriver", "runtime.cgroup_driver"),
-            ("mode", "networks.proxy_mode"),
-        ):
-            if key in settings:
-                checker.add(f"{where}.{key}", f"is set by the role{'. Use ' + instead if instead else ''}")
-    arguments = cluster["kubeadm"]["arguments"] or {}
-    for part, flags in arguments.items():
-        where = f"{path}.kubeadm.arguments.{part}"
-        if part not in _ARGUMENTS:
-            checker.add(where, f"unknown key{did_you_mean(part, _ARGUMENTS)}")
-        elif not isinstance(flags, dict) or any(isinstance(value, (dict, list)) for value in flags.values()):
-            checker.add(where, "must be a mapping of flags to values, such as {profiling: false}")
-    for domain, servers in (cluster["addons"]["coredns"]["zones"] or {}).items():
-        if not isinstance(servers, list) or not servers or not all(isinstance(server, str) for server in servers):
-            checker.add(f"{path}.addons.coredns.zones.{domain}", "must be a list of DNS servers, such as [10.0.0.53]")
 
 
 def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:

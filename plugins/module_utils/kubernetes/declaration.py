@@ -10,12 +10,17 @@ from typing import Any
 
 from ..model.declaration.fields import Checker, Field, Schema, did_you_mean
 from ..model.errors import PhotonError
-from . import checks, networks, versions
+from . import checks, encryption, networks, versions
 from .schema import CLUSTER, METRICS_SERVER, NODE, PREFIX, complete, plain
 
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 Cluster = dict[str, Any]
-_HOST_VARIABLES = {"kubernetes_labels": "labels", "kubernetes_taints": "taints", "kubernetes_kubelet": "kubelet"}
+_HOST_VARIABLES = {
+    "kubernetes_labels": "labels",
+    "kubernetes_taints": "taints",
+    "kubernetes_kubelet": "kubelet",
+    "kubernetes_kubelet_arguments": "kubelet_arguments",
+}
 
 
 def read_clusters(
@@ -34,14 +39,14 @@ def read_clusters(
 
     * ``minor`` ("1.37"), ``groups`` {control_plane, workers, balancers: name of the inventory group}
     * ``members``: [{name, address, role ("control_plane" or "worker"), labels, taints: [{key, value, effect}], kubelet,
-      pod_network (plugin routed, else None)}], control plane first, in the inventory's order
+      kubelet_arguments, pod_network (plugin routed, else None)}], control plane first, in the inventory's order
     * ``control_plane``, ``workers``, ``balancers``: names; ``first``: the member that kubeadm init runs on
     * ``endpoint.bind_port``: the port on the members themselves; ``networks.dns`` and ``networks.api``: addresses of
       the name server and of the API server among the Services
-    * ``prefix``: prefix of user and group names in RBAC
+    * ``prefixes``: prefixes of user and group names in RBAC, one per issuer
 
-    It contains no secrets: ``encryption.keys`` have only names, ``secrets_of`` returns the secrets. Raise SpecInvalid
-    with every mistake in ``data["mistakes"]``, each with its key path.
+    It contains no secrets: ``encryption.keys`` have only names and labels, ``secrets_of`` returns the secrets. Raise
+    SpecInvalid with every mistake in ``data["mistakes"]``, each with its key path.
     """
     checker = _Checker()
     given = plain(declared)
@@ -176,6 +181,7 @@ def _member(
         "labels": {**(settings["labels"] or {}), **(own.get("labels") or {})},
         "taints": taints,
         "kubelet": {**(settings["kubelet"] or {}), **(own.get("kubelet") or {})},
+        "kubelet_arguments": {**(settings["kubelet_arguments"] or {}), **(own.get("kubelet_arguments") or {})},
         "pod_network": str(pod_network) if pod_network else None,
     }
 
@@ -219,11 +225,16 @@ def _finished(cluster: Cluster) -> Cluster:
     endpoint["bind_port"] = endpoint["port"] if own else 6443
     net = cluster["networks"]
     net["api"], net["dns"] = networks.service_addresses(networks.parse(net["services"]))
-    cluster["prefix"] = cluster["oidc"][0]["prefix"] if cluster["oidc"] else PREFIX
-    cluster["encryption"]["keys"] = [{"name": key["name"]} for key in cluster["encryption"]["keys"]]
+    cluster["prefixes"] = [issuer["prefix"] for issuer in cluster["oidc"]] or [PREFIX]
+    cluster["encryption"]["keys"] = [
+        {"name": key["name"], "label": encryption.label(cluster["encryption"]["provider"], key["name"], key["secret"])}
+        for key in cluster["encryption"]["keys"]
+    ]
     apt = cluster["packages"]["manager"] == "apt"
     runtime, repository = cluster["runtime"], cluster["packages"]["repository"]
-    runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or ("/usr/lib/cni" if apt else "/opt/cni/bin")
+    runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or (
+        "/usr/lib/cni" if apt and net["plugin"] != "manifest" else "/opt/cni/bin"
+    )
     runtime["package"] = runtime["package"] or ("containerd" if apt else "containerd.io")
     images = cluster["kubeadm"]["image_repository"] or "registry.k8s.io"
     runtime["sandbox_image"] = runtime["sandbox_image"] or f"{images}/pause:{versions.PAUSE[version.minor]}"

@@ -36,6 +36,35 @@ def parse_address(text: str) -> ipaddress.IPv4Address:
         raise PhotonError("SpecInvalid", f"{text!r} is not a valid IPv4 address") from None
 
 
+def parse_host_address(text: str) -> ipaddress.IPv4Address:
+    """Parse the address of a host; raise SpecInvalid when no host can have it."""
+    address = parse_address(text)
+    kind = _special(address)
+    if kind:
+        raise PhotonError("SpecInvalid", f"{text} is {kind}, not the address of a host")
+    return address
+
+
+def check_usable(network: Network) -> None:
+    """Raise SpecInvalid when pods or Services cannot have the addresses of a network."""
+    for address in (network.network_address, network.broadcast_address):
+        kind = _special(address)
+        if kind:
+            raise PhotonError("SpecInvalid", f"{network}: {address} is {kind}. Choose a private network.")
+
+
+def _special(address: ipaddress.IPv4Address) -> str:
+    if address.is_unspecified:
+        return "no address"
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_link_local:
+        return "a link-local address"
+    if address.is_multicast:
+        return "a multicast address"
+    return "a reserved or broadcast address" if address.is_reserved else ""
+
+
 def overlaps(ranges: Mapping[str, Network]) -> list[tuple[str, str]]:
     """Return pairs of names, in the mapping's order, whose networks overlap."""
     names = list(ranges)

@@ -46,7 +46,12 @@ NETWORKS: Schema = {
     "flannel": Field("mapping", "the plugin flannel", options=FLANNEL),
     "manifest": Field("text", "file on the controller with the objects of the plugin manifest"),
     "mtu": Field("int", "MTU between pods; default: the maximum of the hosts' interface", minimum=576, maximum=9216),
-    "proxy_mode": Field("text", "mode of kube-proxy", default="nftables", choices=("nftables", "iptables")),
+    "proxy_mode": Field(
+        "text",
+        "mode of kube-proxy; none leaves it out, for networks that replace it",
+        default="nftables",
+        choices=("nftables", "iptables", "none"),
+    ),
 }
 REGISTRY: Schema = {
     "host": Field(
@@ -94,7 +99,10 @@ RUNTIME: Schema = {
         default="systemd",
         choices=("systemd", "cgroupfs"),
     ),
-    "cni_bin_dir": Field("text", "directory of the CNI plugins; default: /usr/lib/cni (apt), /opt/cni/bin (dnf)"),
+    "cni_bin_dir": Field(
+        "text",
+        "directory of the CNI plugins; default: /usr/lib/cni (apt), /opt/cni/bin (dnf, and with the plugin manifest)",
+    ),
     "restrict_oom_score_adj": Field(
         "boolean", "for hosts that are containers: never set an OOM score below the host's own", default=False
     ),
@@ -196,6 +204,7 @@ NODE: Schema = {
     "labels": Field("strings", "labels of the node"),
     "taints": Field("list", "taints of the node", elements="mapping", options=TAINT),
     "kubelet": Field("free", "keys of KubeletConfiguration for this node"),
+    "kubelet_arguments": Field("free", "flags of kubelet on this node, in addition to those of all nodes"),
 }
 NAMESPACE: Schema = {
     "name": Field("text", "name of the namespace", required=True),
@@ -248,7 +257,8 @@ KUBEADM: Schema = {
         "int", "validity of the cluster's authorities, in days", default=3650, minimum=30, maximum=36500
     ),
     "arguments": Field(
-        "free", "api_server, controller_manager, scheduler, etcd: {flag: value}, in addition to the role's own"
+        "free",
+        "api_server, controller_manager, scheduler, etcd, kubelet: {flag: value}, in addition to the role's own",
     ),
 }
 PREFLIGHT: Schema = {
@@ -263,7 +273,7 @@ PREFLIGHT: Schema = {
 HOST: Schema = {
     "swap": Field(
         "text",
-        "off: switch it off for good; ignore: leave it, kubelet must accept it",
+        "off (or false): switch it off for good; ignore: leave it, kubelet must accept it",
         default="off",
         choices=("off", "ignore"),
     ),
@@ -309,6 +319,8 @@ def complete(schema: Schema, value: Any) -> Any:
             result[key] = [complete(spec.options, item) for item in given]
         elif spec.type == "text" and isinstance(given, (int, float)) and not isinstance(given, bool):
             result[key] = str(given)
+    if schema is HOST and result.get("swap") is False:  # what YAML makes of off
+        result["swap"] = "off"
     if "metrics_server" in schema:
         wanted = result.get("metrics_server")
         if wanted is None or isinstance(wanted, bool):

@@ -82,6 +82,7 @@ _OWN = {
     "HostBusy": 409,  # another run, perhaps one that was killed, still changes the host
     "MemberChangeFailed": 500,  # kubeadm or kubelet did not do it; the message has their words
     "QuorumAtRisk": 409,  # etcd would lose its majority
+    "RotationNeeded": 409,  # encryption at rest differs from the declaration, and objects may need what is there
     "UpgradeNeeded": 409,  # the cluster runs another version than is declared
 }
 

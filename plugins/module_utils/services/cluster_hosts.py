@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kubernetes.hosts import cluster, etcd_client, member, nodes, objects, observe
+from ..kubernetes.hosts import cluster, encryption, etcd_client, nodes, objects, observe, spread
 from ..kubernetes.hosts.api import Api
-from ..kubernetes.hosts.commands import read
 from ..linux import host as linux
 from ..model.errors import PhotonError
 
@@ -51,8 +50,12 @@ def _host(configuration: str, role: str) -> dict[str, Any]:
         found = observe.host(configuration, role)
     except observe.RenderError as reason:  # a kubeadm of another version, perhaps
         found, error = observe.host("", role), f"kubeadm does not take the configuration: {reason}"
-    keys = bool(read(member.ENCRYPTION))
-    return {**found, "drift": [observe.summary(one) for one in found["drift"]], "encryption_keys": keys, "error": error}
+    return {
+        **found,
+        "drift": [observe.summary(one) for one in found["drift"]],
+        "encryption": encryption.observed(),
+        "error": error,
+    }
 
 
 def _linux(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -73,6 +76,8 @@ def _objects(declared: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, A
 
 def _nodes(declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     try:
-        return {**nodes.settle(declared, True, True, 0, Api.of_member()), "error": ""}
+        api = Api.of_member()
+        found = nodes.settle(declared, True, True, 0, api)
+        return {**found, "changes": found["changes"] + spread.spread(True, api), "error": ""}
     except PhotonError as error:
         return {"changes": [], "not_ready": [], "error": error.message, "error_code": error.code}

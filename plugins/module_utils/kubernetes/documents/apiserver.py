@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render the API server's files: authentication, audit policy, encryption and admission."""
+"""Render the API server's files: authentication, audit policy and admission."""
 
 from __future__ import annotations
 
@@ -117,18 +117,6 @@ def audit_policy(own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         "omitStages": ["RequestReceived"],
         "omitManagedFields": True,
         "rules": rules,
-    }
-
-
-def encryption(provider: str, keys: Sequence[Mapping[str, str]], resources: Sequence[str]) -> dict[str, Any]:
-    """Return the EncryptionConfiguration: the first of ``keys`` [{name, secret}] encrypts, all decrypt."""
-    providers: list[dict[str, Any]] = []
-    if provider != "none":
-        providers.append({provider: {"keys": [{"name": key["name"], "secret": key["secret"]} for key in keys]}})
-    return {
-        "apiVersion": "apiserver.config.k8s.io/v1",
-        "kind": "EncryptionConfiguration",
-        "resources": [{"resources": list(resources), "providers": [*providers, {"identity": {}}]}],
     }
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import encryption
 from ..bundle import UNPACKED
 from . import apiserver, containerd, kubeadm, routed
 
@@ -152,11 +153,14 @@ def api_server_files(cluster: Mapping[str, Any], keys: Sequence[Mapping[str, str
     if cluster["audit"]["enabled"]:
         contents["audit"] = apiserver.audit_policy(cluster["audit"]["policy"])
     files = [_settings(name, content, False) for name, content in contents.items()]
-    encryption = cluster["encryption"]
-    if encryption["provider"] != "none" and keys:
-        files.append(
-            _settings("encryption", apiserver.encryption(encryption["provider"], keys, encryption["resources"]), True)
+    provider = cluster["encryption"]["provider"]
+    if provider != "none" and keys:
+        layout = encryption.Layout(
+            tuple(encryption.label(provider, key["name"], key["secret"]) for key in keys),
+            tuple(cluster["encryption"]["resources"]),
         )
+        secrets = [{**key, "provider": provider} for key in keys]
+        files.append(_settings("encryption", encryption.configuration(layout, secrets), True))
     return files
 
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import networks
+from .. import checks_settings, networks
 
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
@@ -29,6 +29,8 @@ CIPHERS = (
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 )
+# etcd's own limit of 2 GiB is soon reached; 8 GiB are its recommended maximum.
+_ETCD_ARGUMENTS = {"quota-backend-bytes": str(8 * 1024**3)}
 Cluster = Mapping[str, Any]
 Member = Mapping[str, Any]
 
@@ -50,7 +52,8 @@ def init(cluster: Cluster, member: Member) -> str:
             }
         ],
     }
-    return text([configuration, cluster_configuration(cluster), kubelet(cluster), kube_proxy(cluster)])
+    proxy = [] if cluster["networks"]["proxy_mode"] == "none" else [kube_proxy(cluster)]
+    return text([configuration, cluster_configuration(cluster), kubelet(cluster), *proxy])
 
 
 def join(cluster: Cluster, member: Member, material: Mapping[str, Any]) -> str:
@@ -122,10 +125,11 @@ def cluster_configuration(cluster: Cluster) -> dict[str, Any]:
         },
         "scheduler": {"extraArgs": as_arguments({"profiling": "false"}, arguments.get("scheduler"))},
     }
-    if arguments.get("etcd"):
-        configuration["etcd"] = {
-            "local": {"dataDir": "/var/lib/etcd", "extraArgs": as_arguments({}, arguments["etcd"])}
-        }
+    configuration["etcd"] = {
+        "local": {"dataDir": "/var/lib/etcd", "extraArgs": as_arguments(_ETCD_ARGUMENTS, arguments.get("etcd"))}
+    }
+    if net["proxy_mode"] == "none":
+        configuration["proxy"] = {"disabled": True}
     if cluster["kubeadm"]["image_repository"]:
         configuration["imageRepository"] = cluster["kubeadm"]["image_repository"]
     return configuration
@@ -173,6 +177,16 @@ def kubelet(cluster: Cluster) -> dict[str, Any]:
         "streamingConnectionIdleTimeout": "4h0m0s",
         "tlsMinVersion": "VersionTLS12",
         "tlsCipherSuites": list(CIPHERS),
+        # What pods cannot take from the system, so that a full node stays manageable.
+        "kubeReserved": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+        "systemReserved": {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+        # A reboot ends pods in order, as a drain does.
+        "shutdownGracePeriod": "60s",
+        "shutdownGracePeriodCriticalPods": "20s",
+        "containerLogMaxSize": "50Mi",
+        "containerLogMaxFiles": 5,
+        "imageMaximumGCAge": "336h0m0s",
+        "maxPods": min(checks_settings.DEFAULT_PODS, checks_settings.pods_per_node(cluster)),
     }
     if cluster["host"]["swap"] == "ignore":
         own["failSwapOn"] = False
@@ -228,7 +242,10 @@ def _registration(cluster: Cluster, member: Member) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "imagePullSerial": False,
         "ignorePreflightErrors": list(cluster["kubeadm"]["ignore_preflight_errors"]),
-        "kubeletExtraArgs": [{"name": "node-ip", "value": member["address"]}],
+        "kubeletExtraArgs": as_arguments(
+            {"node-ip": member["address"]},
+            {**((cluster["kubeadm"]["arguments"] or {}).get("kubelet") or {}), **member["kubelet_arguments"]},
+        ),
         "taints": [{key: value for key, value in taint.items() if value is not None} for taint in member["taints"]],
     }
 

@@ -79,7 +79,11 @@ def _binding(cluster: Mapping[str, Any], namespace: str, role: str, groups: list
         "kind": "RoleBinding",
         "metadata": _metadata(f"project-{role}", namespace),
         "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": cluster["prefix"] + group} for group in groups],
+        "subjects": [
+            {"apiGroup": _RBAC, "kind": "Group", "name": prefix + group}
+            for group in groups
+            for prefix in cluster["prefixes"]
+        ],
     }
 
 

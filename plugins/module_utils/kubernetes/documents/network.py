@@ -19,6 +19,17 @@ _CNI_VERSION = "0.4.0"
 Object = dict[str, Any]
 
 
+def absent(cluster: Mapping[str, Any]) -> list[Object]:
+    """Return the objects to remove: kube-proxy when it is left out."""
+    if cluster["networks"]["proxy_mode"] != "none":
+        return []
+    place = {"name": "kube-proxy", "namespace": "kube-system"}
+    return [
+        {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": place},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place},
+    ]
+
+
 def objects(cluster: Mapping[str, Any]) -> list[Object]:
     """Return the plugin's objects in the cluster; empty for routed and manifest."""
     if cluster["networks"]["plugin"] != "flannel":

@@ -40,7 +40,7 @@ def document(
     if engine not in _ENGINES:
         checker.add("container_runtime_engine", f"must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if not checker.mistakes:
-        checks.registries(checker, runtime, read_file)
+        checks.runtime_settings(checker, runtime, "container_runtime", read_file)
     if checker.mistakes:
         raise mistakes_error(checker, "the variables of role container_runtime")
     runtime["cni_bin_dir"] = runtime["cni_bin_dir"] or ("/usr/lib/cni" if manager == "apt" else "/opt/cni/bin")

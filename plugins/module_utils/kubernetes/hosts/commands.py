@@ -6,23 +6,29 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 
 from ...model.errors import PhotonError
 
+PODS, PROCESSES = "/var/log/pods", "/proc"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(
-    *words: str, timeout: float = 120, environment: Mapping[str, str] | None = None
+    *words: str, timeout: float = 120, environment: Mapping[str, str] | None = None, text: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program and return the finished process; PhotonError MemberChangeFailed when it is missing or times out."""
+    """Run a program with ``text`` as its input and return the finished process.
+
+    Raise PhotonError MemberChangeFailed when it is missing or times out.
+    """
     try:
         return subprocess.run(
             words,
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             errors="replace",
@@ -89,12 +95,20 @@ def active(unit: str) -> bool:
     return run("systemctl", "is-active", "--quiet", unit).returncode == 0
 
 
-def processes(program: str) -> set[str]:
-    """Return the ids of the processes that run a program, including those in containers."""
+def processes(name: str) -> set[str]:
+    """Return the ids of the processes of this host's static pod, which run the program of the same name.
+
+    A process of the same name elsewhere on the host, such as another etcd, has another cgroup. The ids of static pods
+    are digests, those of other pods have dashes.
+    """
+    pods = [path.rpartition("_")[2] for path in glob.glob(f"{PODS}/kube-system_{name}-*_*")]
+    pods = [pod for pod in pods if re.fullmatch(r"[0-9a-f]{32}", pod)]
     found = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and read_one(f"/proc/{entry}/comm").strip() == program[:15]:
-            found.add(entry)
+    for entry in os.listdir(PROCESSES) if pods else ():
+        if entry.isdigit() and read_one(f"{PROCESSES}/{entry}/comm").strip() == name[:15]:
+            group = read_one(f"{PROCESSES}/{entry}/cgroup")
+            if any(f"pod{pod}" in group for pod in pods):
+                found.add(entry)
     return found
 
 

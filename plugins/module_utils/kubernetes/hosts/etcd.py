@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Manage a cluster's etcd without losing its quorum: health, member removal, snapshots, restore, defragmentation."""
+"""Manage a cluster's etcd without losing its quorum: health, member removal, snapshots, restore, maintenance."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import tempfile
 import time
 import urllib.parse
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...model.errors import PhotonError
 from .. import archive
 from . import cluster, observe
 from .commands import must, read, write
+from .encryption import ENCRYPTION, read_layout
 from .etcd_client import Etcd, observed, of_address, removal_refused
-from .member import ENCRYPTION, secret_file
+from .member import secret_file
 
 _PKI = observe.PKI
 # Identity of the cluster; all other certificates are signed again with these.
@@ -34,6 +35,9 @@ _NAMESPACE = "k8s.io"
 # Large enough that no revision seen by a watcher after the snapshot is used again.
 _BUMP = 1_000_000_000
 _POLL_SECONDS = 0.5
+_FULL = "NOSPACE"
+_WASTE_BYTES = 100_000_000
+_ROOM = 0.9  # a database with more of its quota would be full again at once
 
 
 def wait_healthy(seconds: float, members: int) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def snapshot(path: str) -> dict[str, Any]:
         "version": there["declared_version"],
         "members": sorted(one["name"] for one in observed()["members"]),
         "nodes": sorted(one["name"] for one in there["nodes"]),
+        "encryption": read_layout()[0].to_dict(),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     with tempfile.TemporaryDirectory(dir=folder) as work:  # in the target folder, as memory may be too small
@@ -112,14 +117,16 @@ def snapshot(path: str) -> dict[str, Any]:
 def restore(path: str, configuration: str, name: str, address: str) -> list[str]:
     """Restore a backup's data and keys on this clean host, as the only etcd member; kubeadm init continues from there.
 
-    Data already restored from the same cluster is kept. Raise InvalidHostState when the host has other data.
+    Data already restored from the same backup is kept. Raise InvalidHostState when the host has other data.
     """
     manifest = archive.verify(path)
+    digest = manifest["sha256"][archive.SNAPSHOT]
     if os.path.isdir(observe.ETCD_DATA):
-        if observe.cluster_id() == manifest["cluster_id"]:
+        if read(observe.RESTORED).strip() == digest:
             return []
         raise PhotonError(
-            "InvalidHostState", f"{observe.ETCD_DATA} holds data of another cluster. Reset the host before the restore."
+            "InvalidHostState",
+            f"{observe.ETCD_DATA} holds data that is not from this backup. Reset the host before the restore.",
         )
     home = os.path.dirname(observe.ETCD_DATA)
     os.makedirs(home, mode=0o700, exist_ok=True)
@@ -139,24 +146,73 @@ def restore(path: str, configuration: str, name: str, address: str) -> list[str]
         for inner, content in files.items():
             target = ENCRYPTION if inner == "encryption.json" else f"{observe.FOLDER}/{inner}"
             write(target, content.decode("ascii"), 0o644 if inner.endswith((".crt", ".pub")) else 0o600)
+        write(observe.RESTORED, f"{digest}\n")
         os.replace(f"{home}/.restore/data/member", observe.ETCD_DATA)  # last, as this completes the restore
     finally:
         shutil.rmtree(f"{home}/.restore", ignore_errors=True)
     return [f"snapshot of {manifest['made']} restored"]
 
 
-def defragment() -> list[str]:
-    """Defragment all members one by one, the leader last; each must answer again before the next."""
+def end_restore(check: bool) -> list[str]:
+    """Forget which backup this member was restored from, as the cluster is complete."""
+    if not os.path.exists(observe.RESTORED):
+        return []
+    if not check:
+        os.unlink(observe.RESTORED)
+    return ["restore completed"]
+
+
+def maintain(check: bool, always: bool = False) -> list[str]:
+    """Compact etcd, defragment its members one by one, the leader last, and clear the alarm NOSPACE; list the actions.
+
+    Nothing is done while no member has the alarm or much unused space, unless ``always``. Each member must answer again
+    before the next. Raise EtcdUnhealthy when the database is still full.
+    """
     known = wait_healthy(30, 0)
     leader = Etcd().status()["leader"]
+    members = sorted(known["members"], key=lambda one: (one["id"] == leader, one["name"]))
+    full = [one for one in members if _FULL in one["alarms"]]
+    if check:
+        chosen = members if full or always else [one for one in members if _wasteful(one)]
+        return [f"{one['name']} would be defragmented" for one in chosen]
+    if full or always:
+        _compact()
     done = []
-    for member in sorted(known["members"], key=lambda one: one["id"] == leader):
+    for member in members:
         url = member["client_urls"][0]
-        before = Etcd(url).status()["size"]
+        before = Etcd(url).status()
+        if not (full or always or _wasteful(before)):
+            continue
         Etcd(url, timeout=300).call("/v3/maintenance/defragment", {})
         wait_healthy(60, 0)
-        done.append(f"{member['name']}: {before} to {Etcd(url).status()['size']} bytes")
+        done.append(f"{member['name']} defragmented: {before['size']} to {Etcd(url).status()['size']} bytes")
+    for member in full:
+        after = Etcd(member["client_urls"][0]).status()
+        if after["quota"] and after["size"] > _ROOM * after["quota"]:
+            raise PhotonError(
+                "EtcdUnhealthy",
+                f"{member['name']}'s etcd still uses {after['size']} of {after['quota']} bytes and accepts no changes. "
+                "Raise kubeadm.arguments.etcd quota-backend-bytes, or delete objects after that, and run again.",
+            )
+    for member in full:
+        Etcd().call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": member["id"], "alarm": _FULL})
+        done.append(f"{member['name']}: alarm {_FULL} cleared")
     return done
+
+
+def _compact() -> None:
+    """Forget all revisions but the newest, as API servers do every five minutes."""
+    etcd = Etcd(timeout=120)
+    try:
+        etcd.call("/v3/kv/compaction", {"revision": str(etcd.status()["revision"]), "physical": True})
+    except PhotonError as error:
+        if "has been compacted" not in error.message:
+            raise
+
+
+def _wasteful(member: Mapping[str, Any]) -> bool:
+    unused = member["size"] - member["in_use"]
+    return unused > _WASTE_BYTES and unused > member["size"] / 2
 
 
 def _save(path: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from ...model.errors import PhotonError
 
 _PKI = "/etc/kubernetes/pki"
 _LOCAL = "https://127.0.0.1:2379"
+_ALARM = re.compile(r"memberID:(?P<member>\d+)\s+alarm:(?P<alarm>\w+)")
+CORRUPT = "CORRUPT"  # the member's data differs from the others', so it serves nobody
 Member = dict[str, Any]
 
 
@@ -42,17 +45,32 @@ class Etcd:
         self.call("/v3/cluster/member/promote", {"ID": identity})
 
     def status(self) -> dict[str, Any]:
-        """Return the status of the called member: {id, leader, version, size (bytes), learner, raft_index, errors}."""
+        """Return the status of the called member.
+
+        {id, leader, revision, version, size, in_use and quota (bytes; quota 0 before etcd 3.6), learner, raft_index,
+        errors, alarms}; ``alarms`` are those of this member, such as NOSPACE. etcd reports alarms of all members among
+        its errors, but a member with an alarm answers.
+        """
         answer = self.call("/v3/maintenance/status", {})
         header = answer.get("header") or {}
         return {
             "id": header.get("member_id", "0"),
             "leader": answer.get("leader", "0"),
+            "revision": int(header.get("revision", 0)),
             "version": answer.get("version", ""),
             "size": int(answer.get("dbSize", 0)),
+            "in_use": int(answer.get("dbSizeInUse", 0)),
+            "quota": int(answer.get("dbSizeQuota", 0)),
             "learner": bool(answer.get("isLearner")),
             "raft_index": int(answer.get("raftIndex", 0)),
-            "errors": list(answer.get("errors") or ()),
+            "errors": [one for one in answer.get("errors") or () if not _ALARM.match(one)],
+            "alarms": sorted(
+                {
+                    found["alarm"]
+                    for found in map(_ALARM.match, answer.get("errors") or ())
+                    if found and found["member"] == header.get("member_id")
+                }
+            ),
         }
 
     def call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,13 +98,16 @@ class Etcd:
 
 
 def observed() -> dict[str, Any]:
-    """Return {members: [..., healthy], quorum (voters that must answer), healthy_voters, error} of this host's etcd."""
+    """Return {members, quorum (voters that must answer), healthy_voters, error} of this host's etcd.
+
+    ``members`` have also healthy (it answers and its data is intact), alarms, size, in_use and quota (bytes).
+    """
     try:
         members = Etcd().members()
     except PhotonError as error:
         return {"members": [], "quorum": 0, "healthy_voters": 0, "error": error.message}
     for member in members:
-        member["healthy"] = bool(member["client_urls"]) and _answers(member["client_urls"][0])
+        member.update(_health(member["client_urls"][0] if member["client_urls"] else ""))
     voters = [member for member in members if not member["learner"]]
     return {
         "members": members,
@@ -139,8 +160,12 @@ def removal_refused(members: Sequence[Member], leaving: Member) -> str:
     return ""
 
 
-def _answers(url: str) -> bool:
+def _health(url: str) -> dict[str, Any]:
     try:
-        return not Etcd(url, timeout=3).status()["errors"]
+        status = Etcd(url, timeout=3).status() if url else None
     except PhotonError:
-        return False
+        status = None
+    if status is None:
+        return {"healthy": False, "alarms": [], "size": 0, "in_use": 0, "quota": 0}
+    healthy = not status["errors"] and CORRUPT not in status["alarms"]
+    return {"healthy": healthy, **{key: status[key] for key in ("alarms", "size", "in_use", "quota")}}

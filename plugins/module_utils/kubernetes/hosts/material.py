@@ -17,7 +17,8 @@ from ...model.errors import PhotonError
 from . import etcd_client, nodes
 from .api import ADMIN, Api, parse_kubeconfig
 from .commands import must, read
-from .member import ENCRYPTION, secret_file
+from .encryption import ENCRYPTION
+from .member import secret_file
 from .observe import CONTROL_PLANE, PKI
 
 TOKEN_SECONDS = 1800

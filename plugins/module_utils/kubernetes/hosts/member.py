@@ -13,44 +13,48 @@ import contextlib
 import glob
 import json
 import os
-import secrets
+import re
 import shutil
 import tempfile
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
-from ..documents import apiserver
-from . import observe, static_pods
+from ..encryption import Layout
+from . import encryption, observe, static_pods
 from .cluster import OWN_OBJECTS
 from .commands import active, last_words, must, processes, read, run, write
+from .encryption import ENCRYPTION
 from .observe import CONTROL_PLANE, FOLDER, KUBELET, MANIFESTS, PAIRS, PKI, STATIC_PODS
 
-ENCRYPTION = f"{observe.SETTINGS}/encryption.json"
 _RUN = "/run/photon-kubernetes"
 _PORTS = (10250, 10257, 10259, 2379, 2380)
+_LOST_AND_FOUND = "lost+found"  # of a file system mounted on etcd's folder
+_ETCD_EMPTY = "DirAvailable--var-lib-etcd"
 # Preflight checks that fail on the remains of an interrupted init or join.
 _KNOWN = (
     *(f"FileAvailable--etc-kubernetes-manifests-{name}.yaml" for name in STATIC_PODS),
-    "DirAvailable--var-lib-etcd",
+    _ETCD_EMPTY,
     *(f"Port-{port}" for port in _PORTS),
 )
+# Chains of kube-proxy, kubelet, CNI plugins and pod networks, and the rules that jump to them.
+_CHAIN = re.compile(r"(?<![\w-])(?:KUBE-|CNI-|FLANNEL-|CILIUM_|cali-|WEAVE)")
+_OTHER_RUNTIMES = ("podman", "nerdctl", "containerd-net", "crio")  # their CNI configurations stay
 _LINKS = ("cni0", "flannel.1", "kube-ipvs0", "nodelocaldns")
 _TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", "flannel-ipv4"), ("ip6", "flannel-ipv6"))
 
 
-def initialize(configuration: str, encryption: Mapping[str, Any] | None, timeout: float) -> list[str]:
+def initialize(configuration: str, settings: Mapping[str, Any] | None, timeout: float) -> list[str]:
     """Initialize the first member, or complete an interrupted init; return the actions. MemberChangeFailed."""
     done = []
     state = observe.host()
     if state["etcd_data"] is False:
         done += _drop_orphans()
-    if encryption and not read(ENCRYPTION):
-        write(ENCRYPTION, new_encryption(encryption))
+    if settings and not read(ENCRYPTION):
+        write(ENCRYPTION, new_encryption(settings))
         done.append(f"{ENCRYPTION} made")
-    ignored = [*_KNOWN, f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else []
+    ignored = [*_KNOWN, f"Port-{_bind_port(configuration)}"] if state["state"] != "clean" else _of_new_disk()
     with secret_file("init.yaml", configuration) as path:
         words = ["kubeadm", "init", "--config", path, "--skip-token-print", "--skip-certificate-key-print"]
         words += [f"--ignore-preflight-errors={','.join(ignored)}"] if ignored else []
@@ -75,7 +79,9 @@ def join(configuration: str, material: Mapping[str, Any], restart: bool, timeout
     with contextlib.ExitStack() as files:
         known = files.enter_context(secret_file("discovery.conf", discovery(material["endpoint"], authority)))
         path = files.enter_context(secret_file("join.yaml", with_material(configuration, material, known)))
-        kubeadm(["kubeadm", "join", "--config", path], timeout)
+        ignored = _of_new_disk()
+        words = [f"--ignore-preflight-errors={','.join(ignored)}"] if ignored else []
+        kubeadm(["kubeadm", "join", "--config", path, *words], timeout)
     return [*done, "joined"]
 
 
@@ -148,17 +154,31 @@ def reset() -> list[str]:
             run("ip", "link", "delete", link)
     for family, table in _TABLES:
         run("nft", "delete", "table", family, table)
+    for program in ("iptables", "ip6tables"):
+        _drop_chains(program)
     run("systemctl", "reset-failed", "kubelet")
     return ["reset"]
 
 
+def without_chains(saved: str) -> str:
+    """Return rules in the format of iptables-save without the chains of Kubernetes and its networks (pure)."""
+    return "".join(line for line in saved.splitlines(keepends=True) if not _CHAIN.search(line))
+
+
+def _drop_chains(program: str) -> None:
+    if not any(os.access(f"{folder}/{program}-save", os.X_OK) for folder in ("/usr/sbin", "/sbin", "/usr/bin")):
+        return
+    saved = run(f"{program}-save").stdout
+    if without_chains(saved) != saved:
+        result = run(f"{program}-restore", text=without_chains(saved))
+        if result.returncode != 0:
+            raise PhotonError("MemberChangeFailed", f"{program}-restore failed: {last_words(result)}")
+
+
 def new_encryption(settings: Mapping[str, Any]) -> str:
     """Generate an encryption configuration with a new key; ``settings``: provider, resources."""
-    key = {
-        "name": f"made-{time.strftime('%Y%m%d', time.gmtime())}",
-        "secret": b64encode(secrets.token_bytes(32)).decode(),
-    }
-    return json.dumps(apiserver.encryption(settings["provider"], [key], settings["resources"]), indent=2) + "\n"
+    key = encryption.labelled(encryption.new_key(settings["provider"]))
+    return encryption.text(Layout((key["label"],), tuple(settings["resources"])), [key])
 
 
 def with_material(configuration: str, material: Mapping[str, Any], known: str) -> str:
@@ -205,6 +225,13 @@ def secret_file(name: str, text: str) -> Iterator[str]:
         path = f"{folder}/{name}"
         write(path, text)
         yield path
+
+
+def _of_new_disk() -> list[str]:
+    """Return kubeadm's checks that fail on a file system of its own for etcd, which is not empty when it is new."""
+    folder = os.path.dirname(observe.ETCD_DATA)
+    there = os.listdir(folder) if os.path.isdir(folder) else []
+    return [_ETCD_EMPTY] if there == [_LOST_AND_FOUND] else []
 
 
 def _bind_port(configuration: str) -> int:
@@ -254,7 +281,9 @@ def _drop_orphans() -> list[str]:
 def _leftovers() -> list[str]:
     """Return the files that kubeadm reset leaves behind."""
     paths = [*glob.glob(f"{FOLDER}/*.conf"), *glob.glob(f"{FOLDER}/manifests/*"), *glob.glob(f"{PKI}/*")]
-    paths += [*glob.glob("/var/lib/etcd/*"), *glob.glob("/etc/cni/net.d/*flannel*"), "/var/lib/cni", "/run/flannel"]
+    paths += [path for path in glob.glob("/var/lib/etcd/*") if os.path.basename(path) != _LOST_AND_FOUND]
+    paths += [path for path in glob.glob("/etc/cni/net.d/*") if not any(name in path for name in _OTHER_RUNTIMES)]
+    paths += [observe.RESTORED, "/var/lib/cni", "/run/flannel"]
     paths += [ENCRYPTION, f"{KUBELET}/config.yaml", f"{KUBELET}/kubeadm-flags.env", f"{KUBELET}/instance-config.yaml"]
     paths += glob.glob(f"{KUBELET}/pki/*")
     return [path for path in paths if os.path.lexists(path)]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ...model.errors import PhotonError
 from . import x509
 from .api import decoded, parse_kubeconfig
 from .commands import active, last_words, processes, read, run
@@ -25,6 +26,7 @@ PKI = f"{FOLDER}/pki"
 SETTINGS = f"{FOLDER}/apiserver"
 KUBELET = "/var/lib/kubelet"
 ETCD_DATA = "/var/lib/etcd/member"
+RESTORED = "/var/lib/etcd/.restored-from"  # digest of the snapshot, while its restore is in progress
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBECONFIGS = ("admin.conf", "controller-manager.conf", "kubelet.conf", "scheduler.conf")
@@ -70,10 +72,11 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
     ``configuration``: the text for kubeadm init of this host, from which kubeadm renders the expected files; "" skips
     drift detection. ``role``: the declared role, "" to derive it.
 
-    Return state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's key,
-    or None), cluster_name (control plane only), server (the API URL of kubelet), kubeadm_version and kubelet_version
-    (None when not installed), kubelet_active, serving_certificate, etcd_data, missing (paths), drift ([{path, before,
-    after}], texts), stale (see stale).
+    Return state ("clean", "partial", "member"), role ("" when clean), cluster_id (sha256:... of the authority's
+    key, or None), cluster_name (control plane only), server (the API URL of kubelet), addresses (IPv4),
+    kubeadm_version and kubelet_version (None when not installed), kubelet_active, serving_certificate, etcd_data,
+    restored_from (digest of the snapshot whose restore is in progress, or ""), missing (paths), drift ([{path,
+    before, after}], texts), stale (see stale).
     """
     traces = _traces()
     found = recognise(traces)
@@ -85,11 +88,13 @@ def host(configuration: str = "", role: str = "") -> dict[str, Any]:
         "cluster_id": cluster_id(),
         "cluster_name": admin["cluster"] or None,
         "server": parse_kubeconfig(read(f"{FOLDER}/kubelet.conf"))["server"] or None,
+        "addresses": addresses(),
         "kubeadm_version": program_version("kubeadm"),
         "kubelet_version": program_version("kubelet"),
         "kubelet_active": found["state"] != "clean" and active("kubelet"),
         "serving_certificate": _ends(read(_SERVER)) > time.time(),
         "etcd_data": traces.etcd_data,
+        "restored_from": read(RESTORED).strip() if traces.etcd_data else "",
         "missing": missing(traces, wanted) if found["state"] != "clean" else [],
         "drift": drift,
         "stale": stale() if wanted == CONTROL_PLANE else [],
@@ -127,6 +132,16 @@ def missing(traces: Traces, role: str) -> list[str]:
     if not traces.authority:
         lacking.append(f"{PKI}/ca.crt")
     return list(dict.fromkeys(lacking))
+
+
+def addresses() -> list[str]:
+    """Return this host's IPv4 addresses, without loopback; [] while it has no program ip."""
+    try:
+        links = json.loads(run("ip", "-4", "-json", "address", "show").stdout or "[]")
+    except (PhotonError, ValueError):
+        return []
+    listed = [one["local"] for link in links for one in link.get("addr_info") or () if one.get("local")]
+    return [address for address in listed if not address.startswith("127.")]
 
 
 def cluster_id() -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from .. import versions
+from . import rotate, state
 
 CREATING, READY = "CREATING", "READY"
 INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
@@ -34,12 +35,14 @@ def plan(
     None for an unreachable host. ``only``: the hosts that this run may change.
 
     Return state (CREATING or READY), exists, source (the member to query and to create secrets on), prepare (hosts),
-    initialize (host or None), join: {control_plane, worker} (hosts), joiners ([{name, address, role}]), restart (hosts
-    whose incomplete join is discarded), settle (hosts), lost ({host: names of kubeadm's objects}), material (members
-    that need files of the source), serving (nodes whose kubelet lacks a serving certificate), nodes and objects
-    (booleans: changes are needed), actions ([{host, action, reasons}]) and undeclared (nodes).
+    rolling (those of them that are members, changed one by one), initialize (host or None), join: {control_plane,
+    worker} (hosts), joiners ([{name, address, role}]), restart (hosts whose incomplete join is discarded), settle
+    (hosts), lost ({host: names of kubeadm's objects}), material (members that need files of the source), restored
+    (hosts with the mark of a restore, which ends with this run), serving (nodes whose kubelet lacks a serving
+    certificate), nodes and objects (booleans: changes are needed), actions ([{host, action, reasons}]) and undeclared
+    (nodes).
     Raise PhotonError with every reason in ``data["reasons"]``: HostUnreachable, PreflightFailed, HostOfAnotherCluster,
-    InvalidHostState, UpgradeNeeded, CertificateRefused, SpecInvalid, ClusterNotFound.
+    InvalidHostState, UpgradeNeeded, RotationNeeded, CertificateRefused, SpecInvalid, ClusterNotFound.
     """
     found = _Observed(cluster, observed, only)
     found.check()
@@ -76,6 +79,8 @@ class _Observed:
         self._check_identity()
         self._check_versions()
         self._check_requests()
+        for name, reason in rotate.needed(self.cluster, self.observed):
+            self._refuse("RotationNeeded", name, reason)
         if not self.reasons:
             self._check_quorum()
         if self.reasons:
@@ -99,15 +104,18 @@ class _Observed:
         look = (self.observed.get(source) or {}) if source and not first else {}
         nodes, objects = self._nodes(look, bool(first or joining)), self._objects(look)
         serving = [m["name"] for m in self.members if not self._host(m["name"]).get("serving_certificate")]
+        restored = [m["name"] for m in self.members if self._host(m["name"]).get("restored_from")]
         actions = [
             {"host": name, "action": self.kinds[name], "reasons": reasons} for name, reasons in self.actions.items()
         ]
         actions += [{"host": name, "action": "prepare", "reasons": self._changes(name)} for name in prepare]
         return {
-            "state": CREATING if (prepare or self.kinds or nodes or objects or serving) else READY,
+            "state": CREATING if (prepare or self.kinds or nodes or objects or serving or restored) else READY,
+            "restored": restored,
             "exists": bool(self.source),
             "source": source,
             "prepare": prepare,
+            "rolling": [name for name in prepare if self._host(name).get("state") not in (None, "clean")],
             "initialize": first,
             "join": {
                 role: [member["name"] for member in joining if member["role"] == role]
@@ -129,6 +137,13 @@ class _Observed:
         name, host, linux = member["name"], answer.get("host") or {}, answer.get("linux") or {}
         if linux.get("error"):
             self._refuse(linux.get("error_code") or "PreflightFailed", name, linux["error"])
+        there = host.get("addresses") or ()
+        if there and member["address"] not in there:
+            self._refuse(
+                "SpecInvalid",
+                name,
+                f"has no interface with its kubernetes_address {member['address']}: it has {', '.join(there)}.",
+            )
         if host.get("state") == "clean":
             return
         if host.get("role") and host["role"] != member["role"]:
@@ -276,7 +291,10 @@ class _Observed:
     def _lacks_keys(self, name: str) -> bool:
         role = next(member["role"] for member in self.cluster["members"] if member["name"] == name)
         wanted = role == CONTROL_PLANE and self.cluster["encryption"]["provider"] != "none"
-        return wanted and not self.cluster["encryption"]["keys"] and not self._host(name).get("encryption_keys")
+        return wanted and not self.cluster["encryption"]["keys"] and not self._layout(name)
+
+    def _layout(self, name: str) -> Mapping[str, Any] | None:
+        return (self._host(name).get("encryption") or {}).get("layout")
 
     def _lost(self) -> dict[str, list[str]]:
         """Return lost objects per host: the source re-creates kubeadm's objects, a kubelet registers its own node."""
@@ -284,9 +302,10 @@ class _Observed:
             name: ["node"] for name, kind in self.kinds.items() if kind == SETTLE and self._unregistered(name)
         }
         there = self._there(self.source)
-        if self.source and there.get("missing") and self.source in self._names():
-            self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in there["missing"]])
-            lost.setdefault(self.source, []).extend(there["missing"])
+        missing = state.missing(self.cluster, there)
+        if self.source and missing and self.source in self._names():
+            self._add(self.source, SETTLE, [f"{name} is missing in the API" for name in missing])
+            lost.setdefault(self.source, []).extend(missing)
         return lost
 
     def _nodes(self, look: Observation, changing: bool) -> bool:

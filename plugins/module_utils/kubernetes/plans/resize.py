@@ -14,7 +14,7 @@ from typing import Any
 from ...model.clusters import READY, RESIZING
 from ...model.errors import PhotonError
 from .. import versions
-from . import quorum
+from . import quorum, rotate
 
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 _CONTROL_PLANE_ROLE = "control-plane"
@@ -28,10 +28,12 @@ def plan(cluster: Mapping[str, Any], source: str, look: Mapping[str, Any], known
     Return state (RESIZING or READY), source, join {control_plane, worker} (hosts), lost and leave (members removed
     before and after others join: {name, address, role, ready, etcd, reset}), touched (hosts to observe and prepare),
     routes (further hosts whose routes change), balancers (bool: the control plane changes) and actions.
-    Raise PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, QuorumAtRisk, SpecInvalid.
+    Raise PhotonError: ClusterNotFound, HostOfAnotherCluster, UpgradeNeeded, RotationNeeded, QuorumAtRisk, SpecInvalid.
     """
     there = look["cluster"]
     _check(cluster, source, there)
+    for name, reason in rotate.needed(cluster, {source: look}):
+        raise PhotonError("RotationNeeded", f"cluster {cluster['name']}: {name} {reason} Nothing was changed.")
     nodes = {node["name"]: node for node in there["nodes"]}
     etcd = (look.get("etcd") or {}).get("members") or ()
     declared = {member["name"]: member for member in cluster["members"]}

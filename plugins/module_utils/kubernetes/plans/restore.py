@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.errors import PhotonError
-from .. import versions
+from .. import archive, encryption, versions
+from ..encryption import Layout
 
 
 def plan(
@@ -23,10 +24,8 @@ def plan(
     found = [("BackupInvalid", reason) for reason in _backup(cluster, manifest)]
     hosts = {member["name"]: (observed.get(member["name"]) or {}).get("host") for member in cluster["members"]}
     found += [("HostUnreachable", f"{name} is unreachable") for name, host in hosts.items() if host is None]
-    # A previous run restored the data and may have continued from there.
-    restored = (
-        bool(hosts[first]) and bool(hosts[first]["etcd_data"]) and hosts[first]["cluster_id"] == manifest["cluster_id"]
-    )
+    # A previous run restored this backup's data and may have continued from there; a living cluster has no such mark.
+    restored = (hosts[first] or {}).get("restored_from", "") == manifest["sha256"][archive.SNAPSHOT]
     for name, host in hosts.items():
         if host is None or host["state"] == "clean" or (restored and host["cluster_id"] == manifest["cluster_id"]):
             continue
@@ -46,13 +45,25 @@ def plan(
             {"reasons": [{"code": code, "reason": reason} for code, reason in found]},
         )
     prepare = [name for name in hosts if (observed[name] or {}).get("linux", {}).get("changed")]
-    return {"restore": "" if restored else first, "prepare": prepare, "reasons": [f"backup of {manifest['made']}"]}
+    return {
+        "restore": "" if restored else first,
+        "prepare": prepare,
+        "rolling": [],
+        "reasons": [f"backup of {manifest['made']}"],
+    }
 
 
 def _backup(cluster: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     reasons = []
     if manifest["cluster"] != cluster["name"]:
         reasons.append(f"the backup is of cluster {manifest['cluster']}, not of {cluster['name']}")
+    declared = encryption.declared(cluster["encryption"])
+    if declared is not None and "encryption" in manifest and Layout.of(manifest["encryption"]) != declared:
+        keys = ", ".join(key.rpartition(":")[0] for key in manifest["encryption"]["keys"]) or "no key"
+        reasons.append(
+            f"the backup's objects are encrypted with {keys}. Declare the encryption of the backup, and change it "
+            "with cluster_rotate afterwards."
+        )
     there, wanted = versions.parse(manifest["version"]), versions.parse(cluster["version"])
     if there.minor != wanted.minor or there > wanted:
         reasons.append(

@@ -11,6 +11,8 @@ from typing import Any
 from ...model.clusters import CREATING, FATAL_ERROR, READY, RECOVERABLE_ERROR, RESIZING
 from . import quorum
 
+_KUBE_PROXY = "kube-proxy"
+_REMEDIES = {"NOSPACE": " Its database is full, so that the API changes nothing. Run cluster_maintain"}
 Cluster = Mapping[str, Any]
 Observed = Mapping[str, "Mapping[str, Any] | None"]
 
@@ -29,8 +31,9 @@ def state(cluster: Cluster, observed: Observed) -> dict[str, Any]:
         return {"state": _without_api(cluster, observed), "reasons": _silent(cluster, observed), "source": None}
     look = observed[source] or {}
     broken, growing = _broken(cluster, observed, look), _growing(cluster, look)
-    if set(look["cluster"].get("missing") or ()) and not broken:
-        first = [f"{name} is missing in the API" for name in look["cluster"]["missing"]]
+    lacking = missing(cluster, look["cluster"])
+    if lacking and not broken:
+        first = [f"{name} is missing in the API" for name in lacking]
         return {"state": CREATING, "reasons": [*first, *growing], "source": source}
     if broken:
         return {"state": RECOVERABLE_ERROR, "reasons": [*broken, *growing], "source": source}
@@ -49,6 +52,12 @@ def source_of(cluster: Cluster, observed: Observed) -> str | None:
         if (answer.get("host") or {}).get("etcd_data") and there.get("reachable") and there.get("nodes"):
             return name
     return None
+
+
+def missing(cluster: Cluster, there: Mapping[str, Any]) -> list[str]:
+    """Return the names of kubeadm's objects that are missing; kube-proxy may be left out."""
+    without = _KUBE_PROXY if cluster["networks"].get("proxy_mode") == "none" else ""
+    return [name for name in there.get("missing") or () if name != without]
 
 
 def expired(answer: Mapping[str, Any] | None) -> list[str]:
@@ -94,11 +103,13 @@ def _broken(cluster: Cluster, observed: Observed, look: Mapping[str, Any]) -> li
                 reasons.append(f"{name} is not a member of etcd")
             elif voter["learner"] or not voter["healthy"]:
                 reasons.append(f"{name}'s etcd " + ("is a learner" if voter["learner"] else "does not answer"))
+            alarms = (voter or {}).get("alarms") or ()
+            reasons += [f"{name}'s etcd has the alarm {alarm}.{_REMEDIES.get(alarm, '')}" for alarm in alarms]
         if answer:
             reasons += [f"{name}: {path} has expired" for path in expired(answer)]
             unread = (answer.get("host") or {}).get("stale") or ()
             reasons += [f"{name}: {one['pod']} has not read {one['path']} since it changed" for one in unread]
-    if look["cluster"].get("missing"):  # init is incomplete
+    if missing(cluster, look["cluster"]):  # init is incomplete
         return reasons
     reasons += [
         f"{one['kind']} {one['namespace']}/{one['name']}: {one['available']} of {one['wanted']} pods are available"

@@ -36,7 +36,7 @@ def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
             "quorum": (look.get("etcd") or {}).get("quorum", 0),
             "healthy_voters": (look.get("etcd") or {}).get("healthy_voters", 0),
             "members": [
-                {key: one[key] for key in ("name", "healthy", "learner")}
+                {key: one[key] for key in ("name", "healthy", "learner", "alarms", "size", "in_use", "quota")}
                 for one in (look.get("etcd") or {}).get("members") or ()
             ],
         },
@@ -69,7 +69,8 @@ def table(found: Mapping[str, Any]) -> list[str]:
     )  # fmt: skip
     lines += [
         "",
-        f"etcd: {etcd['healthy_voters']} of {len(etcd['members'])} members answer, {etcd['quorum']} are needed",
+        f"etcd: {etcd['healthy_voters']} of {len(etcd['members'])} members answer, {etcd['quorum']} are needed"
+        + _database(etcd["members"]),
     ]
     if found["addons"]:
         rows = [
@@ -78,6 +79,18 @@ def table(found: Mapping[str, Any]) -> list[str]:
         ]
         lines += ["", *_aligned(["ADD-ON", "KIND", "AVAILABLE"], rows)]
     return lines
+
+
+def _database(members: Sequence[Mapping[str, Any]]) -> str:
+    """Describe the largest database, which is the first to be full, and all alarms."""
+    largest = max(members, key=lambda one: one["size"], default=None)
+    if largest is None or not largest["size"]:
+        return ""
+    quota = f" of {largest['quota'] / 1e6:.0f}" if largest["quota"] else ""
+    alarms = sorted({f"{one['name']} has the alarm {alarm}" for one in members for alarm in one["alarms"]})
+    return "; ".join(
+        [f"; database {largest['size'] / 1e6:.0f}{quota} MB, {largest['in_use'] / 1e6:.0f} in use", *alarms]
+    )
 
 
 def _nodes(cluster: Cluster, observed: Observed, nodes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

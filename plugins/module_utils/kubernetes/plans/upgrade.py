@@ -14,7 +14,7 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from .. import versions
-from . import quorum
+from . import quorum, rotate
 from .state import source_of
 
 CONTROL_PLANE = "control_plane"
@@ -31,7 +31,8 @@ def plan(cluster: Cluster, observed: Observed, at_once: int = 1) -> dict[str, An
     cluster configuration is upgraded already), control_plane (hosts in order), batches (lists of workers), helper
     ({host: the member that drains it}), keep ({host: {kubelet, kubectl: installed version}}), begun (hosts), cordoned
     (hosts that an administrator cordoned and that stay cordoned) and actions. Raise PhotonError with every reason:
-    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, SpecInvalid.
+    HostUnreachable, InvalidHostState, PreflightFailed, ClusterNotReady, QuorumAtRisk, EtcdUnhealthy, SpecInvalid,
+    RotationNeeded.
     """
     source = source_of(cluster, observed)
     if source is None:
@@ -91,6 +92,7 @@ class _Members:
             found += self._check_member(name)
         found += [("SpecInvalid", reason) for reason in self._check_versions()]
         found += self._check_etcd()
+        found += [("RotationNeeded", f"{name} {reason}") for name, reason in rotate.needed(self.cluster, self.observed)]
         if found:
             lines = "\n".join(f"- {reason}" for _code, reason in found)
             raise PhotonError(
@@ -172,6 +174,10 @@ class _Members:
                 reasons.append(("QuorumAtRisk", f"{name} is not a voting member of etcd. Run cluster_repair first."))
             elif not voter["healthy"] and not self.begun(name):
                 reasons.append(("QuorumAtRisk", f"etcd on {name} does not answer. Run cluster_repair first."))
+            reasons += [
+                ("EtcdUnhealthy", f"etcd on {name} has the alarm {alarm}. Run cluster_maintain first.")
+                for alarm in (voter or {}).get("alarms") or ()
+            ]
         down = [one for one in self.etcd if not one["learner"] and not one["healthy"]]
         if len(down) > 1:
             reasons.append(("QuorumAtRisk", f"{len(down)} members of etcd do not answer. Run cluster_repair first."))

@@ -16,6 +16,7 @@ from ansible_collections.photon.platform.plugins.filter.kubernetes_manifests imp
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.documents import (
     addons,
     apiserver,
+    host,
     kubeadm,
     namespaces,
     network,
@@ -171,7 +172,10 @@ def test_no_issuer_without_a_declaration():
 
 def test_newest_key_encrypts_and_plain_text_is_still_read():
     keys = [{"name": "new", "secret": SECRET}, {"name": "old", "secret": base64.b64encode(bytes(32)).decode()}]
-    found = apiserver.encryption("secretbox", keys, ["secrets"])["resources"][0]
+    encryption = {"provider": "secretbox", "keys": keys}
+    files = host.api_server_files(one(encryption=encryption), keys)
+    (text,) = [item["content"] for item in files if item["path"].endswith("/encryption.json")]
+    found = json.loads(text)["resources"][0]
     assert [key["name"] for key in found["providers"][0]["secretbox"]["keys"]] == ["new", "old"]
     assert found["providers"][-1] == {"identity": {}}
 

@@ -30,7 +30,8 @@ def host(state="member", role="control_plane", **more):
         "state": state, "role": "" if state == "clean" else role, "cluster_id": None if state == "clean" else OURS,
         "cluster_name": "prod" if state != "clean" and role == "control_plane" else None, "kubeadm_version": "1.37.2",
         "kubelet_version": "1.37.2", "kubelet_active": state == "member", "serving_certificate": state == "member",
-        "encryption_keys": state != "clean", "etcd_data": state != "clean" and role == "control_plane", "missing": [],
+        "encryption": {"enabled": None, "layout": None if state == "clean" else {"keys": ["secretbox:made:1"]}},
+        "addresses": [], "etcd_data": state != "clean" and role == "control_plane", "missing": [],
         "drift": [], "stale": [], "error": "", "server": None,
     }  # fmt: skip
     return {"host": {**found, **more}, "linux": {"changed": False, "changes": [], "packages": {}, "error": ""}}
@@ -47,7 +48,8 @@ def voter(name, **more):
     address = ADDRESSES[name]
     return {
         "id": name, "name": name, "peer_urls": [f"https://{address}:2380"], "client_urls": [], "learner": False,
-        "started": True, "healthy": True, **more,
+        "started": True, "healthy": True, "alarms": [], "size": 30_000_000, "in_use": 20_000_000,
+        "quota": 8_000_000_000, **more,
     }  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def test_settled_cluster_is_ready_without_actions():
         ("cp1", {"missing": ["/etc/kubernetes/manifests/kube-scheduler.yaml"]}, "kube-scheduler.yaml is missing"),
         ("cp1", {"drift": [{"path": "/x", "missing": False, "lines": 2}]}, "/x differs in 2 lines"),
         ("cp1", {"stale": [{"pod": "kube-apiserver", "path": "/etc/kubernetes/apiserver/audit.json"}]}, "has not read"),
-        ("cp1", {"encryption_keys": False}, "keys of encryption at rest"),
+        ("cp1", {"encryption": {"enabled": True, "layout": None}}, "keys of encryption at rest"),
     ],
 )
 def test_differences_on_a_member_are_repaired(where, change, expected):
@@ -100,6 +102,24 @@ def test_differences_on_a_member_are_repaired(where, change, expected):
     plan = create.plan(cluster(), observed)
     assert plan["settle"] == [where]
     assert any(expected in reason for reason in plan["actions"][0]["reasons"])
+
+
+@pytest.mark.parametrize("state", ["clean", "member"])
+def test_an_address_that_the_host_has_not_is_refused(state):
+    observed = settled() | {"w1": host(state, role="worker", addresses=["10.0.0.22", "10.9.0.4"])}
+    with pytest.raises(PhotonError, match=r"w1: has no interface with its kubernetes_address 10\.0\.0\.21") as error:
+        create.plan(cluster(), observed)
+    assert error.value.code == "SpecInvalid"
+    observed["w1"]["host"]["addresses"].append("10.0.0.21")
+    create.plan(cluster(), observed)
+
+
+def test_members_of_a_living_cluster_are_changed_one_by_one():
+    observed = settled() | {"w1": host("clean")}
+    for name in observed:
+        observed[name]["linux"]["changed"] = True
+    plan = create.plan(cluster(), observed)
+    assert (plan["prepare"], plan["rolling"]) == (["cp1", "w1"], ["cp1"])
 
 
 def test_lost_objects_of_kubeadm_are_re_created_by_the_source():
@@ -273,5 +293,8 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
+    assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
+    observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
+    assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))
     assert {one["name"] for one in found["nodes"]} == {"cp1", "w1"}
     assert found["state"] == "RECOVERABLE_ERROR"

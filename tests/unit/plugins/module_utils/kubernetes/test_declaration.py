@@ -9,7 +9,8 @@ import base64
 import json
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import declaration, encryption
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.documents import kubeadm, namespaces
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.schema import CLUSTER
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from hypothesis import given, settings
@@ -76,7 +77,7 @@ def test_normal_form_contains_no_secrets():
     declared = cluster(encryption={"keys": [{"name": "k1", "secret": SECRET}]})
     found = read(declared)
     assert SECRET not in json.dumps(found)
-    assert found[0]["encryption"]["keys"] == [{"name": "k1"}]
+    assert found[0]["encryption"]["keys"] == [{"name": "k1", "label": encryption.label("secretbox", "k1", SECRET)}]
     assert declaration.secrets_of([declared], "prod") == [{"name": "k1", "secret": SECRET}]
     assert declaration.secrets_of([declared], "other") == []
     assert declared["encryption"]["keys"][0]["secret"] == SECRET, "the declaration itself must not change"
@@ -188,6 +189,113 @@ KEYS = {
     "only mirrors, none named": (
         cluster(runtime={"registries": [{"host": "a", "only_mirrors": True}]}),
         f"{ROOT}.runtime.registries[0].mirrors", "required"),
+    **{
+        f"address {address}": (
+            cluster(endpoint={"address": address}), f"{ROOT}.endpoint.address", reason)
+        for address, reason in (
+            ("127.0.0.1", "is a loopback address"), ("0.0.0.0", "is no address"),
+            ("224.0.0.1", "is a multicast address"), ("255.255.255.255", "is a reserved or broadcast address"),
+            ("169.254.1.1", "is a link-local address"))
+    },
+    **{
+        f"pods {network}": (cluster(networks={"pods": network}), f"{ROOT}.networks.pods", "Choose a private network")
+        for network in ("127.0.0.0/16", "224.0.0.0/16", "169.254.0.0/16", "240.0.0.0/16")
+    },
+    "network address": (
+        cluster(networks={"hosts": "10.0.0.20/31"}), f"{ROOT}.members.c3.address", "is not within"),
+    "broadcast address": (
+        cluster(networks={"hosts": "10.0.0.16/29"}), f"{ROOT}.members.w1.address",
+        "is the broadcast address of networks.hosts 10.0.0.16/29"),
+    "endpoint host": (cluster(endpoint={"host": "a..b", "address": "10.0.0.10"}), f"{ROOT}.endpoint.host", "'a..b'"),
+    "endpoint host in capitals": (
+        cluster(endpoint={"host": "API.example.com", "address": "10.0.0.10"}), f"{ROOT}.endpoint.host", "lowercase"),
+    "certificate name": (
+        cluster(endpoint={"address": "10.0.0.10", "certificate_names": ["*.example.com", "http://api"]}),
+        f"{ROOT}.endpoint.certificate_names[1]", "neither a host name nor an address"),
+    "domain": (cluster(networks={"domain": "Cluster Local"}), f"{ROOT}.networks.domain", "not a valid domain"),
+    "image repository": (
+        cluster(kubeadm={"image_repository": "https://registry.example.com"}), f"{ROOT}.kubeadm.image_repository",
+        "without a scheme"),
+    "certificates outlive authorities": (
+        cluster(kubeadm={"certificate_days": 3650, "authority_days": 30}), f"{ROOT}.kubeadm.certificate_days",
+        "not be more than authority_days"),
+    "kubelet key": (cluster(kubelet={"maxpods": 50}), f"{ROOT}.kubelet.maxpods", "did you mean 'maxPods'"),
+    "kubelet number": (
+        cluster(nodes={"w1": {"kubelet": {"maxPods": "fifty"}}}), f"{ROOT}.members.w1.kubelet.maxPods", "a number"),
+    "kubelet text": (
+        cluster(kubelet={"systemReserved": {"cpu": 1}}), f"{ROOT}.kubelet.systemReserved", "cpu must be a text"),
+    "kubelet duration": (
+        cluster(kubelet={"shutdownGracePeriod": "1 minute"}), f"{ROOT}.kubelet.shutdownGracePeriod", "a duration"),
+    "kubelet with swap": (
+        cluster(kubelet={"failSwapOn": True}, host={"swap": "ignore"}), f"{ROOT}.kubelet.failSwapOn",
+        "would not start"),
+    "kubelet without certificates": (
+        cluster(kubelet={"serverTLSBootstrap": False}), f"{ROOT}.kubelet.serverTLSBootstrap", "must stay true"),
+    "kubelet domain": (cluster(kubelet={"clusterDomain": "foo"}), f"{ROOT}.kubelet.clusterDomain", "networks.domain"),
+    "too many pods": (cluster(kubelet={"maxPods": 500}), f"{ROOT}.kubelet.maxPods", "addresses for 253 pods"),
+    "label": (cluster(nodes={"w1": {"labels": {"a b": "x"}}}), f"{ROOT}.members.w1.labels.a b", "must consist of"),
+    "label value": (
+        cluster(nodes={"w1": {"labels": {"a": "x" * 64}}}), f"{ROOT}.members.w1.labels.a", "must consist of"),
+    "label prefix": (
+        cluster(nodes={"w1": {"labels": {"a_b/c": "x"}}}), f"{ROOT}.members.w1.labels.a_b/c", "not a valid domain"),
+    "label of kubelet": (
+        cluster(nodes={"w1": {"labels": {"kubernetes.io/os": "windows"}}}),
+        f"{ROOT}.members.w1.labels.kubernetes.io/os", "is set by kubelet"),
+    "taint of a node": (
+        cluster(nodes={"w1": {"taints": [{"key": "a b", "effect": "NoSchedule"}]}}), f"{ROOT}.members.w1.taints.a b",
+        "must consist of"),
+    "taint twice": (
+        cluster(nodes={"w1": {"taints": [{"key": "a", "value": v, "effect": "NoSchedule"} for v in "xy"]}}),
+        f"{ROOT}.members.w1.taints.a", "defined twice"),
+    **{
+        f"flag {flag}": (
+            cluster(kubeadm={"arguments": {part: {flag: value}}}), f"{ROOT}.kubeadm.arguments.{part}.{flag}", reason)
+        for part, flag, value, reason in (
+            ("api_server", "anonymous-auth", False, "is set by the role. Use oidc"),
+            ("api_server", "oidc-issuer-url", "https://idp", "Use oidc"),
+            ("api_server", "authorization-mode", "AlwaysAllow", "all rights"),
+            ("api_server", "v", None, "has no value"),
+            ("kubelet", "node-ip", "10.0.0.1", "kubernetes_address"),
+            ("scheduler", "a flag", 1, "not a valid flag"))
+    },
+    "flag twice": (
+        cluster(kubeadm={"arguments": {"scheduler": {"profiling": True, "--profiling": False}}}),
+        f"{ROOT}.kubeadm.arguments.scheduler.--profiling", "given twice"),
+    "flag of a node": (
+        cluster(nodes={"w1": {"kubelet_arguments": {"config": "/x"}}}), f"{ROOT}.members.w1.kubelet_arguments.config",
+        "is set by the role"),
+    **{
+        f"forward {server}": (
+            cluster(addons={"coredns": {"forward": [server]}}), f"{ROOT}.addons.coredns.forward[0]", reason)
+        for server, reason in (
+            ("127.0.0.53", "CoreDNS itself"), ("not an ip", "must be an address"), ("10.96.0.10", "Services"),
+            ("10.0.0.53:99999", "not a valid port"))
+    },
+    **{
+        f"zone {zone}": (
+            cluster(addons={"coredns": {"zones": {zone: ["10.0.0.53"]}}}),
+            f"{ROOT}.addons.coredns.zones.{zone}", reason)
+        for zone, reason in ((".", "forward has the servers"), ("bad zone", "not a valid domain"),
+                             ("cluster.local", "own domain"), ("x.cluster.local", "own domain"))
+    },
+    "zone with a bad server": (
+        cluster(addons={"coredns": {"zones": {"corp": ["x y"]}}}), f"{ROOT}.addons.coredns.zones.corp[0]",
+        "must be an address"),
+    "mode of a proxy that is left out": (
+        cluster(networks={"proxy_mode": "none"}, kube_proxy={"conntrack": {"min": 0}}), f"{ROOT}.kube_proxy", "none"),
+    "prefix twice": (
+        cluster(oidc=[{"issuer": f"https://idp{n}", "audiences": ["k"]} for n in "ab"]), f"{ROOT}.oidc[1].prefix",
+        "'lightwave:' is also the prefix of https://idpa"),
+    "secret with a line break": (
+        cluster(encryption={"keys": [{"name": "k", "secret": SECRET + "\n"}]}), f"{ROOT}.encryption.keys[0].secret",
+        "line break"),
+    "mirror with a user": (
+        cluster(runtime={"registries": [{"host": "quay.io", "mirrors": ["https://user:pw@host"]}]}),
+        f"{ROOT}.runtime.registries[0].mirrors[0]", "must not contain a user"),
+    "registry outside its folder": (
+        cluster(runtime={"registries": [{"host": ".."}]}), f"{ROOT}.runtime.registries[0].host", "must be a host name"),
+    "proxy": (cluster(runtime={"proxy": {"https": "proxy:3128"}}), f"{ROOT}.runtime.proxy.https", "not a valid URL"),
+    "swap": (cluster(host={"swap": True}), f"{ROOT}.host.swap", "must be a text"),
     "registry with a path": (
         cluster(runtime={"registries": [{"host": "https://a/b"}]}),
         f"{ROOT}.runtime.registries[0].host", "without scheme and path"),
@@ -300,6 +408,29 @@ def test_cluster_is_selected_by_name():
         declaration.select(clusters, "")
 
 
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        (["secrets", "Deployments"], "[1]: 'Deployments': must be such as"),
+        (["secrets/status"], "[0]: 'secrets/status': must be such as"),
+        (["*"], "[0]: '*': must be such as"),
+        (["secrets", "*."], "[0]: 'secrets' is covered by another"),
+        (["*.apps", "deployments.apps"], "[1]: 'deployments.apps' is covered"),
+        (["secrets", "secrets"], "[0]: 'secrets' is covered"),
+        ([], "must not be empty"),
+    ],
+)
+def test_resources_that_the_api_server_refuses_to_encrypt(resources, reason):
+    with pytest.raises(PhotonError) as error:
+        one(encryption={"resources": resources})
+    assert reason in error.value.message
+
+
+@pytest.mark.parametrize("resources", [["secrets", "deployments.apps"], ["*.*"], ["*.", "*.apps", "x.example.com"]])
+def test_resources_to_encrypt(resources):
+    assert one(encryption={"resources": resources})["encryption"]["resources"] == resources
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
@@ -327,3 +458,52 @@ def test_any_input_gives_clusters_or_a_list_of_mistakes(changes):
 def test_declaration_that_is_not_a_list_is_refused(value):
     with pytest.raises(PhotonError, match="must be a list"):
         declaration.read_clusters(value, GROUPS, HOSTVARS, str)
+
+
+def test_off_without_quotes_is_off():
+    assert one(host={"swap": False})["host"]["swap"] == "off"
+
+
+def test_a_node_has_not_more_pods_than_addresses():
+    assert kubeadm.kubelet(one())["maxPods"] == 110
+    assert kubeadm.kubelet(one(networks={"node_mask": 28}))["maxPods"] == 13
+
+
+@pytest.mark.parametrize("name", ["cp1..example.com", "cp1.-x", "c" * 64, "Cp1"])
+def test_names_that_no_node_can_have(name):
+    with pytest.raises(PhotonError, match="a node's name must consist of"):
+        read(
+            cluster(endpoint={}),
+            groups={"prod_control_plane": [name]},
+            hostvars={name: {"kubernetes_address": "10.0.0.20"}},
+        )
+
+
+def test_a_single_member_s_endpoint_is_not_a_worker_and_its_port_is_free():
+    groups = {"prod_control_plane": ["c1"], "prod_workers": ["w1"]}
+    for endpoint, reason in (({"address": "10.0.0.23"}, "is the address of w1"), ({"port": 10250}, "used by kubelet")):
+        with pytest.raises(PhotonError, match=reason):
+            read(cluster(endpoint=endpoint), groups=groups)
+
+
+def test_every_issuer_s_users_have_their_groups_rights():
+    issuers = [{"issuer": f"https://{n}", "audiences": ["k"], "prefix": f"{n}:"} for n in "ab"]
+    found = namespaces.objects(one(oidc=issuers, namespaces=[{"name": "web", "admin": ["admins"]}]))
+    (binding,) = [item for item in found if item["kind"] == "RoleBinding"]
+    assert [subject["name"] for subject in binding["subjects"]] == ["a:admins", "b:admins"]
+
+
+def test_a_network_of_one_s_own_finds_its_plugins_and_may_replace_kube_proxy():
+    networks = {"plugin": "manifest", "manifest": "calico.yml", "proxy_mode": "none"}
+    arguments = {"arguments": {"kubelet": {"cloud-provider": "external"}}}
+    found = one(networks=networks, kubeadm=arguments, nodes={"w1": {"kubelet_arguments": {"v": 4}}})
+    assert found["runtime"]["cni_bin_dir"] == "/opt/cni/bin"
+    documents = {
+        part["kind"]: part for part in map(json.loads, kubeadm.init(found, found["members"][3]).split("---\n"))
+    }
+    assert documents["ClusterConfiguration"]["proxy"] == {"disabled": True}
+    assert "KubeProxyConfiguration" not in documents
+    flags = documents["InitConfiguration"]["nodeRegistration"]["kubeletExtraArgs"]
+    assert [(flag["name"], flag["value"]) for flag in flags] == [
+        ("cloud-provider", "external"), ("node-ip", "10.0.0.23"), ("v", "4"),
+    ]  # fmt: skip

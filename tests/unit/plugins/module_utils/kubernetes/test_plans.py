@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.kubernetes import versions
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes import encryption, versions
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.encryption import Layout, covers
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.plans import (
+    create,
     quorum,
     repair,
     resize,
@@ -23,6 +27,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 NEW, OLD = "1.37.2", "1.36.3"
+LAYOUT = {"keys": ["secretbox:k1:1"], "resources": ["secrets"], "readable": []}
 ADDRESSES = {f"cp{n}": f"10.0.0.1{n}" for n in range(1, 6)} | {f"w{n}": f"10.0.0.2{n}" for n in range(1, 6)}
 
 
@@ -42,7 +47,7 @@ def cluster(control_plane=3, workers=2, version=NEW, plugin="flannel"):
         "first": names[0][0] if names[0] else None,
         "networks": {"plugin": plugin},
         "groups": {"control_plane": "prod_control_plane", "workers": "prod_workers", "balancers": "prod_balancers"},
-        "encryption": {"provider": "none", "keys": []},
+        "encryption": {"provider": "secretbox", "keys": [], "resources": ["secrets"]},
     }
 
 
@@ -70,6 +75,7 @@ def voter(name, healthy=True, learner=False):
         "learner": learner,
         "started": True,
         "healthy": healthy,
+        "alarms": [],
     }
 
 
@@ -88,7 +94,9 @@ def host(name, version=NEW, **more):
         "missing": [],
         "drift": [],
         "stale": [],
-        "encryption_keys": True,
+        "encryption": {"enabled": True, "layout": LAYOUT} if control else {"enabled": None, "layout": None},
+        "restored_from": "",
+        "addresses": [],
         "error": "",
         **more,
     }
@@ -514,6 +522,31 @@ def test_renewed_certificates_are_loaded_when_no_api_answers():
     assert repair.plan(declared, found)["renew"] == ["cp2"]
 
 
+def test_a_kube_proxy_that_is_left_out_is_not_missing():
+    declared = cluster()
+    found = observed(declared)
+    set_everywhere(found, lambda one: one["cluster"].update(missing=["kube-proxy"]))
+    assert create.plan(declared, found)["lost"] == {"cp1": ["kube-proxy"]}
+    without = declared | {"networks": declared["networks"] | {"proxy_mode": "none"}}
+    assert create.plan(without, found)["lost"] == {}
+    assert state.state(without, found)["state"] == "READY"
+
+
+def test_a_full_etcd_is_named_with_its_remedy_and_never_taken_for_a_dead_one():
+    declared = cluster()
+    full = {**voter("cp2"), "alarms": ["NOSPACE"]}
+    found = observed(declared, voters=[voter("cp1"), full, voter("cp3")])
+    health = state.state(declared, found)
+    assert health["state"] == "RECOVERABLE_ERROR"
+    assert health["reasons"] == [
+        "cp2's etcd has the alarm NOSPACE. Its database is full, so that the API changes nothing. Run cluster_maintain"
+    ]
+    assert repair.plan(declared, found, again=True)["rejoin"] == []
+    with pytest.raises(PhotonError, match="etcd on cp2 has the alarm NOSPACE") as error:
+        upgrade.plan(declared | {"version": "1.38.0"}, found)
+    assert error.value.code == "EtcdUnhealthy"
+
+
 def test_repair_in_place_comes_before_a_rejoin():
     declared = cluster()
     found = observed(declared, voters=[voter("cp1"), voter("cp2"), voter("cp3", False)])
@@ -571,7 +604,10 @@ def test_repair_never_breaks_etcd_s_quorum(conditions, again):
 
 # --- restore, keys ---------------------------------------------------------------------------------------------------
 
-MANIFEST = {"cluster": "prod", "cluster_id": "sha256:1", "version": NEW, "made": "2026-11-25T03:00:00Z"}
+MANIFEST = {
+    "cluster": "prod", "cluster_id": "sha256:1", "version": NEW, "made": "2026-11-25T03:00:00Z",
+    "sha256": {"snapshot.db": "5eed"},
+}  # fmt: skip
 
 
 def test_restore_on_clean_hosts():
@@ -584,8 +620,38 @@ def test_restore_on_clean_hosts():
 def test_interrupted_restore_is_resumed():
     declared = cluster()
     found = {name: {"host": clean(name)} for name in ("cp2", "cp3", "w1", "w2")}
-    found["cp1"] = {"host": host("cp1", state="partial")}
+    found["cp1"] = {"host": host("cp1", state="partial", restored_from="5eed")}
     assert restore.plan(declared, found, MANIFEST)["restore"] == ""
+    found["cp2"] = {"host": host("cp2")}  # had joined what was restored
+    assert restore.plan(declared, found, MANIFEST)["restore"] == ""
+
+
+@pytest.mark.parametrize("mark", ["", "another"])
+def test_a_living_cluster_is_not_taken_for_a_restored_one(mark):
+    """Its hosts have the backup's authority and data, so that only the mark of a restore tells."""
+    declared = cluster()
+    found = observed(declared)
+    found["cp1"]["host"]["restored_from"] = mark
+    with pytest.raises(PhotonError, match="kubernetes_restore_reset") as error:
+        restore.plan(declared, found, MANIFEST)
+    assert [one["code"] for one in error.value.data["reasons"]] == ["InvalidHostState"] * 5
+
+
+def test_a_restore_ends_with_a_complete_cluster():
+    declared = cluster()
+    found = observed(declared)
+    assert create.plan(declared, found)["restored"] == []
+    found["cp1"]["host"]["restored_from"] = "5eed"
+    plan = create.plan(declared, found)
+    assert (plan["state"], plan["restored"]) == ("CREATING", ["cp1"])
+
+
+def test_a_backup_with_other_keys_than_declared_is_refused():
+    declared = with_encryption(keys=[NEW_KEY])
+    found = {name: {"host": clean(name)} for name in ("cp1", "cp2", "cp3", "w1", "w2")}
+    with pytest.raises(PhotonError, match="are encrypted with secretbox:k1"):
+        restore.plan(declared, found, MANIFEST | {"encryption": LAYOUT})
+    assert restore.plan(with_encryption(keys=[OLD_KEY]), found, MANIFEST | {"encryption": LAYOUT})["restore"] == "cp1"
 
 
 @pytest.mark.parametrize(
@@ -608,38 +674,161 @@ def test_obstacles_to_a_restore(found, manifest, reason):
         restore.plan(declared, there, MANIFEST | manifest)
 
 
+LABELS = ["secretbox:a:1", "secretbox:b:2", "aescbc:c:3"]
+RESOURCES = [("secrets",), ("secrets", "deployments.apps"), ("*.*",), ("*.", "*.apps")]
+
+
 @settings(deadline=None)
-@given(st.permutations(["a", "b", "c"]), st.integers(1, 2), st.integers(1, 3), st.integers(0, 2), st.data())
-def test_key_is_used_after_distribution_and_removed_after_the_rewrite(names, wanted, hosts, begun, data):
-    """Interrupt runs after any host of any step and check that every object stays readable on every member."""
-    keys = names[:wanted]
-    files = {f"cp{n}": names[begun : begun + 1] for n in range(hosts)}
-    written = {files["cp0"][0]}
+@given(st.permutations(LABELS), st.integers(0, 2), st.integers(1, 3), st.integers(0, 2), st.data())
+def test_every_object_stays_readable_while_encryption_changes(keys, number, hosts, begun, data):
+    """Interrupt runs after any host of any step: keys, provider, resources, from and to plain text."""
+    target = Layout(tuple(keys[:number]), data.draw(st.sampled_from(RESOURCES)) if number else ())
+    old = Layout((keys[begun],), data.draw(st.sampled_from(RESOURCES))) if data.draw(st.booleans()) else Layout()
+    files = {f"cp{n}": old for n in range(hosts)}
+    objects = {one: {writes(old, one)} for one in ("secrets", "deployments.apps", "nodes")}
     for _turn in range(40):
-        stale = len(written - {keys[0]})
-        step = rotate.step(keys, files, stale)
+        wanted = {one: writes(target, one) for one in objects}
+        stale = sum(len(stored - {wanted[one]}) for one, stored in objects.items())
+        step = rotate.step(target, files, stale)
         if step["step"] == rotate.DONE:
             break
         if step["step"] == rotate.REWRITE:
-            written = {keys[0]}
+            objects = {one: {wanted[one]} for one in objects}
         for place in data.draw(st.permutations(sorted(step["files"])))[: data.draw(st.integers(1, 3))]:
-            files[place] = step["files"][place]
-            written |= {names_of[0] for names_of in files.values()}
-            assert all(written <= set(names_of) for names_of in files.values()), (step, files, written)
-    assert all(list(names_of) == list(keys) for names_of in files.values())
-    assert written == {keys[0]}
+            files[place] = Layout.of(step["files"][place])
+            for one, stored in objects.items():
+                stored |= {writes(layout, one) for layout in files.values()}
+                for layout in files.values():
+                    assert stored <= reads(layout, one), (step, files, one, stored)
+    assert set(files.values()) == {target}
+    assert objects == {one: {writes(target, one)} for one in objects}
+
+
+def writes(layout, resource):
+    return layout.keys[0] if covers(layout.resources, resource) else "identity"
+
+
+def reads(layout, resource):
+    listed = covers(layout.resources, resource) or covers(layout.readable, resource)
+    return {"identity", *(layout.keys if listed else ())}
+
+
+def test_layouts_survive_the_file():
+    keys = [
+        {"provider": "secretbox", "name": "n", "secret": "bg=="},
+        {"provider": "aescbc", "name": "o", "secret": "bw=="},
+    ]
+    labels = tuple(encryption.label(**key) for key in keys)
+    for layout in (
+        Layout(labels, ("secrets",)),
+        Layout(labels[::-1], ("secrets",), ("*.apps",)),
+        Layout(labels, (), ("secrets",)),
+        Layout(),
+    ):
+        found, secrets = encryption.parse(json.dumps(encryption.configuration(layout, keys)))
+        assert found == layout
+        assert {encryption.label(**key) for key in secrets} == set(layout.keys)
+
+
+@pytest.mark.parametrize(
+    ("resource", "wanted"),
+    [
+        ("secrets", {"secrets", "*.", "*.*"}),
+        ("deployments.apps", {"deployments.apps", "*.apps", "*.*"}),
+        ("", {"*.", "*.*"}),
+    ],
+)
+def test_resources_are_covered_by_wildcards(resource, wanted):
+    every = ["secrets", "*.", "*.*", "deployments.apps", "*.apps", "deployments"]
+    assert {one for one in every if covers([one], resource)} == wanted
+
+
+def test_a_key_of_the_same_name_with_another_secret_is_refused():
+    with pytest.raises(PhotonError, match="another secret for the encryption key secretbox:a"):
+        rotate.step(Layout(("secretbox:a:9",), ("secrets",)), {"cp1": Layout(("secretbox:a:1",), ("secrets",))}, 0)
+
+
+GENERATED = {"provider": "secretbox", "keys": [], "resources": ["secrets"]}
+DECLARED = GENERATED | {"keys": [{"name": "n", "label": "secretbox:n:1"}, {"name": "b", "label": "secretbox:b:2"}]}
+
+
+def made(*names):
+    return Layout(tuple(f"secretbox:made-{name}:1" for name in names), ("secrets",))
 
 
 @pytest.mark.parametrize(
     ("files", "declared", "due", "stale", "wanted"),
     [
-        ({"cp1": ["b", "a"]}, ["n", "b"], False, 0, {"keys": ["n", "b"], "new": False}),
-        ({"cp1": ["made-1"], "cp2": ["made-1"]}, [], False, 0, {"keys": ["made-1"], "new": False}),
-        ({"cp1": ["made-1"], "cp2": ["made-1"]}, [], True, 0, {"keys": [], "new": True}),
-        ({"cp1": ["made-1", "made-2"], "cp2": ["made-1"]}, [], True, 0, {"keys": ["made-2"], "new": False}),
-        ({"cp1": ["made-2"], "cp2": ["made-2"]}, [], True, 7, {"keys": ["made-2"], "new": False}),
+        ({"cp1": made("1")}, DECLARED, False, 0, (Layout(("secretbox:n:1", "secretbox:b:2"), ("secrets",)), False)),
+        ({"cp1": made("1"), "cp2": made("1")}, GENERATED, False, 0, (made("1"), False)),
+        ({"cp1": made("1"), "cp2": made("1")}, GENERATED, True, 0, (made(), True)),
+        ({"cp1": made("1", "2"), "cp2": made("1")}, GENERATED, True, 0, (made("2"), False)),
+        ({"cp1": made("2"), "cp2": made("2")}, GENERATED, True, 7, (made("2"), False)),
+        ({"cp1": made("1")}, GENERATED | {"provider": "aescbc"}, False, 0, (made(), True)),
+        ({"cp1": made("1")}, GENERATED | {"provider": "none"}, False, 3, (Layout(), False)),
+        ({"cp1": Layout()}, GENERATED, False, 3, (made(), True)),
     ],
-    ids=["declared", "nothing due", "due", "in progress", "not yet rewritten"],
+    ids=["declared", "nothing due", "due", "in progress", "not yet rewritten", "provider", "off", "on"],
 )
 def test_desired_keys(files, declared, due, stale, wanted):
     assert rotate.wanted(files, declared, due, stale) == wanted
+
+
+def with_encryption(**settings):
+    """Return a cluster with these settings of encryption."""
+    declared = cluster()
+    return {**declared, "encryption": {**declared["encryption"], **settings}}
+
+
+NEW_KEY = {"name": "k2", "label": "secretbox:k2:2"}
+OLD_KEY = {"name": "k1", "label": "secretbox:k1:1"}
+CHANGES = {
+    "replaced": ({"keys": [NEW_KEY]}, "encrypts with secretbox:k1 but secretbox:k2 is declared"),
+    "put first": (
+        {"keys": [NEW_KEY, OLD_KEY]},
+        "encrypts with secretbox:k1 but secretbox:k2, secretbox:k1 is declared",
+    ),
+    "secret": ({"keys": [OLD_KEY | {"label": "secretbox:k1:9"}]}, "another secret for the key secretbox:k1"),
+    "provider": ({"provider": "aescbc", "keys": []}, "encrypts with secretbox:k1 but the provider aescbc is declared"),
+    "off": ({"provider": "none", "keys": []}, "encrypts with secretbox:k1 but no key is declared"),
+    "more": ({"resources": ["secrets", "nodes"]}, "encrypts secrets but secrets, nodes is declared"),
+    "less": ({"resources": ["nodes"]}, "encrypts secrets but nodes is declared"),
+}
+
+
+@pytest.mark.parametrize("verb", ["create", "repair", "upgrade", "resize"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_encryption_that_objects_may_need_is_changed_by_a_rotation_alone(change, verb):
+    settings, reason = CHANGES[change]
+    declared = with_encryption(**({"keys": [OLD_KEY]} | settings))
+    found = observed(declared)
+    plans = {
+        "create": lambda: create.plan(declared, found),
+        "repair": lambda: repair.plan(declared, found),
+        "upgrade": lambda: upgrade.plan(declared, found),
+        "resize": lambda: resize.plan(declared, "cp1", found["cp1"], []),
+    }
+    with pytest.raises(PhotonError, match=re.escape(reason)) as error:
+        plans[verb]()
+    assert error.value.code == "RotationNeeded"
+    assert "cluster_rotate" in error.value.message
+
+
+def test_encryption_is_switched_on_by_a_rotation():
+    declared = cluster()
+    found = observed(declared)
+    for name in declared["control_plane"]:
+        found[name]["host"]["encryption"] = {"enabled": False, "layout": None}
+    with pytest.raises(PhotonError, match="stores Secrets in plain text") as error:
+        create.plan(declared, found)
+    assert error.value.code == "RotationNeeded"
+    off = with_encryption(provider="none")
+    assert create.plan(off, found)["state"] == "READY"
+
+
+@pytest.mark.parametrize("there", [{"enabled": True, "layout": None}, {"enabled": None, "layout": None}])
+def test_a_lost_file_of_keys_is_repaired(there):
+    declared = cluster()
+    found = observed(declared)
+    found["cp2"]["host"]["encryption"] = there
+    assert create.plan(declared, found)["settle"] == ["cp2"]

@@ -228,6 +228,42 @@ def test_join_secrets_are_inserted_on_the_host():
     assert known["users"] == []
 
 
+SAVED = """*nat
+:PREROUTING ACCEPT [0:0]
+:KUBE-SERVICES - [0:0]
+:CNI-HOSTPORT-DNAT - [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A PREROUTING -j DOCKER
+-A POSTROUTING -s 10.244.0.0/16 -j FLANNEL-POSTRTG
+-A MY-KUBE-RULES -j ACCEPT
+COMMIT
+"""
+
+
+def test_a_reset_removes_the_chains_of_kubernetes_alone():
+    left = member.without_chains(SAVED)
+    assert [line for line in SAVED.splitlines() if line not in left.splitlines()] == [
+        ":KUBE-SERVICES - [0:0]",
+        ":CNI-HOSTPORT-DNAT - [0:0]",
+        '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+        "-A POSTROUTING -s 10.244.0.0/16 -j FLANNEL-POSTRTG",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "ignored"),
+    [(None, []), ([], []), (["lost+found"], ["DirAvailable--var-lib-etcd"]), (["lost+found", "member"], [])],
+)
+def test_a_new_file_system_for_etcd_is_as_good_as_an_empty_folder(tmp_path, monkeypatch, there, ignored):
+    monkeypatch.setattr(observe, "ETCD_DATA", str(tmp_path / "etcd" / "member"))
+    for name in there or ():
+        (tmp_path / "etcd" / name).mkdir(parents=True)
+    if there == []:
+        (tmp_path / "etcd").mkdir()
+    assert member._of_new_disk() == ignored
+
+
 def test_generated_encryption_keys_differ():
     settings = {"provider": "secretbox", "resources": ["secrets"]}
     first, second = member.new_encryption(settings), member.new_encryption(settings)
