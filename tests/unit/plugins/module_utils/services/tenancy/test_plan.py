@@ -393,6 +393,7 @@ def test_a_project_claims_its_limits_of_its_tenant(platform) -> None:
     planning = platform.plan(ACME)
     web = next(a for a in planning.plan.actions if a.name == "acme/web")
     acme = next(a for a in planning.plan.actions if a.name == "acme")
+    assert web.claim is not None
     assert web.claim.amounts == {acme.id: {"vm.count": 50, "vm.cpu": 100}}
     assert web.limits == {"vm.count": (50, "COUNT"), "vm.cpu": (100, "COUNT")}
     assert web.needs == (entities.DEPLOYMENT, acme.id)
