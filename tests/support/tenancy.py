@@ -19,7 +19,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.declaration 
     validate,
 )
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
-from ansible_collections.photon.platform.plugins.module_utils.services import site, write
+from ansible_collections.photon.platform.plugins.module_utils.services import registry, site, write
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Applying, Context
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet import zones
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import KEEP, Options, Plan, Planning
@@ -69,8 +69,8 @@ class Platform:
         zones.plan_zones(planning)
         flavors.plan_flavors(planning)
         tenancy.plan_tenancy(planning)
-        tenancy.plan_absent_projects(planning)
-        tenancy.plan_absent_tenants(planning)
+        for kind in (entities.PROJECT, entities.TENANT):
+            site.plan_absent(planning, registry.KINDS[kind])
         zones.plan_unused(planning)
         flavors.plan_unused(planning)
         site.drop_superseded(planning.plan)

@@ -48,8 +48,9 @@ from .vms import verify as vms_verify
 class Kind:
     """One kind of resource.
 
-    ``plan`` plans the declared items, ``plan_absent`` those declared absent that must wait for the plans of all kinds,
-    ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
+    ``plan`` plans the declared items, ``plan_absent(document, planning, reason, path)`` one that is declared absent and
+    must wait for the plans of all kinds, ``plan_delete(document, planning, reason)`` one that is to go,
+    ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``reads_all`` tells whether planning needs every endpoint, ``read``
     reads what it needs in addition to their inventories. ``apply`` does the external work, ``apply_deletes`` the
     external deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted
@@ -63,7 +64,7 @@ class Kind:
 
     name: str
     plan: Callable[[Planning], None] | None = None
-    plan_absent: Callable[[Planning], None] | None = None
+    plan_absent: Callable[[Document, Planning, str, str], Any] | None = None
     plan_delete: Callable[[Document, Planning, str], Any] | None = None
     plan_unused: Callable[[Planning], None] | None = None
     plan_after: Callable[[Planning], None] | None = None
@@ -88,7 +89,7 @@ _ROWS = (
     Kind(
         entities.ENDPOINT,
         plan=fleet.plan_endpoints,
-        plan_absent=fleet.plan_absent_endpoints,
+        plan_absent=fleet.plan_delete_endpoint,
         plan_delete=fleet.plan_delete_endpoint,
         verify=fleet_verify.verify_endpoints,
         describe=fleet_describe.endpoint,
@@ -110,7 +111,7 @@ _ROWS = (
     Kind(
         entities.HOST,
         plan=fleet.plan_hosts,
-        plan_absent=fleet.plan_absent_hosts,
+        plan_absent=fleet.plan_absent_host,
         plan_delete=fleet.plan_delete_host,
         apply=fleet_apply.apply_hosts,
         inventories=capacity.host_inventories,
@@ -132,13 +133,13 @@ _ROWS = (
     Kind(
         entities.TENANT,
         plan=tenancy.plan_tenancy,
-        plan_absent=tenancy.plan_absent_tenants,
+        plan_absent=tenancy.plan_delete,
         plan_delete=tenancy.plan_delete,
         describe=tenancy_describe.tenant,
     ),
     Kind(
         entities.PROJECT,  # planned with the tenants, whose quotas are settled together
-        plan_absent=tenancy.plan_absent_projects,
+        plan_absent=tenancy.plan_delete,
         plan_delete=tenancy.plan_delete,
         claim_of=tenancy.claim_of,
         references=tenancy.references,

@@ -76,8 +76,7 @@ def plan(
         if kind.plan is not None:
             kind.plan(planning)
     for kind in registry.backwards():
-        if kind.plan_absent is not None:
-            kind.plan_absent(planning)
+        plan_absent(planning, kind)
     if whole:
         prune.check_absent(planning)
         prune.plan_prune(planning)
@@ -90,6 +89,17 @@ def plan(
         if kind.plan_after is not None:
             kind.plan_after(planning)
     return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
+
+
+def plan_absent(planning: Planning, kind: registry.Kind) -> None:
+    """Plan the deletion of the items of a kind that are declared absent, where it waits for the plans of all kinds."""
+    for item in planning.declaration.of(kind.name) if kind.plan_absent is not None else ():
+        absent = item.get("state") == "absent"
+        current = planning.state.declared(kind.name, item) if absent else None
+        if current is not None:
+            path = item.get("path", "")
+            with planning.plan.failing(kind.name, planning.state.path_of(current), path):
+                kind.plan_absent(current, planning, "declared absent", path)  # type: ignore[misc]
 
 
 def check_identities(state: CurrentState) -> None:
@@ -173,7 +183,7 @@ def _endpoints_of_vms(planning: Planning) -> set[str | None]:
     state = planning.state
     found: set[str | None] = set()
     for item in planning.declaration.vms:
-        current = state.vm_of(item)
+        current = state.declared(entities.VM, item)
         if current is not None or item.get("state") != "absent":
             found.add(current.observed.get("endpoint") if current else None)
     return found

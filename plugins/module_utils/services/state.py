@@ -116,20 +116,22 @@ class CurrentState:
         document = self.get(entity_id)
         return document.name if document is not None else entity_id
 
-    def project_of(self, item: Mapping[str, Any]) -> Document | None:
-        """The project that a declared item names by ``tenant`` and ``project``; None when either does not exist."""
-        tenant = self.find(entities.TENANT, "", item["tenant"])
-        return self.find(entities.PROJECT, tenant.id, item["project"]) if tenant is not None else None
+    def declared(self, kind: str, item: Mapping[str, Any]) -> Document | None:
+        """The document that a declared item names; None when it, or what it lives in, does not exist."""
+        scope = item["kind"] if kind == entities.FLAVOR else ""
+        containers = ((entities.TENANT, item.get("tenant")), (entities.PROJECT, item.get("project")))
+        for container, name in containers:
+            if name:
+                found = self.find(container, scope, name)
+                if found is None:
+                    return None
+                scope = found.id
+        return self.find(kind, scope, item["name"])
 
     def require_project(self, item: Mapping[str, Any]) -> Document:
-        """As project_of, but raises TenantNotFound, ProjectNotFound or DependencyFailed."""
+        """The project that a declared item names. Raises TenantNotFound, ProjectNotFound or DependencyFailed."""
         tenant = self.require(entities.TENANT, "", item["tenant"])
         return self.require(entities.PROJECT, tenant.id, item["project"])
-
-    def vm_of(self, item: Mapping[str, Any]) -> Document | None:
-        """The VM that a declared item names; None when it does not exist."""
-        project = self.project_of(item)
-        return self.find(entities.VM, project.id, item["name"]) if project is not None else None
 
     def put(self, document: Document) -> Document:
         """Add a document, or replace the one of the same id."""

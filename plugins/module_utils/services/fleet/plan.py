@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,20 +63,6 @@ def plan_hosts(planning: Planning) -> None:
     planning.plan.warnings += facts.disconnected(planning)
 
 
-def plan_absent_hosts(planning: Planning) -> None:
-    """Plan to delete the hosts that are declared absent. Call it when all kinds are planned: VMs may have left them."""
-    _plan_absent(planning, entities.HOST, lambda current, item: _plan_absent_host(current, item, planning))
-
-
-def plan_absent_endpoints(planning: Planning) -> None:
-    """Plan to delete the endpoints that are declared absent, whose hosts may have moved to another one."""
-    _plan_absent(
-        planning,
-        entities.ENDPOINT,
-        lambda current, item: plan_delete_endpoint(current, planning, "declared absent", item.get("path", "")),
-    )
-
-
 def plan_delete_endpoint(current: Document, planning: Planning, reason: str, path: str = "") -> None:
     """Plan to delete an endpoint with its datastores. Raises EndpointInUse while hosts or VMs are recorded there."""
     state = planning.state
@@ -112,6 +98,25 @@ def plan_delete_host(current: Document, planning: Planning, reason: str, path: s
             f"host {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): move or delete them first",
         )
     _check_deletable(current)
+    delete_action(planning, current, reason, path)
+
+
+def plan_absent_host(current: Document, planning: Planning, reason: str, path: str = "") -> None:
+    """Plan to delete a host that is declared absent. One that left its endpoint goes even with VMs on record.
+
+    That is the administrator's word that the host is gone: nothing else could ever release those VMs.
+    """
+    state = planning.state
+    inventory = state.inventories.get(current.body["endpoint"])
+    vms = _vms_on(current, planning)
+    if inventory is None or not vms or current.observed.get("moid") in inventory.hosts:
+        plan_delete_host(current, planning, reason, path)
+        return
+    authorize(planning.actor, "delete", current.kind, *state.chain(current))
+    planning.plan.warnings.append(
+        f"host {current.name} left endpoint {state.must(current.body['endpoint']).name} with {len(vms)} VMs "
+        f"({_some(vms)}): they count as lost from now on"
+    )
     delete_action(planning, current, reason, path)
 
 
@@ -194,25 +199,6 @@ def _plan_host(item: Item, planning: Planning) -> None:
         planning.plan.observed[document.id] = document.observed
     if action.changes == ["state"]:
         action.reason = f"{action.before['state']} -> {action.after['state']}"
-
-
-def _plan_absent_host(current: Document, item: Item, planning: Planning) -> None:
-    """Plan to delete a host that is declared absent. One that left its endpoint goes even with VMs on record.
-
-    That is the administrator's word that the host is gone: nothing else could ever release those VMs.
-    """
-    state, path = planning.state, item.get("path", "")
-    inventory = state.inventories.get(current.body["endpoint"])
-    vms = _vms_on(current, planning)
-    if inventory is None or not vms or current.observed.get("moid") in inventory.hosts:
-        plan_delete_host(current, planning, "declared absent", path)
-        return
-    authorize(planning.actor, "delete", current.kind, *state.chain(current))
-    planning.plan.warnings.append(
-        f"host {current.name} left endpoint {state.must(current.body['endpoint']).name} with {len(vms)} VMs "
-        f"({_some(vms)}): they count as lost from now on"
-    )
-    delete_action(planning, current, "declared absent", path)
 
 
 def _endpoint_of(item: Item, current: Document | None, state: CurrentState) -> Document:
@@ -354,14 +340,6 @@ def _vms(planning: Planning) -> Iterator[tuple[Document, str]]:
         yield vm, planning.state.path_of(vm)
     for action in planning.plan.of(entities.VM, DELETE):
         yield action.document, action.name
-
-
-def _plan_absent(planning: Planning, kind: str, delete: Callable[[Document, Item], None]) -> None:
-    for item in planning.declaration.of(kind):
-        current = planning.state.find(kind, "", item["name"])
-        if item.get("state") == "absent" and current is not None:
-            with planning.creating(kind, item):
-                delete(current, item)
 
 
 def _some(names: list[str]) -> str:

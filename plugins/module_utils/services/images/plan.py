@@ -88,7 +88,7 @@ def files_to_read(planning: Planning, stat: Callable[[str], Any]) -> list[str]:
     for item in planning.declaration.images:
         if item.get("state") == "absent" or not item.get("file"):
             continue
-        current = _find(item, planning.state)
+        current = planning.state.declared(entities.IMAGE, item)
         if current is None or _stat(current) != stat(item["file"]):
             paths.append(item["file"])
     return paths
@@ -108,7 +108,7 @@ def template_uuid(image_id: str, datastore_id: str) -> str:
 
 
 def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None:
-    state, current, path = planning.state, _find(item, planning.state), item.get("path", "")
+    state, current, path = planning.state, planning.state.declared(entities.IMAGE, item), item.get("path", "")
     if item.get("state") == "absent":
         if current is not None:
             plan_delete(current, planning, "declared absent", path)
@@ -225,13 +225,6 @@ def _content(item: Item, fresh: Document, planning: Planning) -> tuple[dict[str,
 
 def _stat(image: Document) -> Any:
     return image.observed.get("stat") or image.body.get("stat")
-
-
-def _find(item: Item, state: CurrentState) -> Document | None:
-    if not item.get("project"):
-        return state.find(entities.IMAGE, "", item["name"])
-    project = state.project_of(item)
-    return state.find(entities.IMAGE, project.id, item["name"]) if project is not None else None
 
 
 def _task(operation: str, image_id: str, steps: Iterable[Step], data: dict[str, Any]) -> Task:

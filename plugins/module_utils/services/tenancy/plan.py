@@ -70,22 +70,6 @@ def plan_tenancy(planning: Planning) -> None:
                 _add_action(draft, planning)
 
 
-def plan_absent_projects(planning: Planning) -> None:
-    """Delete the projects that are declared absent. Failures: those of plan_delete."""
-    state = planning.state
-    for item in planning.declaration.projects:
-        tenant = state.find(entities.TENANT, "", item["tenant"])
-        if item["state"] == "absent" and tenant is not None:
-            _remove(state.find(entities.PROJECT, tenant.id, item["name"]), item, planning)
-
-
-def plan_absent_tenants(planning: Planning) -> None:
-    """Delete the tenants that are declared absent. Failures: those of plan_delete."""
-    for item in planning.declaration.tenants:
-        if item["state"] == "absent":
-            _remove(planning.state.find(entities.TENANT, "", item["name"]), item, planning)
-
-
 def plan_delete(document: Document, planning: Planning, reason: str, path: str = "") -> None:
     """Delete a tenant without projects, or a project without VMs and images.
 
@@ -275,10 +259,3 @@ def _view(document: Document, has: Limits) -> dict[str, Any]:
 def _claim(project: Document, has: Limits) -> Claim:
     amounts = {key: amount for key, (amount, _unit) in has.items()}
     return Claim(project.id, {project.scope: amounts} if amounts else {})
-
-
-def _remove(document: Document | None, item: Item, planning: Planning) -> None:
-    if document is None:
-        return
-    with planning.plan.failing(document.kind, planning.state.path_of(document), item.get("path", "")):
-        plan_delete(document, planning, "declared absent", item.get("path", ""))

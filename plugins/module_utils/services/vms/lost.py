@@ -231,7 +231,9 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
 
 def _items(planning: Planning) -> Iterator[Document | None]:
     """The records of the VMs that are declared and not absent; None for one that has none."""
-    yield from (planning.state.vm_of(item) for item in planning.declaration.vms if item.get("state") != "absent")
+    yield from (
+        planning.state.declared(entities.VM, item) for item in planning.declaration.vms if item.get("state") != "absent"
+    )
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def _failing(planning: Planning, item: Item) -> AbstractContextManager[None]:
 
 def _plan_absent(item: Item, planning: Planning) -> None:
     """Nothing to do where tenant or project do not exist."""
-    current = planning.state.vm_of(item)
+    current = planning.state.declared(entities.VM, item)
     if current is not None:
         plan_delete(current, planning, "declared absent", bool(item.get("force")), item.get("path", ""))
 
