@@ -54,7 +54,7 @@ def test_a_reader_finds_nothing_and_makes_nothing(cloudstore_url, open_again, tm
     assert cloudstore_url.rpartition("/")[2] in reader.location
     assert reader.digest("secret") == reader.digest("secret")
     assert refused(reader.run, lambda tx: None).code in ("InternalError", "CloudStoreNotFound")
-    assert refused(reader.groom).code == "CloudStoreNotFound"
+    assert refused(reader.begin_run).code == "CloudStoreNotFound"
     assert list(tmp_path.iterdir()) == []
     assert not open_again("read").exists
     assert refused(open_again, "upgrade").code == "CloudStoreNotFound"

@@ -146,6 +146,16 @@ def test_a_vm_that_was_deleted_concurrently_gets_no_rows(site: Accounts) -> None
     assert (site.held(), site.keys()) == ({}, set())
 
 
+@pytest.mark.parametrize("code", ["LeaseLost", "CloudStoreLost"])
+def test_a_run_that_lost_its_lease_or_cloudstore_ends_while_jobs_are_prepared(code: str) -> None:
+    def lost(_action: Any) -> None:
+        raise PhotonError(code, "lost")
+
+    runner = apply._Runner(SimpleNamespace(), SimpleNamespace())
+    with pytest.raises(PhotonError, match="lost"):
+        runner._prepared([SimpleNamespace(id="v1")], lost)
+
+
 @pytest.mark.parametrize(("unknown", "kept"), [(False, set()), (True, {("h1", "vcpus"), ("d2", "space")})])
 def test_a_vm_that_was_not_created_keeps_its_place_only_where_it_may_exist(
     site: Accounts, unknown: bool, kept: set[tuple[str, str]]
