@@ -148,7 +148,7 @@ def test_a_vm_that_was_deleted_concurrently_gets_no_rows(site: Accounts) -> None
 
 @pytest.mark.parametrize("code", ["LeaseLost", "CloudStoreLost"])
 def test_a_run_that_lost_its_lease_or_cloudstore_ends_while_jobs_are_prepared(code: str) -> None:
-    def lost(_action: Any) -> None:
+    def lost(_action: object) -> None:
         raise PhotonError(code, "lost")
 
     runner = apply._Runner(SimpleNamespace(), SimpleNamespace())
