@@ -114,9 +114,18 @@ class Vm:
         disks = seen.get("disks", {})
         place = None
         if seen.get("endpoint"):
-            names = {"name": document.name, **(seen.get("vsphere") or {})}
-            own = {key: names[key] for key in _VSPHERE if key in names}
-            place = Place(seen["endpoint"], seen.get("host"), cluster=seen.get("cluster"), **own)
+            own = seen.get("vsphere") or {}
+            place = Place(
+                seen["endpoint"],
+                seen.get("host"),
+                own.get("name", document.name),
+                own.get("folder", ""),
+                own.get("directory", ""),
+                seen.get("cluster"),
+                own.get("moid"),
+                own.get("change_version"),
+                own.get("vmx"),
+            )
         return cls(
             document.id,
             document.name,
@@ -170,5 +179,8 @@ def _disk(body: Mapping[str, Any], seen: Mapping[str, Any]) -> Disk:
         bool(body.get("boot")),
         body.get("kind", flavors.EPHEMERAL_DISK),
         tuple(body.get("datastore_tags") or ()),
-        *(seen.get(key) for key in _SEEN),
+        seen.get("datastore"),
+        seen.get("path"),
+        seen.get("uuid"),
+        seen.get("unit"),
     )
