@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from .explain import reason
 from .fleet import LEVELS, Fleet
+from .photon import photon_scores, winner_score
 from .policies import Policy
-from .requests import Batch, Request
+from .requests import Batch
 from .search import Search
-from .state import State, count
-from .weigh import Found, photon_parts, photon_score
+from .state import State, Stores, count
+from .weigh import Found
 
 Vm = tuple[int, int]  # number of the request, index
 Unit = int | list[int]  # number of a request, or of all those that hard affinity ties together
@@ -36,52 +38,51 @@ class Attempt:
         self.state = State(fleet, batch, policy.ordered(order or policy.name))
         self.search = Search(self.state)
         self.lost: Counter[int] = Counter()
-        # A row per VM, so that the answer is in the order of the requests whatever order they are placed in.
-        self._first = [0, *accumulate(request.count for request in batch.requests)]
-        self._rows: list[dict[str, Any] | None] = [None] * self._first[-1]
-        self._unplaced: dict[int, dict[str, Any]] = {}
+        self._rows: dict[Vm, dict[str, Any]] = {}
+        self._unplaced: dict[Vm, dict[str, Any]] = {}
         self._reasons: dict[Any, dict[str, Any]] = {}
-        self._number_placed = self._tries = 0
+        self._tries = 0
 
     def run(self, units: Iterable[Unit]) -> Attempt:
         """Place units in this order."""
-        for unit in units:
-            if isinstance(unit, int):
-                self.place(unit, range(self.batch.requests[unit].count))
-            else:
-                self._place_whole(unit)
+        requests = self.batch.requests
+        for _kind, alike in groupby(units, key=lambda unit: requests[unit][1:] if isinstance(unit, int) else None):
+            for unit in alike:
+                if not isinstance(unit, int):
+                    self._place_whole(unit)
+                    continue
+                self.place([(number, index) for number in [unit, *alike] for index in range(requests[number].count)])
         return self
 
-    def place(self, number: int, indexes: Iterable[int]) -> None:
-        """Place VMs of one request, each where the policy prefers it."""
-        request = self.batch.requests[number]
-        for index in indexes:
-            found = self.search.find(request, index)
+    def place(self, vms: Sequence[Vm]) -> None:
+        """Place VMs of requests that differ by their ids alone, each where the policy prefers it."""
+        find, start = self.search.finder(self.batch.requests[vms[0][0]]), self.search.start
+        for vm in vms:
+            found = find(start(vm))
             if found is None:
-                self._fail(number, index)
+                self._fail(vm)
             else:
-                self.put(number, index, found)
+                self.put(vm, *found)
 
-    def put(self, number: int, index: int, found: Found) -> None:
+    def put(self, vm: Vm, host: int, stores: Stores) -> None:
         """Place one VM on the given host and datastores."""
-        host, stores = found
-        state, request, policy = self.state, self.batch.requests[number], self.policy
+        number, index = vm
+        state, policy, request, row = self.state, self.policy, self.batch.requests[number], self.fleet.hosts[host]
         preferred = state.plan(request.groups).preferred if request.groups else ()
         broken = sum([not test(host) for test in preferred]) if preferred else 0
-        scores = photon_parts(self.search.view(request.shape), host, stores) if policy.name == "photon" else None
-        cpu, memory = state.add(request, host, stores)
-        if scores is not None:
-            parts, score = scores, photon_score(scores)
+        if policy.name == "photon":
+            _refused, parts = photon_scores(state, host, request.shape, stores)
+            score = winner_score(parts)
+            state.add(request, host, stores)
         else:
-            parts, score = {"cpu": cpu / 10, "memory": memory / 10}, policy.score(cpu, memory)
-            for store in stores[:1]:
-                capacity = self.fleet.datastores[store].capacity or 1
-                parts["storage"] = 1000 * state.store_free[store] // capacity / 10
+            cpu, memory, load = state.add(request, host, stores)
+            parts, score = {"cpu": cpu / 10, "memory": memory / 10}, policy.score(load)
+            if stores:
+                store = stores[0]
+                parts["storage"] = 1000 * state.store_free[store] // (self.fleet.datastores[store].capacity or 1) / 10
         if preferred:
             parts["preferences_broken"] = broken
-        row = self.fleet.hosts[host]
-        self._number_placed += 1
-        self._rows[self._first[number] + index] = {
+        self._rows[vm] = {
             "request": request.id,
             "index": index,
             "host": row.id,
@@ -94,44 +95,42 @@ class Attempt:
 
     def answer(self) -> dict[str, Any]:
         """Return ``{placements, unplaced, summary}`` in the order of the requests."""
-        placements = [row for row in self._rows if row is not None]
-        used = [host for host, number in enumerate(self.state.placed) if number]
-        return {
-            "placements": placements,
-            "unplaced": [row for _slot, row in sorted(self._unplaced.items())],
-            "summary": {
-                "policy": self.policy.name,
-                "quality": self.policy.quality,
-                "placed": len(placements),
-                "unplaced": len(self._unplaced),
-                "hosts_used": len(used),
-                "hosts_opened": sum(not self.fleet.hosts[host].busy for host in used),
-            },
+        hosts, rows = self.fleet.hosts, self._rows
+        vms = ((number, index) for number, request in enumerate(self.batch.requests) for index in range(request.count))
+        placements = [rows[vm] for vm in vms if vm in rows]
+        used = [host for host, placed in zip(hosts, self.state.placed, strict=True) if placed]
+        summary = {
+            "policy": self.policy.name,
+            "quality": self.policy.quality,
+            "placed": len(placements),
+            "unplaced": len(self._unplaced),
+            "hosts_used": len(used),
+            "hosts_opened": sum(not host.busy for host in used),
         }
+        unplaced = [row for _vm, row in sorted(self._unplaced.items(), key=itemgetter(0))]
+        return {"placements": placements, "unplaced": unplaced, "summary": summary}
 
-    def _fail(self, number: int, index: int) -> None:
+    def _fail(self, vm: Vm) -> None:
+        number, index = vm
         request = self.batch.requests[number]
         self.lost[number] += 1
         # One reason for all VMs of a shape that no host has room for: working it out takes a look at every host.
         full = self.search.queue(request.shape).find(0, None) is None
-        key = request.shape if full else (request.shape, request.groups, request.spread, self._number_placed)
+        key = request.shape if full else (request.shape, request.groups, request.spread, len(self._rows))
         if key not in self._reasons:
             self._reasons[key] = reason(self.search, request)
-        self._unplaced[self._first[number] + index] = {"request": request.id, "index": index, **self._reasons[key]}
-
-    def _levels(self, unit: list[int]) -> list[tuple[str, str]]:
-        """Return the hard affinities of a unit as (group, level), the widest first."""
-        groups = dict.fromkeys(group for number in unit for group in self.batch.requests[number].groups)
-        pairs = [(group, level) for group in groups for level in sorted(self.batch.hard_affinity(group))]
-        return sorted(pairs, key=lambda pair: -LEVELS.index(pair[1]))
+        self._unplaced[vm] = {"request": request.id, "index": index, **self._reasons[key]}
 
     def _place_whole(self, unit: list[int]) -> None:
-        requests = self.batch.requests
+        requests, rules = self.batch.requests, self.batch.rules
         vms = [(number, index) for number in unit for index in range(requests[number].count)]
-        vms.sort(key=lambda vm: -self._size(requests[vm[0]]))
+        vms.sort(key=lambda vm: -self.fleet.size(requests[vm[0]].shape.vcpus, requests[vm[0]].shape.memory))
+        groups = dict.fromkeys(group for number in unit for group in requests[number].groups)
+        levels = {(group, rule.level) for group in groups for rule in rules[group] if rule.ties}
+        widest_first = sorted(levels, key=lambda pair: (-LEVELS.index(pair[1]), pair[0]))
         self._tries = MAX_TRIES
-        if not self._together(vms, self._levels(unit)):
-            self._partly(vms, self._levels(unit))
+        if not self._together(vms, widest_first):
+            self._partly(vms, widest_first)
 
     def _together(self, vms: list[Vm], levels: list[tuple[str, str]]) -> bool:
         """Give each group without members a domain and place all VMs there, or none."""
@@ -151,41 +150,38 @@ class Attempt:
             return self._all_or_none(vms)
 
     def _all_or_none(self, vms: list[Vm]) -> bool:
+        requests = self.batch.requests
         done: list[tuple[Vm, Found]] = []
-        for number, index in vms:
-            found = self.search.find(self.batch.requests[number], index)
+        for vm in vms:
+            found = self.search.finder(requests[vm[0]])(self.search.start(vm))
             if found is None:
-                break
-            self.put(number, index, found)
-            done.append(((number, index), found))
-        if len(done) == len(vms):
-            return True
-        for (number, index), (host, stores) in done:
-            self.state.add(self.batch.requests[number], host, stores, -1)
-            self._rows[self._first[number] + index] = None
-        return False
+                for other, (host, stores) in done:
+                    self.state.add(requests[other[0]], host, stores, -1)
+                    del self._rows[other]
+                return False
+            self.put(vm, *found)
+            done.append((vm, found))
+        return True
 
     def _partly(self, vms: list[Vm], levels: list[tuple[str, str]]) -> None:
         """Place what can be placed of a unit, with each group in the domain that has most room."""
         anchors = []
         for group, level in levels:
             members = self.state.members(group, level)
-            if not members:
-                value = max(self._rooms(vms, group, level), default=None, key=lambda pair: pair[0])
-                if value is not None:
-                    members[value[1]] += 1
-                    anchors.append((members, value[1]))
-        for number, index in sorted(vms):
-            self.place(number, [index])
+            rooms = [] if members else list(self._rooms(vms, group, level))
+            if rooms:
+                value = max(rooms, key=lambda pair: pair[0])[1]
+                members[value] += 1
+                anchors.append((members, value))
+        for vm in sorted(vms):
+            self.place([vm])
         for members, value in anchors:
             count(members, value, -1)
 
     def _domains(self, vms: list[Vm], group: str, level: str) -> Iterator[Any]:
         """Yield the domains whose hosts together have room for a group."""
         rooms = ((room, value) for room, value in self._rooms(vms, group, level) if room >= 1)
-        if self._tight:
-            rooms = iter(sorted(rooms, key=lambda pair: pair[0]))
-        for _room, value in rooms:
+        for _room, value in sorted(rooms, key=lambda pair: pair[0]) if self._tight else rooms:
             yield value
 
     def _rooms(self, vms: list[Vm], group: str, level: str) -> Iterator[tuple[float, Any]]:
@@ -194,12 +190,9 @@ class Attempt:
         mine = [vm for vm in vms if group in requests[vm[0]].groups]
         vcpus = sum(requests[number].shape.vcpus for number, _index in mine)
         memory = sum(requests[number].shape.memory for number, _index in mine)
-        number, index = mine[0]
-        hosts = self.search.view(requests[number].shape).candidates.domains(level)
-        for value in self.search.domains(requests[number], index, level):
+        first = requests[mine[0][0]]
+        hosts = self.search.queue(first.shape).candidates.domains(level)
+        for value in self.search.domains(first, self.search.start(mine[0]), level):
             cpu = sum([state.cpu_free[host] for host in hosts[value] if state.cpu_free[host] > 0])
             free = sum([state.memory_free[host] for host in hosts[value] if state.memory_free[host] > 0])
             yield min(cpu / vcpus if vcpus else 1.0, free / memory if memory else 1.0), value
-
-    def _size(self, request: Request) -> float:
-        return self.fleet.size(request.shape.vcpus, request.shape.memory)

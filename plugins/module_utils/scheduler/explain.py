@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .filters import CODES
-from .photon import utilization_score
-from .reading import rows
+from .photon import photon_scores
+from .reading import Item
 from .requests import Request
 from .search import Search
 from .state import State, Test
@@ -22,7 +22,7 @@ UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 def reason(search: Search, request: Request) -> dict[str, Any]:
     """Return why a VM has no place: code, the hosts that each constraint removed in order, the nearest miss, and the
     sentence."""
-    candidates = search.view(request.shape).candidates
+    candidates = search.queue(request.shape).candidates
     eliminated = list(candidates.eliminated)
     last = eliminated[-1][0] if eliminated else None
     left = survivors = candidates.hosts
@@ -50,7 +50,7 @@ def explain(result: Mapping[str, Any], *, limit: int = 50) -> list[str]:
     At most ``limit`` lines of each kind, then how many more there are. VMs that fail for one reason share a line.
     """
     alike: Counter[tuple[str, str, str]] = Counter()
-    for row in rows(result, "unplaced", "result"):
+    for row in Item(result, "result").rows("unplaced"):
         removed = ", ".join(f"{number} {name}" for name, number in row["eliminated"])
         alike[row["request"], f"{row['code']}: {row['message']}", removed] += 1
     failed = [
@@ -59,7 +59,7 @@ def explain(result: Mapping[str, Any], *, limit: int = 50) -> list[str]:
         for (name, why, removed), times in alike.items()
     ]
     placed = []
-    for row in rows(result, "placements", "result"):
+    for row in Item(result, "result").rows("placements"):
         parts = ", ".join(f"{key} {value:g}" for key, value in row["parts"].items())
         zone = f" in zone {row['zone']}" if row.get("zone") else ""
         placed.append(f"{row['request']}[{row['index']}]: {row['host']}{zone}: score {row['score']:g} ({parts})")
@@ -73,18 +73,17 @@ def _cut(lines: list[str], limit: int, what: str) -> list[str]:
 
 def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
     """Return CPU, memory and storage as (constraint, test of a host); ``photon`` adds the original's 95 % limit."""
-    state, shape, view = search.state, request.shape, search.view(request.shape)
+    state, shape, fit = search.state, request.shape, search.queue(request.shape).fit
     tests: list[tuple[str, Test]] = [
         ("cpu", lambda host: state.cpu_free[host] >= shape.vcpus),
         ("memory", lambda host: state.memory_free[host] >= shape.memory),
-        ("storage", lambda host: view.fit(host) is not None),
+        ("storage", lambda host: fit(host) is not None),
     ]
     if state.policy.name == "photon":
-
-        def refused(host: int) -> Any:
-            return utilization_score(state, host, shape, view.fit(host) or ())
-
-        tests += [(name, lambda host, name=name: refused(host) != name) for name in ("cpu", "memory", "storage")]
+        tests += [
+            (name, lambda host, name=name: photon_scores(state, host, shape, fit(host) or ())[0] != name)
+            for name in ("cpu", "memory", "storage")
+        ]
     return tests
 
 

@@ -35,36 +35,37 @@ class Candidates:
     """The hosts that pass a request's static demands.
 
     ``hosts``: positions, in the order of ``keys``; ``removed``: the other hosts by the first constraint they fail;
-    ``stores``: per disk the datastores that it may lie on.
+    ``options``: per host and disk the datastores that the disk may lie on.
     """
 
     def __init__(self, statics: Statics, fleet: Fleet, keys: list[int]) -> None:
-        self.fleet = fleet
-        self.stores = [eligible_stores(statics, disk, fleet) for disk in statics.disks]
+        self.fleet, self.keys = fleet, keys
+        self.hosts: list[int] = []
         self.removed: dict[str, list[int]] = defaultdict(list)
-        kept: list[int] = []
+        self.options: dict[int, list[list[int]]] = {}
+        self._domains: dict[str, dict[Any, list[int]]] = {}
+        passed: list[int] = []
         for hosts in fleet.classes.values():
             verdict = _verdict(statics, fleet, fleet.hosts[hosts[0]])
-            (kept if verdict is None else self.removed[verdict]).extend(hosts)
+            (passed if verdict is None else self.removed[verdict]).extend(hosts)
         if statics.host is not None:
             only = fleet.index[statics.host]
-            self._drop("host", [host for host in kept if host != only])
-            kept = [host for host in kept if host == only]
-        different = set(self.stores)
-        self.hosts: list[int] = []
-        for host in kept:
-            mine = fleet.hosts[host].datastores
-            if any(allowed.isdisjoint(mine) for allowed in different):
-                self.removed[_datastore_verdict(statics, fleet, mine)].append(host)
-            else:
+            self.removed["host"] = [host for host in passed if host != only]
+            passed = [host for host in passed if host == only]
+        allowed = [_allowed_stores(statics, disk, fleet) for disk in statics.disks]
+        for host in sorted(passed, key=keys.__getitem__):
+            mounted = fleet.hosts[host].datastores
+            options = [[store for store in mounted if store in stores] for stores in allowed]
+            if all(options):
                 self.hosts.append(host)
-        self.hosts.sort(key=keys.__getitem__)
-        self._domains: dict[str, dict[Any, list[int]]] = {}
+                self.options[host] = options
+            else:
+                self.removed[_datastore_verdict(statics, fleet, mounted)].append(host)
 
     @property
     def eliminated(self) -> list[tuple[str, int]]:
         """The numbers of removed hosts, in the order of the constraints."""
-        return [(name, len(self.removed[name])) for name in CODES if name in self.removed]
+        return [(name, len(self.removed[name])) for name in CODES if self.removed.get(name)]
 
     def domains(self, level: str) -> dict[Any, list[int]]:
         """Return the candidates by host, rack or zone."""
@@ -76,12 +77,8 @@ class Candidates:
             self._domains[level] = dict(found)
         return self._domains[level]
 
-    def _drop(self, name: str, hosts: list[int]) -> None:
-        if hosts:
-            self.removed[name].extend(hosts)
 
-
-def eligible_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int]:
+def _allowed_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int]:
     """Return the datastores that a disk may lie on, space aside."""
     if disk.datastore is not None:
         return frozenset({fleet.store_index[disk.datastore]})
@@ -116,10 +113,10 @@ def _zone_serves(statics: Statics, fleet: Fleet, name: str | None) -> bool:
     return zone.state == "READY" and (not zone.dedicated_tenants or statics.tenant in zone.dedicated_tenants)
 
 
-def _datastore_verdict(statics: Statics, fleet: Fleet, mine: tuple[int, ...]) -> str:
+def _datastore_verdict(statics: Statics, fleet: Fleet, mounted: tuple[int, ...]) -> str:
     """Return why no datastore of the host will do for one of the disks."""
-    if any(fleet.stores_with(disk.tags).isdisjoint(mine) for disk in statics.disks):
+    if any(fleet.stores_with(disk.tags).isdisjoint(mounted) for disk in statics.disks):
         return "datastore_tags"
-    if statics.datastore is not None and fleet.store_index[statics.datastore] not in mine:
+    if statics.datastore is not None and fleet.store_index[statics.datastore] not in mounted:
         return "datastore"
     return "image" if statics.image and statics.image_must_be_present else "datastore"
