@@ -16,9 +16,8 @@ from .fleet import LEVELS, Fleet
 from .photon import photon_scores, winner_score
 from .policies import Policy
 from .requests import Batch
-from .search import Search
-from .state import State, Stores, count
-from .weigh import Found
+from .search import Finder, Search
+from .state import State, count
 
 Vm = tuple[int, int]  # number of the request, index
 Unit = int | list[int]  # number of a request, or of all those that hard affinity ties together
@@ -39,6 +38,7 @@ class Attempt:
         self.search = Search(self.state)
         self.lost: Counter[int] = Counter()
         self._rows: dict[Vm, dict[str, Any]] = {}
+        self._store_ids = [store.id for store in fleet.datastores]
         self._unplaced: dict[Vm, dict[str, Any]] = {}
         self._reasons: dict[Any, dict[str, Any]] = {}
         self._tries = 0
@@ -54,44 +54,50 @@ class Attempt:
                 self.place([(number, index) for number in [unit, *alike] for index in range(requests[number].count)])
         return self
 
-    def place(self, vms: Sequence[Vm]) -> None:
-        """Place VMs of requests that differ by their ids alone, each where the policy prefers it."""
-        find, start = self.search.finder(self.batch.requests[vms[0][0]]), self.search.start
-        for vm in vms:
-            found = find(start(vm))
-            if found is None:
-                self._fail(vm)
-            else:
-                self.put(vm, *found)
+    def place(self, vms: Sequence[Vm], find: Finder | None = None, *, report: bool = True) -> bool:
+        """Place VMs of requests that differ by their ids alone, each where the policy (or ``find``) prefers it.
 
-    def put(self, vm: Vm, host: int, stores: Stores) -> None:
-        """Place one VM on the given host and datastores."""
-        number, index = vm
-        state, policy, request, row = self.state, self.policy, self.batch.requests[number], self.fleet.hosts[host]
+        Without ``report`` stop at the first VM without a place and return False.
+        """
+        state, policy, requests, search = self.state, self.policy, self.batch.requests, self.search
+        hosts, stores, add = self.fleet.hosts, self.fleet.datastores, state.add
+        request = requests[vms[0][0]]
+        find = find or search.finder(request)
         preferred = state.plan(request.groups).preferred if request.groups else ()
-        broken = sum([not test(host) for test in preferred]) if preferred else 0
-        if policy.name == "photon":
-            _refused, parts = photon_scores(state, host, request.shape, stores)
-            score = winner_score(parts)
-            state.add(request, host, stores)
-        else:
-            cpu, memory, load = state.add(request, host, stores)
-            parts, score = {"cpu": cpu / 10, "memory": memory / 10}, policy.score(load)
-            if stores:
-                store = stores[0]
-                parts["storage"] = 1000 * state.store_free[store] // (self.fleet.datastores[store].capacity or 1) / 10
-        if preferred:
-            parts["preferences_broken"] = broken
-        self._rows[vm] = {
-            "request": request.id,
-            "index": index,
-            "host": row.id,
-            "zone": row.zone,
-            "rack": row.rack,
-            "datastores": [self.fleet.datastores[store].id for store in stores],
-            "score": score,
-            "parts": parts,
-        }
+        for vm in vms:
+            number, index = vm
+            name = requests[number].id
+            found = find(search.start(name, index))
+            if found is None:
+                if not report:
+                    return False
+                self._fail(vm)
+                continue
+            host, disks = found
+            broken = sum([not test(host) for test in preferred]) if preferred else 0
+            if policy.name == "photon":
+                _refused, parts = photon_scores(state, host, request.shape, disks)
+                score = winner_score(parts)
+                add(request, host, disks)
+            else:
+                cpu, memory, load = add(request, host, disks)
+                parts, score = {"cpu": cpu / 10, "memory": memory / 10}, policy.score(load)
+                if disks:
+                    parts["storage"] = 1000 * state.store_free[disks[0]] // (stores[disks[0]].capacity or 1) / 10
+            if preferred:
+                parts["preferences_broken"] = broken
+            row = hosts[host]
+            self._rows[vm] = {
+                "request": name,
+                "index": index,
+                "host": row.id,
+                "zone": row.zone,
+                "rack": row.rack,
+                "datastores": list(map(self._store_ids.__getitem__, disks)),
+                "score": score,
+                "parts": parts,
+            }
+        return True
 
     def answer(self) -> dict[str, Any]:
         """Return ``{placements, unplaced, summary}`` in the order of the requests."""
@@ -139,7 +145,7 @@ class Attempt:
             if members:
                 continue
             for value in self._domains(vms, group, level):
-                members[value] += 1  # as if a member were there: all others must follow
+                count(members, value, 1)  # as if a member were there: all others must follow
                 done = self._together(vms, levels[at + 1 :])
                 count(members, value, -1)
                 if done or self._tries <= 0:
@@ -151,16 +157,13 @@ class Attempt:
 
     def _all_or_none(self, vms: list[Vm]) -> bool:
         requests = self.batch.requests
-        done: list[tuple[Vm, Found]] = []
-        for vm in vms:
-            found = self.search.finder(requests[vm[0]])(self.search.start(vm))
-            if found is None:
-                for other, (host, stores) in done:
-                    self.state.add(requests[other[0]], host, stores, -1)
-                    del self._rows[other]
+        for done, vm in enumerate(vms):
+            if not self.place([vm], report=False):
+                for other in vms[:done]:
+                    row = self._rows.pop(other)
+                    stores = tuple([self.fleet.store_index[store] for store in row["datastores"]])
+                    self.state.add(requests[other[0]], self.fleet.index[row["host"]], stores, -1)
                 return False
-            self.put(vm, *found)
-            done.append((vm, found))
         return True
 
     def _partly(self, vms: list[Vm], levels: list[tuple[str, str]]) -> None:
@@ -171,7 +174,7 @@ class Attempt:
             rooms = [] if members else list(self._rooms(vms, group, level))
             if rooms:
                 value = max(rooms, key=lambda pair: pair[0])[1]
-                members[value] += 1
+                count(members, value, 1)
                 anchors.append((members, value))
         for vm in sorted(vms):
             self.place([vm])
@@ -192,7 +195,7 @@ class Attempt:
         memory = sum(requests[number].shape.memory for number, _index in mine)
         first = requests[mine[0][0]]
         hosts = self.search.queue(first.shape).candidates.domains(level)
-        for value in self.search.domains(first, self.search.start(mine[0]), level):
+        for value in self.search.domains(first, self.search.start(first.id, mine[0][1]), level):
             cpu = sum([state.cpu_free[host] for host in hosts[value] if state.cpu_free[host] > 0])
             free = sum([state.memory_free[host] for host in hosts[value] if state.memory_free[host] > 0])
             yield min(cpu / vcpus if vcpus else 1.0, free / memory if memory else 1.0), value

@@ -131,7 +131,7 @@ class _Model:
         on_store: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for (kind, host), cell in self._cells.items():
             shape = self._kinds[kind].shape
-            options = self.search.queue(shape).candidates.options[host]
+            options = self.search.queue(shape).candidates.stores(host)
             for disk, stores in zip(shape.disks, options, strict=True):
                 parts = [cell]
                 if len(stores) > 1 and disk.capacity:
@@ -178,7 +178,8 @@ class _Model:
             for value in dict.fromkeys(value for queue in queues for value in queue.candidates.domains(level)):
                 terms = [*self._terms(kinds, domains.get(value, [])), (least, -1)]
                 # least <= members here <= least + max_skew
-                self.program.row(-counts[value], skew - counts[value], terms)
+                here = counts.get(value, 0)
+                self.program.row(-here, skew - here, terms)
 
     def _domains(self, kinds: set[int], level: str) -> dict[Any, list[int]]:
         """Return the hosts that kinds may use, by host, rack or zone."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from .fleet import Fleet, Host
-from .requests import Disk, Statics
+from .requests import Statics
 
 # Constraints in the order in which they remove hosts, and the error code for the one that removed the last host.
 CODES = {
@@ -35,14 +35,17 @@ class Candidates:
     """The hosts that pass a request's static demands.
 
     ``hosts``: positions, in the order of ``keys``; ``removed``: the other hosts by the first constraint they fail;
-    ``options``: per host and disk the datastores that the disk may lie on.
+    ``options``: per disk and host the datastores that the disk may lie on.
     """
 
     def __init__(self, statics: Statics, fleet: Fleet, keys: list[int]) -> None:
         self.fleet, self.keys = fleet, keys
-        self.hosts: list[int] = []
         self.removed: dict[str, list[int]] = defaultdict(list)
-        self.options: dict[int, list[list[int]]] = {}
+        image = statics.image if statics.image_must_be_present else None
+        self.options = [
+            fleet.options(disk.tags, image if disk.boot else None, statics.datastore, disk.datastore)
+            for disk in statics.disks
+        ]
         self._domains: dict[str, dict[Any, list[int]]] = {}
         passed: list[int] = []
         for hosts in fleet.classes.values():
@@ -52,15 +55,16 @@ class Candidates:
             only = fleet.index[statics.host]
             self.removed["host"] = [host for host in passed if host != only]
             passed = [host for host in passed if host == only]
-        allowed = [_allowed_stores(statics, disk, fleet) for disk in statics.disks]
-        for host in sorted(passed, key=keys.__getitem__):
-            mounted = fleet.hosts[host].datastores
-            options = [[store for store in mounted if store in stores] for stores in allowed]
-            if all(options):
-                self.hosts.append(host)
-                self.options[host] = options
-            else:
-                self.removed[_datastore_verdict(statics, fleet, mounted)].append(host)
+        for options in {id(options): options for options in self.options}.values():
+            for host in passed:
+                if not options[host]:
+                    self.removed[_datastore_verdict(statics, fleet, fleet.hosts[host].datastores)].append(host)
+            passed = [host for host in passed if options[host]]
+        self.hosts = sorted(passed, key=keys.__getitem__)
+
+    def stores(self, host: int) -> list[list[int]]:
+        """Return the datastores of a host that each disk may lie on."""
+        return [options[host] for options in self.options]
 
     @property
     def eliminated(self) -> list[tuple[str, int]]:
@@ -76,18 +80,6 @@ class Candidates:
                 found[column[host]].append(host)
             self._domains[level] = dict(found)
         return self._domains[level]
-
-
-def _allowed_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int]:
-    """Return the datastores that a disk may lie on, space aside."""
-    if disk.datastore is not None:
-        return frozenset({fleet.store_index[disk.datastore]})
-    found = fleet.stores_with(disk.tags)
-    if statics.datastore is not None:
-        found &= {fleet.store_index[statics.datastore]}
-    if disk.boot and statics.image and statics.image_must_be_present:
-        found &= fleet.images.get(statics.image, frozenset())
-    return found
 
 
 def _verdict(statics: Statics, fleet: Fleet, host: Host) -> str | None:

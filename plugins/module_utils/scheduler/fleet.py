@@ -135,6 +135,7 @@ class Fleet:
             sum(host.memory_limit for host in self.hosts) / count or 1.0,
         )
         self._tagged: dict[frozenset[str], frozenset[int]] = {}
+        self._options: dict[Any, list[list[int]]] = {}
 
     def stores_with(self, tags: frozenset[str]) -> frozenset[int]:
         """Return the datastores for VMs that carry all the tags."""
@@ -142,6 +143,23 @@ class Fleet:
             stores = enumerate(self.datastores)
             self._tagged[tags] = frozenset([n for n, store in stores if store.usable and tags <= store.tags])
         return self._tagged[tags]
+
+    def options(
+        self, tags: frozenset[str], image: str | None = None, datastore: str | None = None, pin: str | None = None
+    ) -> list[list[int]]:
+        """Return per host the datastores that a disk may lie on: for VMs, with all tags, with the image, this one; or
+        just the one that the disk lies on already (``pin``)."""
+        key = tags, image, datastore, pin
+        found = self._options.get(key)
+        if found is None:
+            stores = self.stores_with(tags) if pin is None else {self.store_index[pin]}
+            if pin is None and datastore is not None:
+                stores &= {self.store_index[datastore]}
+            if pin is None and image is not None:
+                stores &= self.images.get(image, frozenset())
+            found = [[store for store in host.datastores if store in stores] for host in self.hosts]
+            self._options[key] = found
+        return found
 
     def size(self, vcpus: int, memory: int) -> float:
         """Return the share of an average host that an amount takes in its largest dimension."""

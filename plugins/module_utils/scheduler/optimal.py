@@ -9,7 +9,7 @@ from collections import Counter
 from heapq import nlargest
 from typing import Any, NamedTuple
 
-from .attempt import Attempt
+from .attempt import Attempt, Vm
 from .exact import small_enough, solve
 from .patterns import SECONDS, Plan, pack_plan
 from .requests import Shape
@@ -71,15 +71,13 @@ def _exactly(attempt: Attempt) -> Result:
     solution = solve(attempt, pack=attempt.policy.name == "pack", budget=Budget(attempt.policy.time_budget))
     if solution.places is None:
         return Result(None, "exact", solution.bound, solution.why)
-    left: list[tuple[int, int]] = []
+    left: list[Vm] = []
     for number, hosts in enumerate(solution.places):
         fit = attempt.search.queue(attempt.batch.requests[number].shape).fit
         for index, host in enumerate(hosts):
-            stores = fit(host)
-            if stores is None:  # other disks took the datastore
+            stores = fit(host)  # None where other disks took the datastore
+            if stores is None or not attempt.place([(number, index)], lambda _start, found=(host, stores): found):
                 left.append((number, index))
-            else:
-                attempt.put((number, index), host, stores)
     for vm in left:
         attempt.place([vm])
     return Result(attempt, "exact", solution.bound, solution.why)
@@ -112,14 +110,15 @@ def _assign(attempt: Attempt, plan: Plan, shapes: list[Shape]) -> None:
         request = requests[number]
         together = any(rule.kind == "affinity" for group in request.groups for rule in rules[group])
         mine = [] if together or request.spread is not None else slots.get(request.shape, [])
-        left += [(number, index) for index in range(request.count) if not _take(attempt, number, index, mine)]
+        vms = [(number, index) for index in range(request.count)]
+        left += [vm for vm in vms if not _take(attempt, vm, mine)]
     for vm in sorted(left):
         attempt.place([vm])
 
 
-def _take(attempt: Attempt, number: int, index: int, slots: list[list[int]]) -> bool:
+def _take(attempt: Attempt, vm: Vm, slots: list[list[int]]) -> bool:
     """Put a VM into a slot; a member of groups on the host with most slots left that its groups allow."""
-    request = attempt.batch.requests[number]
+    request = attempt.batch.requests[vm[0]]
     fit, test = attempt.search.queue(request.shape).fit, None
     if request.groups:
         plan = attempt.state.plan(request.groups)
@@ -130,9 +129,8 @@ def _take(attempt: Attempt, number: int, index: int, slots: list[list[int]]) -> 
         times, host = slot
         stores = fit(host) if times and (test is None or test(host)) else None
         if stores is not None:
-            attempt.put((number, index), host, stores)
             slot[0] -= 1
-            return True
+            return attempt.place([vm], lambda _start, found=(host, stores): found)
     return False
 
 

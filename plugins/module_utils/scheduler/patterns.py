@@ -89,7 +89,7 @@ def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
         demands = {}
         for number in numbers:
             space = dict.fromkeys(local, 0)
-            for disk, options in zip(shapes[number].disks, candidates[number].options[host], strict=True):
+            for disk, options in zip(shapes[number].disks, candidates[number].stores(host), strict=True):
                 if len(options) == 1 and options[0] in space:
                     space[options[0]] += disk.capacity
             demand = (shapes[number].vcpus, shapes[number].memory, *space.values())

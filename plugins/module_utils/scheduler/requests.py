@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import marshal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -96,16 +96,12 @@ class Batch:
         self._shapes: dict[Any, Shape] = {}
         # Requests that differ by their ids alone are read once; so are the demands of those that share them.
         read: dict[Any, Request] = {}
-        known: set[str] = set()
         for number, item in enumerate(items):
             if type(item) is not dict and not isinstance(item, Mapping):
                 raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
             name = item.get("id")
             if not isinstance(name, str) or not name:
                 raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-            if name in known:
-                raise invalid(f"request {name}", "id", "is defined twice; give each request its own")
-            known.add(name)
             key = _key({**item, "id": ""})
             like = read.get(key)
             if like is None:
@@ -114,6 +110,10 @@ class Batch:
             if spread is not None and not spread.group:
                 spread = spread._replace(group=f"request:{name}")
             self.requests.append(Request(name, count, shape, groups, spread))
+        names = [request.id for request in self.requests]
+        if len(set(names)) < len(names):
+            twice = next(name for name, times in Counter(names).items() if times > 1)
+            raise invalid(f"request {twice}", "id", "is defined twice; give each request its own")
         self._refuse_contradictions()
 
     def _read(self, values: Mapping[str, Any], name: str) -> Request:
@@ -167,7 +167,9 @@ class Batch:
         zone, zones = item.text("zone"), item.names("zones")
         if zone is not None:
             if zones and zone not in zones:
-                raise invalid(item.where, "zone", f"{zone!r} is not among the zones {list(zones)}: give one or the other")
+                raise invalid(
+                    item.where, "zone", f"{zone!r} is not among the zones {list(zones)}: give one or the other"
+                )
             zones = (zone,)
         for name in zones:
             if name not in self.fleet.zones:
@@ -191,9 +193,9 @@ class Batch:
 
 
 def _key(values: dict[str, Any]) -> Any:
-    """Return the same key for equal plain data, five times faster than repr; version 2 does not depend on identity."""
+    """Return the same key for equal plain data, twice as fast as repr; version 2 does not depend on identity."""
     try:
-        return marshal.dumps(values, 2)
+        return (*values,), marshal.dumps([*values.values()], 2)
     except ValueError:  # not plain data
         return repr(values)
 

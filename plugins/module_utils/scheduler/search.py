@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from zlib import crc32
 
 from .filters import Candidates
 from .requests import Request, Shape, Spread, Statics
-from .state import State, Test, all_of
+from .state import Members, State, Test, all_of
 from .weigh import Found, PhotonQueue, Queue, sort_keys
 
-
-Anchors = Sequence[tuple[str, Counter[Any]]]
+Anchors = Sequence[tuple[str, Members]]
 Finder = Callable[[int], Found | None]
 
 
@@ -25,9 +24,9 @@ class Search:
     """Finds places on a state; nothing is counted here (see State.add)."""
 
     def __init__(self, state: State) -> None:
-        self.state, self._keys, self._requests = state, sort_keys(state), state.batch.requests
+        self.state, self._keys = state, sort_keys(state)
         self._make = PhotonQueue if state.policy.name == "photon" else Queue
-        self._hash = crc32(f"{state.policy.seed}/".encode()) if state.policy.name != "pack" else None
+        self._hashed, self._hash = state.policy.name != "pack", crc32(f"{state.policy.seed}/".encode())
         self._candidates: dict[Statics, Candidates] = {}
         self._queues: dict[Any, Queue] = {}
 
@@ -42,11 +41,9 @@ class Search:
         strictly = self._finder(request, plan.anchors, plan.strict)
         return lambda start: strictly(start) or find(start)
 
-    def start(self, vm: tuple[int, int]) -> int:
+    def start(self, name: str, index: int) -> int:
         """Return a hash of a VM's name, which chooses among equal hosts; the fixed order of ``pack`` needs none."""
-        if self._hash is None:
-            return 0
-        return crc32(f"{self._requests[vm[0]].id}/{vm[1]}".encode(), self._hash)
+        return crc32(f"{name}/{index}".encode(), self._hash) if self._hashed else 0
 
     def queue(self, shape: Shape, level: str | None = None, value: Any = None) -> Queue:
         """Return the candidates of a shape, or those in one host, rack or zone, in the policy's order."""
@@ -64,12 +61,10 @@ class Search:
     def domains(self, request: Request, start: int, level: str) -> Iterator[Any]:
         """Yield the hosts, racks or zones that one VM may use, in the order in which the policy prefers their hosts."""
         queue, column, seen = self.queue(request.shape), self.state.fleet.domains[level], set()
-        test = self.state.plan(request.groups).test
-        for at in queue.order(start):
-            host = queue.hosts[at]
-            if column[host] not in seen and (test is None or test(host)):
-                seen.add(column[host])
-                yield column[host]
+        allowed = all_of([*filter(None, [self.state.plan(request.groups).test]), lambda host: column[host] not in seen])
+        while found := queue.find(start, allowed):
+            seen.add(column[found[0]])
+            yield column[found[0]]
 
     def tests(self, request: Request) -> list[tuple[str, Test]]:
         """Return the hard rules of a request as (constraint, test of a host), affinity first."""
@@ -79,8 +74,8 @@ class Search:
             members = self.state.members(spread.group, spread.level, spread=True)
             domains = self.queue(request.shape).candidates.domains(spread.level)
             column = self.state.fleet.domains[spread.level]
-            limit = min((members[value] for value in domains), default=0) + spread.max_skew
-            found.append(("max_skew", lambda host: members[column[host]] < limit))
+            limit = min((members.get(value, 0) for value in domains), default=0) + spread.max_skew
+            found.append(("max_skew", lambda host: members.get(column[host], 0) < limit))
         return found
 
     @contextmanager
@@ -96,7 +91,7 @@ class Search:
             return lambda start: self._evenly(shape, spread, start, test)
         if not anchors:
             queue = self.queue(shape)
-            return queue.find if test is None else lambda start: queue.find(start, test)
+            return queue.find if test is None else partial(queue.find, test=test)
 
         def find(start: int) -> Found | None:
             for level, members in anchors:
@@ -113,16 +108,16 @@ class Search:
         domains = self.queue(shape).candidates.domains(spread.level)
         by_number: dict[int, list[Any]] = {}
         for value in domains:
-            by_number.setdefault(members[value], []).append(value)
+            by_number.setdefault(members.get(value, 0), []).append(value)
         least = min(by_number, default=0)
         for number in sorted(by_number):
             if spread.max_skew is not None and number >= least + spread.max_skew:
                 return None
             if spread.level == "host":  # one queue for all, for there may be thousands
                 rest = [] if test is None else [test]
-                queues, allowed = [self.queue(shape)], all_of([lambda host, n=number: members[host] == n, *rest])
+                queues, allowed = [self.queue(shape)], all_of([lambda host, n=number: members.get(host, 0) == n, *rest])
             else:
-                values = sorted(by_number[number], key=lambda v: crc32(f"{spread.group}/{v}".encode(), self._hash or 0))
+                values = sorted(by_number[number], key=lambda v: crc32(f"{spread.group}/{v}".encode(), self._hash))
                 queues, allowed = [self.queue(shape, spread.level, value) for value in values], test
             for queue in queues:
                 found = queue.find(start, allowed)

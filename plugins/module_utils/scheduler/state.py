@@ -15,6 +15,7 @@ from .requests import Batch, Request
 
 Test = Callable[[int], bool]
 Stores = tuple[int, ...]
+Members = dict[Any, int]  # VMs of a group per host, rack or zone; those without any are absent
 
 MOST_STEPS = 250
 
@@ -30,8 +31,8 @@ class GroupPlan:
     def __init__(self, groups: tuple[str, ...], state: State) -> None:
         self.hard: list[tuple[str, Test]] = []
         self.preferred: list[Test] = []
-        self.anchors: list[tuple[str, Counter[Any]]] = []
-        counted: dict[tuple[str, str], tuple[Counter[Any], Sequence[Any]]] = {}
+        self.anchors: list[tuple[str, Members]] = []
+        counted: dict[tuple[str, str], tuple[Members, Sequence[Any]]] = {}
         for group in groups:
             for rule in sorted(state.batch.rules[group]):
                 members, column = state.members(group, rule.level), state.fleet.domains[rule.level]
@@ -62,7 +63,7 @@ class State:
         self.store_free = [store.free for store in fleet.datastores]
         self.placed = [0] * len(fleet.hosts)
         self._limits = [(host.cpu_limit or 1, host.memory_limit or 1) for host in fleet.hosts]
-        self._members: dict[tuple[Any, str], Counter[Any]] = {}
+        self._members: dict[tuple[Any, str], Members] = {}
         self._plans: dict[tuple[str, ...], GroupPlan] = {}
         self.steps, self._weights = _steps(fleet, batch), policy.weights
         self._rising = policy.name == "spread"
@@ -78,13 +79,14 @@ class State:
             found = self._plans[groups] = GroupPlan(groups, self)
         return found
 
-    def members(self, group: str, level: str, *, spread: bool = False) -> Counter[Any]:
-        """Return how many members of a group (or spread group) each host, rack or zone holds; those without any are
-        absent."""
+    def members(self, group: str, level: str, *, spread: bool = False) -> Members:
+        """Return how many members of a group (or spread group) each host, rack or zone holds."""
         found = self._members.get((spread, group, level))
         if found is None:
             column, hosts = self.fleet.domains[level], self.fleet.spread_members if spread else self.fleet.members
-            found = self._members[spread, group, level] = Counter(column[host] for host in hosts.get(group, ()))
+            found = self._members[spread, group, level] = {}
+            for host in hosts.get(group, ()):
+                count(found, column[host], 1)
         return found
 
     def add(self, request: Request, host: int, stores: Stores, times: int = 1) -> tuple[int, int, float]:
@@ -125,10 +127,12 @@ class State:
         return 1 - sum(self.store_free[store] for store in stores) / capacity if capacity else 0.0
 
 
-def count(members: Counter[Any], value: Any, times: int) -> None:
+def count(members: Members, value: Any, times: int) -> None:
     """Change a number of members; a domain without any is removed."""
-    members[value] += times
-    if not members[value]:
+    number = members.get(value, 0) + times
+    if number:
+        members[value] = number
+    else:
         del members[value]
 
 
@@ -139,7 +143,7 @@ def all_of(tests: list[Test]) -> Test | None:
     return lambda host: all(test(host) for test in tests)
 
 
-def _test(rule: Rule, members: Counter[Any], column: Sequence[Any]) -> Test:
+def _test(rule: Rule, members: Members, column: Sequence[Any]) -> Test:
     if rule.kind == "affinity":
         return lambda host: not members or column[host] in members
     return lambda host: column[host] not in members

@@ -9,7 +9,6 @@ Within one attempt capacity only shrinks. So a host that a shape does not fit on
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 from zlib import crc32
 
 from .filters import Candidates
@@ -19,7 +18,7 @@ from .state import State, Stores, Test
 
 Found = tuple[int, Stores]
 
-FULL = 255  # in place of a level
+FULL, REFUSED = 255, 254  # in place of a level: for good, and while one VM is placed
 PHOTON_SAMPLE = 4  # the original's sampleHostCount
 # Combinations of disks and datastores that are tried on a host before it counts as too full.
 MAX_COMBINATIONS = 5_000
@@ -34,39 +33,41 @@ class Queue:
 
     def __init__(self, shape: Shape, candidates: Candidates, hosts: list[int], state: State) -> None:
         self.shape, self.candidates, self.hosts, self.state = shape, candidates, hosts, state
-        self._seen, self._least = bytearray([state.levels[host] for host in hosts]), 0
+        self._seen, self._least = bytearray(map(state.levels.__getitem__, hosts)), 0
         self._vcpus, self._memory = shape.vcpus, shape.memory
         self._capacity = shape.disks[0].capacity if len(shape.disks) == 1 else None
+        self._options = candidates.options[0] if shape.disks else []
         self._cpu_free, self._memory_free, self._store_free = state.cpu_free, state.memory_free, state.store_free
 
     def find(self, start: int, test: Test | None = None) -> Found | None:
-        """Return the first host that fits and passes the test, with a datastore per disk."""
-        hosts, fit = self.hosts, self.fit
-        for at in self.order(start):
-            host = hosts[at]
-            stores = fit(host)
-            if stores is None:
-                self._seen[at] = FULL
-            elif test is None or test(host):
-                return host, stores
-        return None
-
-    def order(self, start: int) -> Iterator[int]:
-        """Yield positions in ``hosts``, the best first; ``start`` is a 32-bit hash of the VM's name."""
+        """Return the first host that fits and passes the test, with a datastore per disk; ``start`` is a 32-bit hash of
+        the VM's name."""
         hosts, seen, levels = self.hosts, self._seen, self.state.levels
-        first = start * len(hosts) >> 32
-        for level in range(self._least, self.state.steps + 1):
-            for begin, end in ((first, len(hosts)), (0, first)):
-                at = seen.find(level, begin, end)
-                while at >= 0:
-                    now = levels[hosts[at]]
-                    if now == level:
-                        yield at
-                    else:
-                        seen[at] = now
-                    at = seen.find(level, at + 1, end)
-            if level == self._least and seen.find(level) < 0:
-                self._least += 1
+        first, level, found = start * len(hosts) >> 32, self._least, None
+        refused: list[int] = []
+        while level <= self.state.steps:
+            at = seen.find(level, first)
+            if at < 0:
+                at = seen.find(level)
+            if at < 0:
+                if level == self._least and not refused:
+                    self._least += 1
+                level += 1
+                continue
+            host = hosts[at]
+            if levels[host] != level:
+                seen[at] = levels[host]
+            elif (stores := self.fit(host)) is None:
+                seen[at] = FULL
+            elif test is None or test(host):
+                found = host, stores
+                break
+            else:
+                seen[at] = REFUSED
+                refused.append(at)
+        for at in refused:
+            seen[at] = levels[hosts[at]]
+        return found
 
     def fit(self, host: int) -> Stores | None:
         """Return a datastore per disk, or None where the VM does not fit."""
@@ -75,14 +76,14 @@ class Queue:
         if self._capacity is None:
             return self._fit_disks(host) if self.shape.disks else ()
         free, best, room = self._store_free, None, self._capacity - 1
-        for store in self.candidates.options[host][0]:
+        for store in self._options[host]:
             if free[store] > room:
                 best, room = store, free[store]
         return None if best is None else (best,)
 
     def _fit_disks(self, host: int) -> Stores | None:
         """Try the emptiest datastore first, and many combinations before giving up."""
-        disks, free, options = self.shape.disks, self.state.store_free, self.candidates.options[host]
+        disks, free, options = self.shape.disks, self._store_free, self.candidates.stores(host)
         order = sorted(range(len(disks)), key=lambda n: (len(options[n]), -disks[n].capacity))
         taken = dict.fromkeys((store for stores in options for store in stores), 0)
         chosen = [0] * len(disks)
@@ -112,17 +113,19 @@ class Queue:
 class PhotonQueue(Queue):
     """The original's sample: hosts from a random scheduling constant on, the best of each four first."""
 
-    def order(self, start: int) -> Iterator[int]:
+    def find(self, start: int, test: Test | None = None) -> Found | None:
         # One hash gives both draws of the original: a midpoint from 1 to 9999 and the side of a coin.
         draw = start * 2 * 9999 >> 32
         count, step = len(self.hosts), 1 if draw % 2 else -1
         middle = bisect_left(self.hosts, draw // 2 + 1, key=self.candidates.keys.__getitem__)
         first = middle if step == 1 else middle - 1
         for begin in range(0, count, PHOTON_SAMPLE):
-            sample = [(first + step * n) % count for n in range(begin, min(begin + PHOTON_SAMPLE, count))]
-            scored = [(score, at) for at in sample if (score := self._score(self.hosts[at])) is not None]
-            for _score, at in sorted(scored, key=lambda pair: -pair[0]):
-                yield at
+            sample = [self.hosts[(first + step * n) % count] for n in range(begin, min(begin + PHOTON_SAMPLE, count))]
+            scored = [(score, host) for host in sample if (score := self._score(host)) is not None]
+            for _score, host in sorted(scored, key=lambda pair: -pair[0]):
+                if test is None or test(host):
+                    return host, self.fit(host) or ()
+        return None
 
     def _score(self, host: int) -> float | None:
         stores = self.fit(host)

@@ -291,7 +291,12 @@ def test_a_shortfall_hits_the_last_of_the_list():
         ([request(count=0)], fleet(host("h1")), "count", "at least 1"),
         ([request(), request()], fleet(host("h1")), "id", "twice"),
         ([request(max_skew=1)], fleet(host("h1")), "max_skew", "spread_over"),
-        ([request(groups=[group("apart")])], fleet(host("h1")), "kind", "groups[0]: kind: must be affinity or anti-affinity"),
+        (
+            [request(groups=[group("apart")])],
+            fleet(host("h1")),
+            "kind",
+            "groups[0]: kind: must be affinity or anti-affinity",
+        ),
         (
             [
                 request(groups=[group("affinity", "rack"), group()]),
