@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from .explain import reason
 from .fleet import LEVELS, Fleet
 from .photon import photon_scores, winner_score
 from .policies import Policy
-from .requests import Batch
+from .requests import Batch, Vm
 from .search import Finder, Search
 from .state import State, count
 
-Vm = tuple[int, int]  # number of the request, index
-Unit = int | list[int]  # number of a request, or of all those that hard affinity ties together
+
+class Unit(NamedTuple):
+    """VMs of one kind, or all those that hard affinity ties together, to be placed as a whole."""
+
+    vms: list[Vm]
+    whole: bool = False
+
 
 # Combinations of domains that are tried for the groups of one unit.
 MAX_TRIES = 200
@@ -45,28 +49,26 @@ class Attempt:
 
     def run(self, units: Iterable[Unit]) -> Attempt:
         """Place units in this order."""
-        requests = self.batch.requests
-        for _kind, alike in groupby(units, key=lambda unit: requests[unit][1:] if isinstance(unit, int) else None):
-            for unit in alike:
-                if not isinstance(unit, int):
-                    self._place_whole(unit)
-                    continue
-                self.place([(number, index) for number in [unit, *alike] for index in range(requests[number].count)])
+        for vms, whole in units:
+            if whole:
+                self._place_whole(vms)
+            else:
+                self.place(vms)
         return self
 
     def place(self, vms: Sequence[Vm], find: Finder | None = None, *, report: bool = True) -> bool:
-        """Place VMs of requests that differ by their ids alone, each where the policy (or ``find``) prefers it.
+        """Place VMs of one kind, each where the policy (or ``find``) prefers it.
 
         Without ``report`` stop at the first VM without a place and return False.
         """
-        state, policy, requests, search = self.state, self.policy, self.batch.requests, self.search
+        state, policy, ids, search = self.state, self.policy, self.batch.ids, self.search
         hosts, stores, add = self.fleet.hosts, self.fleet.datastores, state.add
-        request = requests[vms[0][0]]
-        find = find or search.finder(request)
-        preferred = state.plan(request.groups).preferred if request.groups else ()
+        kind = self.batch.kind_of[vms[0][0]]
+        find = find or search.finder(kind)
+        preferred = state.plan(kind.groups).preferred if kind.groups else ()
         for vm in vms:
             number, index = vm
-            name = requests[number].id
+            name = ids[number]
             found = find(search.start(name, index))
             if found is None:
                 if not report:
@@ -76,11 +78,11 @@ class Attempt:
             host, disks = found
             broken = sum([not test(host) for test in preferred]) if preferred else 0
             if policy.name == "photon":
-                _refused, parts = photon_scores(state, host, request.shape, disks)
+                _refused, parts = photon_scores(state, host, kind.shape, disks)
                 score = winner_score(parts)
-                add(request, host, disks)
+                add(kind, host, disks)
             else:
-                cpu, memory, load = add(request, host, disks)
+                cpu, memory, load = add(kind, host, disks)
                 parts, score = {"cpu": cpu / 10, "memory": memory / 10}, policy.score(load)
                 if disks:
                     parts["storage"] = 1000 * state.store_free[disks[0]] // (stores[disks[0]].capacity or 1) / 10
@@ -102,8 +104,7 @@ class Attempt:
     def answer(self) -> dict[str, Any]:
         """Return ``{placements, unplaced, summary}`` in the order of the requests."""
         hosts, rows = self.fleet.hosts, self._rows
-        vms = ((number, index) for number, request in enumerate(self.batch.requests) for index in range(request.count))
-        placements = [rows[vm] for vm in vms if vm in rows]
+        placements = [rows[vm] for vm in self.batch.vms if vm in rows]
         used = [host for host, placed in zip(hosts, self.state.placed, strict=True) if placed]
         summary = {
             "policy": self.policy.name,
@@ -118,25 +119,24 @@ class Attempt:
 
     def _fail(self, vm: Vm) -> None:
         number, index = vm
-        request = self.batch.requests[number]
+        kind = self.batch.kind_of[number]
         self.lost[number] += 1
         # One reason for all VMs of a shape that no host has room for: working it out takes a look at every host.
-        full = self.search.queue(request.shape).find(0, None) is None
-        key = request.shape if full else (request.shape, request.groups, request.spread, len(self._rows))
+        full = self.search.queue(kind.shape).find(0) is None
+        key = kind.shape if full else (kind, len(self._rows))
         if key not in self._reasons:
-            self._reasons[key] = reason(self.search, request)
-        self._unplaced[vm] = {"request": request.id, "index": index, **self._reasons[key]}
+            self._reasons[key] = reason(self.search, kind)
+        self._unplaced[vm] = {"request": self.batch.ids[number], "index": index, **self._reasons[key]}
 
-    def _place_whole(self, unit: list[int]) -> None:
-        requests, rules = self.batch.requests, self.batch.rules
-        vms = [(number, index) for number in unit for index in range(requests[number].count)]
-        vms.sort(key=lambda vm: -self.fleet.size(requests[vm[0]].shape.vcpus, requests[vm[0]].shape.memory))
-        groups = dict.fromkeys(group for number in unit for group in requests[number].groups)
+    def _place_whole(self, vms: list[Vm]) -> None:
+        kind_of, rules = self.batch.kind_of, self.batch.rules
+        largest_first = sorted(vms, key=lambda vm: -self.fleet.size_of(kind_of[vm[0]].shape))
+        groups = dict.fromkeys(group for number, _index in vms for group in kind_of[number].groups)
         levels = {(group, rule.level) for group in groups for rule in rules[group] if rule.ties}
         widest_first = sorted(levels, key=lambda pair: (-LEVELS.index(pair[1]), pair[0]))
         self._tries = MAX_TRIES
-        if not self._together(vms, widest_first):
-            self._partly(vms, widest_first)
+        if not self._together(largest_first, widest_first):
+            self._partly(largest_first, widest_first)
 
     def _together(self, vms: list[Vm], levels: list[tuple[str, str]]) -> bool:
         """Give each group without members a domain and place all VMs there, or none."""
@@ -156,13 +156,12 @@ class Attempt:
             return self._all_or_none(vms)
 
     def _all_or_none(self, vms: list[Vm]) -> bool:
-        requests = self.batch.requests
         for done, vm in enumerate(vms):
             if not self.place([vm], report=False):
                 for other in vms[:done]:
                     row = self._rows.pop(other)
                     stores = tuple([self.fleet.store_index[store] for store in row["datastores"]])
-                    self.state.add(requests[other[0]], self.fleet.index[row["host"]], stores, -1)
+                    self.state.add(self.batch.kind_of[other[0]], self.fleet.index[row["host"]], stores, -1)
                 return False
         return True
 
@@ -189,13 +188,14 @@ class Attempt:
 
     def _rooms(self, vms: list[Vm], group: str, level: str) -> Iterator[tuple[float, Any]]:
         """Yield the domains for a group in the order of the policy, and how many times its members fit there in all."""
-        requests, state = self.batch.requests, self.state
-        mine = [vm for vm in vms if group in requests[vm[0]].groups]
-        vcpus = sum(requests[number].shape.vcpus for number, _index in mine)
-        memory = sum(requests[number].shape.memory for number, _index in mine)
-        first = requests[mine[0][0]]
+        batch, state = self.batch, self.state
+        mine = [vm for vm in vms if group in batch.kind_of[vm[0]].groups]
+        vcpus = sum(batch.kind_of[number].shape.vcpus for number, _index in mine)
+        memory = sum(batch.kind_of[number].shape.memory for number, _index in mine)
+        number, index = mine[0]
+        first = batch.kind_of[number]
         hosts = self.search.queue(first.shape).candidates.domains(level)
-        for value in self.search.domains(first, self.search.start(first.id, mine[0][1]), level):
+        for value in self.search.domains(first, self.search.start(batch.ids[number], index), level):
             cpu = sum([state.cpu_free[host] for host in hosts[value] if state.cpu_free[host] > 0])
             free = sum([state.memory_free[host] for host in hosts[value] if state.memory_free[host] > 0])
             yield min(cpu / vcpus if vcpus else 1.0, free / memory if memory else 1.0), value

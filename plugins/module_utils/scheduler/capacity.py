@@ -16,7 +16,7 @@ from .moves import moved, without_hosts
 from .place import place
 from .policies import Policy, read_policy
 from .reading import Item
-from .requests import Batch, Request
+from .requests import Batch, Kind
 from .search import Search
 from .state import State
 
@@ -52,35 +52,32 @@ def fits(requests: Iterable[Mapping[str, Any]], fleet: Mapping[str, Any]) -> dic
     hosts = Fleet(fleet)
     batch = Batch(requests, hosts)
     found: dict[str, Any] = {}
-    for request in batch.requests:
-        total, limited_by = _fit(request, batch, hosts)
+    for name, kind in zip(batch.ids, batch.kind_of, strict=True):
+        total, limited_by = _fit(kind, batch, hosts)
         zones = {}
-        for zone in sorted(request.shape.statics.zones or hosts.zones):
-            narrowed = replace_fields(request.shape, statics=request.shape.statics._replace(zones=(zone,)))
-            zones[zone], _constraint = _fit(request._replace(shape=narrowed), batch, hosts)
-        found[request.id] = {"zones": zones, "total": total, "limited_by": limited_by}
+        for zone in sorted(kind.shape.statics.zones or hosts.zones):
+            shape = replace_fields(kind.shape, statics=kind.shape.statics._replace(zones=(zone,)))
+            zones[zone], _constraint = _fit(replace_fields(kind, shape=shape), batch, hosts)
+        found[name] = {"zones": zones, "total": total, "limited_by": limited_by}
     return found
 
 
-def _fit(request: Request, batch: Batch, fleet: Fleet) -> tuple[int, str | None]:
+def _fit(kind: Kind, batch: Batch, fleet: Fleet) -> tuple[int, str | None]:
     state = State(fleet, batch, Policy("pack"))
-    search, shape, count = Search(state), request.shape, 0
-    if not (shape.disks or request.groups or request.spread) and (shape.vcpus or shape.memory):
+    search, shape, count = Search(state), kind.shape, 0
+    if not (shape.disks or kind.groups or kind.spread) and (shape.vcpus or shape.memory):
         for host in search.queue(shape).hosts:
             room = [state.cpu_free[host] // shape.vcpus] if shape.vcpus else []
             room += [state.memory_free[host] // shape.memory] if shape.memory else []
             times = max(0, min(room))
-            state.add(request, host, (), times)
+            state.add(kind, host, (), times)
             count += times
-    find = search.finder(request)
-    while count < MORE_THAN_ENOUGH:
-        found = find(0)
-        if found is None:
-            eliminated = reason(search, request)["eliminated"]
-            return count, eliminated[-1][0] if eliminated else None
-        state.add(request, *found)
+    find = search.finder(kind)
+    while count < MORE_THAN_ENOUGH and (found := find(0)):
+        state.add(kind, *found)
         count += 1
-    return count, None
+    eliminated = reason(search, kind)["eliminated"] if count < MORE_THAN_ENOUGH else []
+    return count, eliminated[-1][0] if eliminated else None
 
 
 def headroom(

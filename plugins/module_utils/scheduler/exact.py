@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .attempt import Attempt
 from .fleet import Fleet
-from .requests import Batch, Request
+from .requests import Batch, Vm
 from .solver import Budget, Program
 
 MAX_CELLS = 20_000  # kinds of VMs times hosts
@@ -20,19 +20,16 @@ SECONDS = 60.0
 
 
 class Solution(NamedTuple):
-    """``places``: per request the host of each VM, or None without a solution; ``bound`` on opened hosts; ``why`` not
-    proven."""
+    """``places``: the host of each VM, or None without a solution; ``bound`` on opened hosts; ``why`` not proven."""
 
-    places: list[list[int]] | None
+    places: dict[Vm, int] | None
     bound: int | None
     why: str | None
 
 
 def small_enough(batch: Batch, fleet: Fleet) -> bool:
     """Return whether the batch has few enough VMs and hosts for this method."""
-    vms = sum(request.count for request in batch.requests)
-    kinds = {_kind(request) for request in batch.requests}
-    return vms <= MAX_VMS and len(kinds) * len(fleet.hosts) <= MAX_CELLS
+    return len(batch.vms) <= MAX_VMS and len(batch.kinds) * len(fleet.hosts) <= MAX_CELLS
 
 
 def solve(attempt: Attempt, *, pack: bool, budget: Budget) -> Solution:
@@ -50,27 +47,19 @@ def solve(attempt: Attempt, *, pack: bool, budget: Budget) -> Solution:
     return Solution(model.places(values), bound, why)
 
 
-def _kind(request: Request) -> tuple[Any, ...]:
-    return request.shape, request.groups, request.spread
-
-
 class _Model:
     """Variables: VMs of a kind on a host (and of a disk on a datastore where there is a choice), opened hosts, and per
     affinity group and value whether the group is there. Demands are divided by their common divisor, so they stay
     small."""
 
     def __init__(self, attempt: Attempt, pack: bool) -> None:
-        self.state, self.search, self.requests = attempt.state, attempt.search, attempt.batch.requests
+        self.state, self.search, self._kinds = attempt.state, attempt.search, attempt.batch.kinds
+        self._counts = [len(kind.vms) for kind in self._kinds]
         self.program = Program()
-        self._numbers: dict[Any, list[int]] = defaultdict(list)  # of the requests of a kind
-        for number, request in enumerate(self.requests):
-            self._numbers[_kind(request)].append(number)
-        self._kinds = [self.requests[numbers[0]] for numbers in self._numbers.values()]
-        self._counts = [sum(self.requests[n].count for n in numbers) for numbers in self._numbers.values()]
         self._cells: dict[tuple[int, int], int] = {}  # (kind, host) -> variable
         self._on_host: dict[int, list[int]] = defaultdict(list)  # kinds
-        for kind, request in enumerate(self._kinds):
-            queue = self.search.queue(request.shape)
+        for kind, wanted in enumerate(self._kinds):
+            queue = self.search.queue(wanted.shape)
             hosts = [host for host in sorted(queue.hosts) if queue.fit(host) is not None]
             for host in hosts:
                 self._cells[kind, host] = self.program.variable(0, self._most(kind, host))
@@ -81,14 +70,13 @@ class _Model:
         self._add_groups()
         self._add_spreads()
 
-    def places(self, values: list[float]) -> list[list[int]]:
-        """Return the hosts of each request's VMs, in the order of their index."""
-        found: list[list[int]] = [[] for _request in self.requests]
-        for kind, numbers in enumerate(self._numbers.values()):
-            cells = [(host, column) for (other, host), column in self._cells.items() if other == kind]
-            hosts = iter([host for host, column in cells for _time in range(round(values[column]))])
-            for number in numbers:
-                found[number] = [next(hosts) for _index in range(self.requests[number].count)]
+    def places(self, values: list[float]) -> dict[Vm, int]:
+        """Return the host of each VM."""
+        found: dict[Vm, int] = {}
+        for number, kind in enumerate(self._kinds):
+            cells = [(host, column) for (other, host), column in self._cells.items() if other == number]
+            hosts = [host for host, column in cells for _time in range(round(values[column]))]
+            found.update(zip(kind.vms, hosts, strict=True))
         return found
 
     def _terms(self, kinds: set[int], hosts: list[int]) -> list[tuple[int, float]]:
@@ -144,8 +132,8 @@ class _Model:
 
     def _add_groups(self) -> None:
         members: dict[str, set[int]] = defaultdict(set)
-        for kind, request in enumerate(self._kinds):
-            for group in request.groups:
+        for kind, wanted in enumerate(self._kinds):
+            for group in wanted.groups:
                 members[group].add(kind)
         for group, kinds in sorted(members.items()):
             for rule in sorted(self.state.batch.rules[group]):
@@ -168,9 +156,9 @@ class _Model:
 
     def _add_spreads(self) -> None:
         spreads: dict[Any, set[int]] = defaultdict(set)
-        for kind, request in enumerate(self._kinds):
-            if request.spread and request.spread.max_skew is not None:
-                spreads[request.spread].add(kind)
+        for kind, wanted in enumerate(self._kinds):
+            if wanted.spread and wanted.spread.max_skew is not None:
+                spreads[wanted.spread].add(kind)
         for (group, level, skew), kinds in spreads.items():
             counts, domains = self.state.members(group, level, spread=True), self._domains(kinds, level)
             least = self.program.variable(0, self.program.infinity)

@@ -12,21 +12,21 @@ from typing import Any
 from .filters import CODES
 from .photon import photon_scores
 from .reading import Item
-from .requests import Request
+from .requests import Kind
 from .search import Search
 from .state import State, Test
 
 UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
-def reason(search: Search, request: Request) -> dict[str, Any]:
+def reason(search: Search, kind: Kind) -> dict[str, Any]:
     """Return why a VM has no place: code, the hosts that each constraint removed in order, the nearest miss, and the
     sentence."""
-    candidates = search.queue(request.shape).candidates
+    candidates = search.queue(kind.shape).candidates
     eliminated = list(candidates.eliminated)
     last = eliminated[-1][0] if eliminated else None
     left = survivors = candidates.hosts
-    for name, test in [*_capacity_tests(search, request), *search.tests(request)]:
+    for name, test in [*_capacity_tests(search, kind), *search.tests(kind)]:
         if not left:
             break
         survivors = left
@@ -35,12 +35,12 @@ def reason(search: Search, request: Request) -> dict[str, Any]:
             eliminated.append((name, len(survivors) - len(left)))
             last = name
     hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
-    nearest = _nearest(search.state, request, last, hosts)
+    nearest = _nearest(search.state, kind, last, hosts)
     return {
         "code": CODES[last] if last else "NoSuchResource",
         "eliminated": [list(pair) for pair in eliminated],
         "nearest": nearest,
-        "message": _sentence(request, last, nearest, len(search.state.fleet.hosts)),
+        "message": _sentence(kind, last, nearest, len(search.state.fleet.hosts)),
     }
 
 
@@ -71,9 +71,9 @@ def _cut(lines: list[str], limit: int, what: str) -> list[str]:
     return lines if more <= 0 else [*lines[:limit], f"... and {more} more {what}"]
 
 
-def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
+def _capacity_tests(search: Search, kind: Kind) -> list[tuple[str, Test]]:
     """Return CPU, memory and storage as (constraint, test of a host); ``photon`` adds the original's 95 % limit."""
-    state, shape, fit = search.state, request.shape, search.queue(request.shape).fit
+    state, shape, fit = search.state, kind.shape, search.queue(kind.shape).fit
     tests: list[tuple[str, Test]] = [
         ("cpu", lambda host: state.cpu_free[host] >= shape.vcpus),
         ("memory", lambda host: state.memory_free[host] >= shape.memory),
@@ -87,11 +87,11 @@ def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
     return tests
 
 
-def _nearest(state: State, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
+def _nearest(state: State, kind: Kind, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
     """Return the host that came closest to the last constraint, and for amounts what was needed and available there."""
     if constraint is None or not hosts:
         return {}
-    shape, table = request.shape, state.fleet.hosts
+    shape, table = kind.shape, state.fleet.hosts
     amounts = {
         "cpu": (shape.vcpus, state.cpu_free.__getitem__),
         "memory": (shape.memory, state.memory_free.__getitem__),
@@ -117,12 +117,12 @@ def _nearest(state: State, request: Request, constraint: str | None, hosts: Sequ
     }
 
 
-def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
+def _sentence(kind: Kind, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
     """Return one line for people: the need, what the nearest host has, what would help."""
     if not hosts:
         return "the fleet has no hosts; declare some or wait until their endpoint answers"
     where = f" in zone {nearest['zone']}" if nearest.get("zone") else ""
-    statics = request.shape.statics
+    statics = kind.shape.statics
     if constraint in ("cpu", "memory", "storage"):
         need, have = nearest["needed"], max(0, nearest["available"])
         if constraint == "cpu":
@@ -131,7 +131,7 @@ def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any],
             return f"needs {_size(need)} of memory, the freest host{where} has {_size(have)}"
         return f"needs {_size(need)} on datastores, the emptiest one{where} has {_size(have)}"
     open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
-    groups = ", ".join(request.groups)
+    groups = ", ".join(kind.groups)
     texts = {
         "state": "no host is READY; provision or resume one",
         "usage": f"no READY host has the usage tag {statics.usage}",

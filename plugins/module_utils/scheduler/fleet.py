@@ -165,6 +165,10 @@ class Fleet:
         """Return the share of an average host that an amount takes in its largest dimension."""
         return max(vcpus / self.average[0], memory / self.average[1])
 
+    def size_of(self, shape: Any) -> float:
+        """Return the share of an average host that a VM of a shape takes in its largest dimension."""
+        return self.size(shape.vcpus, shape.memory)
+
     def _read_host(self, row: Any, number: int) -> Host:
         item = Item(row, f"hosts[{number}]", HOST_KEYS)
         host_id = item.name("id")

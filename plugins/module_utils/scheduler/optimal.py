@@ -9,10 +9,10 @@ from collections import Counter
 from heapq import nlargest
 from typing import Any, NamedTuple
 
-from .attempt import Attempt, Vm
+from .attempt import Attempt
 from .exact import small_enough, solve
 from .patterns import SECONDS, Plan, pack_plan
-from .requests import Shape
+from .requests import Kind, Shape, Vm
 from .solver import Budget, highs
 
 MAX_SLOTS = 64  # hosts that are tried for a member of a group
@@ -36,13 +36,13 @@ def improve(quick: Attempt) -> dict[str, Any]:
     """
     highs()  # its absence is an error even where the quick answer could not be better
     batch, fleet, policy, result = quick.batch, quick.fleet, quick.policy, Result(None)
-    if batch.requests and (policy.name == "pack" or quick.lost):
+    if batch.vms and (policy.name == "pack" or quick.lost):
         if small_enough(batch, fleet):
             result = _exactly(Attempt(batch, fleet, policy))
         elif policy.name == "pack":
             result = _by_patterns(Attempt(batch, fleet, policy))
         else:
-            requests, hosts = len(batch.requests), len(fleet.hosts)
+            requests, hosts = len(batch.ids), len(fleet.hosts)
             why = f"{requests} requests on {hosts} hosts are too many for the exact method; "
             result = Result(None, why=why + "only policy pack has a method for that size")
     answer = quick.answer()
@@ -72,12 +72,11 @@ def _exactly(attempt: Attempt) -> Result:
     if solution.places is None:
         return Result(None, "exact", solution.bound, solution.why)
     left: list[Vm] = []
-    for number, hosts in enumerate(solution.places):
-        fit = attempt.search.queue(attempt.batch.requests[number].shape).fit
-        for index, host in enumerate(hosts):
-            stores = fit(host)  # None where other disks took the datastore
-            if stores is None or not attempt.place([(number, index)], lambda _start, found=(host, stores): found):
-                left.append((number, index))
+    for vm, host in solution.places.items():
+        stores = attempt.search.queue(attempt.batch.kind_of[vm[0]].shape).fit(host)
+        # No datastores where other disks took them.
+        if stores is None or not attempt.place([vm], lambda _start, found=(host, stores): found):
+            left.append(vm)
     for vm in left:
         attempt.place([vm])
     return Result(attempt, "exact", solution.bound, solution.why)
@@ -86,8 +85,8 @@ def _exactly(attempt: Attempt) -> Result:
 def _by_patterns(attempt: Attempt) -> Result:
     seconds = attempt.policy.time_budget or SECONDS
     totals: Counter[Shape] = Counter()
-    for request in attempt.batch.requests:
-        totals[request.shape] += request.count
+    for kind in attempt.batch.kinds:
+        totals[kind.shape] += len(kind.vms)
     plan = pack_plan(attempt, list(totals), list(totals.values()), Budget(seconds))
     _assign(attempt, plan, list(totals))
     spent = f"the time budget of {seconds:g} s was spent before the bound was tight"
@@ -97,35 +96,32 @@ def _by_patterns(attempt: Attempt) -> Result:
 def _assign(attempt: Attempt, plan: Plan, shapes: list[Shape]) -> None:
     """Give VMs the slots of their shape: groups that must stay apart first, largest first; then VMs without groups;
     then place all that found no slot by the policy."""
-    requests, rules = attempt.batch.requests, attempt.batch.rules
+    batch = attempt.batch
     slots: dict[Shape, list[list[int]]] = {}
     for host, mix in plan.slots.items():
         for number, times in mix.items():
             slots.setdefault(shapes[number], []).append([times, host])
     sizes: Counter[str] = Counter()
-    for request in requests:
-        sizes.update(dict.fromkeys(request.groups, request.count))
+    for kind in batch.kinds:
+        sizes.update(dict.fromkeys(kind.groups, len(kind.vms)))
     left = []
-    for number in sorted(range(len(requests)), key=lambda n: -max((sizes[g] for g in requests[n].groups), default=0)):
-        request = requests[number]
-        together = any(rule.kind == "affinity" for group in request.groups for rule in rules[group])
-        mine = [] if together or request.spread is not None else slots.get(request.shape, [])
-        vms = [(number, index) for index in range(request.count)]
-        left += [vm for vm in vms if not _take(attempt, vm, mine)]
+    for kind in sorted(batch.kinds, key=lambda kind: -max((sizes[group] for group in kind.groups), default=0)):
+        together = any(rule.kind == "affinity" for group in kind.groups for rule in batch.rules[group])
+        mine = [] if together or kind.spread is not None else slots.get(kind.shape, [])
+        left += [vm for vm in kind.vms if not _take(attempt, kind, vm, mine)]
     for vm in sorted(left):
         attempt.place([vm])
 
 
-def _take(attempt: Attempt, vm: Vm, slots: list[list[int]]) -> bool:
+def _take(attempt: Attempt, kind: Kind, vm: Vm, slots: list[list[int]]) -> bool:
     """Put a VM into a slot; a member of groups on the host with most slots left that its groups allow."""
-    request = attempt.batch.requests[vm[0]]
-    fit, test = attempt.search.queue(request.shape).fit, None
-    if request.groups:
-        plan = attempt.state.plan(request.groups)
+    fit, test = attempt.search.queue(kind.shape).fit, None
+    if kind.groups:
+        plan = attempt.state.plan(kind.groups)
         test = plan.strict or plan.test
     while slots and not slots[-1][0]:
         slots.pop()
-    for slot in nlargest(MAX_SLOTS, slots) if request.groups else slots[-1:]:
+    for slot in nlargest(MAX_SLOTS, slots) if kind.groups else slots[-1:]:
         times, host = slot
         stores = fit(host) if times and (test is None or test(host)) else None
         if stores is not None:
@@ -137,8 +133,8 @@ def _take(attempt: Attempt, vm: Vm, slots: list[list[int]]) -> bool:
 def _largest_group(attempt: Attempt) -> int:
     """Members of one group that must be on different hosts need as many hosts; busy hosts are not opened."""
     sizes: Counter[str] = Counter()
-    for request in attempt.batch.requests:
-        for group in request.groups:
+    for kind in attempt.batch.kinds:
+        for group in kind.groups:
             if any(rule.parts for rule in attempt.batch.rules[group]):
-                sizes[group] += request.count
+                sizes[group] += len(kind.vms)
     return max(0, max(sizes.values(), default=0) - sum(host.busy for host in attempt.fleet.hosts))

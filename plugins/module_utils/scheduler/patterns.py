@@ -29,7 +29,7 @@ PRICING_SECONDS = 5.0
 Mix = tuple[tuple[int, int], ...]  # (shape number, VMs)
 
 
-class Kind(NamedTuple):
+class HostKind(NamedTuple):
     """Hosts that are the same, or nearly the same, to every shape: room and demand of each shape per dimension."""
 
     cost: float
@@ -72,7 +72,7 @@ def pack_plan(attempt: Attempt, shapes: list[Shape], counts: list[int], budget: 
     return Plan(slots, bound, complete)
 
 
-def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
+def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[HostKind]:
     """Group hosts by the room left on them and the shapes that may use them. Datastores of several hosts are left out:
     a program over single hosts cannot share them, and the bound stays valid without a limit."""
     state, fleet = attempt.state, attempt.fleet
@@ -82,7 +82,7 @@ def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
     for number, found in enumerate(candidates):
         for host in found.hosts:
             allowed[host].append(number)
-    kinds: dict[Any, Kind] = {}
+    kinds: dict[Any, HostKind] = {}
     for host, numbers in sorted(allowed.items()):
         local = [store for store in fleet.hosts[host].datastores if mounts[store] == 1]
         room = (state.cpu_free[host], state.memory_free[host], *[state.store_free[store] for store in local])
@@ -97,15 +97,15 @@ def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
                 demands[number] = demand
         if demands:
             cost = 0.0 if fleet.hosts[host].busy else 1.0
-            kinds.setdefault((cost, room, tuple(demands.items())), Kind(cost, room, demands, [])).hosts.append(host)
+            kinds.setdefault((cost, room, tuple(demands.items())), HostKind(cost, room, demands, [])).hosts.append(host)
     return list(kinds.values())
 
 
-def _classify(kinds: list[Kind]) -> list[list[Kind]]:
+def _classify(kinds: list[HostKind]) -> list[list[HostKind]]:
     """Put kinds into at most MAX_KINDS classes: the finest of several grids of room that is coarse enough."""
     for step in (*STEPS, None):
         for exact_demands in (True, False):
-            classes: dict[Any, list[Kind]] = defaultdict(list)
+            classes: dict[Any, list[HostKind]] = defaultdict(list)
             for number, kind in enumerate(kinds):
                 key: Any = number if step == 0 else kind.cost
                 if step:
@@ -117,7 +117,7 @@ def _classify(kinds: list[Kind]) -> list[list[Kind]]:
     raise AssertionError("two classes are few enough")
 
 
-def _merged(kinds: list[Kind], *, largest: bool) -> Kind:
+def _merged(kinds: list[HostKind], *, largest: bool) -> HostKind:
     """Return one kind for a class: the largest room and least demands, or the smallest room and largest demands."""
     if len(kinds) == 1:
         return kinds[0]
@@ -132,7 +132,7 @@ def _merged(kinds: list[Kind], *, largest: bool) -> Kind:
         need = tuple(least(column) for column in list(zip(*needs, strict=False))[:depth])
         if (largest or len(needs) == len(kinds)) and _within(need, room):
             demands[number] = need
-    return Kind(kinds[0].cost, room, demands, [host for kind in kinds for host in kind.hosts])
+    return HostKind(kinds[0].cost, room, demands, [host for kind in kinds for host in kind.hosts])
 
 
 def _within(need: tuple[int, ...], room: tuple[int, ...]) -> bool:
@@ -142,7 +142,7 @@ def _within(need: tuple[int, ...], room: tuple[int, ...]) -> bool:
 class _Master:
     """Minimize opened hosts; rows: demand of each shape (>=), number of hosts of each kind (<=); columns: mixes."""
 
-    def __init__(self, kinds: list[Kind], counts: list[int]) -> None:
+    def __init__(self, kinds: list[HostKind], counts: list[int]) -> None:
         self.kinds, self._counts = kinds, counts
         self._columns: dict[tuple[int, Mix], None] = {}  # an ordered set of (kind, mix)
         self._values: list[float] = []
@@ -235,7 +235,7 @@ class _Master:
 class _Knapsack:
     """Finds the best mix for a kind of host at given prices: a small integer program that is kept between calls."""
 
-    def __init__(self, kind: Kind, counts: list[int]) -> None:
+    def __init__(self, kind: HostKind, counts: list[int]) -> None:
         self._kind, self._shapes = kind, sorted(kind.demands)
         self._program = program = Program()
         for shape in self._shapes:

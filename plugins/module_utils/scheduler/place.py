@@ -8,13 +8,15 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from .attempt import Attempt, Unit
 from .fleet import Fleet
 from .optimal import improve
 from .policies import Policy, read_policy
-from .requests import Batch, Request, Shape
+from .requests import Batch, Kind, Vm
 
 # Batches of up to this many VMs are tried again while VMs find no place.
 RETRY_LIMIT = 20_000
@@ -61,15 +63,20 @@ def place_batch(batch: Batch, fleet: Fleet, policy: Policy) -> Attempt:
     with another order counts only when every request gets as many places as before.
     """
     wholes, singles = _units(batch, fleet)
-    units = [*wholes, *(singles if policy.name == "photon" else _largest_first(singles, batch, fleet))]
-    best = Attempt(batch, fleet, policy).run(units)
-    if best.lost and policy.name == "spread":
-        units = [*wholes, *singles]
+    if policy.name != "photon":
+        ranks = {shape: rank for rank, shape in enumerate(dict.fromkeys(kind.shape for kind in singles))}
+        # Kinds of one shape one after the other, of these first the members of groups.
+        singles.sort(key=lambda k: (-fleet.size_of(k.shape), ranks[k.shape], not k.groups and k.spread is None))
+        best = Attempt(batch, fleet, policy).run([*wholes, *[Unit(kind.vms) for kind in singles]])
+        if not best.lost:
+            return best
+    vms = [vm for kind in singles for vm in kind.vms]
+    in_list_order = _by_request(sorted(vms))
+    units = [*wholes, *(_by_request(vms) if policy.name == "pack" else in_list_order)]
+    if policy.name != "pack":
         best = Attempt(batch, fleet, policy).run(units)
     hopeless = _hopeless(best)
-    if sum(request.count for request in batch.requests) > RETRY_LIMIT:
-        return best
-    attempts = _attempts(best, units, wholes, singles)
+    attempts = _attempts(best, units, wholes, in_list_order) if len(batch.vms) <= RETRY_LIMIT else iter(())
     while best.lost.keys() - hopeless:
         attempt = next(attempts, None)
         if attempt is None:
@@ -79,19 +86,17 @@ def place_batch(batch: Batch, fleet: Fleet, policy: Policy) -> Attempt:
     return best
 
 
-def _attempts(first: Attempt, units: list[Unit], wholes: list[list[int]], singles: list[int]) -> Iterator[Attempt]:
+def _attempts(first: Attempt, units: list[Unit], wholes: list[Unit], singles: list[Unit]) -> Iterator[Attempt]:
     """Yield further attempts: those without a place first, then the hardest first, then packed."""
     batch, fleet, policy = first.batch, first.fleet, first.policy
     urgent: Counter[int] = Counter()
     last = first
     for number in range(URGENT_ROUNDS):
         urgent.update(last.lost)
-        order = sorted(
-            units, key=lambda unit: -(urgent[unit] if isinstance(unit, int) else max(urgent[number] for number in unit))
-        )
+        order = sorted(units, key=lambda unit: -max([urgent[number] for number, _index in unit.vms]))
         last = Attempt(batch, fleet, policy, tight=number > 0).run(order)
         yield last
-    hardest = [*wholes, *sorted(singles, key=lambda number: _hardness(batch.requests[number], batch, fleet))]
+    hardest = [*wholes, *sorted(singles, key=lambda unit: _hardness(batch.kind_of[unit.vms[0][0]], batch, fleet))]
     yield Attempt(batch, fleet, policy, tight=True).run(hardest)
     if policy.name != "photon":  # its 95 % limit holds in its own order alone
         for order in ([*wholes, *singles], hardest):
@@ -99,57 +104,52 @@ def _attempts(first: Attempt, units: list[Unit], wholes: list[list[int]], single
                 yield Attempt(batch, fleet, policy, order="pack", tight=tight).run(order)
 
 
-def _units(batch: Batch, fleet: Fleet) -> tuple[list[list[int]], list[int]]:
-    """Return the requests that hard affinity ties together, largest in all first, and the others one by one."""
+def _by_request(vms: list[Vm]) -> list[Unit]:
+    return [Unit(list(alike)) for _number, alike in groupby(vms, key=itemgetter(0))]
+
+
+def _units(batch: Batch, fleet: Fleet) -> tuple[list[Unit], list[Kind]]:
+    """Return the VMs that hard affinity ties together, largest in all first, and the kinds of the others."""
     tying = {group for group, rules in batch.rules.items() if any(rule.ties for rule in rules)}
-    singles: list[int] = []
-    tied: dict[str, list[int]] = {}  # all groups that share a member have the same list
-    for number, request in enumerate(batch.requests):
-        groups = [group for group in request.groups if group in tying] if request.groups else ()
+    singles: list[Kind] = []
+    tied: dict[str, list[Kind]] = {}  # all groups that share a member have the same list
+    for kind in batch.kinds:
+        groups = [group for group in kind.groups if group in tying]
         if not groups:
-            singles.append(number)
+            singles.append(kind)
             continue
         unit = tied.setdefault(groups[0], [])
-        unit.append(number)
+        unit.append(kind)
         for group in groups[1:]:
             other = tied.setdefault(group, unit)
             if other is not unit:
                 unit += other
-                tied.update({name: unit for name, members in tied.items() if members is other})
+                tied.update({name: unit for name, kinds in tied.items() if kinds is other})
 
-    def size(unit: list[int]) -> float:
-        requests = [batch.requests[number] for number in unit]
+    def size(kinds: list[Kind]) -> float:
         return fleet.size(
-            sum(request.count * request.shape.vcpus for request in requests),
-            sum(request.count * request.shape.memory for request in requests),
+            sum(len(kind.vms) * kind.shape.vcpus for kind in kinds),
+            sum(len(kind.vms) * kind.shape.memory for kind in kinds),
         )
 
-    wholes = {id(unit): sorted(unit) for unit in tied.values()}
-    return sorted(wholes.values(), key=lambda unit: (-size(unit), unit)), singles
+    found = [(-size(kinds), sorted(vm for kind in kinds for vm in kind.vms)) for kinds in _distinct(tied.values())]
+    return [Unit(vms, whole=True) for _size, vms in sorted(found)], singles
 
 
-def _largest_first(singles: list[int], batch: Batch, fleet: Fleet) -> list[int]:
-    """Sort requests by size; of the same size those of one shape together, and of these first the members of groups."""
-    shapes: dict[Shape, tuple[list[int], list[int]]] = {}
-    for number in singles:
-        _id, _count, shape, groups, spread = batch.requests[number]
-        if shape not in shapes:
-            shapes[shape] = ([], [])
-        shapes[shape][not groups and spread is None].append(number)
-    order = sorted(shapes, key=lambda shape: -fleet.size(shape.vcpus, shape.memory))
-    return [number for shape in order for part in shapes[shape] for number in part]
+def _distinct(lists: Iterable[list[Kind]]) -> list[list[Kind]]:
+    return list({id(kinds): kinds for kinds in lists}.values())
 
 
-def _hardness(request: Request, batch: Batch, fleet: Fleet) -> tuple[int, int, float]:
-    statics = request.shape.statics
-    apart = any(rule.parts for group in request.groups for rule in batch.rules[group])
+def _hardness(kind: Kind, batch: Batch, fleet: Fleet) -> tuple[int, int, float]:
+    statics = kind.shape.statics
+    apart = any(rule.parts for group in kind.groups for rule in batch.rules[group])
     pinned = statics.host is not None or statics.datastore is not None
-    return -pinned, -apart - (request.spread is not None), -fleet.size(request.shape.vcpus, request.shape.memory)
+    return -pinned, -apart - (kind.spread is not None), -fleet.size_of(kind.shape)
 
 
 def _hopeless(attempt: Attempt) -> set[int]:
     """Return the requests without a place that fit on no host of the fleet even when it is as it was."""
     if not attempt.lost:
         return set()
-    fresh, requests = Attempt(attempt.batch, attempt.fleet, attempt.policy).search, attempt.batch.requests
-    return {number for number in attempt.lost if fresh.queue(requests[number].shape).find(0, None) is None}
+    fresh, batch = Attempt(attempt.batch, attempt.fleet, attempt.policy).search, attempt.batch
+    return {number for number in attempt.lost if fresh.queue(batch.kind_of[number].shape).find(0) is None}

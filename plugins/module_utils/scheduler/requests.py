@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests, read and checked once; requests with the same demands share one Shape object."""
+"""Requests, read and checked once, as kinds of VMs that differ by their names alone."""
 
 # The plain type first, which thousands of requests have.  pylint: disable=unidiomatic-typecheck
 
@@ -70,32 +70,39 @@ class Shape:
     statics: Statics
 
 
-class Request(NamedTuple):
-    """One item of the input: ``count`` VMs of a shape with the same groups."""
+Vm = tuple[int, int]  # number of the request, index
 
-    id: str
-    count: int
+
+@dataclass(slots=True, eq=False)
+class Kind:
+    """The VMs of a batch that differ by their names alone."""
+
     shape: Shape
     groups: tuple[str, ...]
     spread: Spread | None
+    vms: list[Vm]
 
 
 class Batch:
-    """The requests of one call, and the rules of all groups that they or existing VMs name.
+    """The requests of one call, read into kinds of VMs.
 
-    Raises SpecInvalid naming request and key.
+    ``ids`` and ``kind_of``: by number of the request; ``vms``: all in list order; ``rules``: those of all groups that
+    requests or existing VMs name. Raises SpecInvalid naming request and key.
     """
 
     def __init__(self, items: Iterable[Any], fleet: Fleet) -> None:
         if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
             raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-        self.fleet, self.requests = fleet, []
+        self.fleet = fleet
+        self.ids: list[str] = []
+        self.kind_of: list[Kind] = []
+        self.vms: list[Vm] = []
         self.rules: dict[str, set[Rule]] = defaultdict(set)
         for group, rules in fleet.rules.items():
             self.rules[group] |= rules
         self._shapes: dict[Any, Shape] = {}
-        # Requests that differ by their ids alone are read once; so are the demands of those that share them.
-        read: dict[Any, Request] = {}
+        self._kinds: dict[Any, Kind] = {}
+        read: dict[Any, tuple[int, Kind]] = {}  # requests that differ by their ids alone are read once
         for number, item in enumerate(items):
             if type(item) is not dict and not isinstance(item, Mapping):
                 raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
@@ -106,17 +113,22 @@ class Batch:
             like = read.get(key)
             if like is None:
                 like = read[key] = self._read(item, name)
-            _name, count, shape, groups, spread = like
-            if spread is not None and not spread.group:
-                spread = spread._replace(group=f"request:{name}")
-            self.requests.append(Request(name, count, shape, groups, spread))
-        names = [request.id for request in self.requests]
-        if len(set(names)) < len(names):
-            twice = next(name for name, times in Counter(names).items() if times > 1)
+            count, kind = like
+            if kind.spread is not None and not kind.spread.group:
+                kind = self._kind(kind.shape, kind.groups, kind.spread._replace(group=f"request:{name}"))
+            vms = [(number, index) for index in range(count)] if count > 1 else ((number, 0),)
+            kind.vms.extend(vms)
+            self.vms.extend(vms)
+            self.ids.append(name)
+            self.kind_of.append(kind)
+        self.kinds = [kind for kind in self._kinds.values() if kind.vms]
+        if len(set(self.ids)) < len(self.ids):
+            twice = next(name for name, times in Counter(self.ids).items() if times > 1)
             raise invalid(f"request {twice}", "id", "is defined twice; give each request its own")
         self._refuse_contradictions()
 
-    def _read(self, values: Mapping[str, Any], name: str) -> Request:
+    def _read(self, values: Mapping[str, Any], name: str) -> tuple[int, Kind]:
+        """Return how many VMs a request wants, and their kind."""
         item = Item(values, f"request {name}", REQUEST_KEYS)
         key = _key({key: value for key, value in values.items() if key not in NOT_OF_SHAPE})
         shape = self._shapes.get(key)
@@ -126,7 +138,10 @@ class Batch:
         for group, rule in pairs:
             self.rules[group].add(rule)
         groups = tuple(dict.fromkeys([group for group, _rule in pairs]))
-        return Request(name, item.whole("count", 1, minimum=1), shape, groups, _read_spread(item))
+        return item.whole("count", 1, minimum=1), self._kind(shape, groups, _read_spread(item))
+
+    def _kind(self, shape: Shape, groups: tuple[str, ...], spread: Spread | None) -> Kind:
+        return self._kinds.setdefault((shape, groups, spread), Kind(shape, groups, spread, []))
 
     def _read_shape(self, item: Item) -> Shape:
         """Return the one Shape object of this batch for these demands, however they are written."""
@@ -185,11 +200,11 @@ class Batch:
             apart = [LEVELS.index(rule.level) for rule in rules if rule.parts]
             if together and apart and min(together) <= max(apart):
                 contradictory[group] = (LEVELS[min(together)], LEVELS[max(apart)])
-        for request in self.requests if contradictory else ():
-            for group in filter(contradictory.__contains__, request.groups):
+        for kind in self.kinds if contradictory else ():
+            for group in filter(contradictory.__contains__, kind.groups):
                 same, other = contradictory[group]
                 problem = f"{group!r} must share a {same} and must not share a {other}; keep one of the two rules"
-                raise invalid(f"request {request.id}", "groups", problem)
+                raise invalid(f"request {self.ids[kind.vms[0][0]]}", "groups", problem)
 
 
 def _key(values: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from .filters import Candidates
-from .requests import Request, Shape, Spread, Statics
+from .requests import Kind, Shape, Spread, Statics
 from .state import Members, State, Test, all_of
 from .weigh import Found, PhotonQueue, Queue, sort_keys
 
@@ -30,15 +30,15 @@ class Search:
         self._candidates: dict[Statics, Candidates] = {}
         self._queues: dict[Any, Queue] = {}
 
-    def finder(self, request: Request) -> Finder:
-        """Return a function that finds a host and datastores for a VM of a request, from the hash of its name."""
-        if not request.groups:
-            return self._finder(request, (), None)
-        plan = self.state.plan(request.groups)
-        find = self._finder(request, plan.anchors, plan.test)
+    def finder(self, kind: Kind) -> Finder:
+        """Return a function that finds a host and datastores for a VM of a kind, from the hash of its name."""
+        if not kind.groups:
+            return self._finder(kind, (), None)
+        plan = self.state.plan(kind.groups)
+        find = self._finder(kind, plan.anchors, plan.test)
         if plan.strict is None:
             return find
-        strictly = self._finder(request, plan.anchors, plan.strict)
+        strictly = self._finder(kind, plan.anchors, plan.strict)
         return lambda start: strictly(start) or find(start)
 
     def start(self, name: str, index: int) -> int:
@@ -58,21 +58,21 @@ class Search:
             found = self._queues[key] = self._make(shape, candidates, hosts, self.state)
         return found
 
-    def domains(self, request: Request, start: int, level: str) -> Iterator[Any]:
+    def domains(self, kind: Kind, start: int, level: str) -> Iterator[Any]:
         """Yield the hosts, racks or zones that one VM may use, in the order in which the policy prefers their hosts."""
-        queue, column, seen = self.queue(request.shape), self.state.fleet.domains[level], set()
-        allowed = all_of([*filter(None, [self.state.plan(request.groups).test]), lambda host: column[host] not in seen])
+        queue, column, seen = self.queue(kind.shape), self.state.fleet.domains[level], set()
+        allowed = all_of([*filter(None, [self.state.plan(kind.groups).test]), lambda host: column[host] not in seen])
         while found := queue.find(start, allowed):
             seen.add(column[found[0]])
             yield column[found[0]]
 
-    def tests(self, request: Request) -> list[tuple[str, Test]]:
-        """Return the hard rules of a request as (constraint, test of a host), affinity first."""
-        found = sorted(self.state.plan(request.groups).hard, key=lambda pair: pair[0])
-        spread = request.spread
+    def tests(self, kind: Kind) -> list[tuple[str, Test]]:
+        """Return the hard rules of a kind as (constraint, test of a host), affinity first."""
+        found = sorted(self.state.plan(kind.groups).hard, key=lambda pair: pair[0])
+        spread = kind.spread
         if spread is not None and spread.max_skew is not None:
             members = self.state.members(spread.group, spread.level, spread=True)
-            domains = self.queue(request.shape).candidates.domains(spread.level)
+            domains = self.queue(kind.shape).candidates.domains(spread.level)
             column = self.state.fleet.domains[spread.level]
             limit = min((members.get(value, 0) for value in domains), default=0) + spread.max_skew
             found.append(("max_skew", lambda host: members.get(column[host], 0) < limit))
@@ -85,8 +85,8 @@ class Search:
         yield
         self._queues = saved
 
-    def _finder(self, request: Request, anchors: Anchors, test: Test | None) -> Finder:
-        shape, spread = request.shape, request.spread
+    def _finder(self, kind: Kind, anchors: Anchors, test: Test | None) -> Finder:
+        shape, spread = kind.shape, kind.spread
         if spread is not None:
             return lambda start: self._evenly(shape, spread, start, test)
         if not anchors:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .fleet import Fleet, Rule
 from .policies import Policy
-from .requests import Batch, Request
+from .requests import Batch, Kind
 
 Test = Callable[[int], bool]
 Stores = tuple[int, ...]
@@ -89,19 +88,19 @@ class State:
                 count(found, column[host], 1)
         return found
 
-    def add(self, request: Request, host: int, stores: Stores, times: int = 1) -> tuple[int, int, float]:
-        """Count VMs of a request on their host and datastores (``times`` -1: take one back); measure the host."""
-        shape = request.shape
+    def add(self, kind: Kind, host: int, stores: Stores, times: int = 1) -> tuple[int, int, float]:
+        """Count VMs of a kind on their host and datastores (``times`` -1: take one back); measure the host."""
+        shape = kind.shape
         self.cpu_free[host] -= times * shape.vcpus
         self.memory_free[host] -= times * shape.memory
         for disk, store in zip(shape.disks, stores):  # noqa: B905 - of the same length; called for each VM
             self.store_free[store] -= times * disk.capacity
         self.placed[host] += times
-        if request.groups:
-            for members, column in self.plan(request.groups).counted:
+        if kind.groups:
+            for members, column in self.plan(kind.groups).counted:
                 count(members, column[host], times)
-        if request.spread is not None:
-            group, level, _skew = request.spread
+        if kind.spread is not None:
+            group, level, _skew = kind.spread
             count(self.members(group, level, spread=True), self.fleet.domains[level][host], times)
         return self.measure(host)
 
@@ -152,8 +151,5 @@ def _test(rule: Rule, members: Members, column: Sequence[Any]) -> Test:
 def _steps(fleet: Fleet, batch: Batch) -> int:
     """Return the number of steps from empty to full: one per average VM, fewer in large fleets for speed."""
     most = max(16, min(MOST_STEPS, 65_536 // (len(fleet.hosts) or 1)))
-    sizes: Counter[Any] = Counter()
-    for request in batch.requests:
-        sizes[request.shape] += request.count
-    size = sum(number * fleet.size(shape.vcpus, shape.memory) for shape, number in sizes.items())
-    return most if not size else min(most, max(4, int(sum(sizes.values()) / size)))
+    sizes = [len(kind.vms) * fleet.size(kind.shape.vcpus, kind.shape.memory) for kind in batch.kinds]
+    return min(most, max(4, int(len(batch.vms) / sum(sizes)))) if any(sizes) else most

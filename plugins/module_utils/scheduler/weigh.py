@@ -145,8 +145,8 @@ def sort_keys(state: State) -> list[int]:
     if policy.name == "spread":
         return hashes
     # Hosts in use first, the fullest before others; then the empty ones, first those with most room for this batch.
-    vcpus = sum(request.count * request.shape.vcpus for request in state.batch.requests) or state.fleet.average[0]
-    memory = sum(request.count * request.shape.memory for request in state.batch.requests) or state.fleet.average[1]
+    vcpus = sum(len(kind.vms) * kind.shape.vcpus for kind in state.batch.kinds) or state.fleet.average[0]
+    memory = sum(len(kind.vms) * kind.shape.memory for kind in state.batch.kinds) or state.fleet.average[1]
     rooms = [min(host.cpu_limit / vcpus, host.memory_limit / memory) for host in hosts]
     steps = [int(state.measure(n)[2] * state.steps / 1000) for n in range(len(hosts))]
     keys = [0] * len(hosts)
