@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from .capacity import fits, headroom, rebalance, what_if
+from .capacity import fits, headroom, host_scores, what_if
 from .explain import explain
+from .moves import rebalance, replace
 from .place import place
 from .plain import counts, plain
-from .replace import replace
-from .scores import host_scores
 
 __all__ = [
     "counts",

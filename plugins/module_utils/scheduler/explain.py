@@ -10,23 +10,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .filters import CODES
-from .photon import utilization_score
-from .reading import rows
-from .requests import Request
+from .photon import photon_scores
+from .reading import Item
+from .requests import Kind
 from .search import Search
 from .state import State, Test
 
 UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
-def reason(search: Search, request: Request) -> dict[str, Any]:
+def reason(search: Search, kind: Kind) -> dict[str, Any]:
     """Return why a VM has no place: code, the hosts that each constraint removed in order, the nearest miss, and the
     sentence."""
-    candidates = search.view(request.shape).candidates
+    candidates = search.queue(kind.shape).candidates
     eliminated = list(candidates.eliminated)
     last = eliminated[-1][0] if eliminated else None
     left = survivors = candidates.hosts
-    for name, test in [*_capacity_tests(search, request), *search.tests(request)]:
+    for name, test in [*_capacity_tests(search, kind), *search.tests(kind)]:
         if not left:
             break
         survivors = left
@@ -35,12 +35,12 @@ def reason(search: Search, request: Request) -> dict[str, Any]:
             eliminated.append((name, len(survivors) - len(left)))
             last = name
     hosts = survivors if candidates.hosts else candidates.removed.get(last or "", [])
-    nearest = _nearest(search.state, request, last, hosts)
+    nearest = _nearest(search.state, kind, last, hosts)
     return {
         "code": CODES[last] if last else "NoSuchResource",
         "eliminated": [list(pair) for pair in eliminated],
         "nearest": nearest,
-        "message": _sentence(request, last, nearest, len(search.state.fleet.hosts)),
+        "message": _sentence(kind, last, nearest, len(search.state.fleet.hosts)),
     }
 
 
@@ -50,7 +50,7 @@ def explain(result: Mapping[str, Any], *, limit: int = 50) -> list[str]:
     At most ``limit`` lines of each kind, then how many more there are. VMs that fail for one reason share a line.
     """
     alike: Counter[tuple[str, str, str]] = Counter()
-    for row in rows(result, "unplaced", "result"):
+    for row in Item(result, "result").rows("unplaced"):
         removed = ", ".join(f"{number} {name}" for name, number in row["eliminated"])
         alike[row["request"], f"{row['code']}: {row['message']}", removed] += 1
     failed = [
@@ -59,7 +59,7 @@ def explain(result: Mapping[str, Any], *, limit: int = 50) -> list[str]:
         for (name, why, removed), times in alike.items()
     ]
     placed = []
-    for row in rows(result, "placements", "result"):
+    for row in Item(result, "result").rows("placements"):
         parts = ", ".join(f"{key} {value:g}" for key, value in row["parts"].items())
         zone = f" in zone {row['zone']}" if row.get("zone") else ""
         placed.append(f"{row['request']}[{row['index']}]: {row['host']}{zone}: score {row['score']:g} ({parts})")
@@ -71,28 +71,27 @@ def _cut(lines: list[str], limit: int, what: str) -> list[str]:
     return lines if more <= 0 else [*lines[:limit], f"... and {more} more {what}"]
 
 
-def _capacity_tests(search: Search, request: Request) -> list[tuple[str, Test]]:
+def _capacity_tests(search: Search, kind: Kind) -> list[tuple[str, Test]]:
     """Return CPU, memory and storage as (constraint, test of a host); ``photon`` adds the original's 95 % limit."""
-    state, shape, view = search.state, request.shape, search.view(request.shape)
+    state, shape, fit = search.state, kind.shape, search.queue(kind.shape).fit
     tests: list[tuple[str, Test]] = [
         ("cpu", lambda host: state.cpu_free[host] >= shape.vcpus),
         ("memory", lambda host: state.memory_free[host] >= shape.memory),
-        ("storage", lambda host: view.fit(host) is not None),
+        ("storage", lambda host: fit(host) is not None),
     ]
     if state.policy.name == "photon":
-
-        def refused(host: int) -> Any:
-            return utilization_score(state, host, shape, view.fit(host) or ())
-
-        tests += [(name, lambda host, name=name: refused(host) != name) for name in ("cpu", "memory", "storage")]
+        tests += [
+            (name, lambda host, name=name: photon_scores(state, host, shape, fit(host) or ())[0] != name)
+            for name in ("cpu", "memory", "storage")
+        ]
     return tests
 
 
-def _nearest(state: State, request: Request, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
+def _nearest(state: State, kind: Kind, constraint: str | None, hosts: Sequence[int]) -> dict[str, Any]:
     """Return the host that came closest to the last constraint, and for amounts what was needed and available there."""
     if constraint is None or not hosts:
         return {}
-    shape, table = request.shape, state.fleet.hosts
+    shape, table = kind.shape, state.fleet.hosts
     amounts = {
         "cpu": (shape.vcpus, state.cpu_free.__getitem__),
         "memory": (shape.memory, state.memory_free.__getitem__),
@@ -118,12 +117,12 @@ def _nearest(state: State, request: Request, constraint: str | None, hosts: Sequ
     }
 
 
-def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
+def _sentence(kind: Kind, constraint: str | None, nearest: dict[str, Any], hosts: int) -> str:
     """Return one line for people: the need, what the nearest host has, what would help."""
     if not hosts:
         return "the fleet has no hosts; declare some or wait until their endpoint answers"
     where = f" in zone {nearest['zone']}" if nearest.get("zone") else ""
-    statics = request.shape.statics
+    statics = kind.shape.statics
     if constraint in ("cpu", "memory", "storage"):
         need, have = nearest["needed"], max(0, nearest["available"])
         if constraint == "cpu":
@@ -132,7 +131,7 @@ def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any],
             return f"needs {_size(need)} of memory, the freest host{where} has {_size(have)}"
         return f"needs {_size(need)} on datastores, the emptiest one{where} has {_size(have)}"
     open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
-    groups = ", ".join(request.groups)
+    groups = ", ".join(kind.groups)
     texts = {
         "state": "no host is READY; provision or resume one",
         "usage": f"no READY host has the usage tag {statics.usage}",

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from .fleet import Fleet, Host
-from .requests import Disk, Statics
+from .requests import Statics
 
 # Constraints in the order in which they remove hosts, and the error code for the one that removed the last host.
 CODES = {
@@ -35,36 +35,41 @@ class Candidates:
     """The hosts that pass a request's static demands.
 
     ``hosts``: positions, in the order of ``keys``; ``removed``: the other hosts by the first constraint they fail;
-    ``stores``: per disk the datastores that it may lie on.
+    ``options``: per disk and host the datastores that the disk may lie on.
     """
 
     def __init__(self, statics: Statics, fleet: Fleet, keys: list[int]) -> None:
-        self.fleet = fleet
-        self.stores = [eligible_stores(statics, disk, fleet) for disk in statics.disks]
+        self.fleet, self.keys = fleet, keys
         self.removed: dict[str, list[int]] = defaultdict(list)
-        kept: list[int] = []
+        image = statics.image if statics.image_must_be_present else None
+        self.options = [
+            fleet.options(disk.tags, image if disk.boot else None, statics.datastore, disk.datastore)
+            for disk in statics.disks
+        ]
+        self._domains: dict[str, dict[Any, list[int]]] = {}
+        passed: list[int] = []
         for hosts in fleet.classes.values():
             verdict = _verdict(statics, fleet, fleet.hosts[hosts[0]])
-            (kept if verdict is None else self.removed[verdict]).extend(hosts)
+            (passed if verdict is None else self.removed[verdict]).extend(hosts)
         if statics.host is not None:
             only = fleet.index[statics.host]
-            self._drop("host", [host for host in kept if host != only])
-            kept = [host for host in kept if host == only]
-        different = set(self.stores)
-        self.hosts: list[int] = []
-        for host in kept:
-            mine = fleet.hosts[host].datastores
-            if any(allowed.isdisjoint(mine) for allowed in different):
-                self.removed[_datastore_verdict(statics, fleet, mine)].append(host)
-            else:
-                self.hosts.append(host)
-        self.hosts.sort(key=keys.__getitem__)
-        self._domains: dict[str, dict[Any, list[int]]] = {}
+            self.removed["host"] = [host for host in passed if host != only]
+            passed = [host for host in passed if host == only]
+        for options in {id(options): options for options in self.options}.values():
+            for host in passed:
+                if not options[host]:
+                    self.removed[_datastore_verdict(statics, fleet, fleet.hosts[host].datastores)].append(host)
+            passed = [host for host in passed if options[host]]
+        self.hosts = sorted(passed, key=keys.__getitem__)
+
+    def stores(self, host: int) -> list[list[int]]:
+        """Return the datastores of a host that each disk may lie on."""
+        return [options[host] for options in self.options]
 
     @property
     def eliminated(self) -> list[tuple[str, int]]:
         """The numbers of removed hosts, in the order of the constraints."""
-        return [(name, len(self.removed[name])) for name in CODES if name in self.removed]
+        return [(name, len(self.removed[name])) for name in CODES if self.removed.get(name)]
 
     def domains(self, level: str) -> dict[Any, list[int]]:
         """Return the candidates by host, rack or zone."""
@@ -75,22 +80,6 @@ class Candidates:
                 found[column[host]].append(host)
             self._domains[level] = dict(found)
         return self._domains[level]
-
-    def _drop(self, name: str, hosts: list[int]) -> None:
-        if hosts:
-            self.removed[name].extend(hosts)
-
-
-def eligible_stores(statics: Statics, disk: Disk, fleet: Fleet) -> frozenset[int]:
-    """Return the datastores that a disk may lie on, space aside."""
-    if disk.datastore is not None:
-        return frozenset({fleet.store_index[disk.datastore]})
-    found = fleet.stores_with(disk.tags)
-    if statics.datastore is not None:
-        found &= {fleet.store_index[statics.datastore]}
-    if disk.boot and statics.image and statics.image_must_be_present:
-        found &= fleet.images.get(statics.image, frozenset())
-    return found
 
 
 def _verdict(statics: Statics, fleet: Fleet, host: Host) -> str | None:
@@ -116,10 +105,10 @@ def _zone_serves(statics: Statics, fleet: Fleet, name: str | None) -> bool:
     return zone.state == "READY" and (not zone.dedicated_tenants or statics.tenant in zone.dedicated_tenants)
 
 
-def _datastore_verdict(statics: Statics, fleet: Fleet, mine: tuple[int, ...]) -> str:
+def _datastore_verdict(statics: Statics, fleet: Fleet, mounted: tuple[int, ...]) -> str:
     """Return why no datastore of the host will do for one of the disks."""
-    if any(fleet.stores_with(disk.tags).isdisjoint(mine) for disk in statics.disks):
+    if any(fleet.stores_with(disk.tags).isdisjoint(mounted) for disk in statics.disks):
         return "datastore_tags"
-    if statics.datastore is not None and fleet.store_index[statics.datastore] not in mine:
+    if statics.datastore is not None and fleet.store_index[statics.datastore] not in mounted:
         return "datastore"
     return "image" if statics.image and statics.image_must_be_present else "datastore"

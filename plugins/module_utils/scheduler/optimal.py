@@ -6,50 +6,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from heapq import heapify, heapreplace
+from heapq import nlargest
 from typing import Any, NamedTuple
 
 from .attempt import Attempt
-from .exact import Infeasible, TooLarge, solve
-from .fleet import Fleet
-from .greedy import greedy
+from .exact import small_enough, solve
 from .patterns import SECONDS, Plan, pack_plan
-from .policies import Policy
-from .requests import Batch, Shape
+from .requests import Kind, Shape, Vm
 from .solver import Budget, highs
+
+MAX_SLOTS = 64  # hosts that are tried for a member of a group
 
 
 class Result(NamedTuple):
     """An answer (None: there is none better than the quick one), its method and bound, and why it may not be best."""
 
     attempt: Attempt | None
-    method: str
-    bound: int | None
-    why: str | None
+    method: str = "normal"
+    bound: int | None = None
+    why: str | None = None
 
 
-def place_optimal(batch: Batch, fleet: Fleet, policy: Policy) -> dict[str, Any]:
-    """As place; ``summary`` gains method, bound, gap_percent and fallback (why it may not be the best, or None).
+def improve(quick: Attempt) -> dict[str, Any]:
+    """As place, from a quick answer; ``summary`` gains method, bound, gap_percent and fallback (why it may not be the
+    best, or None).
 
     The bound is on ``hosts_opened``, the hosts in use afterwards that were empty before, for policy pack; for other
     policies the exact method only finds places that the quick one misses. Raises MissingLibrary without highspy.
     """
     highs()  # its absence is an error even where the quick answer could not be better
-    budget = Budget(policy.time_budget)
-    quick = greedy(batch, fleet, policy)
-    if not batch.requests or (policy.name != "pack" and not quick.lost):
-        return _report(quick.answer(), Result(None, "normal", None, None))
-    try:
-        result = _exactly(batch, fleet, policy, budget)
-    except TooLarge as reason:
-        if policy.name != "pack":
-            why = f"{reason}; only policy pack has a method for that size"
-            return _report(quick.answer(), Result(None, "normal", None, why))
-        result = _by_patterns(batch, fleet, policy, budget if policy.time_budget else Budget(SECONDS))
-    first, answer = quick.answer(), None if result.attempt is None else result.attempt.answer()
-    if answer is None or _badness(first) <= _badness(answer):
-        return _report(first, result._replace(method="normal" if result.why else result.method))
-    return _report(answer, result)
+    batch, fleet, policy, result = quick.batch, quick.fleet, quick.policy, Result(None)
+    if batch.vms and (policy.name == "pack" or quick.lost):
+        if small_enough(batch, fleet):
+            result = _exactly(Attempt(batch, fleet, policy))
+        elif policy.name == "pack":
+            result = _by_patterns(Attempt(batch, fleet, policy))
+        else:
+            requests, hosts = len(batch.ids), len(fleet.hosts)
+            why = f"{requests} requests on {hosts} hosts are too many for the exact method; "
+            result = Result(None, why=why + "only policy pack has a method for that size")
+    answer = quick.answer()
+    if result.attempt is not None:
+        better = result.attempt.answer()
+        if _badness(better) < _badness(answer):
+            return _report(better, result)
+    return _report(answer, result._replace(method="normal") if result.why else result)
 
 
 def _badness(answer: dict[str, Any]) -> tuple[int, int]:
@@ -66,96 +67,74 @@ def _report(answer: dict[str, Any], result: Result) -> dict[str, Any]:
     return answer
 
 
-def _exactly(batch: Batch, fleet: Fleet, policy: Policy, budget: Budget) -> Result:
-    attempt = Attempt(batch, fleet, policy)
-    try:
-        solution = solve(attempt, pack=policy.name == "pack", budget=budget)
-    except Infeasible:
-        return Result(None, "exact", None, None)
+def _exactly(attempt: Attempt) -> Result:
+    solution = solve(attempt, pack=attempt.policy.name == "pack", budget=Budget(attempt.policy.time_budget))
     if solution.places is None:
-        return Result(None, "exact", solution.bound, "the time budget was spent before the exact method had an answer")
-    left: list[tuple[int, int]] = []
-    for number, hosts in enumerate(solution.places):
-        view = attempt.search.view(batch.requests[number].shape)
-        for index, host in enumerate(hosts):
-            stores = view.fit(host) if host is not None else None
-            if stores is None:
-                left.append((number, index))
-            else:
-                attempt.put(number, index, (host, stores))
-    for number, index in left:
-        attempt.place(number, [index])
+        return Result(None, "exact", solution.bound, solution.why)
+    left: list[Vm] = []
+    for vm, host in solution.places.items():
+        stores = attempt.search.queue(attempt.batch.kind_of[vm[0]].shape).fit(host)
+        # No datastores where other disks took them.
+        if stores is None or not attempt.place([vm], lambda _start, found=(host, stores): found):
+            left.append(vm)
+    for vm in left:
+        attempt.place([vm])
     return Result(attempt, "exact", solution.bound, solution.why)
 
 
-def _by_patterns(batch: Batch, fleet: Fleet, policy: Policy, budget: Budget) -> Result:
-    attempt = Attempt(batch, fleet, policy)
+def _by_patterns(attempt: Attempt) -> Result:
+    seconds = attempt.policy.time_budget or SECONDS
     totals: Counter[Shape] = Counter()
-    for request in batch.requests:
-        totals[request.shape] += request.count
-    shapes = list(totals)
-    plan = pack_plan(attempt, shapes, [totals[shape] for shape in shapes], budget)
-    _assign(attempt, plan, shapes)
-    spent = f"the time budget of {policy.time_budget or SECONDS:g} s was spent before the bound was tight"
+    for kind in attempt.batch.kinds:
+        totals[kind.shape] += len(kind.vms)
+    plan = pack_plan(attempt, list(totals), list(totals.values()), Budget(seconds))
+    _assign(attempt, plan, list(totals))
+    spent = f"the time budget of {seconds:g} s was spent before the bound was tight"
     return Result(attempt, "patterns", max(plan.bound, _largest_group(attempt)), None if plan.complete else spent)
 
 
 def _assign(attempt: Attempt, plan: Plan, shapes: list[Shape]) -> None:
     """Give VMs the slots of their shape: groups that must stay apart first, largest first; then VMs without groups;
-    then place all that found no slot by the policy, affinity groups as wholes."""
-    requests = attempt.batch.requests
+    then place all that found no slot by the policy."""
+    batch = attempt.batch
     slots: dict[Shape, list[list[int]]] = {}
-    for order, (host, mix) in enumerate(plan.slots.items()):
+    for host, mix in plan.slots.items():
         for number, times in mix.items():
-            slots.setdefault(shapes[number], []).append([-times, order, host])
-    for heap in slots.values():
-        heapify(heap)
-    sizes = Counter(group for request in requests for group in request.groups for _i in range(request.count))
-    tied = {n for n, request in enumerate(requests) if request.spread is not None or _together(attempt, n)}
-    numbers = [n for n in range(len(requests)) if n not in tied]
-    left: dict[int, list[int]] = {n: list(range(requests[n].count)) for n in tied}
-    for number in sorted(numbers, key=lambda n: -max((sizes[group] for group in requests[n].groups), default=0)):
-        heap = slots.get(requests[number].shape, [])
-        left[number] = [index for index in range(requests[number].count) if not _take(attempt, number, index, heap)]
-    for number, indexes in sorted(left.items()):
-        attempt.place(number, indexes)
+            slots.setdefault(shapes[number], []).append([times, host])
+    sizes: Counter[str] = Counter()
+    for kind in batch.kinds:
+        sizes.update(dict.fromkeys(kind.groups, len(kind.vms)))
+    left = []
+    for kind in sorted(batch.kinds, key=lambda kind: -max((sizes[group] for group in kind.groups), default=0)):
+        together = any(rule.kind == "affinity" for group in kind.groups for rule in batch.rules[group])
+        mine = [] if together or kind.spread is not None else slots.get(kind.shape, [])
+        left += [vm for vm in kind.vms if not _take(attempt, kind, vm, mine)]
+    for vm in sorted(left):
+        attempt.place([vm])
 
 
-def _take(attempt: Attempt, number: int, index: int, heap: list[list[int]]) -> bool:
-    """Put a VM into a slot on the host with most slots of its shape left that its groups allow."""
-    request = attempt.batch.requests[number]
-    plan = attempt.state.plan(request.groups) if request.groups else None
-    test = None if plan is None else plan.strict or plan.test
-    fit = attempt.search.view(request.shape).fit
-    for entry in sorted(heap)[:64] if plan is not None else heap[:1]:
-        times, order, host = entry
-        if times == 0:
-            break
-        if test is not None and not test(host):
-            continue
-        stores = fit(host)
-        if stores is None:
-            continue
-        attempt.put(number, index, (host, stores))
-        if entry is heap[0]:
-            heapreplace(heap, [times + 1, order, host])
-        else:
-            entry[0] = times + 1
-            heapify(heap)
-        return True
+def _take(attempt: Attempt, kind: Kind, vm: Vm, slots: list[list[int]]) -> bool:
+    """Put a VM into a slot; a member of groups on the host with most slots left that its groups allow."""
+    fit, test = attempt.search.queue(kind.shape).fit, None
+    if kind.groups:
+        plan = attempt.state.plan(kind.groups)
+        test = plan.strict or plan.test
+    while slots and not slots[-1][0]:
+        slots.pop()
+    for slot in nlargest(MAX_SLOTS, slots) if kind.groups else slots[-1:]:
+        times, host = slot
+        stores = fit(host) if times and (test is None or test(host)) else None
+        if stores is not None:
+            slot[0] -= 1
+            return attempt.place([vm], lambda _start, found=(host, stores): found)
     return False
-
-
-def _together(attempt: Attempt, number: int) -> bool:
-    rules = attempt.batch.rules
-    return any(rule.kind == "affinity" for group in attempt.batch.requests[number].groups for rule in rules[group])
 
 
 def _largest_group(attempt: Attempt) -> int:
     """Members of one group that must be on different hosts need as many hosts; busy hosts are not opened."""
     sizes: Counter[str] = Counter()
-    for request in attempt.batch.requests:
-        for group in request.groups:
-            if any(rule.hard and rule.kind == "anti-affinity" for rule in attempt.batch.rules[group]):
-                sizes[group] += request.count
+    for kind in attempt.batch.kinds:
+        for group in kind.groups:
+            if any(rule.parts for rule in attempt.batch.rules[group]):
+                sizes[group] += len(kind.vms)
     return max(0, max(sizes.values(), default=0) - sum(host.busy for host in attempt.fleet.hosts))

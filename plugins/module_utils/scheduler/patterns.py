@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .attempt import Attempt
 from .requests import Shape
-from .solver import Budget, has_solution, highs, integer_columns
+from .solver import Budget, Program
 
 # Hosts are put into at most so many classes: each is a row of the program and a knapsack per round.
 MAX_KINDS = 60
@@ -26,8 +26,10 @@ EPSILON = 1e-7
 ROUNDING_SECONDS = 10.0
 PRICING_SECONDS = 5.0
 
+Mix = tuple[tuple[int, int], ...]  # (shape number, VMs)
 
-class Kind(NamedTuple):
+
+class HostKind(NamedTuple):
     """Hosts that are the same, or nearly the same, to every shape: room and demand of each shape per dimension."""
 
     cost: float
@@ -50,19 +52,18 @@ def pack_plan(attempt: Attempt, shapes: list[Shape], counts: list[int], budget: 
     In a varied fleet hosts with nearly the same room form a class. The bound comes from a program in which each host
     has the largest room of its class, the mixes from one in which it has the smallest.
     """
-    kinds = read_kinds(attempt, shapes)
+    kinds = _read_kinds(attempt, shapes)
     if not kinds:
         return Plan({}, 0, True)
-    classes = classify(kinds)
-    program = _Program([merged(members, largest=False) for members in classes], counts)
+    classes = _classify(kinds)
+    program = _Master([_merged(members, largest=False) for members in classes], counts)
     bound, complete = program.solve(budget)
     if len(classes) < len(kinds):
-        bound, complete = _Program([merged(members, largest=True) for members in classes], counts).solve(budget)
-    chosen = program.round(budget)
+        bound, complete = _Master([_merged(members, largest=True) for members in classes], counts).solve(budget)
     slots: dict[int, Counter[int]] = {}
-    unused = {number: list(kind.hosts) for number, kind in enumerate(program.kinds)}
+    unused = [list(kind.hosts) for kind in program.kinds]
     missing = Counter(dict(enumerate(counts)))
-    for (number, mix), times in sorted(chosen.items(), key=lambda item: -sum(n for _s, n in item[0][1])):
+    for (number, mix), times in sorted(program.round(budget).items(), key=lambda row: -sum(n for _s, n in row[0][1])):
         for _time in range(times):
             wanted = Counter({shape: min(n, missing[shape]) for shape, n in mix if missing[shape] > 0})
             if wanted and unused[number]:
@@ -71,224 +72,191 @@ def pack_plan(attempt: Attempt, shapes: list[Shape], counts: list[int], budget: 
     return Plan(slots, bound, complete)
 
 
-def read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[Kind]:
+def _read_kinds(attempt: Attempt, shapes: list[Shape]) -> list[HostKind]:
     """Group hosts by the room left on them and the shapes that may use them. Datastores of several hosts are left out:
     a program over single hosts cannot share them, and the bound stays valid without a limit."""
     state, fleet = attempt.state, attempt.fleet
-    mounts = Counter(store for stores in fleet.mounted for store in stores)
-    views = [attempt.search.view(shape) for shape in shapes]
+    mounts = Counter(store for host in fleet.hosts for store in host.datastores)
+    candidates = [attempt.search.queue(shape).candidates for shape in shapes]
     allowed: dict[int, list[int]] = defaultdict(list)
-    for number, view in enumerate(views):
-        for host in view.candidates.hosts:
+    for number, found in enumerate(candidates):
+        for host in found.hosts:
             allowed[host].append(number)
-    kinds: dict[Any, Kind] = {}
+    kinds: dict[Any, HostKind] = {}
     for host, numbers in sorted(allowed.items()):
-        local = [store for store in fleet.mounted[host] if mounts[store] == 1]
+        local = [store for store in fleet.hosts[host].datastores if mounts[store] == 1]
         room = (state.cpu_free[host], state.memory_free[host], *[state.store_free[store] for store in local])
         demands = {}
         for number in numbers:
             space = dict.fromkeys(local, 0)
-            for disk, stores in zip(shapes[number].disks, views[number].candidates.stores, strict=True):
-                options = [store for store in fleet.mounted[host] if store in stores]
+            for disk, options in zip(shapes[number].disks, candidates[number].stores(host), strict=True):
                 if len(options) == 1 and options[0] in space:
                     space[options[0]] += disk.capacity
             demand = (shapes[number].vcpus, shapes[number].memory, *space.values())
-            if all(need <= have for need, have in zip(demand, room, strict=True)):
+            if _within(demand, room):
                 demands[number] = demand
         if demands:
             cost = 0.0 if fleet.hosts[host].busy else 1.0
-            kinds.setdefault((cost, room, tuple(demands.items())), Kind(cost, room, demands, [])).hosts.append(host)
+            kinds.setdefault((cost, room, tuple(demands.items())), HostKind(cost, room, demands, [])).hosts.append(host)
     return list(kinds.values())
 
 
-def classify(kinds: list[Kind]) -> list[list[Kind]]:
+def _classify(kinds: list[HostKind]) -> list[list[HostKind]]:
     """Put kinds into at most MAX_KINDS classes: the finest of several grids of room that is coarse enough."""
-    classes: dict[Any, list[Kind]] = {}
-    for step in STEPS:
+    for step in (*STEPS, None):
         for exact_demands in (True, False):
-            classes = defaultdict(list)
+            classes: dict[Any, list[HostKind]] = defaultdict(list)
             for number, kind in enumerate(kinds):
-                cell = [int(math.log1p(room) / math.log1p(step)) if step else room for room in kind.room]
-                demands = tuple(kind.demands.items()) if exact_demands else ()
-                classes[(kind.cost, len(kind.room), *cell, demands) if step else number].append(kind)
+                key: Any = number if step == 0 else kind.cost
+                if step:
+                    cell = [int(math.log1p(room) / math.log1p(step)) for room in kind.room]
+                    key = (kind.cost, len(cell), *cell, tuple(kind.demands.items()) if exact_demands else ())
+                classes[key].append(kind)
             if len(classes) <= MAX_KINDS:
                 return list(classes.values())
-    classes = defaultdict(list)
-    for kind in kinds:
-        classes[kind.cost].append(kind)
-    return list(classes.values())
+    raise AssertionError("two classes are few enough")
 
 
-def merged(kinds: list[Kind], *, largest: bool) -> Kind:
+def _merged(kinds: list[HostKind], *, largest: bool) -> HostKind:
     """Return one kind for a class: the largest room and least demands, or the smallest room and largest demands."""
     if len(kinds) == 1:
         return kinds[0]
-    pick = max if largest else min
+    most, least = (max, min) if largest else (min, max)
     # Dimensions after CPU and memory are local datastores: of different numbers, they cannot be compared.
-    depth = min(len(kind.room) for kind in kinds)
-    depth = depth if depth == max(len(kind.room) for kind in kinds) else 2
-    room = tuple(pick(kind.room[d] for kind in kinds) for d in range(depth))
-    numbers = {number for kind in kinds for number in kind.demands}
-    if not largest:
-        numbers = {number for number in numbers if all(number in kind.demands for kind in kinds)}
+    depths = {len(kind.room) for kind in kinds}
+    depth = depths.pop() if len(depths) == 1 else 2
+    room = tuple(most(kind.room[d] for kind in kinds) for d in range(depth))
     demands = {}
-    for number in sorted(numbers):
+    for number in sorted({number for kind in kinds for number in kind.demands}):
         needs = [kind.demands[number] for kind in kinds if number in kind.demands]
-        need = tuple((min if largest else max)(column) for column in list(zip(*needs, strict=False))[:depth])
-        if all(amount <= have for amount, have in zip(need, room, strict=True)):
+        need = tuple(least(column) for column in list(zip(*needs, strict=False))[:depth])
+        if (largest or len(needs) == len(kinds)) and _within(need, room):
             demands[number] = need
-    return Kind(kinds[0].cost, room, demands, [host for kind in kinds for host in kind.hosts])
+    return HostKind(kinds[0].cost, room, demands, [host for kind in kinds for host in kind.hosts])
 
 
-class _Program:
+def _within(need: tuple[int, ...], room: tuple[int, ...]) -> bool:
+    return all(amount <= have for amount, have in zip(need, room, strict=True))
+
+
+class _Master:
     """Minimize opened hosts; rows: demand of each shape (>=), number of hosts of each kind (<=); columns: mixes."""
 
-    def __init__(self, kinds: list[Kind], counts: list[int]) -> None:
-        self.kinds, self.counts = kinds, counts
-        self.columns: list[tuple[int, tuple[tuple[int, int], ...]]] = []
-        self._known: set[tuple[int, tuple[tuple[int, int], ...]]] = set()
-        self._master = highs()
-        self._infinity = self._master.getInfinity()
-        for count in counts:
-            self._master.addRow(count, self._infinity, 0, [], [])
-        for kind in kinds:
-            self._master.addRow(-self._infinity, len(kind.hosts), 0, [], [])
-        for number in range(len(counts)):  # VMs left out
-            self._master.addCol(UNPLACED_COST, 0, self._infinity, 1, [number], [1.0])
-        self._pricing = [_Knapsack(kind, counts) for kind in kinds]
+    def __init__(self, kinds: list[HostKind], counts: list[int]) -> None:
+        self.kinds, self._counts = kinds, counts
+        self._columns: dict[tuple[int, Mix], None] = {}  # an ordered set of (kind, mix)
         self._values: list[float] = []
+        self._program = self._new(counts, [len(kind.hosts) for kind in kinds], whole=False)
+        self._pricing = [_Knapsack(kind, counts) for kind in kinds]
 
     def solve(self, budget: Budget) -> tuple[int, bool]:
         """Return a bound on opened hosts, and whether the program was solved to its end."""
         for number in range(len(self.kinds)):
             self._seed(number)
-        best = 0.0
-        while True:
-            self._master.run()
-            solution = self._master.getSolution()
-            self._values = list(solution.col_value)
-            prices = list(solution.row_dual)
-            objective = self._master.getInfo().objective_function_value
-            improved, lagrangian = False, objective
+        best, improved = 0.0, True
+        while improved:
+            self._program.run()
+            solver = self._program.solver
+            self._values, prices = list(solver.getSolution().col_value), list(solver.getSolution().row_dual)
+            improved, lagrangian = False, solver.getInfo().objective_function_value
             for number, (kind, knapsack) in enumerate(zip(self.kinds, self._pricing, strict=True)):
-                host_price = prices[len(self.counts) + number]
+                cost = kind.cost - prices[len(self._counts) + number]
                 value, ceiling, mix = knapsack.best(prices, budget.left(PRICING_SECONDS))
-                reduced = kind.cost - host_price - ceiling
-                lagrangian += len(kind.hosts) * min(0.0, reduced)
-                if kind.cost - host_price - value < -EPSILON and mix:
+                lagrangian += len(kind.hosts) * min(0.0, cost - ceiling)
+                if cost - value < -EPSILON:
                     improved |= self._add(number, mix)
             best = max(best, lagrangian)
-            if not improved:
-                return self._hosts(best), True
-            if budget.spent:
-                return self._hosts(best), False
+            if improved and budget.spent:
+                break
+        # The cost of VMs that had to be left out is not that of a host.
+        left_out = sum(self._values[: len(self._counts)]) > EPSILON
+        return 0 if left_out else max(0, math.ceil(best - 1e-5)), not improved
 
-    def round(self, budget: Budget) -> dict[tuple[int, tuple[tuple[int, int], ...]], int]:
+    def round(self, budget: Budget) -> Counter[tuple[int, Mix]]:
         """Return the number of hosts per mix: whole parts first, the rest by an integer program over the same mixes."""
-        first = len(self.counts)
-        chosen: Counter[Any] = Counter()
-        missing = list(self.counts)
-        left = [len(kind.hosts) for kind in self.kinds]
-        for column, value in zip(self.columns, self._values[first:], strict=False):
-            times = math.floor(value + EPSILON)
-            if times:
-                chosen[column] += times
-                left[column[0]] -= times
-                for shape, number in column[1]:
-                    missing[shape] -= number * times
-        rest = highs()
-        rest.setOptionValue("time_limit", max(0.1, budget.left(ROUNDING_SECONDS)))
-        for need in missing:
-            rest.addRow(max(0, need), self._infinity, 0, [], [])
-        for number in left:
-            rest.addRow(-self._infinity, number, 0, [], [])
-        for shape in range(first):
-            rest.addCol(UNPLACED_COST, 0, self._infinity, 1, [shape], [1.0])
-        for number, mix in self.columns:
-            self._add_column(rest, number, mix, self.kinds[number].cost)
-        integer_columns(rest, list(range(first, first + len(self.columns))))
-        rest.run()
-        if has_solution(rest):
-            for column, value in zip(self.columns, list(rest.getSolution().col_value)[first:], strict=True):
-                if round(value):
-                    chosen[column] += round(value)
-        return dict(chosen)
+        chosen: Counter[tuple[int, Mix]] = Counter()
+        missing, left = list(self._counts), [len(kind.hosts) for kind in self.kinds]
+        for column, value in zip(self._columns, self._values[len(missing) :], strict=False):
+            chosen[column] = math.floor(value + EPSILON)
+            left[column[0]] -= chosen[column]
+            for shape, number in column[1]:
+                missing[shape] -= number * chosen[column]
+        rest = self._new([max(0, need) for need in missing], left, whole=True)
+        for column in self._columns:
+            self._add_column(rest, column, whole=True)
+        rest.run(max(0.1, budget.left(ROUNDING_SECONDS)))
+        for column, value in zip(self._columns, (rest.values or [])[len(missing) :], strict=False):
+            chosen[column] += round(value)
+        return +chosen
 
-    def _hosts(self, value: float) -> int:
-        """Return a bound on opened hosts, 0 where VMs had to be left out, whose cost is not that of a host."""
-        unplaced = sum(self._values[: len(self.counts)])
-        if unplaced > EPSILON:
-            return 0
-        return max(0, math.ceil(value - 1e-5))
+    def _new(self, counts: list[int], hosts: list[int], *, whole: bool) -> Program:
+        """Return a program without mixes, in which VMs may be left out at a high cost."""
+        program = Program()
+        for count in counts:
+            program.row(count, program.infinity)
+        for number in hosts:
+            program.at_most(number)
+        for shape in range(len(counts)):
+            program.variable(UNPLACED_COST, program.infinity, [(shape, 1)], whole=False)
+        return program
 
     def _seed(self, number: int) -> None:
         """Add a first mix per kind and shape: as many of it as fit, and the larger others in what is left."""
         kind = self.kinds[number]
-        order = sorted(
-            kind.demands,
-            key=lambda s: -max(need / (have or 1) for need, have in zip(kind.demands[s], kind.room, strict=True)),
-        )
+
+        def share(shape: int) -> float:
+            return max(need / (have or 1) for need, have in zip(kind.demands[shape], kind.room, strict=True))
+
+        order = sorted(kind.demands, key=share, reverse=True)
         for first in order:
-            room, mix = list(kind.room), {}
+            room, mix = kind.room, Counter()
             for shape in [first, *order]:
                 need = kind.demands[shape]
-                times = min(
-                    [have // want for want, have in zip(need, room, strict=True) if want] or [self.counts[shape]]
-                )
-                times = min(times, self.counts[shape] - mix.get(shape, 0))
+                times = min([have // want for want, have in zip(need, room, strict=True) if want], default=math.inf)
+                times = min(times, self._counts[shape] - mix[shape])
                 if times > 0:
-                    mix[shape] = mix.get(shape, 0) + times
-                    room = [have - times * want for want, have in zip(need, room, strict=True)]
+                    mix[shape] += times
+                    room = tuple(have - times * want for want, have in zip(need, room, strict=True))
             self._add(number, tuple(sorted(mix.items())))
 
-    def _add(self, number: int, mix: tuple[tuple[int, int], ...]) -> bool:
-        if (number, mix) in self._known or not mix:
+    def _add(self, number: int, mix: Mix) -> bool:
+        if (number, mix) in self._columns or not mix:
             return False
-        self._known.add((number, mix))
-        self.columns.append((number, mix))
-        self._add_column(self._master, number, mix, self.kinds[number].cost)
+        self._columns[number, mix] = None
+        self._add_column(self._program, (number, mix), whole=False)
         return True
 
-    def _add_column(self, model: Any, number: int, mix: tuple[tuple[int, int], ...], cost: float) -> None:
-        rows = [shape for shape, _n in mix] + [len(self.counts) + number]
-        model.addCol(cost, 0, self._infinity, len(rows), rows, [float(n) for _s, n in mix] + [1.0])
+    def _add_column(self, program: Program, column: tuple[int, Mix], *, whole: bool) -> None:
+        number, mix = column
+        cost, row = self.kinds[number].cost, len(self._counts) + number
+        program.variable(cost, program.infinity, [*mix, (row, 1)], whole=whole)
 
 
 class _Knapsack:
     """Finds the best mix for a kind of host at given prices: a small integer program that is kept between calls."""
 
-    def __init__(self, kind: Kind, counts: list[int]) -> None:
-        self.kind = kind
-        self.shapes = sorted(kind.demands)
-        self._solver = solver = highs()
-        solver.setOptionValue("mip_rel_gap", 0.0)
-        for shape in self.shapes:
-            solver.addCol(0.0, 0, counts[shape], 0, [], [])
-        solver.changeObjectiveSense(type(solver.getObjectiveSense()[1]).kMaximize)
-        integer_columns(solver, list(range(len(self.shapes))))
+    def __init__(self, kind: HostKind, counts: list[int]) -> None:
+        self._kind, self._shapes = kind, sorted(kind.demands)
+        self._program = program = Program()
+        for shape in self._shapes:
+            program.variable(0, counts[shape])
         for dimension, room in enumerate(kind.room):
-            needs = [kind.demands[shape][dimension] for shape in self.shapes]
+            needs = [kind.demands[shape][dimension] for shape in self._shapes]
             unit = math.gcd(*needs)
             if unit:
-                used = [n for n, need in enumerate(needs) if need]
-                solver.addRow(
-                    -solver.getInfinity(), room // unit, len(used), used, [float(needs[n] // unit) for n in used]
-                )
+                program.at_most(room // unit, [(column, need // unit) for column, need in enumerate(needs) if need])
 
-    def best(self, prices: list[float], seconds: float) -> tuple[float, float, tuple[tuple[int, int], ...]]:
+    def best(self, prices: list[float], seconds: float) -> tuple[float, float, Mix]:
         """Return the value of the best mix found, a ceiling on any mix's value, and the mix."""
-        solver = self._solver
-        for column, shape in enumerate(self.shapes):
-            solver.changeColCost(column, max(0.0, prices[shape]))
-        solver.setOptionValue("time_limit", solver.getRunTime() + max(0.05, seconds))
-        solver.run()
-        info = solver.getInfo()
-        values = [round(value) for value in solver.getSolution().col_value] if has_solution(solver) else []
-        mix = tuple((shape, n) for shape, n in zip(self.shapes, values, strict=False) if n > 0)
-        fits = all(
-            sum(self.kind.demands[shape][d] * n for shape, n in mix) <= room for d, room in enumerate(self.kind.room)
-        )
-        if not fits:
+        program = self._program
+        for column, shape in enumerate(self._shapes):
+            program.solver.changeColCost(column, min(0.0, -prices[shape]))
+        program.run(seconds, exactly=True)
+        numbers = [round(value) for value in program.values or []]
+        mix = tuple((shape, n) for shape, n in zip(self._shapes, numbers, strict=False) if n > 0)
+        demands = self._kind.demands
+        used = [sum(demands[shape][d] * n for shape, n in mix) for d in range(len(self._kind.room))]
+        if not _within(tuple(used), self._kind.room):
             mix = ()
         value = sum(prices[shape] * n for shape, n in mix)
-        return value, max(value, info.mip_dual_bound), mix
+        return value, max(value, -program.bound), mix

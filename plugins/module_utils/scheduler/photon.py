@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .fleet import Host
 from .requests import Shape
-from .state import State
+from .state import State, Stores
 
 LIMIT = 0.95
 UTILIZATION_TRANSFER_RATIO = 9
@@ -20,66 +20,32 @@ BEST_EFFORT_DIVISOR = 10
 BUSY_MEMORY_SCORE = 20  # below this score real memory consumption is mixed in
 
 
-def score(share: float) -> int:
-    """Return 100 for unused, 0 for full."""
-    return 100 - round(100 * share)
-
-
-def utilization_score(state: State, host: int, shape: Shape, stores: tuple[int, ...]) -> dict[str, float] | str:
-    """Return ``{memory, cpu, storage}`` from 0 to 100 with the VM on the host, or the constraint that refuses it."""
+def photon_scores(state: State, host: int, shape: Shape, stores: Stores) -> tuple[str | None, dict[str, float]]:
+    """Return the constraint that refuses the VM on the host or None, and ``{memory, cpu, storage, transfer}`` from 0 to
+    100 with the VM on it."""
     row = state.fleet.hosts[host]
     cpu = _share(row.cpu_limit - state.cpu_free[host] + shape.vcpus, row.cpu_limit)
     memory = _share(row.memory_limit - state.memory_free[host] + shape.memory, row.memory_limit)
-    for name, share in (("cpu", cpu), ("memory", memory)):
-        if share > LIMIT:
-            return name
-    storage = storage_score(state, row, shape, stores)
-    if storage is None:
-        return "storage"
-    return {"memory": memory_score(row, memory), "cpu": score(cpu), "storage": storage}
+    storage, storage_score = _storage(state, row, shape, stores)
+    shares = {"cpu": cpu, "memory": memory, "storage": storage}
+    refused = next((name for name, share in shares.items() if share > LIMIT), None)
+    return refused, {
+        "memory": _memory_score(row, memory),
+        "cpu": score(cpu),
+        "storage": storage_score,
+        "transfer": _transfer_score(state, shape, stores),
+    }
 
 
-def memory_score(host: Host, share: float) -> float:
-    """Return the score of configured memory, lowered where the host really consumes more than that says."""
-    configured = score(share)
-    if host.consumed_memory is not None:
-        real = score(_share(host.consumed_memory, host.physical_memory))
-        if real < BUSY_MEMORY_SCORE and real < configured:
-            return (configured + real) / 2
-    return configured
-
-
-def storage_score(state: State, host: Host, shape: Shape, stores: tuple[int, ...]) -> float | None:
-    """Return the score of the datastores for VMs, None past the limit; boot disks are children of the image's disk and
-    count nothing."""
-    if not shape.disks:
-        return 100
-    rows = state.fleet.datastores
-    usable = [store for store in host.datastores if rows[store].usable]
-    total = sum(rows[store].capacity for store in usable)
-    asked = sum(disk.capacity for disk in shape.disks if not disk.boot)
-    share = _share(total - sum(state.store_free[store] for store in usable) + asked, total)
-    if share > LIMIT:
-        return None
-    optimal = len({store for disk, store in zip(shape.disks, stores, strict=True) if not disk.tags}) <= 1
-    if optimal and share < OPTIMAL_STORAGE:
-        return 100
-    return score(share) if optimal else score(share) / BEST_EFFORT_DIVISOR
-
-
-def transfer_score(state: State, shape: Shape, stores: tuple[int, ...]) -> float:
-    """Return 100 where the image need not be copied, else 0: an image of unknown size counts as 1 GiB or more."""
-    image = shape.statics.image
-    if image is None or not stores:
-        return 100
-    have = state.fleet.images.get(image, frozenset())
-    boots = [store for disk, store in zip(shape.disks, stores, strict=True) if disk.boot]
-    return 100 if all(store in have for store in boots) else 0
-
-
-def winner_score(utilization: float, transfer: float) -> float:
+def winner_score(scores: dict[str, float]) -> float:
     """Return (r U + T) / (r + 1) with the original's r = 9."""
-    return (UTILIZATION_TRANSFER_RATIO * utilization + transfer) / (UTILIZATION_TRANSFER_RATIO + 1)
+    utilization = min(scores["memory"], scores["cpu"], scores["storage"])
+    return (UTILIZATION_TRANSFER_RATIO * utilization + scores["transfer"]) / (UTILIZATION_TRANSFER_RATIO + 1)
+
+
+def score(share: float) -> int:
+    """Return 100 for unused, 0 for full."""
+    return 100 - round(100 * share)
 
 
 def scheduling_constants(ids: list[str], given: list[int | None]) -> list[int]:
@@ -91,12 +57,48 @@ def scheduling_constants(ids: list[str], given: list[int | None]) -> list[int]:
     return constants
 
 
-def _halton(index: int, base: int = 2) -> float:
+def _memory_score(host: Host, share: float) -> float:
+    """Return the score of configured memory, lowered where the host really consumes more than that says."""
+    configured = score(share)
+    if host.consumed_memory is not None:
+        real = score(_share(host.consumed_memory, host.physical_memory))
+        if real < BUSY_MEMORY_SCORE and real < configured:
+            return (configured + real) / 2
+    return configured
+
+
+def _storage(state: State, host: Host, shape: Shape, stores: Stores) -> tuple[float, float]:
+    """Return the used share of the datastores for VMs and its score; boot disks are children of the image's disk and
+    count nothing."""
+    if not shape.disks:
+        return 0.0, 100
+    rows = state.fleet.datastores
+    usable = [store for store in host.datastores if rows[store].usable]
+    total = sum([rows[store].capacity for store in usable])
+    asked = sum([disk.capacity for disk in shape.disks if not disk.boot])
+    share = _share(total - sum([state.store_free[store] for store in usable]) + asked, total)
+    optimal = len({store for disk, store in zip(shape.disks, stores, strict=True) if not disk.tags}) <= 1
+    if optimal and share < OPTIMAL_STORAGE:
+        return share, 100
+    return share, score(share) if optimal else score(share) / BEST_EFFORT_DIVISOR
+
+
+def _transfer_score(state: State, shape: Shape, stores: Stores) -> float:
+    """Return 100 where the image need not be copied, else 0: an image of unknown size counts as 1 GiB or more."""
+    image = shape.statics.image
+    if image is None:
+        return 100
+    have = state.fleet.images.get(image, frozenset())
+    boots = [store for disk, store in zip(shape.disks, stores, strict=True) if disk.boot]
+    return 100 if all(store in have for store in boots) else 0
+
+
+def _halton(index: int) -> float:
     fraction, result = 1.0, 0.0
     while index:
-        fraction /= base
-        result += fraction * (index % base)
-        index //= base
+        fraction /= 2
+        result += fraction * (index % 2)
+        index //= 2
     return result
 
 

@@ -30,10 +30,8 @@ class Policy:
     time_budget: float | None = None
     weights: tuple[float, float, float] = (1.0, 1.0, 0.0)
 
-    def score(self, cpu: int, memory: int) -> float:
-        """Return a host's score from its free shares of CPU and memory in thousandths."""
-        load, other = (1000 - cpu) * self.weights[0], (1000 - memory) * self.weights[1]
-        load = load if load > other else other
+    def score(self, load: float) -> float:
+        """Return a host's score from its load in thousandths."""
         return load / 10 if self.name == "pack" else 100 - load / 10
 
     def ordered(self, name: str) -> Policy:

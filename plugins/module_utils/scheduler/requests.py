@@ -1,26 +1,26 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests, read and checked once; requests with the same demands share one Shape object."""
+"""Requests, read and checked once, as kinds of VMs that differ by their names alone."""
 
 # The plain type first, which thousands of requests have.  pylint: disable=unidiomatic-typecheck
 
 from __future__ import annotations
 
-from collections import defaultdict
+import marshal
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..model.errors import PhotonError
 from .fleet import LEVELS, Fleet, Rule, read_groups
-from .reading import invalid, known_keys, names, rows, text, whole
+from .reading import Item, invalid
 
 REQUEST_KEYS = frozenset(
     "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups "
     "spread_over spread_group max_skew host datastore usage".split()
 )
-NOT_OF_SHAPE = frozenset({"id", "count", "groups", "spread_over", "spread_group", "max_skew"})
+NOT_OF_SHAPE = frozenset("id count groups spread_over spread_group max_skew".split())
 DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
 
@@ -40,7 +40,7 @@ class Disk(NamedTuple):
 class Spread(NamedTuple):
     """Members of ``group`` are to be even over a level; ``max_skew`` None means as even as possible."""
 
-    group: str | None
+    group: str
     level: str
     max_skew: int | None
 
@@ -70,166 +70,155 @@ class Shape:
     statics: Statics
 
 
-class Request(NamedTuple):
-    """One item of the input: ``count`` VMs of a shape with the same groups."""
+Vm = tuple[int, int]  # number of the request, index
 
-    id: str
-    count: int
+
+@dataclass(slots=True, eq=False)
+class Kind:
+    """The VMs of a batch that differ by their names alone."""
+
     shape: Shape
     groups: tuple[str, ...]
     spread: Spread | None
+    vms: list[Vm]
 
 
-# All of a request but its id.
-Kind = tuple[int, Shape, tuple[str, ...], Spread | None]  # pylint: disable=unsupported-binary-operation
-
-
-@dataclass(slots=True)
 class Batch:
-    """The requests of one call, and the rules of all groups that they or existing VMs name."""
+    """The requests of one call, read into kinds of VMs.
 
-    requests: list[Request]
-    rules: dict[str, set[Rule]]
+    ``ids`` and ``kind_of``: by number of the request; ``vms``: all in list order; ``rules``: those of all groups that
+    requests or existing VMs name. Raises SpecInvalid naming request and key.
+    """
 
-    def hard_affinity(self, group: str) -> list[str]:
-        """Return the levels that members of a group must share."""
-        return [rule.level for rule in self.rules[group] if rule.hard and rule.kind == "affinity"]
+    def __init__(self, items: Iterable[Any], fleet: Fleet) -> None:
+        if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
+            raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
+        self.fleet = fleet
+        self.ids: list[str] = []
+        self.kind_of: list[Kind] = []
+        self.vms: list[Vm] = []
+        self.rules: dict[str, set[Rule]] = defaultdict(set)
+        for group, rules in fleet.rules.items():
+            self.rules[group] |= rules
+        self._shapes: dict[Any, Shape] = {}
+        self._kinds: dict[Any, Kind] = {}
+        read: dict[Any, tuple[int, Kind]] = {}  # requests that differ by their ids alone are read once
+        for number, item in enumerate(items):
+            if type(item) is not dict and not isinstance(item, Mapping):
+                raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
+            name = item.get("id")
+            if not isinstance(name, str) or not name:
+                raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
+            key = _key({**item, "id": ""})
+            like = read.get(key)
+            if like is None:
+                like = read[key] = self._read(item, name)
+            count, kind = like
+            if kind.spread is not None and not kind.spread.group:
+                kind = self._kind(kind.shape, kind.groups, kind.spread._replace(group=f"request:{name}"))
+            vms = [(number, index) for index in range(count)] if count > 1 else ((number, 0),)
+            kind.vms.extend(vms)
+            self.vms.extend(vms)
+            self.ids.append(name)
+            self.kind_of.append(kind)
+        self.kinds = [kind for kind in self._kinds.values() if kind.vms]
+        if len(set(self.ids)) < len(self.ids):
+            twice = next(name for name, times in Counter(self.ids).items() if times > 1)
+            raise invalid(f"request {twice}", "id", "is defined twice; give each request its own")
+        self._refuse_contradictions()
+
+    def _read(self, values: Mapping[str, Any], name: str) -> tuple[int, Kind]:
+        """Return how many VMs a request wants, and their kind."""
+        item = Item(values, f"request {name}", REQUEST_KEYS)
+        key = _key({key: value for key, value in values.items() if key not in NOT_OF_SHAPE})
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = self._read_shape(item)
+        pairs = read_groups(item)
+        for group, rule in pairs:
+            self.rules[group].add(rule)
+        groups = tuple(dict.fromkeys([group for group, _rule in pairs]))
+        return item.whole("count", 1, minimum=1), self._kind(shape, groups, _read_spread(item))
+
+    def _kind(self, shape: Shape, groups: tuple[str, ...], spread: Spread | None) -> Kind:
+        return self._kinds.setdefault((shape, groups, spread), Kind(shape, groups, spread, []))
+
+    def _read_shape(self, item: Item) -> Shape:
+        """Return the one Shape object of this batch for these demands, however they are written."""
+        vcpus, memory, image = item.whole("vcpus"), item.whole("memory"), item.text("image")
+        rows = enumerate(item.rows("disks"))
+        disks = [self._read_disk(Item(row, f"{item.where}: disks[{n}]", DISK_KEYS)) for n, row in rows]
+        if image and disks and not any(disk.boot for disk in disks):
+            disks[0] = disks[0]._replace(boot=True)
+        host = item.text("host")
+        if host is not None and host not in self.fleet.index:
+            raise invalid(item.where, "host", f"{host!r} is not among the fleet's hosts")
+        statics = Statics(
+            zones=self._read_zones(item),
+            host_tags=frozenset(item.names("host_tags")),
+            port_groups=frozenset(item.names("port_groups")),
+            image=image,
+            image_must_be_present=item.flag("image_must_be_present", True),
+            tenant=item.text("tenant"),
+            usage=item.choice("usage", USAGES, "CLOUD"),
+            host=host,
+            datastore=self._read_datastore(item),
+            disks=tuple(disk._replace(capacity=0) for disk in disks),
+        )
+        shape = Shape(vcpus, memory, tuple(disks), statics)
+        return self._shapes.setdefault((vcpus, memory, shape.disks, statics), shape)
+
+    def _read_disk(self, item: Item) -> Disk:
+        tags, boot = frozenset(item.names("tags")), item.flag("boot", False)
+        return Disk(item.whole("capacity"), tags, boot, self._read_datastore(item))
+
+    def _read_datastore(self, item: Item) -> str | None:
+        datastore = item.text("datastore")
+        if datastore is not None and datastore not in self.fleet.store_index:
+            raise invalid(item.where, "datastore", f"{datastore!r} is not among the fleet's datastores")
+        return datastore
+
+    def _read_zones(self, item: Item) -> tuple[str, ...]:
+        zone, zones = item.text("zone"), item.names("zones")
+        if zone is not None:
+            if zones and zone not in zones:
+                raise invalid(
+                    item.where, "zone", f"{zone!r} is not among the zones {list(zones)}: give one or the other"
+                )
+            zones = (zone,)
+        for name in zones:
+            if name not in self.fleet.zones:
+                known = ", ".join(sorted(self.fleet.zones)) or "none"
+                raise invalid(item.where, "zone", f"{name!r} is not a zone of this fleet; there are: {known}")
+        return tuple(sorted(set(zones)))
+
+    def _refuse_contradictions(self) -> None:
+        """Refuse groups that must share a host, rack or zone and must not share that level or a wider one."""
+        contradictory = {}
+        for group, rules in self.rules.items():
+            together = [LEVELS.index(rule.level) for rule in rules if rule.ties]
+            apart = [LEVELS.index(rule.level) for rule in rules if rule.parts]
+            if together and apart and min(together) <= max(apart):
+                contradictory[group] = (LEVELS[min(together)], LEVELS[max(apart)])
+        for kind in self.kinds if contradictory else ():
+            for group in filter(contradictory.__contains__, kind.groups):
+                same, other = contradictory[group]
+                problem = f"{group!r} must share a {same} and must not share a {other}; keep one of the two rules"
+                raise invalid(f"request {self.ids[kind.vms[0][0]]}", "groups", problem)
 
 
-def read(items: Iterable[Any], fleet: Fleet) -> Batch:
-    """Check and convert requests. Raises SpecInvalid naming request and key."""
-    if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
-        raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-    batch = Batch([], defaultdict(set, {group: set(rules) for group, rules in fleet.rules.items()}))
-    kinds: dict[str, Kind] = {}
-    shapes: dict[Any, Shape] = {}
-    known: set[str] = set()
-    for number, item in enumerate(items):
-        if type(item) is not dict and not isinstance(item, Mapping):
-            raise invalid(f"requests[{number}]", "type", f"must be a mapping, not {item!r}")
-        name = item.get("id")
-        if not isinstance(name, str) or not name:
-            raise invalid(f"requests[{number}]", "id", f"must be a name, not {name!r}")
-        if name in known:
-            raise invalid(f"request {name}", "id", "is defined twice; give each request its own")
-        known.add(name)
-        # Requests that differ by their ids alone are read once; so are the demands of those that share them.
-        text_of_kind = repr({**item, "id": ""})
-        kind = kinds.get(text_of_kind)
-        if kind is None:
-            text_of_shape = repr({key: value for key, value in item.items() if key not in NOT_OF_SHAPE})
-            if text_of_shape not in shapes:
-                shapes[text_of_shape] = _read_shape(item, f"request {name}", fleet, shapes)
-            kind = kinds[text_of_kind] = _read_kind(item, f"request {name}", shapes[text_of_shape], batch)
-        count, shape, groups, spread = kind
-        if spread is not None and spread.group is None:
-            spread = spread._replace(group=f"request:{name}")
-        batch.requests.append(Request(name, count, shape, groups, spread))
-    _refuse_contradictions(batch)
-    return batch
+def _key(values: dict[str, Any]) -> Any:
+    """Return the same key for equal plain data, twice as fast as repr; version 2 does not depend on identity."""
+    try:
+        return (*values,), marshal.dumps([*values.values()], 2)
+    except ValueError:  # not plain data
+        return repr(values)
 
 
-def _read_kind(item: Mapping[str, Any], where: str, shape: Shape, batch: Batch) -> Kind:
-    pairs = read_groups(item, where)
-    for group, rule in pairs:
-        batch.rules[group].add(rule)
-    groups = tuple(dict.fromkeys([group for group, _rule in pairs]))
-    return whole(item, "count", where, 1, minimum=1), shape, groups, _read_spread(item, where)
-
-
-def _read_shape(item: Mapping[str, Any], where: str, fleet: Fleet, shapes: dict[Any, Shape]) -> Shape:
-    """Return the one Shape object of this batch for these demands, however they are written."""
-    known_keys(item, REQUEST_KEYS, where)
-    vcpus, memory = whole(item, "vcpus", where), whole(item, "memory", where)
-    disks = tuple(_read_disk(disk, f"{where}: disks[{n}]", fleet) for n, disk in enumerate(rows(item, "disks", where)))
-    image = text(item, "image", where)
-    if image and disks and not any(disk.boot for disk in disks):
-        disks = (disks[0]._replace(boot=True), *disks[1:])
-    statics = _read_statics(item, where, fleet, image, tuple(disk._replace(capacity=0) for disk in disks))
-    return shapes.setdefault((vcpus, memory, disks, statics), Shape(vcpus, memory, disks, statics))
-
-
-def _read_statics(
-    item: Mapping[str, Any], where: str, fleet: Fleet, image: str | None, disks: tuple[Disk, ...]
-) -> Statics:
-    host, datastore = text(item, "host", where), text(item, "datastore", where)
-    if host is not None and host not in fleet.index:
-        raise invalid(where, "host", f"{host!r} is not among the fleet's hosts")
-    _check_datastore(datastore, where, fleet)
-    usage = item.get("usage") or "CLOUD"
-    if usage not in USAGES:
-        raise invalid(where, "usage", f"must be CLOUD or MGMT, not {usage!r}")
-    must = item.get("image_must_be_present", True)
-    if must not in (True, False, None):
-        raise invalid(where, "image_must_be_present", f"must be true or false, not {must!r}")
-    return Statics(
-        zones=_read_zones(item, where, fleet),
-        host_tags=frozenset(names(item, "host_tags", where)),
-        port_groups=frozenset(names(item, "port_groups", where)),
-        image=image,
-        image_must_be_present=must is not False,
-        tenant=text(item, "tenant", where),
-        usage=usage,
-        host=host,
-        datastore=datastore,
-        disks=disks,
-    )
-
-
-def _read_disk(disk: Any, where: str, fleet: Fleet) -> Disk:
-    known_keys(disk, DISK_KEYS, where)
-    datastore = text(disk, "datastore", where)
-    _check_datastore(datastore, where, fleet)
-    return Disk(
-        whole(disk, "capacity", where), frozenset(names(disk, "tags", where)), bool(disk.get("boot")), datastore
-    )
-
-
-def _check_datastore(datastore: str | None, where: str, fleet: Fleet) -> None:
-    if datastore is not None and datastore not in fleet.store_index:
-        raise invalid(where, "datastore", f"{datastore!r} is not among the fleet's datastores")
-
-
-def _read_zones(item: Mapping[str, Any], where: str, fleet: Fleet) -> tuple[str, ...]:
-    zone, zones = text(item, "zone", where), names(item, "zones", where)
-    if zone is not None:
-        if zones and zone not in zones:
-            raise invalid(where, "zone", f"{zone!r} is not among the zones {list(zones)}: give one or the other")
-        zones = (zone,)
-    for name in zones:
-        if name not in fleet.zones:
-            known = ", ".join(sorted(fleet.zones)) or "none"
-            raise invalid(where, "zone", f"{name!r} is not a zone of this fleet; there are: {known}")
-    return tuple(sorted(set(zones)))
-
-
-def _read_spread(item: Mapping[str, Any], where: str) -> Spread | None:
-    level, skew = item.get("spread_over"), item.get("max_skew")
-    if level is None and skew is None:
+def _read_spread(item: Item) -> Spread | None:
+    if item.get("spread_over") is None:
+        if item.get("max_skew") is not None:
+            raise invalid(item.where, "max_skew", "needs spread_over: zone, rack or host")
         return None
-    if level is None:
-        raise invalid(where, "max_skew", "needs spread_over: zone, rack or host")
-    if level not in LEVELS:
-        raise invalid(where, "spread_over", f"must be host, rack or zone, not {level!r}")
-    if skew is not None:
-        whole(item, "max_skew", where, minimum=1)
-    return Spread(text(item, "spread_group", where), level, skew)
-
-
-def _refuse_contradictions(batch: Batch) -> None:
-    """Refuse groups that must share a host, rack or zone and must not share that level or a wider one."""
-    contradictory = {}
-    for group, rules in batch.rules.items():
-        together = [LEVELS.index(level) for level in batch.hard_affinity(group)]
-        apart = [LEVELS.index(rule.level) for rule in rules if rule.hard and rule.kind == "anti-affinity"]
-        if together and apart and min(together) <= max(apart):
-            contradictory[group] = (LEVELS[min(together)], LEVELS[max(apart)])
-    for request in batch.requests if contradictory else ():
-        for group in filter(contradictory.__contains__, request.groups):
-            same, other = contradictory[group]
-            raise PhotonError(
-                "SpecInvalid",
-                f"request {request.id}: groups: {group!r} must share a {same} and must not share a {other}; "
-                "keep one of the two rules",
-                {"item": f"request {request.id}", "key": "groups"},
-            )
+    skew = None if item.get("max_skew") is None else item.whole("max_skew", minimum=1)
+    return Spread(item.text("spread_group") or "", item.choice("spread_over", LEVELS), skew)

@@ -5,136 +5,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from zlib import crc32
 
 from .filters import Candidates
-from .requests import Request, Shape, Spread, Statics
-from .state import GroupPlan, State, Test, all_of
-from .weigh import QUEUES, Found, Loads, Queue, View, sort_keys
+from .requests import Kind, Shape, Spread, Statics
+from .state import Members, State, Test, all_of
+from .weigh import Found, PhotonQueue, Queue, sort_keys
+
+Anchors = Sequence[tuple[str, Members]]
+Finder = Callable[[int], Found | None]
 
 
 class Search:
     """Finds places on a state; nothing is counted here (see State.add)."""
 
     def __init__(self, state: State) -> None:
-        self.state, self.keys = state, sort_keys(state)
-        self._queue, self._seed = QUEUES[state.policy.name], state.policy.seed
+        self.state, self._keys = state, sort_keys(state)
+        self._make = PhotonQueue if state.policy.name == "photon" else Queue
+        self._hashed, self._hash = state.policy.name != "pack", crc32(f"{state.policy.seed}/".encode())
         self._candidates: dict[Statics, Candidates] = {}
-        self._views: dict[Shape, View] = {}
         self._queues: dict[Any, Queue] = {}
-        self._shared: dict[int, Loads] = {}
-        self._orders: dict[tuple[Spread, Candidates], list[Any]] = {}
 
-    def view(self, shape: Shape) -> View:
-        """Return the shape's view of the fleet."""
-        found = self._views.get(shape)
+    def finder(self, kind: Kind) -> Finder:
+        """Return a function that finds a host and datastores for a VM of a kind, from the hash of its name."""
+        if not kind.groups:
+            return self._finder(kind, (), None)
+        plan = self.state.plan(kind.groups)
+        find = self._finder(kind, plan.anchors, plan.test)
+        if plan.strict is None:
+            return find
+        strictly = self._finder(kind, plan.anchors, plan.strict)
+        return lambda start: strictly(start) or find(start)
+
+    def start(self, name: str, index: int) -> int:
+        """Return a hash of a VM's name, which chooses among equal hosts; the fixed order of ``pack`` needs none."""
+        return crc32(f"{name}/{index}".encode(), self._hash) if self._hashed else 0
+
+    def queue(self, shape: Shape, level: str | None = None, value: Any = None) -> Queue:
+        """Return the candidates of a shape, or those in one host, rack or zone, in the policy's order."""
+        key = shape if level is None else (shape, level, value)
+        found = self._queues.get(key)
         if found is None:
             candidates = self._candidates.get(shape.statics)
             if candidates is None:
-                candidates = Candidates(shape.statics, self.state.fleet, self.keys)
+                candidates = Candidates(shape.statics, self.state.fleet, self._keys)
                 self._candidates[shape.statics] = candidates
-            found = self._views[shape] = View(shape, candidates, self.state)
+            hosts = candidates.hosts if level is None else candidates.domains(level).get(value, [])
+            found = self._queues[key] = self._make(shape, candidates, hosts, self.state)
         return found
 
-    def find(self, request: Request, index: int) -> Found | None:
-        """Return a host and datastores for one VM of a request, or None."""
-        start = crc32(f"{self._seed}/{request.id}/{index}".encode())
-        if not request.groups:
-            if request.spread is None:
-                return self.queue(request.shape).find(start, None)
-            return self._evenly(request.shape, request.spread, start, None)
-        plan = self.state.plan(request.groups)
-        found = None if plan.strict is None else self._find(request, start, plan, plan.strict)
-        return found or self._find(request, start, plan, plan.test)
-
-    def queue(self, shape: Shape) -> Queue:
-        """Return the candidates of a shape in the policy's order."""
-        found = self._queues.get(shape)
-        if found is None:
-            view = self.view(shape)
-            found = self._queues[shape] = self._queue(view, view.candidates.hosts, self.keys, self._shared)
-        return found
-
-    def queue_in(self, shape: Shape, level: str, value: Any) -> Queue:
-        """Return the candidates of a shape in one host, rack or zone, in the policy's order."""
-        found = self._queues.get((shape, level, value))
-        if found is None:
-            view = self.view(shape)
-            hosts = view.candidates.domains(level).get(value, [])
-            found = self._queues[shape, level, value] = self._queue(view, hosts, self.keys, self._shared)
-        return found
-
-    def domains(self, request: Request, index: int, level: str) -> Iterable[Any]:
+    def domains(self, kind: Kind, start: int, level: str) -> Iterator[Any]:
         """Yield the hosts, racks or zones that one VM may use, in the order in which the policy prefers their hosts."""
-        queue, column, seen = self.queue(request.shape), self.state.fleet.domains[level], set()
-        test = self.state.plan(request.groups).test
-        for host in queue.order(crc32(f"{self._seed}/{request.id}/{index}".encode())):
-            if column[host] not in seen and (test is None or test(host)):
-                seen.add(column[host])
-                yield column[host]
+        queue, column, seen = self.queue(kind.shape), self.state.fleet.domains[level], set()
+        allowed = all_of([*filter(None, [self.state.plan(kind.groups).test]), lambda host: column[host] not in seen])
+        while found := queue.find(start, allowed):
+            seen.add(column[found[0]])
+            yield column[found[0]]
 
-    def tests(self, request: Request) -> list[tuple[str, Test]]:
-        """Return the hard rules of a request as (constraint, test of a host), affinity first."""
-        found = sorted(self.state.plan(request.groups).hard, key=lambda pair: pair[0])
-        spread = request.spread
+    def tests(self, kind: Kind) -> list[tuple[str, Test]]:
+        """Return the hard rules of a kind as (constraint, test of a host), affinity first."""
+        found = sorted(self.state.plan(kind.groups).hard, key=lambda pair: pair[0])
+        spread = kind.spread
         if spread is not None and spread.max_skew is not None:
-            members, column = self.state.spread_members(spread), self.state.fleet.domains[spread.level]
-            domains = self.view(request.shape).candidates.domains(spread.level)
-            limit = min((members[value] for value in domains), default=0) + spread.max_skew
-            found.append(("max_skew", lambda host: members[column[host]] < limit))
+            members = self.state.members(spread.group, spread.level, spread=True)
+            domains = self.queue(kind.shape).candidates.domains(spread.level)
+            column = self.state.fleet.domains[spread.level]
+            limit = min((members.get(value, 0) for value in domains), default=0) + spread.max_skew
+            found.append(("max_skew", lambda host: members.get(column[host], 0) < limit))
         return found
 
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Use new queues for placements that may be taken back, because queues forget hosts."""
-        saved = self._queues, self._shared
-        self._queues, self._shared = {}, {}
+        saved, self._queues = self._queues, {}
         yield
-        self._queues, self._shared = saved
+        self._queues = saved
 
-    def _find(self, request: Request, start: int, plan: GroupPlan, test: Test | None) -> Found | None:
-        if request.spread is not None:
-            return self._evenly(request.shape, request.spread, start, test)
-        for level, members in plan.anchors:
-            if members:
-                for value in sorted(members, key=str):
-                    found = self.queue_in(request.shape, level, value).find(start, test)
-                    if found is not None:
-                        return found
-                return None
-        return self.queue(request.shape).find(start, test)
+    def _finder(self, kind: Kind, anchors: Anchors, test: Test | None) -> Finder:
+        shape, spread = kind.shape, kind.spread
+        if spread is not None:
+            return lambda start: self._evenly(shape, spread, start, test)
+        if not anchors:
+            queue = self.queue(shape)
+            return queue.find if test is None else partial(queue.find, test=test)
+
+        def find(start: int) -> Found | None:
+            for level, members in anchors:
+                if members:
+                    queues = (self.queue(shape, level, value) for value in sorted(members, key=str))
+                    return next((found for queue in queues if (found := queue.find(start, test))), None)
+            return self.queue(shape).find(start, test)
+
+        return find
 
     def _evenly(self, shape: Shape, spread: Spread, start: int, test: Test | None) -> Found | None:
         """Try the domains with the fewest members first, those with equally many in an order of their own per group."""
-        members = self.state.spread_members(spread)
-        domains = self._order(spread, self.view(shape).candidates)
-        numbers = sorted({members[value] for value in domains})
-        if spread.max_skew is not None:
-            numbers = [number for number in numbers if number < numbers[0] + spread.max_skew]
-        for number in numbers:
+        members = self.state.members(spread.group, spread.level, spread=True)
+        domains = self.queue(shape).candidates.domains(spread.level)
+        by_number: dict[int, list[Any]] = {}
+        for value in domains:
+            by_number.setdefault(members.get(value, 0), []).append(value)
+        least = min(by_number, default=0)
+        for number in sorted(by_number):
+            if spread.max_skew is not None and number >= least + spread.max_skew:
+                return None
             if spread.level == "host":  # one queue for all, for there may be thousands
-
-                def fewest(host: int, number: int = number) -> bool:
-                    return members[host] == number
-
-                found = self.queue(shape).find(start, all_of([fewest] if test is None else [fewest, test]))
+                rest = [] if test is None else [test]
+                queues, allowed = [self.queue(shape)], all_of([lambda host, n=number: members.get(host, 0) == n, *rest])
+            else:
+                values = sorted(by_number[number], key=lambda v: crc32(f"{spread.group}/{v}".encode(), self._hash))
+                queues, allowed = [self.queue(shape, spread.level, value) for value in values], test
+            for queue in queues:
+                found = queue.find(start, allowed)
                 if found is not None:
                     return found
-                continue
-            for value in domains:
-                if members[value] == number:
-                    found = self.queue_in(shape, spread.level, value).find(start, test)
-                    if found is not None:
-                        return found
         return None
-
-    def _order(self, spread: Spread, candidates: Candidates) -> list[Any]:
-        found = self._orders.get((spread, candidates))
-        if found is None:
-            domains = candidates.domains(spread.level)
-            found = sorted(domains, key=lambda value: crc32(f"{self._seed}/{spread.group}/{value}".encode()))
-            self._orders[spread, candidates] = found
-        return found

@@ -9,6 +9,7 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -52,25 +53,57 @@ def _swallow_banner(make: Any) -> None:
         os.close(nowhere)
 
 
-def optimal(solver: Any) -> bool:
-    """Return whether the last run ended with a proven optimum."""
-    return solver.getModelStatus() == _highspy.HighsModelStatus.kOptimal
+class Program:
+    """A linear program whose cost is minimized; variables are whole numbers unless said otherwise."""
 
+    def __init__(self) -> None:
+        self.solver = highs()
+        self.infinity = self.solver.getInfinity()
+        self._columns = 0
 
-def infeasible(solver: Any) -> bool:
-    """Return whether the last run proved that there is no solution."""
-    return solver.getModelStatus() == _highspy.HighsModelStatus.kInfeasible
+    def variable(self, cost: float, upper: float, rows: Iterable[tuple[int, float]] = (), *, whole: bool = True) -> int:
+        """Add a variable of at least 0 with its factors in existing rows; return its number."""
+        rows = list(rows)
+        self.solver.addCol(cost, 0, upper, len(rows), [row for row, _n in rows], [float(n) for _row, n in rows])
+        if whole:
+            self.solver.changeColIntegrality(self._columns, _highspy.HighsVarType.kInteger)
+        self._columns += 1
+        return self._columns - 1
 
+    def row(self, lower: float, upper: float, terms: Iterable[tuple[int, float]] = ()) -> None:
+        """Add bounds on a sum of variables times factors."""
+        terms = list(terms)
+        self.solver.addRow(lower, upper, len(terms), [column for column, _n in terms], [float(n) for _c, n in terms])
 
-def has_solution(solver: Any) -> bool:
-    """Return whether the last run left values that satisfy the model, optimal or not."""
-    return solver.getInfo().primal_solution_status == _highspy.SolutionStatus.kSolutionStatusFeasible
+    def at_most(self, upper: float, terms: Iterable[tuple[int, float]] = ()) -> None:
+        """Add an upper bound on a sum of variables times factors."""
+        self.row(-self.infinity, upper, terms)
 
+    def run(self, seconds: float | None = None, *, exactly: bool = False) -> None:
+        """Solve, ``exactly`` without a gap, for some seconds at most."""
+        if exactly:
+            self.solver.setOptionValue("mip_rel_gap", 0.0)
+        if seconds is not None:
+            self.solver.setOptionValue("time_limit", self.solver.getRunTime() + max(0.05, seconds))
+        self.solver.run()
 
-def integer_columns(solver: Any, columns: list[int]) -> None:
-    """Make variables whole numbers."""
-    for column in columns:
-        solver.changeColIntegrality(column, _highspy.HighsVarType.kInteger)
+    @property
+    def values(self) -> list[float] | None:
+        """The variables' values, optimal or not; None where the last run left none that satisfy the rows."""
+        if self.solver.getInfo().primal_solution_status != _highspy.SolutionStatus.kSolutionStatusFeasible:
+            return None
+        return list(self.solver.getSolution().col_value)
+
+    @property
+    def bound(self) -> float:
+        """A bound on the cost that no whole numbers can beat."""
+        return self.solver.getInfo().mip_dual_bound
+
+    @property
+    def proven(self) -> bool:
+        """The last run ended with a proven optimum, or with the proof that there is no solution."""
+        proofs = (_highspy.HighsModelStatus.kOptimal, _highspy.HighsModelStatus.kInfeasible)
+        return self.solver.getModelStatus() in proofs
 
 
 class Budget:

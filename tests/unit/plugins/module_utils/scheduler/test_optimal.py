@@ -74,6 +74,16 @@ def test_hosts_in_use_cost_nothing(monkeypatch):
     assert (summary["hosts_opened"], summary["bound"], summary["gap_percent"]) == (1, 1, 0.0)
 
 
+def test_an_overfull_datastore_does_not_hide_the_others():
+    stores = [{"id": "full", "capacity": 10, "used": 20}, {"id": "free", "capacity": 10, "used": 0}]
+    fleet = {**uniform(1, datastores=["full", "free"]), "datastores": stores}
+    result = place(
+        [{"id": "vm", "vcpus": 1, "memory": 1, "disks": [{"capacity": 5}]}], fleet, policy="pack", quality="optimal"
+    )
+    assert [row["datastores"] for row in result["placements"]] == [["free"]]
+    assert (result["summary"]["method"], result["summary"]["bound"]) == ("exact", 1)
+
+
 def test_a_spent_budget_is_said(monkeypatch):
     monkeypatch.setattr(exact, "MAX_VMS", 0)
     monkeypatch.setattr(solver.Budget, "spent", property(lambda _self: True))

@@ -34,7 +34,7 @@ def test_score(share, points):
 
 
 def test_the_winner_mixes_nine_to_one():
-    assert winner_score(50, 100) == 55
+    assert winner_score({"memory": 50, "cpu": 60, "storage": 70, "transfer": 100}) == 55
 
 
 def test_the_worst_part_is_the_utilization():

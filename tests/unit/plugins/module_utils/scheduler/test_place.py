@@ -277,6 +277,23 @@ def test_a_shortfall_hits_the_last_of_the_list():
     assert [row["request"] for row in result["unplaced"]] == ["vm2", "vm3"]
 
 
+@pytest.mark.parametrize(("policy", "without"), [("spread", "large"), ("photon", "large"), ("pack", "small")])
+def test_list_order_decides_who_goes_without_under_pack_the_size(policy, without):
+    where = fleet(host("h1", vcpus=5, memory=100 * GB), host("h2", state="ERROR", vcpus=5, memory=100 * GB))
+    result = place([request("small", vcpus=2), request("large", vcpus=4)], where, policy=policy)
+    assert [row["request"] for row in result["unplaced"]] == [without]
+
+
+def test_a_number_and_a_truth_value_are_no_equal_demands():
+    with pytest.raises(PhotonError, match="request second: vcpus: must be a whole number"):
+        place([request("first", vcpus=1), request("second", vcpus=True)], fleet(host("h1")))
+
+
+def test_demands_are_read_the_same_whatever_types_they_come_in():
+    rows = [request("list", port_groups=["net"]), request("iterator", port_groups=frozenset({"net"}))]
+    assert len(placed(rows, fleet(host("h1")))[0]) == 2
+
+
 @pytest.mark.parametrize(
     ("requests", "where", "key", "words"),
     [
@@ -291,7 +308,12 @@ def test_a_shortfall_hits_the_last_of_the_list():
         ([request(count=0)], fleet(host("h1")), "count", "at least 1"),
         ([request(), request()], fleet(host("h1")), "id", "twice"),
         ([request(max_skew=1)], fleet(host("h1")), "max_skew", "spread_over"),
-        ([request(groups=[group("apart")])], fleet(host("h1")), "groups[0].kind", "affinity or anti-affinity"),
+        (
+            [request(groups=[group("apart")])],
+            fleet(host("h1")),
+            "kind",
+            "groups[0]: kind: must be affinity or anti-affinity",
+        ),
         (
             [
                 request(groups=[group("affinity", "rack"), group()]),
