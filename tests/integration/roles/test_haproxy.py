@@ -375,6 +375,18 @@ def test_retired_balancer_leaves_also_when_the_deployment_fails(pair, retired):
     assert pair.answers() in ("web1", "web2")
 
 
+def test_dead_retired_balancer_holds_no_other_up(pair, tmp_path):
+    inventory = tmp_path / "dead.yml"
+    dead = pair.lab.subnet.replace(".0/24", ".250")
+    inventory.write_text(f"{{load_balancers_retired: {{hosts: {{dead: {{ansible_host: {dead}}}}}}}}}")
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
+    run = pair.play("load_balancer", "-i", str(inventory), "--timeout", "3", check=False)
+    assert run.returncode == 2
+    assert "dead cannot be reached and was not removed" in " ".join(run.stdout.split())
+    assert pair.changed(run) == ["lb1", "lb2"]
+    assert pair.answers(8090) in ("web1", "web2")
+
+
 @pytest.mark.parametrize(
     ("playbook", "options", "said"),
     [
