@@ -315,7 +315,8 @@ def test_files_of_others_are_kept_as_copies(pair):
 
 def test_keepalived_of_others_stays_without_virtual_addresses(pair):
     pair.play("load_balancer_remove", haproxy_remove="lb1")
-    own = "global_defs {\n    router_id ours\n}\n"
+    own = "vrrp_instance OURS {\n    interface eth0\n    virtual_router_id 77\n    priority 50\n"
+    own += "    virtual_ipaddress {\n        203.0.113.77/32\n    }\n}\n"
     pair.shell("lb1", "cat > /etc/keepalived/keepalived.conf; systemctl enable -q --now keepalived", input=own)
     pair.variables = pair.variables | {
         "haproxy_vips": [],
