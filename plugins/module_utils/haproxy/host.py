@@ -195,7 +195,7 @@ class Balancer:
 
     def _stage(self) -> None:
         shutil.rmtree(STAGED, ignore_errors=True)
-        os.makedirs(STAGED, mode=0o700)
+        files.settle(STAGED, 0o700, "root", "root", directory=True)
         for name, text in self.certificates.items():
             files.write(f"{STAGED}/{name}", text.encode(), 0o600)
         files.write(f"{STAGED}/haproxy.cfg", self.haproxy.replace(render.DIRECTORY, STAGED).encode(), 0o600)

@@ -315,7 +315,8 @@ def test_files_of_others_are_kept_as_copies(pair):
 
 def test_keepalived_of_others_stays_without_virtual_addresses(pair):
     pair.play("load_balancer_remove", haproxy_remove="lb1")
-    own = "global_defs {\n    router_id ours\n}\n"
+    own = "vrrp_instance OURS {\n    interface eth0\n    virtual_router_id 77\n    priority 50\n"
+    own += "    virtual_ipaddress {\n        203.0.113.77/32\n    }\n}\n"
     pair.shell("lb1", "cat > /etc/keepalived/keepalived.conf; systemctl enable -q --now keepalived", input=own)
     pair.variables = pair.variables | {
         "haproxy_vips": [],
@@ -373,6 +374,18 @@ def test_retired_balancer_leaves_also_when_the_deployment_fails(pair, retired):
         assert time.monotonic() < deadline, pair.holders()
         time.sleep(0.1)
     assert pair.answers() in ("web1", "web2")
+
+
+def test_dead_retired_balancer_holds_no_other_up(pair, tmp_path):
+    inventory = tmp_path / "dead.yml"
+    dead = pair.lab.subnet.replace(".0/24", ".250")
+    inventory.write_text(f"{{load_balancers_retired: {{hosts: {{dead: {{ansible_host: {dead}}}}}}}}}")
+    pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("more", 8090)]
+    run = pair.play("load_balancer", "-i", str(inventory), "--timeout", "3", check=False)
+    assert run.returncode == 2
+    assert "dead cannot be reached and was not removed" in " ".join(run.stdout.split())
+    assert pair.changed(run) == ["lb1", "lb2"]
+    assert pair.answers(8090) in ("web1", "web2")
 
 
 @pytest.mark.parametrize(
