@@ -56,7 +56,8 @@ def check_limit(limit: str, whole: bool, controller: bool) -> None:
     if whole and limit:
         raise PhotonError(
             "InvalidOperation",
-            f"--limit {limit} is not possible: this playbook needs all its hosts. Nothing was done. Run it without a limit.",
+            f"--limit {limit} is not possible: this playbook needs all its hosts. Nothing was done. "
+            "Run it without a limit.",
         )
     if controller and limit and "localhost" not in re.split(r"[,:]", limit):
         raise PhotonError(

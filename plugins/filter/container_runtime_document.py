@@ -15,10 +15,12 @@ from ..module_utils.kubernetes.documents import runtime
 from ..module_utils.model.errors import PhotonError
 
 
-def container_runtime_document(settings: Mapping[str, Any], engine: str, manager: str = "apt") -> dict[str, Any]:
+def container_runtime_document(
+    settings: Mapping[str, Any], engine: str, manager: str = "apt", version: str = ""
+) -> dict[str, Any]:
     """Return the linux_host document of a standalone container host; AnsibleFilterError with every mistake."""
     try:
-        return runtime.document(engine, settings, _read_file, manager)
+        return runtime.document(engine, settings, _read_file, manager, version)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -114,6 +114,13 @@ def test_an_address_that_the_host_has_not_is_refused(state):
     create.plan(cluster(), observed)
 
 
+def test_a_containerd_that_the_configuration_does_not_fit_is_refused():
+    observed = settled()
+    observed["w1"]["containerd"] = "2.1.4"
+    with pytest.raises(PhotonError, match=r"w1: has containerd 2\.1\.4 but its configuration is declared for 1.7"):
+        create.plan(cluster(), observed)
+
+
 def test_members_of_a_living_cluster_are_changed_one_by_one():
     observed = settled() | {"w1": host("clean")}
     for name in observed:
