@@ -300,6 +300,9 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
+    observed["cp1"]["cluster"]["pending_certificates"] = [{"name": "csr-1", "node": "w1"}]
+    asked = "w1: its kubelet waits for a serving certificate (csr-1). Run cluster_rotate"
+    assert asked in "\n".join(status.table(status.status(cluster(), observed)))
     assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
     observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
     assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))
