@@ -45,7 +45,7 @@ OBJECTS = {
     "/apis/apps/v1/namespaces/default/deployments": {
         "kind": "Deployment", "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": POD}},
     "/apis/apps/v1/namespaces/default/controllerrevisions": {  # its data is immutable, to the byte
-        "kind": "ControllerRevision", "revision": 1, "data": {"z": 1, "a": "<&>", "m": {"y": [1, 2], "b": None}}},
+        "kind": "ControllerRevision", "revision": 1, "data": {"z": 1, "a": "x", "m": {"y": [1, 2], "b": None}}},
     "/apis/networking.k8s.io/v1/namespaces/default/ingresses": {
         "kind": "Ingress", "spec": {"defaultBackend": {"service": {"name": "one", "port": {"number": 80}}}}},
     "/apis/stable.example.com/v1/namespaces/default/crontabs": {"kind": "CronTab", "spec": {"cron": "* * * * *"}},
