@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,9 @@ class ActionModule(ActionBase):
         limit = str(variables.get("ansible_limit") or "")
         try:
             check_tags(given.get("tags") or [], variables["ansible_run_tags"], variables["ansible_skip_tags"])
-            hosts = scope(given["hosts"], groups, variables["ansible_play_hosts_all"], limit)
+            check_limit(limit, bool(given.get("whole")), bool(given.get("controller")))
+            wanted = given.get("hosts") or []
+            hosts = scope(wanted, groups, variables["ansible_play_hosts_all"], limit) if wanted else []
         except PhotonError as error:
             return {**result, **failure(error)}
         return {**result, "hosts": hosts}
@@ -46,6 +49,22 @@ def check_tags(known: Sequence[str], chosen: Collection[str], skipped: Collectio
         raise PhotonError("InvalidOperation", f"--tags {both} without --skip-tags {both} selects nothing. {has}")
     if {"all", "tagged"} & set(skipped) or (known and set(known) <= set(skipped)):
         raise PhotonError("InvalidOperation", f"--skip-tags {','.join(sorted(skipped))} leaves nothing to do. {has}")
+
+
+def check_limit(limit: str, whole: bool, controller: bool) -> None:
+    """Raise PhotonError InvalidOperation when a limit leaves out what the playbook needs: all hosts, or localhost."""
+    if whole and limit:
+        raise PhotonError(
+            "InvalidOperation",
+            f"--limit {limit} is not possible: this playbook needs all its hosts. Nothing was done. "
+            "Run it without a limit.",
+        )
+    if controller and limit and "localhost" not in re.split(r"[,:]", limit):
+        raise PhotonError(
+            "InvalidOperation",
+            f"--limit {limit} leaves out localhost, where this playbook begins. Nothing was done. Name it too: "
+            f"--limit localhost,{limit}",
+        )
 
 
 def scope(

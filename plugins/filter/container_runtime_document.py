@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,18 +12,17 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.kubernetes.documents import runtime
 from ..module_utils.model.errors import PhotonError
+from ..plugin_utils.controller import read_file
 
 
-def container_runtime_document(settings: Mapping[str, Any], engine: str, manager: str = "apt") -> dict[str, Any]:
+def container_runtime_document(
+    settings: Mapping[str, Any], engine: str, manager: str = "apt", version: str = ""
+) -> dict[str, Any]:
     """Return the linux_host document of a standalone container host; AnsibleFilterError with every mistake."""
     try:
-        return runtime.document(engine, settings, _read_file, manager)
+        return runtime.document(engine, settings, read_file, manager, version)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
-
-
-def _read_file(name: str) -> str:
-    return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
 
 
 class FilterModule:

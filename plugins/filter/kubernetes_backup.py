@@ -1,18 +1,16 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters kubernetes_backup and kubernetes_restore: entry points to the tool kubernetes (documented in YAML files)."""
+"""Filter kubernetes_backup: entry point to the tool kubernetes (documented in kubernetes_backup.yml)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.kubernetes import archive
-from ..module_utils.kubernetes.plans import restore
 from ..module_utils.model.errors import PhotonError
 
 
@@ -24,23 +22,9 @@ def kubernetes_backup(path: str) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from None
 
 
-def kubernetes_restore(
-    cluster: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Plan the restore of a cluster from a backup; AnsibleFilterError lists every obstacle."""
-    reached = {
-        str(host): answer if isinstance(answer, Mapping) and "host" in answer else None
-        for host, answer in observed.items()
-    }
-    try:
-        return restore.plan(cluster, reached, manifest)
-    except PhotonError as error:
-        raise AnsibleFilterError(str(error)) from None
-
-
 class FilterModule:
     """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return filter name -> function."""
-        return {"kubernetes_backup": kubernetes_backup, "kubernetes_restore": kubernetes_restore}
+        return {"kubernetes_backup": kubernetes_backup}

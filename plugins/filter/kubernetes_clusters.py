@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.kubernetes import bundle, declaration
+from ..module_utils.kubernetes import declaration
 from ..module_utils.model.errors import PhotonError
+from ..plugin_utils.controller import read_bundle, read_file
 
 
 def kubernetes_clusters(
@@ -20,18 +20,10 @@ def kubernetes_clusters(
 ) -> list[dict[str, Any]]:
     """Return the normalized clusters, or only the one called ``name``; AnsibleFilterError with every mistake."""
     try:
-        clusters = declaration.read_clusters(declared, groups, hostvars, _read_file, _read_bundle)
+        clusters = declaration.read_clusters(declared, groups, hostvars, read_file, read_bundle)
         return clusters if name is None else [declaration.select(clusters, name)]
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
-
-
-def _read_file(name: str) -> str:
-    return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
-
-
-def _read_bundle(name: str) -> dict[str, Any]:
-    return bundle.read_manifest(str(pathlib.Path(name).expanduser()))
 
 
 class FilterModule:

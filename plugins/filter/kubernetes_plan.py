@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.kubernetes.encryption import Layout
-from ..module_utils.kubernetes.plans import create, delete, repair, resize, rotate, state, upgrade
+from ..module_utils.kubernetes.plans import rotate, verbs
 from ..module_utils.model.errors import PhotonError
 
 _Layouts = Mapping[str, Mapping[str, Sequence[str]]]
@@ -25,29 +25,11 @@ def kubernetes_plan(
     **settings: Any,
 ) -> dict[str, Any]:
     """Plan the steps to the declared cluster; AnsibleFilterError lists every obstacle."""
-    reached = {str(host): None if _silent(answer) else _plain(answer) for host, answer in observed.items()}
     names = None if only is None else [str(name) for name in only]
     try:
-        if verb == "create":
-            return create.plan(cluster, reached, names)
-        if verb == "resize":
-            source = state.source_of(cluster, reached)
-            if source is None:
-                raise PhotonError(
-                    "ClusterNotFound", f"no control-plane member of {cluster['name']} answers. Run cluster_repair."
-                )
-            return resize.plan(cluster, source, reached[source] or {}, names or ())
-        if verb == "upgrade":
-            return upgrade.plan(cluster, reached, int(settings.get("at_once", 1)))
-        if verb == "repair":
-            return repair.plan(cluster, reached, bool(settings.get("again", False)))
-        if verb == "delete":
-            return delete.plan(cluster, reached)
-        if verb == "state":
-            return state.state(cluster, reached)
+        return verbs.plan(verb, cluster, _plain(observed), names, settings)
     except PhotonError as error:
         raise AnsibleFilterError(str(error)) from None
-    raise AnsibleFilterError(f"must be one of create, delete, resize, upgrade, repair, state, got {verb!r}")
 
 
 def kubernetes_key_step(files: _Layouts, wanted: Mapping[str, Sequence[str]], stale: int) -> dict[str, Any]:
@@ -66,10 +48,6 @@ def kubernetes_desired_keys(files: _Layouts, encryption: Mapping[str, Any], due:
 
 def _layouts(files: _Layouts) -> dict[str, Layout]:
     return {str(host): Layout.of(layout) for host, layout in files.items()}
-
-
-def _silent(answer: Any) -> bool:
-    return not isinstance(answer, Mapping) or bool(answer.get("unreachable")) or "host" not in answer
 
 
 def _plain(value: Any) -> Any:

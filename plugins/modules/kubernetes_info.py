@@ -57,6 +57,10 @@ options:
     type: list
     elements: dict
     default: []
+  runtime_package:
+    description: The package of containerd. With it, the host's version of containerd is returned.
+    type: str
+    default: ""
 """
 EXAMPLES = r"""
 - name: Gather the state of the host and the cluster
@@ -99,6 +103,10 @@ host:
       type: list
       elements: dict
     error: {description: Why drift could not be determined., type: str}
+containerd:
+  description: The version of containerd that the host has, or that its package manager would install; empty if unknown.
+  returned: when I(runtime_package) is given
+  type: str
 linux:
   description: C(changes) that module M(photon.platform.linux_host) would make, C(packages) and C(error).
   returned: when documents are given
@@ -169,7 +177,7 @@ def main() -> None:
             "what": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["host", "cluster", "etcd", "certificates", "objects"],
+                "choices": ["host", "cluster", "etcd", "certificates", "objects", "runtime"],
                 "default": ["host"],
             },
             "configuration": {"type": "str", "default": ""},
@@ -179,6 +187,7 @@ def main() -> None:
             "objects": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "absent": {"type": "list", "elements": "dict", "default": []},
             "nodes": {"type": "list", "elements": "dict", "default": []},
+            "runtime_package": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -187,7 +196,14 @@ def main() -> None:
     invocation = {"module_args": {"what": given["what"], "role": given["role"]}}
     try:
         with host_lock.held(change=False):
-            answer = cluster_hosts.look(given["what"], given["configuration"], given["role"], given["documents"], given)
+            answer = cluster_hosts.look(
+                given["what"],
+                given["configuration"],
+                given["role"],
+                given["documents"],
+                given,
+                given["runtime_package"],
+            )
     except PhotonError as error:
         module.fail_json(msg=error.message, error_code=error.code, error_data=error.data, invocation=invocation)
     module.exit_json(changed=False, **answer, invocation=invocation)

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ansible.errors import AnsibleError
 
+from ..module_utils.kubernetes import bundle
 from ..module_utils.model.errors import PhotonError
 from ..module_utils.services import run
 from ..module_utils.services.context import Context, Options
@@ -53,6 +55,16 @@ def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer
             return work(context)
     except PhotonError as error:
         raise AnsibleError(str(error)) from error
+
+
+def read_file(name: str) -> str:
+    """Return the text of a file on the controller."""
+    return pathlib.Path(name).expanduser().read_text(encoding="utf-8")
+
+
+def read_bundle(name: str) -> dict[str, Any]:
+    """Return the manifest of a bundle on the controller."""
+    return bundle.read_manifest(str(pathlib.Path(name).expanduser()))
 
 
 def failure(error: PhotonError) -> dict[str, Any]:

@@ -122,11 +122,12 @@ class ApiServer:
                 process.wait()
 
     def request(
-        self, method: str, path: str, token: str | None = ADMIN, body: Any = None
+        self, method: str, path: str, token: str | None = ADMIN, body: Any = None, kind: str = "application/json"
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """Status, answer and headers; without a token the request has no credentials."""
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": kind, **({"Authorization": f"Bearer {token}"} if token else {})}
+        # Without blanks, as Go writes JSON: free-form fields keep the bytes that were sent.
+        data = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", data, headers, method=method)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without reading the system's authorities each time
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its certificate is made by itself

@@ -30,12 +30,13 @@ CLUSTER = sorted(set(ROOT.glob("playbooks/cluster_*.yml")) - {ROOT / "playbooks"
 def test_a_limit_that_leaves_nothing_to_do_is_an_error(path):
     """Ansible skips plays without hosts and ends with exit code 0."""
     first = yaml.safe_load(path.read_text(encoding="utf-8"))[0]
-    assert (first["hosts"], first["tags"]) == ("all", "always")
-    assert first["tasks"][0]["ansible.builtin.import_role"]["tasks_from"] == "limits"
+    (task,) = first["tasks"]
+    assert (first["hosts"], task["tags"], task["run_once"]) == ("all:localhost", ["always"], True)
+    assert task["photon.platform.play_scope"].get("controller" if path.stem == "cluster_create" else "whole") is True
 
 
 def test_tags_that_a_playbook_lists_select_its_tasks():
     check, *plays = yaml.safe_load((ROOT / "playbooks" / "cluster_create.yml").read_text(encoding="utf-8"))
-    listed = check["tasks"][0]["vars"]["kubernetes_tags"]
+    listed = check["tasks"][0]["photon.platform.play_scope"]["tags"]
     found = [task.get("tags", "always") for task in plays[-1]["tasks"]]
     assert list(dict.fromkeys(tag for tag in found if tag != "always")) == listed

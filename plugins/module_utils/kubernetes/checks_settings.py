@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ..model.declaration.fields import Checker, did_you_mean
@@ -20,8 +20,6 @@ from .kubelet_keys import TYPES
 
 Cluster = dict[str, Any]
 ARGUMENTS = ("api_server", "controller_manager", "scheduler", "etcd", "kubelet")
-DEFAULT_PODS = 110
-_RESERVED_ADDRESSES = 3  # of a node's part of the pod network: its own address, its broadcast address and the gateway
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 _DURATION = re.compile(r"(?:0|(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+)\Z")
@@ -72,11 +70,6 @@ def is_domain(name: str) -> bool:
     return len(name) <= 253 and bool(_DOMAIN.match(name))
 
 
-def pods_per_node(cluster: Mapping[str, Any]) -> int:
-    """Return how many pods have an address in a node's part of the pod network."""
-    return int(2 ** (32 - cluster["networks"]["node_mask"]) - _RESERVED_ADDRESSES)
-
-
 def _kubelets(checker: Checker, cluster: Cluster) -> None:
     path = cluster["path"]
     places = [(f"{path}.kubelet", cluster["kubelet"])]
@@ -96,9 +89,9 @@ def _kubelet_key(cluster: Cluster, key: str, value: Any) -> str:
     reason = _of_type(TYPES[key], value)
     if reason:
         return reason
-    if key == "maxPods" and value > pods_per_node(cluster):
-        mask = cluster["networks"]["node_mask"]
-        return f"{value}: networks.node_mask {mask} has addresses for {pods_per_node(cluster)} pods of a node"
+    mask = cluster["networks"]["node_mask"]
+    if key == "maxPods" and value > networks.pods_per_node(mask):
+        return f"{value}: networks.node_mask {mask} has addresses for {networks.pods_per_node(mask)} pods of a node"
     if key == "failSwapOn" and value and cluster["host"]["swap"] == "ignore":
         return "kubelet would not start, as host.swap is ignore"
     if key == "serverTLSBootstrap" and not value:

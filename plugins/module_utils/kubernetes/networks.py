@@ -92,6 +92,11 @@ def node_network(pods: Network, mask: int, hosts: Network, address: str) -> Netw
     return ipaddress.IPv4Network((int(pods.network_address) + place * (1 << (32 - mask)), mask))
 
 
+def pods_per_node(mask: int) -> int:
+    """Return how many pods have an address in a node's pod network, less its own, the gateway's and the broadcast."""
+    return (1 << (32 - mask)) - 3
+
+
 def service_addresses(services: Network) -> tuple[str, str]:
     """Return the addresses of the API server and of the DNS server: kubeadm uses the first and the tenth."""
     return str(services[1]), str(services[10])

@@ -85,9 +85,9 @@ RUNTIME: Schema = {
     "sandbox_image": Field("text", "image of the pause container; default: that of the version"),
     "containerd": Field(
         "text",
-        "major version of containerd in the packages, which determines the format of its configuration",
+        "version of containerd in the packages, which determines the format of its configuration; 2 is 2.1 and newer",
         default="1.7",
-        choices=("1.7", "2"),
+        choices=("1.7", "2.0", "2"),
     ),
     "package": Field("text", "package of containerd; default: containerd (apt), containerd.io (dnf)"),
     "package_version": Field("text", "version of that package", default="present"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kubernetes.hosts import cluster, encryption, etcd_client, nodes, objects, observe, spread
+from ..kubernetes.hosts import cluster, encryption, engine, etcd_client, nodes, objects, observe, spread
 from ..kubernetes.hosts.api import Api
 from ..linux import host as linux
 from ..model.errors import PhotonError
@@ -20,6 +20,7 @@ def look(
     role: str,
     documents: Sequence[Mapping[str, Any]],
     declared: Mapping[str, Sequence[Mapping[str, Any]]],
+    runtime_package: str = "",
 ) -> dict[str, Any]:
     """What differs and what is there; nothing is changed.
 
@@ -29,6 +30,8 @@ def look(
     answer: dict[str, Any] = {}
     if "host" in what:
         answer["host"] = _host(configuration, role)
+    if runtime_package:
+        answer["containerd"] = engine.containerd_version(runtime_package)
     if documents:
         answer["linux"] = _linux(documents)
     if "certificates" in what:

@@ -44,6 +44,8 @@ OBJECTS = {
     "/api/v1/nodes": {"kind": "Node"},
     "/apis/apps/v1/namespaces/default/deployments": {
         "kind": "Deployment", "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": POD}},
+    "/apis/apps/v1/namespaces/default/controllerrevisions": {  # its data is immutable, to the byte
+        "kind": "ControllerRevision", "revision": 1, "data": {"z": 1, "a": "x", "m": {"y": [1, 2], "b": None}}},
     "/apis/networking.k8s.io/v1/namespaces/default/ingresses": {
         "kind": "Ingress", "spec": {"defaultBackend": {"service": {"name": "one", "port": {"number": 80}}}}},
     "/apis/stable.example.com/v1/namespaces/default/crontabs": {"kind": "CronTab", "spec": {"cron": "* * * * *"}},
@@ -69,7 +71,7 @@ class Administrator(Api):
         self._server = server
 
     def _call(self, method, path, body=None, kind="application/json", missing=False):
-        status, answer, _headers = self._server.request(method, path, body=body)
+        status, answer, _headers = self._server.request(method, path, body=body, kind=kind)
         if status == 404 and missing:
             return None
         if status >= 400:

@@ -13,7 +13,29 @@ CONFIGURATION = "/etc/containerd/config.toml"
 CERTIFICATES = "/etc/containerd/certs.d"
 PROXY = "/etc/systemd/system/containerd.service.d/proxy.conf"
 UNIT = "containerd"
+_ADDRESSES = {"docker.io": "registry-1.docker.io"}  # registries that serve images under another name
 File = dict[str, Any]
+
+
+def directories() -> list[dict[str, Any]]:
+    """Return the directory of the registries, which has no others than the declared ones."""
+    return [{"path": CERTIFICATES, "mode": "0755", "exclusive": True}]
+
+
+def absent_files(runtime: Mapping[str, Any]) -> list[str]:
+    """Return the files that a runtime without a proxy must not have."""
+    return [] if _has_proxy(runtime) else [PROXY]
+
+
+def mismatch(declared: str, version: str) -> str:
+    """Return why the configuration for ``declared`` does not fit containerd ``version`` ("" for unknown)."""
+    major, minor = [*version.split("."), "", ""][:2]
+    fits = {"1.7": (major, minor) == ("1", "7"), "2.0": (major, minor) == ("2", "0")}
+    if not version or fits.get(declared, major == "2" and minor != "0"):
+        return ""
+    own = {("1", "7"): "1.7", ("2", "0"): "2.0"}.get((major, minor), "2" if major == "2" else "")
+    hint = f"Declare containerd: '{own}'." if own else "Install containerd 1.7 or newer."
+    return f"has containerd {version} but its configuration is declared for {declared}. {hint}"
 
 
 def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File]:
@@ -27,14 +49,18 @@ def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File
         result.append(_file(f"{folder}/hosts.toml", hosts(registry, folder), []))
         if registry["ca"]:
             result.append(_file(f"{folder}/ca.crt", registry["ca"].strip() + "\n", []))
-    proxy = runtime["proxy"] or {}
-    if proxy.get("http") or proxy.get("https"):
-        result.append(_file(PROXY, proxy_drop_in(proxy, no_proxy), [UNIT]))
+    if _has_proxy(runtime):
+        result.append(_file(PROXY, proxy_drop_in(runtime["proxy"], no_proxy), [UNIT]))
     return result
 
 
+def _has_proxy(runtime: Mapping[str, Any]) -> bool:
+    proxy = runtime["proxy"] or {}
+    return bool(proxy.get("http") or proxy.get("https"))
+
+
 def configuration(runtime: Mapping[str, Any]) -> str:
-    """Render config.toml for the major version of containerd in ``runtime``."""
+    """Render config.toml for the version of containerd in ``runtime``."""
     systemd = _value(runtime["cgroup_driver"] == "systemd")
     restrict = _value(runtime["restrict_oom_score_adj"])
     directory, image, registries = map(_value, (runtime["cni_bin_dir"], runtime["sandbox_image"], CERTIFICATES))
@@ -68,7 +94,7 @@ def configuration(runtime: Mapping[str, Any]) -> str:
             f"[{cri}]",
             f"  restrict_oom_score_adj = {restrict}",
             f"[{cri}.cni]",
-            f"  bin_dirs = [{directory}]",
+            f"  bin_dir = {directory}" if runtime["containerd"] == "2.0" else f"  bin_dirs = [{directory}]",
             '  conf_dir = "/etc/cni/net.d"',
             f"[{cri}.containerd]",
             '  default_runtime_name = "runc"',
@@ -90,7 +116,7 @@ def hosts(registry: Mapping[str, Any], folder: str) -> str:
     if registry["only_mirrors"]:  # the server is the last resort, and a file without hosts is ignored
         lines = [f"server = {_value(asked[-1])}", offers, *trust]
     elif registry["host"] != "_default":
-        own = "https://" + registry["host"]
+        own = "https://" + _ADDRESSES.get(registry["host"], registry["host"])
         lines = [f"server = {_value(own)}"]
         if trust and not asked:
             asked.append(own)

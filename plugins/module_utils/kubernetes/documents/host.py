@@ -93,7 +93,9 @@ def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> D
     return {
         "name": "kubernetes",
         "packages": {runtime["package"]: runtime["package_version"]},
+        "directories": containerd.directories(),
         "files": containerd.files(runtime, around),
+        "absent_files": containerd.absent_files(runtime),
         "units": {"containerd": {"enabled": True, "state": "started", "restart_after": ["/usr/bin/containerd"]}},
     }
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import checks_settings, networks
+from .. import networks
 
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 SOCKET = "unix:///run/containerd/containerd.sock"
@@ -29,6 +29,7 @@ CIPHERS = (
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 )
+_PODS = 110  # kubelet's own default
 # etcd's own limit of 2 GiB is soon reached; 8 GiB are its recommended maximum.
 _ETCD_ARGUMENTS = {"quota-backend-bytes": str(8 * 1024**3)}
 Cluster = Mapping[str, Any]
@@ -186,7 +187,7 @@ def kubelet(cluster: Cluster) -> dict[str, Any]:
         "containerLogMaxSize": "50Mi",
         "containerLogMaxFiles": 5,
         "imageMaximumGCAge": "336h0m0s",
-        "maxPods": min(checks_settings.DEFAULT_PODS, checks_settings.pods_per_node(cluster)),
+        "maxPods": min(_PODS, networks.pods_per_node(cluster["networks"]["node_mask"])),
     }
     if cluster["host"]["swap"] == "ignore":
         own["failSwapOn"] = False

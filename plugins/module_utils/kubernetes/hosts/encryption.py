@@ -120,7 +120,10 @@ def _rewritten(api: Api, path: str | None, key: str) -> bool:
         item = api.get(path)
         if item is None:
             return False
-        api.put(path, item)
+        # A patch without a change is stored again when the stored value is stale. A copy sent back would differ in the
+        # bytes of free-form fields, some of which are immutable.
+        version = {key: item["metadata"][key] for key in ("uid", "resourceVersion")}
+        api.merge(path, {"metadata": version})
     except Refused as error:
         if error.status not in (404, 409):
             raise PhotonError(

@@ -14,7 +14,7 @@ from ...model.errors import PhotonError
 from . import observe
 from .api import Api
 from .commands import must
-from .member import kubeadm, secret_file
+from .member import close_kubelet, kubeadm, secret_file
 from .observe import FOLDER, KUBELET, STATIC_PODS
 from .static_pods import in_order, restart
 
@@ -37,6 +37,7 @@ def upgrade(configuration: str, settings: str, version: str, first: bool, timeou
     with secret_file("upgrade.yaml", configuration) as path:
         words = ["kubeadm", "upgrade", *(("apply", "--yes") if first else ("node",)), "--config", path]
         kubeadm(words, timeout)
+    close_kubelet()
     return ["control plane upgraded" if first else "member upgraded"]
 
 

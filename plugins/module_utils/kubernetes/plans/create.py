@@ -14,6 +14,7 @@ from typing import Any
 
 from ...model.errors import PhotonError
 from .. import versions
+from ..documents import containerd
 from . import rotate, state
 
 CREATING, READY = "CREATING", "READY"
@@ -144,6 +145,9 @@ class _Observed:
                 name,
                 f"has no interface with its kubernetes_address {member['address']}: it has {', '.join(there)}.",
             )
+        mismatch = containerd.mismatch(self.cluster["runtime"]["containerd"], answer.get("containerd") or "")
+        if mismatch:
+            self._refuse("SpecInvalid", name, f"{mismatch} That is runtime.containerd of the cluster.")
         if host.get("state") == "clean":
             return
         if host.get("role") and host["role"] != member["role"]:

@@ -15,7 +15,7 @@ Observed = Mapping[str, "Mapping[str, Any] | None"]
 
 
 def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
-    """Return {name, state, reasons, version, endpoint, nodes, etcd, certificates, addons} as plain JSON.
+    """Return the status as plain JSON: name, state, reasons, version, endpoint, nodes, etcd, certificates and others.
 
     ``observed``: host -> result of module kubernetes_info (host, cluster, etcd, certificates), None for an unreachable
     host. Nodes are the declared members in order, followed by other registered nodes.
@@ -41,6 +41,7 @@ def status(cluster: Cluster, observed: Observed) -> dict[str, Any]:
             ],
         },
         "certificates": _certificates(cluster, observed),
+        "pending_certificates": [dict(one) for one in there.get("pending_certificates") or ()],
         "addons": [
             {key: one[key] for key in ("kind", "namespace", "name", "wanted", "available")}
             for one in there.get("addons") or ()
@@ -71,6 +72,10 @@ def table(found: Mapping[str, Any]) -> list[str]:
         "",
         f"etcd: {etcd['healthy_voters']} of {len(etcd['members'])} members answer, {etcd['quorum']} are needed"
         + _database(etcd["members"]),
+    ]
+    lines += [
+        f"{one['node']}: its kubelet waits for a serving certificate ({one['name']}). Run cluster_rotate."
+        for one in found["pending_certificates"]
     ]
     if found["addons"]:
         rows = [

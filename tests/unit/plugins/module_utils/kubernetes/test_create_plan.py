@@ -114,6 +114,13 @@ def test_an_address_that_the_host_has_not_is_refused(state):
     create.plan(cluster(), observed)
 
 
+def test_a_containerd_that_the_configuration_does_not_fit_is_refused():
+    observed = settled()
+    observed["w1"]["containerd"] = "2.1.4"
+    with pytest.raises(PhotonError, match=r"w1: has containerd 2\.1\.4 but its configuration is declared for 1.7"):
+        create.plan(cluster(), observed)
+
+
 def test_members_of_a_living_cluster_are_changed_one_by_one():
     observed = settled() | {"w1": host("clean")}
     for name in observed:
@@ -293,6 +300,9 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
+    observed["cp1"]["cluster"]["pending_certificates"] = [{"name": "csr-1", "node": "w1"}]
+    asked = "w1: its kubelet waits for a serving certificate (csr-1). Run cluster_rotate"
+    assert asked in "\n".join(status.table(status.status(cluster(), observed)))
     assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
     observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
     assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))

@@ -184,6 +184,80 @@ def test_only_mirrors_never_uses_the_registry():
     assert list(parsed["host"]) == ["https://m1", "https://m2"], "containerd 1.7 ignores files without hosts"
 
 
+def listed(document):
+    """Return the directories that hold the document's files alone."""
+    return [one["path"] for one in document["directories"] if one.get("exclusive")]
+
+
+def test_what_leaves_the_declaration_leaves_the_hosts():
+    proxy = {"proxy": {"https": "http://proxy:3128"}}
+    for with_proxy, without in (
+        (host.documents(one(runtime=proxy))["w1"], host.documents(one())["w1"]),
+        (runtime.document("containerd", proxy, read_file), runtime.document("containerd", {}, read_file)),
+    ):
+        assert containerd.PROXY in files(with_proxy)
+        assert containerd.PROXY not in with_proxy["absent_files"]
+        assert containerd.PROXY in without["absent_files"]
+        assert listed(without) == [containerd.CERTIFICATES]
+        read_documents([with_proxy])
+    document = runtime.document("docker", {}, read_file)
+    assert document["absent_files"] == [runtime.DOCKER_PROXY]
+    assert listed(document) == ["/etc/docker/certs.d"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "version", "reason"),
+    [
+        ("1.7", "1.7.24", ""), ("2", "2.1.4", ""), ("2", "2.3.0", ""), ("2.0", "2.0.5", ""), ("2", "", ""),
+        ("2", "1.7.24", "has containerd 1.7.24 but its configuration is declared for 2. Declare containerd: '1.7'."),
+        ("2", "1.6.20", "Install containerd 1.7 or newer"), ("1.7", "1.6.20", "Install containerd 1.7 or newer"),
+        ("1.7", "2.1.4", "Declare containerd: '2'"), ("2", "2.0.5", "Declare containerd: '2.0'"),
+        ("2.0", "2.2.0", "Declare containerd: '2'"),
+    ],
+)  # fmt: skip
+def test_the_configuration_fits_the_installed_containerd(declared, version, reason):
+    found = containerd.mismatch(declared, version)
+    assert found.endswith(reason) or reason in found
+    assert bool(found) == bool(reason)
+    if reason:
+        with pytest.raises(PhotonError, match="container_runtime_containerd: the host has containerd"):
+            runtime.document("containerd", {"containerd": declared}, read_file, version=version)
+
+
+def test_containerd_2_0_knows_one_folder_of_plugins():
+    parsed = tomllib.loads(containerd.configuration(one(runtime={"containerd": "2.0"})["runtime"]))
+    assert parsed["plugins"]["io.containerd.cri.v1.runtime"]["cni"]["bin_dir"] == "/usr/lib/cni"
+
+
+def test_docker_trusts_the_mirrors_and_never_less_than_it_should_of_docker_hub():
+    registry = {"host": "docker.io", "mirrors": ["https://m:5000", "http://n"], "verify": False, "ca": "ca.pem"}
+    document = runtime.document("docker", {"registries": [registry]}, read_file)
+    daemon = json.loads(files(document)[runtime.DAEMON]["content"])
+    assert daemon["insecure-registries"] == ["m:5000", "n"]
+    assert [path for path in files(document) if path.endswith("ca.crt")] == [
+        "/etc/docker/certs.d/m:5000/ca.crt",
+        "/etc/docker/certs.d/n/ca.crt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("registry", "key"),
+    [
+        ({"host": "quay.io", "mirrors": ["https://m"]}, "mirrors"),
+        ({"host": "docker.io", "mirrors": ["https://m"], "only_mirrors": True}, "only_mirrors"),
+        ({"host": "docker.io", "verify": False}, "mirrors"),
+    ],
+)
+def test_what_docker_cannot_do_is_refused(registry, key):
+    with pytest.raises(PhotonError) as error:
+        runtime.document("docker", {"registries": [registry]}, read_file)
+    assert [one["path"] for one in error.value.data["mistakes"]] == [f"container_runtime.registries[0].{key}"]
+
+
+def test_docker_hub_is_asked_where_it_serves_images():
+    assert hosts_toml(host="docker.io")[0]["server"] == "https://registry-1.docker.io"
+
+
 def test_docker_on_a_standalone_container_host():
     settings = {"registries": [{"host": "docker.io", "mirrors": ["https://m"]}, {"host": "r:5000", "verify": False}]}
     document = runtime.document("docker", {**settings, "docker": {"debug": True}}, read_file)

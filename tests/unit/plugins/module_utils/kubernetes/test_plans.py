@@ -46,6 +46,7 @@ def cluster(control_plane=3, workers=2, version=NEW, plugin="flannel"):
         "workers": names[1],
         "first": names[0][0] if names[0] else None,
         "networks": {"plugin": plugin},
+        "runtime": {"containerd": "1.7"},
         "groups": {"control_plane": "prod_control_plane", "workers": "prod_workers", "balancers": "prod_balancers"},
         "encryption": {"provider": "secretbox", "keys": [], "resources": ["secrets"]},
     }

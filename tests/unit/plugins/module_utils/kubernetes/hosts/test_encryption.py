@@ -13,6 +13,7 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts.a
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 OLD, NEW = "secretbox:k1:1", "secretbox:k2:2"
+VERSION = {"uid": "u", "resourceVersion": "7"}
 # etcd key -> path, as a real API server of 1.37 stores them.
 STORED = {
     "secrets/default/one": "/api/v1/namespaces/default/secrets/one",
@@ -74,7 +75,7 @@ class Server:
                     {"name": name, "namespaced": inside, "verbs": ["get"]} for name, inside in RESOURCES[path]
                 ]
             }
-        return {"path": path} if path in STORED.values() else None
+        return {"metadata": VERSION, "path": path} if path in STORED.values() else None
 
     def _group(self, name):
         versions = [base.split("/")[3] for base in RESOURCES if base.startswith(f"/apis/{name}/")]
@@ -84,8 +85,8 @@ class Server:
             "versions": [{"version": version} for version in reversed(versions)],
         }
 
-    def put(self, path, item):
-        assert item == {"path": path}
+    def merge(self, path, item):
+        assert item == {"metadata": VERSION}, "nothing changes, and only of the object that was read"
         if path in self.refused:
             raise Refused(self.refused[path], "no", path)
         (key,) = [key for key, place in STORED.items() if place == path]
