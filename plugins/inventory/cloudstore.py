@@ -13,7 +13,10 @@ description:
   - "Groups them by tenant, project, zone, tag, state and flavor: C(tenant_acme), C(project_acme_web), C(zone_a),
     C(tag_frontend), C(state_started), C(flavor_core_100)."
   - Each host has the variable C(photon_vm), a mapping with id, name, tenant, project, state, host, zone, datastore,
-    flavor, image, address, tags and more, for use in C(compose), C(groups) and C(keyed_groups).
+    flavor, image, address, vcpus, memory, port_groups and tags. In C(compose), C(groups) and C(keyed_groups) it has every
+    field that M(photon.platform.resource_info) returns.
+  - A host has no variables but these. Declare the site and its credentials in C(host_vars/localhost), the variables of
+    the controller alone; every host has the variables of C(group_vars/all).
   - The file's name ends with C(photon.yml) or C(photon.yaml). The CloudStore is only read; where there is none yet,
     there are no hosts.
 options:
@@ -29,6 +32,11 @@ options:
     type: str
     choices: [path, name, id]
     default: path
+  details:
+    description: Which fields C(photon_vm) has. V(full) adds, for example, disks, cluster, endpoint and vsphere.
+    type: str
+    choices: [brief, full]
+    default: brief
   tenant:
     description: Only VMs of this tenant.
     type: str
@@ -79,6 +87,11 @@ from ..module_utils.services import info
 from ..plugin_utils.controller import ask
 
 FILTERS = ("tenant", "project", "zone", "state", "tag")
+# A thousand guests have these among their variables; there are twice as many fields.
+BRIEF = (
+    *("id", "name", "tenant", "project", "state", "host", "zone", "datastore"),
+    *("flavor", "image", "address", "vcpus", "memory", "port_groups", "tags"),
+)
 NAMES = {
     "path": lambda vm: f"{vm['name']}.{vm['project']}.{vm['tenant']}",
     "name": lambda vm: vm["name"],
@@ -117,7 +130,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _add(self, host: str, vm: dict) -> None:
         self.inventory.add_host(host)
-        self.inventory.set_variable(host, "photon_vm", vm)
+        shown = vm if self.get_option("details") == "full" else {key: vm[key] for key in BRIEF}
+        self.inventory.set_variable(host, "photon_vm", shown)
         if vm["address"]:
             self.inventory.set_variable(host, "ansible_host", vm["address"])
         for group in self._groups(vm):
