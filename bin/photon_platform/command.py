@@ -108,10 +108,32 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
         )
         answer = json.loads(outcome.read_text()) if outcome.exists() else None
     if answer is None:
+        if broken := broken_yaml(options.inventory):
+            raise Failure("\nerror: ".join(broken))
         raise Failure(f"ansible-playbook ended with exit code {done.returncode} before it ran {playbook}; see above")
     if answer["failures"] or not answer["results"]:
         raise Failure("\nerror: ".join(answer["failures"]) or f"{playbook} ran no task; see --limit and --tags")
     return answer["results"][0]
+
+
+def broken_yaml(inventories: list[str]) -> list[str]:
+    """Return the place and the reason of each file of the inventories that is not valid YAML: Ansible may name none."""
+    import yaml  # comes with ansible-core
+
+    found = []
+    for inventory in filter(os.path.exists, inventories):
+        files = sorted(Path(inventory).rglob("*.y*ml")) if os.path.isdir(inventory) else [Path(inventory)]
+        for file in files:
+            try:
+                with open(file, encoding="utf-8") as stream:
+                    for _event in yaml.parse(stream):
+                        pass
+            except yaml.MarkedYAMLError as error:
+                mark = error.problem_mark
+                found.append(f"{file}:{mark.line + 1}:{mark.column + 1}: {error.problem}: correct the YAML there")
+            except (OSError, UnicodeDecodeError) as error:
+                found.append(f"{file}: {error}")
+    return found
 
 
 def show(outcome: dict[str, Any], options: argparse.Namespace, lines: list[str]) -> None:

@@ -13,8 +13,8 @@ description:
   - "Groups them by tenant, project, zone, tag, state and flavor: C(tenant_acme), C(project_acme_web), C(zone_a),
     C(tag_frontend), C(state_started), C(flavor_core_100)."
   - Each host has the variable C(photon_vm), a mapping with id, name, tenant, project, state, host, zone, datastore,
-    flavor, image, address, vcpus, memory, port_groups and tags. In C(compose), C(groups) and C(keyed_groups) it has every
-    field that M(photon.platform.resource_info) returns.
+    flavor, image, address, vcpus, memory, port_groups and tags. In C(compose), C(groups) and C(keyed_groups) it has
+    every field that M(photon.platform.resource_info) returns.
   - A host has no variables but these. Declare the site and its credentials in C(host_vars/localhost), the variables of
     the controller alone; every host has the variables of C(group_vars/all).
   - The file's name ends with C(photon.yml) or C(photon.yaml). The CloudStore is only read; where there is none yet,

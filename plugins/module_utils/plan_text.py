@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from .model import units
 from .model.entities import KINDS
 from .model.names import collapse
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
 DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
+TITLES = {"deployment": "platform settings"}
 _WIDEST = 100
 
 
 def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return a module's result in check mode with ``result: full`` (see services/report.py) as lines."""
     lines = kind_lines(outcome.get("plan", []), _kind)
-    lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")]
+    lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "blocked")]
     return _without_end(lines)
 
 
@@ -32,7 +34,7 @@ def kind_lines(
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
     order = sorted(by_kind, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS))
-    return [line for kind in order for line in (kind, *show(by_kind[kind]), "")]
+    return [line for kind in order for line in (TITLES.get(kind, kind), *show(by_kind[kind]), "")]
 
 
 def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
@@ -95,7 +97,13 @@ def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _fields(step: Mapping[str, Any]) -> Iterator[str]:
     for key, value in step["after"].items():
-        yield f"{key}: {_text(step['before'].get(key))} -> {_text(value)}"
+        before = step["before"].get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):  # only the members that differ
+            for name in dict.fromkeys([*before, *value]):
+                if before.get(name) != value.get(name):
+                    yield f"{key}.{name}: {_text(before.get(name), name)} -> {_text(value.get(name), name)}"
+        else:
+            yield f"{key}: {_text(before, key)} -> {_text(value, key)}"
     for change in step["changes"]:
         if change not in step["after"]:
             yield change
@@ -119,9 +127,11 @@ def _listed(names: Iterable[str]) -> str:
     return text if len(ranges) <= _WIDEST else f"{text} and {len(ranges) - _WIDEST} more"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, key: str = "") -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_text(member)}" for key, member in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {_text(member, name)}" for name, member in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_text(member) for member in value) + "]"
+    if isinstance(value, int) and not isinstance(value, bool) and key.rpartition(".")[2] in ("memory", "capacity"):
+        return units.exact(value)
     return "none" if value is None else str(value)

@@ -84,7 +84,7 @@ def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer
         with run.reading(request) as context:
             return work(context)
     except PhotonError as error:
-        raise AnsibleError(str(error)) from error
+        raise AnsibleError(str(error)) from None  # Ansible would print the whole chain of causes
 
 
 def failure(error: PhotonError) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import zipfile
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = ("photon-apply", "photon-plan", "photon-show", "photon-verify")
+COMMANDS = ("photon-apply", "photon-init", "photon-plan", "photon-show", "photon-verify")
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
             write.begin(applying, attempt)
             break
         except Conflict as conflict:
-            if request.saved:
+            if request.saved is not None:
                 raise PhotonError(
                     "PlanChanged",
                     f"nothing was done, the saved plan is out of date: {conflict.message}; make a new plan",
@@ -173,9 +173,9 @@ def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
 def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
     if request.whole:
         _take_settings(declaration, context, request)
-    pinned = saved_plan.placements(request.saved) if request.saved else None
+    pinned = saved_plan.placements(request.saved) if request.saved is not None else None
     planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned)
-    if request.saved:
+    if request.saved is not None:
         saved_plan.verify(request.saved, planned)
     return planned
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_done_and_warnings():
         "",
         "warning: left alone: vm acme/web/old",
         "",
-        "2 cannot be done",
+        "2 blocked",
     ]
 
 

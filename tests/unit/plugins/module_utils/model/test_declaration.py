@@ -461,7 +461,7 @@ def test_mistakes_in_metadata_do_not_show_its_values(tree: dict[str, Any], metad
         validate(tree)
     assert SECRET not in caught.value.message + str(caught.value.data)
     assert {row["path"] for row in caught.value.data["mistakes"]} == {f"{VM}.metadata{path}"}
-    assert "must be a" in caught.value.message
+    assert "must be" in caught.value.message
 
 
 @pytest.mark.parametrize(
