@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..model import units
 from .filters import CODES
 from .photon import utilization_score
 from .reading import rows
 from .requests import Request
 from .search import Search
 from .state import State, Test
-
-UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
 def reason(search: Search, request: Request) -> dict[str, Any]:
@@ -129,8 +128,8 @@ def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any],
         if constraint == "cpu":
             return f"needs {need} vCPUs, the freest host{where} has {have} left"
         if constraint == "memory":
-            return f"needs {_size(need)} of memory, the freest host{where} has {_size(have)}"
-        return f"needs {_size(need)} on datastores, the emptiest one{where} has {_size(have)}"
+            return f"needs {units.show(need)} of memory, the freest host{where} has {units.show(have)}"
+        return f"needs {units.show(need)} on datastores, the emptiest one{where} has {units.show(have)}"
     open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
     groups = ", ".join(request.groups)
     texts = {
@@ -148,11 +147,3 @@ def _sentence(request: Request, constraint: str | None, nearest: dict[str, Any],
         "max_skew": "every host that fits would make the spread too uneven; raise max_skew or add hosts",
     }
     return texts[constraint or "state"]
-
-
-def _size(amount: int) -> str:
-    """Return bytes as people write them: ``9.5 GB``."""
-    for factor, unit in UNITS:
-        if amount >= factor:
-            return f"{amount / factor:.4g} {unit}"
-    return f"{amount} B"

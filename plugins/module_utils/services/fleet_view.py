@@ -114,6 +114,8 @@ def _complete(view: View) -> None:
             names[store].append(state.path_of(image))
         if not image.scope:
             description["images"][image.name] = sorted(image.body["copies"])
+    for row in description["vms"]:
+        row["name"] = state.path_of(state.must(row["id"]))
     for row in description["datastores"]:
         row["free"] = row["capacity"] - row["used"]
     for row in description["hosts"]:
