@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import getpass
 import json
 import os
 import subprocess
@@ -68,6 +69,7 @@ def parser(name: str, what: str) -> Parser:
     passed.add_argument("--vault-id", action="append", default=[], metavar="ID")
     passed.add_argument("--vault-password-file", action="append", default=[], metavar="FILE")
     passed.add_argument("-J", "--ask-vault-pass", action="store_true")
+    made.set_defaults(vault_password="")
     return made
 
 
@@ -80,8 +82,7 @@ def passed_through(options: argparse.Namespace) -> list[str]:
     for name in ("limit", "forks"):
         words += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
     words += [f"-{'v' * options.verbose}"] if options.verbose else []
-    words += ["--diff"] if options.diff else []
-    return [*words, "--ask-vault-pass"] if options.ask_vault_pass else words
+    return [*words, "--diff"] if options.diff else words
 
 
 def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[str, Any]:
@@ -89,6 +90,8 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
 
     Temporary files of Ansible live in a folder that is removed, and no facts are kept.
     """
+    if options.ask_vault_pass and not options.vault_password:  # asked for once, whatever number of playbooks
+        options.vault_password = getpass.getpass("Vault password: ")
     for inventory in options.inventory:
         if "," not in inventory and not Path(inventory).expanduser().exists():
             raise Failure(f"the inventory {inventory} does not exist: correct -i {inventory}")
@@ -99,6 +102,7 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
             [
                 *(sys.executable, "-m", "ansible", "playbook"),
                 *passed_through(options),
+                *_vault(options, scratch),
                 *extra,
                 str(collection.root() / "playbooks" / playbook),
             ],
@@ -139,6 +143,15 @@ def broken_yaml(inventories: list[str]) -> list[str]:
 def show(outcome: dict[str, Any], options: argparse.Namespace, lines: list[str]) -> None:
     """Print the outcome as JSON where asked for, as lines otherwise."""
     print(json.dumps(outcome, indent=2) if options.json else "\n".join(lines))
+
+
+def _vault(options: argparse.Namespace, scratch: str) -> list[str]:
+    if not options.vault_password:
+        return []
+    file = Path(scratch) / "vault"
+    with open(file, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
+        stream.write(options.vault_password)
+    return ["--vault-password-file", str(file)]
 
 
 def _environment(scratch: str, outcome: Path) -> dict[str, str]:

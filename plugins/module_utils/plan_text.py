@@ -16,14 +16,13 @@ SIGNS = {"create": "+", "update": "~", "delete": "-"}
 WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
 DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
 TITLES = {"deployment": "platform settings"}
+_SHOWN = (*KINDS, "drs rule")
 _WIDEST = 100
 
 
 def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return a module's result in check mode with ``result: full`` (see services/report.py) as lines."""
-    lines = kind_lines(outcome.get("plan", []), _kind)
-    lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "blocked")]
-    return _without_end(lines)
+    return [*kind_lines(outcome.get("plan", []), _kind), *_end(outcome, WORDS, "blocked")]
 
 
 def kind_lines(
@@ -37,12 +36,22 @@ def kind_lines(
     return [line for kind in order for line in (TITLES.get(kind, kind), *show(by_kind[kind]), "")]
 
 
-def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
-    """Return a module's result after an application as lines."""
-    changes = list(outcome.get("changes", []))
-    lines = [*changes, ""] if changes else []
-    return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, DONE, "failed")])
+def outcome_lines(outcome: Mapping[str, Any], *, planned: bool = False) -> list[str]:
+    """Return a module's result as lines: changes by kind, as in a plan, counts, and failures last.
 
+    ``planned``: it was in check mode.
+    """
+    rows, others = [], []
+    for change in outcome.get("changes", []):
+        verb, _blank, rest = change.partition(" ")
+        kind = next((kind for kind in (*KINDS, "drs rule") if rest.startswith(f"{kind} ")), None)
+        if verb in SIGNS and kind:
+            rows.append({"kind": kind, "line": f"  {SIGNS[verb]} {rest.removeprefix(kind).strip()}"})
+        else:
+            others.append(change)
+    lines = kind_lines(rows, lambda some: [row["line"] for row in some]) + [*others, *([""] if others else [])]
+    return [*lines, *(_end(outcome, WORDS, "blocked") if planned else _end(outcome, DONE, "failed"))]
+@@REST@@
 
 def failure_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return one line per failure: kind, name, key path, code and message."""
@@ -74,10 +83,6 @@ def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) ->
     parts = [f"{number} {words[verb]}" for verb, number in numbers.items() if number]
     parts += [f"{failures} {failed}"] if failures else []
     return [", ".join(parts) or "nothing is declared"]
-
-
-def _without_end(lines: list[str]) -> list[str]:
-    return lines[:-1] if lines and not lines[-1] else lines
 
 
 def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:

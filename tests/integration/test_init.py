@@ -14,7 +14,6 @@ import jsonschema
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
-
 from photon_platform import init
 
 from tests.support.site import Site

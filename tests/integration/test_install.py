@@ -109,7 +109,7 @@ def test_every_command_is_there(installed, command):
 def test_plan_apply_and_show_use_the_installed_collection(installed, inventory):
     planned = run(installed, "photon/bin/photon-plan", "-i", inventory, code=2)
     assert "tenant\n  + acme" in planned.stdout
-    assert " created" in run(installed, "photon/bin/photon-apply", "-i", inventory).stdout
+    assert " created" in run(installed, "photon/bin/photon-apply", "--yes", "-i", inventory).stdout
     assert "acme" in run(installed, "photon/bin/photon-show", "-i", inventory, "tenants").stdout
     own = installed / "own.yml"
     own.write_text(
@@ -146,9 +146,12 @@ def test_in_a_checkout_the_checkout_is_used(installed):
     assert done.stdout.split() == [str(ROOT), str(ROOT / "collections")]
 
 
-@pytest.mark.parametrize("words", [["--nonsense"], ["-o"], ["stray"]])
+@pytest.mark.parametrize(
+    "words", [["plan", "--nonsense"], ["plan", "-o"], ["show", "stray"], ["apply"], ["apply", "--json"]]
+)
 def test_a_usage_error_is_64(installed, words):
-    assert run(installed, "photon/bin/photon-plan", *words, code=64).stderr.startswith("usage:")
+    command, *rest = words
+    assert run(installed, f"photon/bin/photon-{command}", *rest, code=64).stderr.startswith("usage:")
 
 
 def test_all_missing_libraries_are_named_with_one_command(installed, release, tmp_path):

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import pathlib
 import sqlite3
-import sys
 
 import pytest
 from ansible.errors import AnsibleError
@@ -21,7 +19,6 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import info
 from ansible_collections.photon.platform.plugins.plugin_utils import controller
-
 from photon_platform import command
 from photon_platform.collection import Failure
 
@@ -262,7 +259,7 @@ def test_52_and_55_a_server_that_is_down(monkeypatch):
 @pytest.mark.parametrize("inventories", [["nope"], [".", "nope"]], ids=["56", "57"])
 def test_an_inventory_that_is_not_there(inventories):
     with pytest.raises(Failure, match="the inventory nope does not exist: correct -i nope"):
-        command.play("plan.yml", argparse.Namespace(inventory=inventories))
+        command.play("plan.yml", argparse.Namespace(inventory=inventories, ask_vault_pass=False))
 
 
 def test_58_broken_yaml_is_named_with_file_and_line(tmp_path):

@@ -145,7 +145,8 @@ def test_one_item_fails_and_everything_else_is_done(site):
     planned = site.command("photon-plan")
     assert planned.returncode == 1
     assert "! vm acme/web/web-[11:12] (photon_tenants[0].projects[0].vms[0]): QuotaError: " in planned.stdout
-    assert planned.stdout.splitlines()[-1].endswith("2 blocked")
+    assert ", 2 blocked\n" in planned.stdout
+    assert planned.stdout.splitlines()[-1].startswith("! vm acme/web/web-[11:12]")
 
 
 @pytest.mark.parametrize("who", ["admin", "user", "stranger"])
