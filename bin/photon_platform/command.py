@@ -10,6 +10,7 @@ import functools
 import getpass
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,9 @@ def command(work: Callable[[], int]) -> Callable[[], int]:
             sys.stdout.flush()
         except Failure as failure:
             print(f"error: {failure}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
             return 1
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,7 +102,7 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
     with tempfile.TemporaryDirectory(prefix="photon-") as scratch:
         outcome = Path(scratch) / "outcome.json"
         extra = ["--extra-vars", json.dumps(variables)] if variables else []
-        done = subprocess.run(
+        code = _wait(
             [
                 *(sys.executable, "-m", "ansible", "playbook"),
                 *passed_through(options),
@@ -106,18 +110,41 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
                 *extra,
                 str(collection.root() / "playbooks" / playbook),
             ],
-            stdout=sys.stderr,
-            env=_environment(scratch, outcome),
-            check=False,
+            _environment(scratch, outcome),
+            Path(scratch) / "pid",
         )
         answer = json.loads(outcome.read_text()) if outcome.exists() else None
     if answer is None:
         if broken := broken_yaml(options.inventory):
             raise Failure("\nerror: ".join(broken))
-        raise Failure(f"ansible-playbook ended with exit code {done.returncode} before it ran {playbook}; see above")
+        raise Failure(f"ansible-playbook ended with exit code {code} before it ran {playbook}; see above")
     if answer["failures"] or not answer["results"]:
         raise Failure("\nerror: ".join(answer["failures"]) or f"{playbook} ran no task; see --limit and --tags")
     return answer["results"][0]
+
+
+def _wait(words: list[str], environment: dict[str, str], pid_file: Path) -> int:
+    """Run Ansible, which does not see an interrupt: it goes to the module that does the work, which ends by itself, and
+    Ansible with its outcome. Where there is no module yet, Ansible is ended.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited
+    child = subprocess.Popen(words, stdout=sys.stderr, env={**environment, "PHOTON_PID_FILE": str(pid_file)})
+
+    def interrupt(number: int, _frame: Any) -> None:
+        try:
+            os.kill(int(pid_file.read_text()), number)
+            print("interrupted: waiting for what is under way; once more: do not wait", file=sys.stderr)
+        except (OSError, ValueError):  # it has not begun, or has ended
+            child.send_signal(signal.SIGTERM)
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def broken_yaml(inventories: list[str]) -> list[str]:

@@ -16,7 +16,6 @@ SIGNS = {"create": "+", "update": "~", "delete": "-"}
 WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
 DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
 TITLES = {"deployment": "platform settings"}
-_SHOWN = (*KINDS, "drs rule")
 _WIDEST = 100
 
 
@@ -51,7 +50,14 @@ def outcome_lines(outcome: Mapping[str, Any], *, planned: bool = False) -> list[
             others.append(change)
     lines = kind_lines(rows, lambda some: [row["line"] for row in some]) + [*others, *([""] if others else [])]
     return [*lines, *(_end(outcome, WORDS, "blocked") if planned else _end(outcome, DONE, "failed"))]
-@@REST@@
+
+
+def _end(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
+    """Warnings, counts, failures."""
+    counts, failures = totals(outcome, words, failed), failure_lines(outcome)
+    lines = [*warning_lines(outcome), *counts, *(["", *failures] if counts and failures else failures)]
+    return lines[:-1] if lines and not lines[-1] else lines
+
 
 def failure_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return one line per failure: kind, name, key path, code and message."""

@@ -19,6 +19,7 @@ from ..model.declaration import Declaration, check_items
 from ..model.errors import PhotonError
 from . import recovery, registry, report, saved_plan, site, write
 from .context import Applying, Context, open_context
+from .interruption import Interruption, interruptible
 from .planning import Options
 
 ATTEMPTS = 5  # times that a run plans before it gives up against others' changes
@@ -104,6 +105,11 @@ def changing(request: Request) -> Iterator[Context]:
 
 
 def _run(request: Request, declare: Any) -> dict[str, Any]:
+    with interruptible(changing=not request.check) as interruption:
+        return _run_until(interruption, request, declare)
+
+
+def _run_until(interruption: Interruption, request: Request, declare: Any) -> dict[str, Any]:
     if request.check:
         with reading(request) as context:
             snapshot = context.store.snapshot()
@@ -115,6 +121,7 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
                 saved_plan.write(request.save_to, planned)
             return report.outcome(planned, request, context)
     with changing(request) as context:
+        context.interruption = interruption
         planned = _apply(request, declare, context)
         return report.outcome(planned, request, context)
 
@@ -126,6 +133,7 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
         snapshot = recovery.settled_snapshot(context, recovered)
         planned = _plan(declare(snapshot), context, snapshot, request)
         applying = Applying(planned.plan, planned.state, context)
+        context.interruption.check()
         try:
             write.begin(applying, attempt)
             break
