@@ -29,7 +29,6 @@ def run(context: Any) -> dict[str, float]:
         cloud.declare([cloud.vm(f"web-[01:{SMALL}]")])
         cloud.apply([cloud.vm(f"web-[01:{SMALL}]")])
         plan, ping = interleaved(REPEAT, lambda: planned(context, cloud), lambda: cloud.run("ping.yml").seconds)
-        cloud.apply([{**cloud.vm(f"web-[01:{SMALL}]"), "state": "absent", "force": True}])
         cloud.clear()
         cloud.apply([{**cloud.vm(f"web-[0001:{VMS}]"), "state": "present"}])
         source = inventory_of(cloud)

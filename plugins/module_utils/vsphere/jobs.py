@@ -123,10 +123,10 @@ class _Run:
         level = self.session.interrupted()
         while level >= 1 and self.pending:
             job = self.pending.popleft()
-            yield job, PhotonError("Interrupted", f"{job.what}: not begun, as the run was interrupted; run again")
+            yield job, PhotonError("Interrupted", "not begun, as the run was interrupted; run again")
         while level >= 2 and self.running:
             _moid, (job, _deadline) = self.running.popitem()
-            message = f"{job.what}: still under way, as the run was interrupted; run again to see what came of it"
+            message = "still under way when the run was interrupted; run again to see what came of it"
             yield job, PhotonError("Interrupted", message, {"unknown": True})
 
     def _start(self, executor: ThreadPoolExecutor) -> list[Job]:
