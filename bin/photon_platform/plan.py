@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """photon-plan: show what would be done to make the site as the inventory declares it. Nothing is changed.
 
-Exit code: 0 nothing to do, 2 changes, 1 an error or something that cannot be done, 64 wrong usage.
+Exit code: 0 nothing to do, 2 changes, 1 an error or something blocked, 64 wrong usage.
 """
 
 from __future__ import annotations

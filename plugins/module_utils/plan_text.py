@@ -78,7 +78,7 @@ def warning_lines(outcome: Mapping[str, Any]) -> list[str]:
 
 
 def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
-    """``12 to create, 3 unchanged, 1 cannot be done``; empty where nothing was planned."""
+    """``12 to create, 3 unchanged, 1 blocked``; empty where nothing was planned."""
     if "counts" not in outcome:
         return []
     numbers = dict.fromkeys(words, 0)

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mistakes that show when a site is read or changed: each message says what to do, and a cause is named once.
 
-Numbers 1 to 24 and 34 are in tests/unit/plugins/module_utils/model/test_mistakes.py.
+Elsewhere: 1 to 24 and 34, tests/unit/plugins/module_utils/model/test_mistakes.py; 59 (undefined variables),
+tests/unit/plugins/lookup/test_declaration.py; 62 (a stale plan), entry_points/test_site.py; 64 (Ctrl-C),
+faults/test_interrupt.py and entry_points/test_interrupted.py.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sqlite3
+import sys
 
 import pytest
 from ansible.errors import AnsibleError
@@ -19,7 +22,7 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import info
 from ansible_collections.photon.platform.plugins.plugin_utils import controller
-from photon_platform import command
+from photon_platform import command, show
 from photon_platform.collection import Failure
 
 from tests.chaos.scene import tree
@@ -287,7 +290,7 @@ def test_63_a_stranger_is_told_what_and_who_may(applied):
     has(lines, "vm acme/web/web-[01:04]", "eve@corp may not update vm acme/web", "only ")
 
 
-def test_67_a_closed_terminal_leaves_no_traceback(capfd):
+def test_66_a_closed_terminal_leaves_no_traceback(capfd):
     @command.command
     def broken() -> int:
         raise BrokenPipeError
@@ -297,3 +300,10 @@ def test_67_a_closed_terminal_leaves_no_traceback(capfd):
         assert broken() == 0
     finally:
         os.dup2(kept, 1)
+
+
+def test_67_an_unknown_table_is_wrong_usage(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["photon-show", "foo"])
+    with pytest.raises(SystemExit, match="64"):
+        show.main()
+    has(capsys.readouterr().err, "no table is named 'foo'", "choose from tenants, hosts, vms")

@@ -221,5 +221,5 @@ def failed(outcome: Mapping[str, Any], check: bool = False) -> PhotonError | Non
     if len(failures) > 20:
         lines.append(f"- and {len(failures) - 20} more")
     number = "1 item" if len(failures) == 1 else f"{len(failures)} items"
-    how = "cannot be done" if check else "failed, everything else was done. Fix the cause and run again"
+    how = "blocked" if check else "failed, everything else was done. Fix the cause and run again"
     return PhotonError(failures[0]["error_code"], f"{number} {how}:\n" + "\n".join(lines))

@@ -57,7 +57,7 @@ def test_an_interrupted_apply_reports_and_leaves_nothing_running(lab_factory, tm
     assert "waiting for what is under way" in err
     assert "Traceback" not in out + err
     assert "not begun, as the run was interrupted; run again" in out
-    assert "4 created" in out
+    assert "6 created, " in out, "the tenant, the project and what was under way"
     assert processes_of(tmp_path) == []
     lab.control.delay(task={"CreateVm": 0})
     assert site.command("photon-apply", "--yes").returncode == 0
