@@ -336,8 +336,8 @@ def test_a_limit_that_nothing_is_charged_for(tree: dict[str, Any]) -> None:
     tree["photon_tenants"] = [{"name": "acme", "quota": {"vm.memroy": "4 GB"}}]
     [warning] = validate(tree).warnings
     assert warning == (
-        "photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy; "
-        "did you mean 'vm.memory'?"
+        "photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy, so it limits "
+        "nothing; did you mean 'vm.memory'?"
     )
 
 
