@@ -80,8 +80,11 @@ keyed_groups:
     prefix: image
 """
 
+import ast
+
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.template import trust_as_template
 
 from ..module_utils.services import info
 from ..plugin_utils.controller import ask
@@ -99,6 +102,23 @@ NAMES = {
 }
 
 
+def trusted(value: object) -> object:
+    """Mark text as trusted that no template can be in: there is nothing to resolve, and it is listed as it is."""
+    if isinstance(value, str):
+        return value if "{" in value else trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: trusted(member) for key, member in value.items()}
+    return [trusted(member) for member in value] if isinstance(value, list) else value
+
+
+def literal(expression: str) -> object:
+    """Return the value of an expression such as ``'debian'`` that is the same for all hosts; None for any other."""
+    try:
+        return trusted(ast.literal_eval(expression))
+    except (ValueError, SyntaxError, TypeError):
+        return None
+
+
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     """Reads the VMs once, or takes them from the cache."""
 
@@ -110,6 +130,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: object, loader: object, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        compose = self.get_option("compose") or {}
+        self._constants = {name: literal(text) for name, text in compose.items() if literal(text) is not None}
+        self._expressions = {name: text for name, text in compose.items() if name not in self._constants}
         name, seen = NAMES[self.get_option("hostname")], set()
         for vm in self._vms(path, cache):
             host = name(vm)
@@ -131,14 +154,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _add(self, host: str, vm: dict) -> None:
         self.inventory.add_host(host)
         shown = vm if self.get_option("details") == "full" else {key: vm[key] for key in BRIEF}
-        self.inventory.set_variable(host, "photon_vm", shown)
+        self.inventory.set_variable(host, "photon_vm", trusted(shown))
         if vm["address"]:
-            self.inventory.set_variable(host, "ansible_host", vm["address"])
+            self.inventory.set_variable(host, "ansible_host", trusted(vm["address"]))
         for group in self._groups(vm):
             self.inventory.add_group(group)
             self.inventory.add_child(group, host)
         variables, strict = {"photon_vm": vm}, self.get_option("strict")
-        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
+        for name, value in self._constants.items():
+            self.inventory.set_variable(host, name, value)
+        self._set_composite_vars(self._expressions, variables, host, strict=strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
 

@@ -48,7 +48,7 @@ def outcome_lines(outcome: Mapping[str, Any], *, planned: bool = False) -> list[
             rows.append({"kind": kind, "line": f"  {SIGNS[verb]} {rest.removeprefix(kind).strip()}"})
         else:
             others.append(change)
-    lines = kind_lines(rows, lambda some: [row["line"] for row in some]) + [*others, *([""] if others else [])]
+    lines = [*kind_lines(rows, lambda some: [row["line"] for row in some]), *others, *([""] if others else [])]
     return [*lines, *(_end(outcome, WORDS, "blocked") if planned else _end(outcome, DONE, "failed"))]
 
 
