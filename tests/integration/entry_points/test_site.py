@@ -78,7 +78,7 @@ def test_a_saved_plan_is_done_exactly_or_refused(site, tmp_path):
     }
     applied = site.command("photon-apply", str(plan))
     assert applied.returncode == 0, applied.stdout + applied.stderr
-    assert "create vm acme/web/web-[01:04]" in applied.stdout
+    assert "vm\n  + acme/web/web-[01:04]" in applied.stdout
     vms = site.result([{"photon.platform.resource_info": {"kind": "vm"}}])["resources"]
     assert {vm["path"]: (vm["host"], vm["datastore"]) for vm in vms} == places
 
