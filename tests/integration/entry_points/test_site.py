@@ -201,7 +201,7 @@ def test_a_declaration_in_group_vars_works_and_warns_of_what_others_see(site):
     (folder / "all" / "more.yml").write_text("haproxy_stats_password: in plain sight\n")
     planned = site.command("photon-plan")
     assert planned.returncode == 2
-    warnings = " ".join(planned.stderr.split())
+    warnings = " ".join(planned.stdout.split())
     assert "photon_credentials is a variable of web-01" in warnings
     assert f"mv {site.inventory}/group_vars/all {site.inventory}/host_vars/localhost" in warnings
     assert f"run 'ansible-vault encrypt {folder}/all/more.yml'" in warnings
