@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full chaos bench lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full chaos bench dist lint format sanity clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
@@ -60,6 +60,10 @@ bench: ## the benchmarks [ONLY=name], into .build/bench.json
 	@scripts/venv dev peers
 	@python tests/benchmarks/run.py $(if $(ONLY),--only $(ONLY))
 
+dist: ## a release in dist/: the collection's archive and the wheel with the commands
+	@scripts/venv dev
+	@scripts/dist
+
 lint: ## ruff, yamllint, ansible-lint (production profile), changelog fragments
 	@scripts/venv lint
 	@scripts/lint
@@ -74,7 +78,7 @@ sanity: ## ansible-test sanity on a copy of the collection
 	@scripts/sanity
 
 clean: ## remove what the targets built here
-	@rm -rf .build .pytest_cache .ruff_cache .hypothesis .ansible
+	@rm -rf .build dist .pytest_cache .ruff_cache .hypothesis .ansible
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 distclean: ## clean, and what is cached for all checkouts; refused while hosts of a lab run

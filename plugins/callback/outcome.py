@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Prints nothing while the play runs and one JSON document at its end, for programs that read a plan or the outcome
     of an application; bin/photon-plan and bin/photon-apply do.
+  - Where the environment variable E(PHOTON_OUTCOME) names a file, the document is written there.
   - C(results) holds the result of each task with a module of the collection, C(failures) the messages of everything
     else that failed.
 author:
@@ -24,6 +25,7 @@ EXAMPLES = r"""
 """
 
 import json
+import os
 import sys
 
 from ansible.plugins.callback import CallbackBase
@@ -57,8 +59,12 @@ class CallbackModule(CallbackBase):
         self.failures.append("no host matched: the plays run on localhost, which --limit or the inventory leaves out")
 
     def v2_playbook_on_stats(self, stats: object) -> None:
-        json.dump({"results": self.results, "failures": self.failures}, sys.stdout, default=str)
-        sys.stdout.write("\n")
+        document = json.dumps({"results": self.results, "failures": self.failures}, default=str)
+        if path := os.environ.get("PHOTON_OUTCOME"):
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(document)
+        else:
+            sys.stdout.write(f"{document}\n")
 
     def _take(self, result: object, failed: bool = False) -> bool:
         """Keep the result of a module of ours that got as far as an answer."""

@@ -16,25 +16,29 @@ positional: fleet
 options:
   _input:
     description:
-      - Requests, each with C(id), C(vcpus), C(memory) in bytes, and optionally C(count), C(disks), C(zone), C(zones),
-        C(host_tags),
-        C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group), C(max_skew), C(host) and
-        C(datastore).
+      - Requests, each with C(id), C(vcpus), C(memory) such as V(4 GB), and optionally C(count), C(disks), C(zone),
+        C(zones), C(host_tags), C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group),
+        C(max_skew), C(host) and C(datastore).
     type: list
     elements: dict
     required: true
   fleet:
     description:
-      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
-        in bytes.
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Sizes are
+        bytes or text such as V(64 GB).
     type: dict
     required: true
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: How many more of this flavor?
   ansible.builtin.debug:
-    msg: "{{ [{'id': 'core-200', 'vcpus': 2, 'memory': 4294967296}] | photon.platform.fits(my_fleet) }}"
+    msg: "{{ [{'id': 'core-200', 'vcpus': 2, 'memory': '4 GB'}] | photon.platform.fits(my_fleet) }}"
 """
 
 RETURN = r"""
@@ -45,19 +49,13 @@ _value:
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
-from ..module_utils.scheduler import fits as answer
-from ..module_utils.scheduler import plain
+from ..module_utils.scheduler import fits as scheduler
+from ..plugin_utils.fleet_names import answer
 
 
-def fits(requests: Any, fleet: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return answer(plain(requests), plain(fleet))
-    except PhotonError as error:
-        raise AnsibleFilterError(f"fits: {error.code}: {error.message}") from error
+def fits(requests: Any, fleet: Any, ids: bool = False) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+    return answer("fits", fleet, ids, lambda n: scheduler(n.requests(requests), n.fleet))
 
 
 class FilterModule:

@@ -16,8 +16,8 @@ positional: level
 options:
   _input:
     description:
-      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
-        in bytes.
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Sizes are
+        bytes or text such as V(64 GB).
     type: dict
     required: true
   level:
@@ -38,6 +38,11 @@ options:
       - Same input and seed, same answer.
     type: int
     default: 0
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -54,19 +59,14 @@ _value:
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
-from ..module_utils.scheduler import headroom as answer
+from ..module_utils.scheduler import headroom as scheduler
 from ..module_utils.scheduler import plain
+from ..plugin_utils.fleet_names import answer
 
 
-def headroom(fleet: Any, level: str = "host", **options: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return answer(plain(fleet), level=plain(level), **plain(options))
-    except PhotonError as error:
-        raise AnsibleFilterError(f"headroom: {error.code}: {error.message}") from error
+def headroom(fleet: Any, level: str = "host", *, ids: bool = False, **options: Any) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+    return answer("headroom", fleet, ids, lambda n: scheduler(n.fleet, level=plain(level), **plain(options)))
 
 
 class FilterModule:

@@ -17,17 +17,16 @@ positional: fleet
 options:
   _input:
     description:
-      - Requests, each with C(id), C(vcpus), C(memory) in bytes, and optionally C(count), C(disks), C(zone), C(zones),
-        C(host_tags),
-        C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group), C(max_skew), C(host) and
-        C(datastore).
+      - Requests, each with C(id), C(vcpus), C(memory) such as V(4 GB), and optionally C(count), C(disks), C(zone),
+        C(zones), C(host_tags), C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group),
+        C(max_skew), C(host) and C(datastore).
     type: list
     elements: dict
     required: true
   fleet:
     description:
-      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
-        in bytes.
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Sizes are
+        bytes or text such as V(64 GB).
     type: dict
     required: true
   policy:
@@ -63,12 +62,17 @@ options:
     type: str
     choices: [full, counts]
     default: full
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Where would three more web servers go?
   ansible.builtin.debug:
-    msg: "{{ [{'id': 'web', 'count': 3, 'vcpus': 2, 'memory': 4294967296, 'spread_over': 'zone'}]
+    msg: "{{ [{'id': 'web', 'count': 3, 'vcpus': 2, 'memory': '4 GB', 'spread_over': 'zone'}]
          | photon.platform.place(my_fleet, policy='spread') }}"
 """
 
@@ -84,19 +88,16 @@ _value:
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
 from ..module_utils.scheduler import counts, plain
-from ..module_utils.scheduler import place as answer
+from ..module_utils.scheduler import place as scheduler
+from ..plugin_utils.fleet_names import answer
 
 
-def place(requests: Any, fleet: Any, *, result: str = "full", **options: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return counts(answer(plain(requests), plain(fleet), **plain(options)), result)
-    except PhotonError as error:
-        raise AnsibleFilterError(f"place: {error.code}: {error.message}") from error
+def place(requests: Any, fleet: Any, *, result: str = "full", ids: bool = False, **options: Any) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+    return answer(
+        "place", fleet, ids, lambda n: counts(scheduler(n.requests(requests), n.fleet, **plain(options)), result)
+    )
 
 
 class FilterModule:

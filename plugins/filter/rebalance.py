@@ -15,13 +15,13 @@ description:
 options:
   _input:
     description:
-      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
-        in bytes.
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Sizes are
+        bytes or text such as V(64 GB).
     type: dict
     required: true
   empty:
     description:
-      - Ids of hosts to empty.
+      - Names or ids of hosts to empty.
     type: list
     elements: str
   moves:
@@ -40,35 +40,35 @@ options:
       - Same input and seed, same answer.
     type: int
     default: 0
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Free two hosts for maintenance
   ansible.builtin.debug:
-    msg: "{{ my_fleet | photon.platform.rebalance(empty=['host-1', 'host-2']) }}"
+    msg: "{{ my_fleet | photon.platform.rebalance(empty=['esx01.example.org', 'esx02.example.org']) }}"
 """
 
 RETURN = r"""
 _value:
-  description: C(moves) with vm, from, to and datastores, C(emptied) host ids, and C(failed) with reasons.
+  description: C(moves) with vm, from, to and datastores, C(emptied) hosts, and C(failed) with reasons.
   type: dict
 """
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
 from ..module_utils.scheduler import plain
-from ..module_utils.scheduler import rebalance as answer
+from ..module_utils.scheduler import rebalance as scheduler
+from ..plugin_utils.fleet_names import answer
 
 
-def rebalance(fleet: Any, **options: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return answer(plain(fleet), **plain(options))
-    except PhotonError as error:
-        raise AnsibleFilterError(f"rebalance: {error.code}: {error.message}") from error
+def rebalance(fleet: Any, *, empty: Any = None, ids: bool = False, **options: Any) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+    return answer("rebalance", fleet, ids, lambda n: scheduler(n.fleet, empty=n.ids("hosts", empty), **plain(options)))
 
 
 class FilterModule:

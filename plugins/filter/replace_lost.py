@@ -19,12 +19,12 @@ options:
   _input:
     description:
       - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images), as the lookup
-        P(photon.platform.fleet#lookup) returns it. Amounts are in bytes.
+        P(photon.platform.fleet#lookup) returns it.
     type: dict
     required: true
   lost:
     description:
-      - Ids of the lost hosts.
+      - Names or ids of the lost hosts.
     type: list
     elements: str
     required: true
@@ -45,12 +45,17 @@ options:
       - Same input and seed, same answer.
     type: int
     default: 0
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Where would the VMs of this host go
   ansible.builtin.debug:
-    msg: "{{ (my_fleet | photon.platform.replace_lost([host_id])).placements }}"
+    msg: "{{ (my_fleet | photon.platform.replace_lost(['esx01.example.org'])).placements }}"
 """
 
 RETURN = r"""
@@ -61,18 +66,13 @@ _value:
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
 from ..module_utils.scheduler import plain, replace
+from ..plugin_utils.fleet_names import answer
 
 
-def replace_lost(fleet: Any, lost: Any, **options: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return replace(plain(lost), plain(fleet), **plain(options))
-    except PhotonError as error:
-        raise AnsibleFilterError(f"replace_lost: {error.code}: {error.message}") from error
+def replace_lost(fleet: Any, lost: Any, *, ids: bool = False, **options: Any) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+    return answer("replace_lost", fleet, ids, lambda n: replace(n.ids("hosts", lost), n.fleet, **plain(options)))
 
 
 class FilterModule:

@@ -16,17 +16,16 @@ positional: fleet
 options:
   _input:
     description:
-      - Requests, each with C(id), C(vcpus), C(memory) in bytes, and optionally C(count), C(disks), C(zone), C(zones),
-        C(host_tags),
-        C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group), C(max_skew), C(host) and
-        C(datastore).
+      - Requests, each with C(id), C(vcpus), C(memory) such as V(4 GB), and optionally C(count), C(disks), C(zone),
+        C(zones), C(host_tags), C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group),
+        C(max_skew), C(host) and C(datastore).
     type: list
     elements: dict
     required: true
   fleet:
     description:
-      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Amounts are
-        in bytes.
+      - A mapping with the lists C(hosts), C(datastores), C(zones) and C(vms) and the mapping C(images). Sizes are
+        bytes or text such as V(64 GB).
     type: dict
     required: true
   add:
@@ -41,7 +40,7 @@ options:
     elements: dict
   remove:
     description:
-      - Ids of hosts to remove.
+      - Names or ids of hosts to remove.
     type: list
     elements: str
   policy:
@@ -62,12 +61,17 @@ options:
       - Same input and seed, same answer.
     type: int
     default: 0
+  ids:
+    description:
+      - Return ids of hosts, datastores and VMs instead of their names.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
-- name: Would it all fit without host-1?
+- name: Would it all fit without esx01?
   ansible.builtin.debug:
-    msg: "{{ requests | photon.platform.what_if(my_fleet, remove=['host-1']) }}"
+    msg: "{{ requests | photon.platform.what_if(my_fleet, remove=['esx01.example.org']) }}"
 """
 
 RETURN = r"""
@@ -78,19 +82,32 @@ _value:
 
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ..module_utils.model.errors import PhotonError
 from ..module_utils.scheduler import plain
-from ..module_utils.scheduler import what_if as answer
+from ..module_utils.scheduler import what_if as scheduler
+from ..plugin_utils.fleet_names import Names, answer, in_bytes
 
 
-def what_if(requests: Any, fleet: Any, **options: Any) -> Any:
-    """The filter: plain data in, errors with their code out."""
-    try:
-        return answer(plain(requests), plain(fleet), **plain(options))
-    except PhotonError as error:
-        raise AnsibleFilterError(f"what_if: {error.code}: {error.message}") from error
+def what_if(
+    requests: Any,
+    fleet: Any,
+    *,
+    add: Any = (),
+    add_datastores: Any = (),
+    remove: Any = (),
+    ids: bool = False,
+    **options: Any,
+) -> Any:
+    """The filter: names and sizes in, names out, errors with their code."""
+
+    def work(names: Names) -> Any:
+        changes = {
+            "add": in_bytes(add),
+            "add_datastores": in_bytes(add_datastores),
+            "remove": names.ids("hosts", remove),
+        }
+        return scheduler(names.requests(requests), names.fleet, **changes, **plain(options))
+
+    return answer("what_if", fleet, ids, work)
 
 
 class FilterModule:

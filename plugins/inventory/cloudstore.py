@@ -13,7 +13,10 @@ description:
   - "Groups them by tenant, project, zone, tag, state and flavor: C(tenant_acme), C(project_acme_web), C(zone_a),
     C(tag_frontend), C(state_started), C(flavor_core_100)."
   - Each host has the variable C(photon_vm), a mapping with id, name, tenant, project, state, host, zone, datastore,
-    flavor, image, address, tags and more, for use in C(compose), C(groups) and C(keyed_groups).
+    flavor, image, address, vcpus, memory, port_groups and tags. In C(compose), C(groups) and C(keyed_groups) it has
+    every field that M(photon.platform.resource_info) returns.
+  - A host has no variables but these. Declare the site and its credentials in C(host_vars/localhost), the variables of
+    the controller alone; every host has the variables of C(group_vars/all).
   - The file's name ends with C(photon.yml) or C(photon.yaml). The CloudStore is only read; where there is none yet,
     there are no hosts.
 options:
@@ -29,6 +32,11 @@ options:
     type: str
     choices: [path, name, id]
     default: path
+  details:
+    description: Which fields C(photon_vm) has. V(full) adds, for example, disks, cluster, endpoint and vsphere.
+    type: str
+    choices: [brief, full]
+    default: brief
   tenant:
     description: Only VMs of this tenant.
     type: str
@@ -72,18 +80,43 @@ keyed_groups:
     prefix: image
 """
 
+import ast
+
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.template import trust_as_template
 
 from ..module_utils.services import info
 from ..plugin_utils.controller import ask
 
 FILTERS = ("tenant", "project", "zone", "state", "tag")
+# A thousand guests have these among their variables; there are twice as many fields.
+BRIEF = (
+    *("id", "name", "tenant", "project", "state", "host", "zone", "datastore"),
+    *("flavor", "image", "address", "vcpus", "memory", "port_groups", "tags"),
+)
 NAMES = {
     "path": lambda vm: f"{vm['name']}.{vm['project']}.{vm['tenant']}",
     "name": lambda vm: vm["name"],
     "id": lambda vm: vm["id"],
 }
+
+
+def trusted(value: object) -> object:
+    """Mark text as trusted that no template can be in: there is nothing to resolve, and it is listed as it is."""
+    if isinstance(value, str):
+        return value if "{" in value else trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: trusted(member) for key, member in value.items()}
+    return [trusted(member) for member in value] if isinstance(value, list) else value
+
+
+def literal(expression: str) -> object:
+    """Return the value of an expression such as ``'debian'`` that is the same for all hosts; None for any other."""
+    try:
+        return trusted(ast.literal_eval(expression))
+    except (ValueError, SyntaxError, TypeError):
+        return None
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -97,6 +130,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def parse(self, inventory: object, loader: object, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        compose = self.get_option("compose") or {}
+        self._constants = {name: literal(text) for name, text in compose.items() if literal(text) is not None}
+        self._expressions = {name: text for name, text in compose.items() if name not in self._constants}
         name, seen = NAMES[self.get_option("hostname")], set()
         for vm in self._vms(path, cache):
             host = name(vm)
@@ -117,14 +153,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _add(self, host: str, vm: dict) -> None:
         self.inventory.add_host(host)
-        self.inventory.set_variable(host, "photon_vm", vm)
+        shown = vm if self.get_option("details") == "full" else {key: vm[key] for key in BRIEF}
+        self.inventory.set_variable(host, "photon_vm", trusted(shown))
         if vm["address"]:
-            self.inventory.set_variable(host, "ansible_host", vm["address"])
+            self.inventory.set_variable(host, "ansible_host", trusted(vm["address"]))
         for group in self._groups(vm):
             self.inventory.add_group(group)
             self.inventory.add_child(group, host)
         variables, strict = {"photon_vm": vm}, self.get_option("strict")
-        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
+        for name, value in self._constants.items():
+            self.inventory.set_variable(host, name, value)
+        self._set_composite_vars(self._expressions, variables, host, strict=strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
 

@@ -32,7 +32,7 @@ EXAMPLES = r"""
   vars:
     fleet: "{{ lookup('photon.platform.fleet', live=true) }}"
     wanted:
-      - {id: web, count: 3, vcpus: 2, memory: 4294967296, spread_over: zone}
+      - {id: web, count: 3, vcpus: 2, memory: 4 GB, spread_over: zone}
   ansible.builtin.debug:
     msg: "{{ wanted | photon.platform.place(fleet) }}"
 

@@ -188,7 +188,10 @@ def read_json(path: str) -> Any:
         with open(path, encoding="utf-8") as stream:
             return json.load(stream)
     except (OSError, ValueError) as error:
-        raise PhotonError("SpecInvalid", f"the saved plan {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not a plan"
+        raise PhotonError(
+            "SpecInvalid", f"the saved plan {path} cannot be read ({reason}): make one with photon-plan -o {path}"
+        ) from error
 
 
 def _outcome(

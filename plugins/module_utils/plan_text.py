@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from .model import units
 from .model.entities import KINDS
 from .model.names import collapse
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 WORDS = {"create": "to create", "update": "to change", "delete": "to delete", "keep": "unchanged"}
 DONE = {"create": "created", "update": "changed", "delete": "deleted", "keep": "unchanged"}
+TITLES = {"deployment": "platform settings"}
 _WIDEST = 100
 
 
 def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     """Return a module's result in check mode with ``result: full`` (see services/report.py) as lines."""
-    lines = kind_lines(outcome.get("plan", []), _kind)
-    lines += [*failure_lines(outcome), *warning_lines(outcome), *totals(outcome, WORDS, "cannot be done")]
-    return _without_end(lines)
+    return [*kind_lines(outcome.get("plan", []), _kind), *_end(outcome, WORDS, "blocked")]
 
 
 def kind_lines(
@@ -32,14 +32,31 @@ def kind_lines(
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
     order = sorted(by_kind, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS))
-    return [line for kind in order for line in (kind, *show(by_kind[kind]), "")]
+    return [line for kind in order for line in (TITLES.get(kind, kind), *show(by_kind[kind]), "")]
 
 
-def outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
-    """Return a module's result after an application as lines."""
-    changes = list(outcome.get("changes", []))
-    lines = [*changes, ""] if changes else []
-    return _without_end([*lines, *failure_lines(outcome), *warning_lines(outcome), *totals(outcome, DONE, "failed")])
+def outcome_lines(outcome: Mapping[str, Any], *, planned: bool = False) -> list[str]:
+    """Return a module's result as lines: changes by kind, as in a plan, counts, and failures last.
+
+    ``planned``: it was in check mode.
+    """
+    rows, others = [], []
+    for change in outcome.get("changes", []):
+        verb, _blank, rest = change.partition(" ")
+        kind = next((kind for kind in (*KINDS, "drs rule") if rest.startswith(f"{kind} ")), None)
+        if verb in SIGNS and kind:
+            rows.append({"kind": kind, "line": f"  {SIGNS[verb]} {rest.removeprefix(kind).strip()}"})
+        else:
+            others.append(change)
+    lines = [*kind_lines(rows, lambda some: [row["line"] for row in some]), *others, *([""] if others else [])]
+    return [*lines, *(_end(outcome, WORDS, "blocked") if planned else _end(outcome, DONE, "failed"))]
+
+
+def _end(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
+    """Warnings, counts, failures."""
+    counts, failures = totals(outcome, words, failed), failure_lines(outcome)
+    lines = [*warning_lines(outcome), *counts, *(["", *failures] if counts and failures else failures)]
+    return lines[:-1] if lines and not lines[-1] else lines
 
 
 def failure_lines(outcome: Mapping[str, Any]) -> list[str]:
@@ -61,7 +78,7 @@ def warning_lines(outcome: Mapping[str, Any]) -> list[str]:
 
 
 def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:
-    """``12 to create, 3 unchanged, 1 cannot be done``; empty where nothing was planned."""
+    """``12 to create, 3 unchanged, 1 blocked``; empty where nothing was planned."""
     if "counts" not in outcome:
         return []
     numbers = dict.fromkeys(words, 0)
@@ -72,10 +89,6 @@ def totals(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) ->
     parts = [f"{number} {words[verb]}" for verb, number in numbers.items() if number]
     parts += [f"{failures} {failed}"] if failures else []
     return [", ".join(parts) or "nothing is declared"]
-
-
-def _without_end(lines: list[str]) -> list[str]:
-    return lines[:-1] if lines and not lines[-1] else lines
 
 
 def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -95,7 +108,13 @@ def _kind(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _fields(step: Mapping[str, Any]) -> Iterator[str]:
     for key, value in step["after"].items():
-        yield f"{key}: {_text(step['before'].get(key))} -> {_text(value)}"
+        before = step["before"].get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):  # only the members that differ
+            for name in dict.fromkeys([*before, *value]):
+                if before.get(name) != value.get(name):
+                    yield f"{key}.{name}: {_text(before.get(name), name)} -> {_text(value.get(name), name)}"
+        else:
+            yield f"{key}: {_text(before, key)} -> {_text(value, key)}"
     for change in step["changes"]:
         if change not in step["after"]:
             yield change
@@ -119,9 +138,11 @@ def _listed(names: Iterable[str]) -> str:
     return text if len(ranges) <= _WIDEST else f"{text} and {len(ranges) - _WIDEST} more"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, key: str = "") -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_text(member)}" for key, member in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {_text(member, name)}" for name, member in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_text(member) for member in value) + "]"
+    if isinstance(value, int) and not isinstance(value, bool) and key.rpartition(".")[2] in ("memory", "capacity"):
+        return units.exact(value)
     return "none" if value is None else str(value)

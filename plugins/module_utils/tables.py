@@ -6,35 +6,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from .model import units
+from .model.errors import PhotonError
 from .model.names import collapse
+from .services.site_report import in_use
 
 Row = Mapping[str, Any]
 _QUOTA = ("vm.count", "vm.cpu", "vm.memory", "ephemeral-disk.capacity")
 _BAR = 10
 
 
-def tables(resources: Sequence[Row], what: Iterable[str]) -> list[str]:
-    """``resources`` as resource_info returns them; ``what`` names tables: tenants, hosts, vms."""
+def tables(resources: Sequence[Row], what: Iterable[str], sort: str | None = None) -> list[str]:
+    """Return lines of the tables that ``what`` names (tenants, hosts, vms); ``resources`` as resource_info has them.
+
+    ``sort`` is a column of hosts or VMs; loads are sorted by their share, the highest first.
+    """
     lines: list[str] = []
     for name in what:
-        lines += [*_TABLES[name](resources), ""]
+        lines += [*_TABLES[name](resources, sort), ""]
     return lines[:-1]
 
 
-def _tenants(resources: Sequence[Row]) -> list[str]:
-    rows = []
+def select(resources: Sequence[Row], filters: Mapping[str, str]) -> list[Row]:
+    """Return the resources whose fields match the globs; one without the field stays (a tenant has no host).
+
+    Raises SpecInvalid for a field that no resource has.
+    """
+    for key in filters:
+        if resources and not any(key in row for row in resources):
+            known = sorted({name for row in resources for name, value in row.items() if not isinstance(value, Mapping)})
+            raise PhotonError("SpecInvalid", f"no resource has a field {key!r}: filter by one of {', '.join(known)}")
+    return [row for row in resources if all(key not in row or _matches(row[key], filters[key]) for key in filters)]
+
+
+def _matches(value: Any, glob: str) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_matches(member, glob) for member in value)
+    return fnmatchcase("" if value is None else str(value), glob)
+
+
+def _tenants(resources: Sequence[Row], sort: str | None) -> list[str]:
+    rows, used = [], in_use(resources)
     for row in sorted((r for r in resources if r["kind"] in ("tenant", "project")), key=lambda r: r["path"]):
         indent = "  " if row["kind"] == "project" else ""
-        rows.append([indent + row["name"], *(_quota(row["quota"].get(key)) for key in _QUOTA)])
+        own = used.get(row["name"], {}) if row["kind"] == "tenant" else None
+        rows.append([indent + row["name"], *(_quota(row["quota"].get(key), own, key) for key in _QUOTA)])
     return _table(["TENANT / PROJECT", *(key.upper() for key in _QUOTA)], rows)
 
 
-def _hosts(resources: Sequence[Row]) -> list[str]:
+def _hosts(resources: Sequence[Row], sort: str | None) -> list[str]:
     rows = []
-    for row in sorted((r for r in resources if r["kind"] == "host"), key=lambda r: (r["zone"] or "", r["name"])):
+    for row in sorted((r for r in resources if r["kind"] == "host"), key=lambda r: _host_order(r, sort)):
         used, capacity = row["used"], row["capacity"]
         rows.append(
             [
@@ -49,7 +74,16 @@ def _hosts(resources: Sequence[Row]) -> list[str]:
     return _table(["HOST", "ZONE", "STATE", "VMS", "VCPUS", "MEMORY"], rows)
 
 
-def _vms(resources: Sequence[Row]) -> list[str]:
+def _host_order(row: Row, sort: str | None) -> tuple[Any, ...]:
+    last = (row["zone"] or "", row["name"])
+    if sort in ("vcpus", "memory"):
+        return (-row["used"][sort] / max(1, row["capacity"][sort]), *last)
+    if sort == "vms":
+        return (-row["vms"], *last)
+    return (str(row.get("name" if sort == "host" else sort) or ""), *last) if sort else last
+
+
+def _vms(resources: Sequence[Row], sort: str | None) -> list[str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for row in sorted((r for r in resources if r["kind"] == "vm"), key=lambda r: r["path"]):
         key = (
@@ -62,16 +96,22 @@ def _vms(resources: Sequence[Row]) -> list[str]:
         )
         groups.setdefault(key, []).append(row["name"])
     rows = [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
-    return _table(["PROJECT", "VMS", "FLAVOR", "STATE", "ZONE", "HOST", "DATASTORE"], sorted(rows))
+    column = _VM_COLUMNS.index(sort.upper()) if sort and sort.upper() in _VM_COLUMNS else 0
+    return _table(_VM_COLUMNS, sorted(rows, key=lambda row: (row[column], row)))
 
 
+_VM_COLUMNS = ["PROJECT", "VMS", "FLAVOR", "STATE", "ZONE", "HOST", "DATASTORE"]
 _TABLES = {"tenants": _tenants, "hosts": _hosts, "vms": _vms}
 
 
-def _quota(row: Row | None) -> str:
+def _quota(row: Row | None, own: Mapping[str, int] | None, key: str) -> str:
+    """The use of one key; of a tenant, what its projects use, and apart from it what was given to them."""
     if row is None:
         return "-"
     unit = row.get("unit", units.COUNT)
+    if own is not None and row.get("limit") is not None:
+        given = f" ({units.show(row['usage'], unit)} given to projects)" if row["usage"] else ""
+        return _share(own.get(key, 0), row["limit"], unit) + given
     return units.show(row["usage"], unit) if row.get("limit") is None else _share(row["usage"], row["limit"], unit)
 
 

@@ -64,10 +64,8 @@ EXAMPLES = r"""
                 - {name: "web-[01:20]", flavor: core-100, image: debian-13, boot_disk_flavor: core-100, state: started}
 
 - name: Everything that the inventory declares
-  vars:
-    names: "{{ query('ansible.builtin.varnames', '^photon_') }}"
   photon.platform.platform:
-    declaration: "{{ dict(names | zip(query('ansible.builtin.vars', *names))) }}"
+    declaration: "{{ lookup('photon.platform.declaration') }}"
 """
 
 RETURN = r"""
@@ -89,7 +87,7 @@ changes:
   type: list
   elements: str
   sample:
-    - create vm acme/web/web-[01:20] (declared)
+    - create vm acme/web/web-[01:20]
 failures:
   description: The items that failed; everything else was done. Items that fail alike share a row.
   returned: when it was planned

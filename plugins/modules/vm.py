@@ -40,7 +40,7 @@ options:
     type: str
   image:
     description:
-      - Image of the project or of everybody.
+      - Project image or global image.
       - Needed for a new one.
     type: str
   boot_disk_flavor:
@@ -186,7 +186,7 @@ options:
         type: str
       image:
         description:
-          - Image of the project or of everybody.
+          - Project image or global image.
           - Needed for a new one.
         type: str
       boot_disk_flavor:
@@ -377,7 +377,7 @@ changes:
   type: list
   elements: str
   sample:
-    - create vm acme/web/web-[01:20] (declared)
+    - create vm acme/web/web-[01:20]
 failures:
   description: The items that failed; everything else was done. Items that fail alike share a row.
   returned: when it was planned

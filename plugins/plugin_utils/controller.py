@@ -35,6 +35,38 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+class Resolver:
+    """Resolves the templates in a tree of variables and keeps each failure with its key path."""
+
+    def __init__(self, templar: Any) -> None:
+        self.templar = templar
+        self.mistakes: dict[str, str] = {}
+
+    def value(self, raw: Any, path: str) -> Any:
+        """Return ``raw`` as plain data; None in place of what cannot be resolved."""
+        if isinstance(raw, Mapping):
+            return {str(key): self.value(member, f"{path}.{key}") for key, member in raw.items()}
+        if isinstance(raw, (list, tuple)):
+            return [self.value(member, f"{path}[{index}]") for index, member in enumerate(raw)]
+        try:
+            if isinstance(raw, str) and ("{{" in raw or "{%" in raw):
+                return plain(self.templar.template(raw))
+            return plain(raw)
+        except AnsibleError as error:
+            self.mistakes[path] = _reason(error)
+            return None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost message: those around it repeat where the template stands."""
+    while isinstance(error.__cause__, AnsibleError):
+        error = error.__cause__
+    message = getattr(error, "message", "") or str(error)
+    if "vault" in message.lower():
+        return f"{message} Give the vault's password: --ask-vault-pass or --vault-password-file FILE."
+    return message
+
+
 def templated(names: list[str], variables: Mapping[str, Any] | None, templar: Any) -> dict[str, Any]:
     """Resolve these variables for ``set_options(var_options=...)``."""
     return {name: templar.template(variables[name]) for name in names if variables and name in variables}
@@ -54,7 +86,7 @@ def ask(options: Mapping[str, Any], work: Callable[[Context], Answer]) -> Answer
         with run.reading(request) as context:
             return work(context)
     except PhotonError as error:
-        raise AnsibleError(str(error)) from error
+        raise AnsibleError(str(error)) from None  # Ansible would print the whole chain of causes
 
 
 def read_file(name: str) -> str:

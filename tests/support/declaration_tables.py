@@ -30,6 +30,7 @@ TYPES = {
     "name": "name",
     "name_range": "name or range",
     "text_range": "text or range",
+    "thumbprint": "text",
     "capacity": "size",
     "quota": "quantities by key",
     "cost": "quantities by key",

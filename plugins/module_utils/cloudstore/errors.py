@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from ..model.errors import PhotonError
@@ -14,6 +15,27 @@ from ..model.errors import PhotonError
 _TRY_AGAIN = frozenset(("40001", "40P01", "55P03", "25P03", "57P01", "57P02", "57P03", "53300", "25006"))
 _CONNECTION = ("08",)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+# What a database says, and what helps. None of it changes by waiting, except for a server that is not up yet.
+_REFUSED = "start PostgreSQL, or correct the host and port in photon_cloudstore_url"
+_HINTS = (
+    ("no password supplied", "give the password in ~/.pgpass or in the environment variable PGPASSWORD"),
+    ("authentication failed", "correct the user in photon_cloudstore_url, or the password in ~/.pgpass or PGPASSWORD"),
+    (r'role ".*" does not exist', "correct the user in photon_cloudstore_url, or create it: createuser NAME"),
+    (r'database ".*" does not exist', "correct photon_cloudstore_url, or create the database: createdb NAME"),
+    ("no pg_hba.conf entry", "let this machine and user in: see pg_hba.conf of the server"),
+    (
+        "Name or service not known|could not translate host name|resolve host",
+        "correct the host in photon_cloudstore_url",
+    ),
+    (
+        "not a database|malformed",
+        "it is damaged, or another kind of file: restore the latest backup (docs/cloudstore.md)",
+    ),
+    ("disk is full|No space left", "free space on its file system, then run again"),
+    ("readonly database|unable to open|Permission denied", "check that this user may read and write it and its folder"),
+)
 
 
 class Conflict(PhotonError):
@@ -31,6 +53,8 @@ class TryAgain(Exception):
 def is_transient(error: Exception) -> bool:
     """Whether the same transaction can succeed a moment later (``error``: SQLAlchemy's DBAPIError)."""
     cause = getattr(error, "orig", None)
+    if _hint(str(cause)):
+        return False
     if isinstance(cause, sqlite3.Error):
         return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BUSY
     state = getattr(cause, "sqlstate", None)
@@ -54,6 +78,14 @@ def is_duplicate(error: Exception) -> bool:
 def unavailable(
     shown: str, error: object, hint: str = "check that it runs and that this user may open it"
 ) -> PhotonError:
-    """Make CloudStoreUnavailable with the database's own message in one line."""
+    """Make CloudStoreUnavailable with the database's own message in one line; what it says decides the next step."""
     words = " ".join(str(getattr(error, "orig", None) or error).split())
-    return PhotonError("CloudStoreUnavailable", f"the CloudStore {shown} cannot be used ({words}): {hint}")
+    if "onnection refused" in words:
+        hint = _REFUSED
+    return PhotonError(
+        "CloudStoreUnavailable", f"the CloudStore {shown} cannot be used ({words}): {_hint(words) or hint}"
+    )
+
+
+def _hint(words: str) -> str | None:
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, words)), None)

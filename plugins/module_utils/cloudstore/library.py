@@ -6,23 +6,14 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from types import ModuleType
 
-from ..model.errors import PhotonError
-
-_WANTED = {"sqlalchemy": "SQLAlchemy", "psycopg": "psycopg[binary]"}
+from ..model.libraries import missing_library
 
 
 def load(name: str = "sqlalchemy") -> ModuleType:
-    """Import the module ``sqlalchemy`` or ``psycopg``. Raises MissingLibrary with the pip line for this interpreter."""
+    """Import the module ``sqlalchemy`` or ``psycopg``. Raises MissingLibrary with what this interpreter lacks."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = _WANTED[name.partition(".")[0]]
-        raise PhotonError(
-            "MissingLibrary",
-            f"the CloudStore needs {package}, which {sys.executable} cannot import ({error}): run "
-            f"'{sys.executable} -m pip install \"{package}\"', or set ansible_python_interpreter to one that has it",
-            {"library": package, "interpreter": sys.executable},
-        ) from error
+        raise missing_library(name.partition(".")[0], error) from error

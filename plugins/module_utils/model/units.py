@@ -20,6 +20,8 @@ FACTORS: dict[str, int] = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, 
 BYTES = ("B", "KB", "MB", "GB")
 # Larger units are read, never written: the original stops at GB.
 _READ_ONLY = {"TB": 1 << 40, "PB": 1 << 50}
+# What other tools write for the same amounts: GiB, Gi and G.
+_ALSO = {f"{letter}{end}": f"{letter}B" for letter in "KMGTP" for end in ("IB", "I", "")}
 _TEXT = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*$")
 _PIECES = {COUNT: "pieces", COST: "thousandths"}
 MAXIMUM = (1 << 63) - 1  # a counter is a 64-bit integer in both databases
@@ -36,9 +38,12 @@ def parse(text: object, default_unit: str = COUNT) -> tuple[int, str]:
     if not match:
         raise PhotonError("SpecInvalid", f'{text!r} is not a quantity; write for example 4 or "400 GB"')
     unit = (match["unit"] or default_unit).upper()
+    unit = _ALSO.get(unit, unit)
     factor = FACTORS.get(unit) or _READ_ONLY.get(unit)
     if factor is None:
-        raise PhotonError("SpecInvalid", f"{text!r} has the unknown unit {match['unit']!r}; use B, KB, MB, GB or COUNT")
+        raise PhotonError(
+            "SpecInvalid", f"{text!r} has the unknown unit {match['unit']!r}; use B, KB, MB, GB, TB, PB or COUNT"
+        )
     amount = Decimal(match["number"]) * factor
     if amount != amount.to_integral_value():
         raise PhotonError("SpecInvalid", f"{text!r} is not a whole number of {_PIECES.get(unit, 'bytes')}")

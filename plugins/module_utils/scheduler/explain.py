@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..model import units
 from .filters import CODES
 from .photon import photon_scores
 from .reading import Item
 from .requests import Kind
 from .search import Search
 from .state import State, Test
-
-UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
 
 
 def reason(search: Search, kind: Kind) -> dict[str, Any]:
@@ -128,8 +127,8 @@ def _sentence(kind: Kind, constraint: str | None, nearest: dict[str, Any], hosts
         if constraint == "cpu":
             return f"needs {need} vCPUs, the freest host{where} has {have} left"
         if constraint == "memory":
-            return f"needs {_size(need)} of memory, the freest host{where} has {_size(have)}"
-        return f"needs {_size(need)} on datastores, the emptiest one{where} has {_size(have)}"
+            return f"needs {units.show(need)} of memory, the freest host{where} has {units.show(have)}"
+        return f"needs {units.show(need)} on datastores, the emptiest one{where} has {units.show(have)}"
     open_zones = f"zone {', '.join(statics.zones)}" if statics.zones else "a zone open to this tenant"
     groups = ", ".join(kind.groups)
     texts = {
@@ -147,11 +146,3 @@ def _sentence(kind: Kind, constraint: str | None, nearest: dict[str, Any], hosts
         "max_skew": "every host that fits would make the spread too uneven; raise max_skew or add hosts",
     }
     return texts[constraint or "state"]
-
-
-def _size(amount: int) -> str:
-    """Return bytes as people write them: ``9.5 GB``."""
-    for factor, unit in UNITS:
-        if amount >= factor:
-            return f"{amount / factor:.4g} {unit}"
-    return f"{amount} B"

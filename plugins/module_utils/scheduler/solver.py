@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..model.errors import PhotonError
+from ..model.libraries import advice
 
 _highspy: Any = None
 
@@ -25,13 +26,12 @@ def highs() -> Any:
             import highspy as _highspy
 
             _swallow_banner(_highspy.Highs)
-    except ImportError:
+    except ImportError as error:
         raise PhotonError(
             "MissingLibrary",
-            "quality: optimal needs the Python package highspy on the controller: "
-            "pip install highspy, or use quality: normal",
-            {"library": "highspy"},
-        ) from None
+            f"{advice(['highspy'])} Or use quality: normal, which does not need it.",
+            {"library": "highspy", "interpreter": sys.executable},
+        ) from error
     solver = _highspy.Highs()
     for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("parallel", "off")):
         solver.setOptionValue(option, value)

@@ -30,6 +30,7 @@ class Context:
     """Use as a context manager: every session is logged out on every way out.
 
     ``run`` is the lease of a run that changes things: each session checks it before a call that changes something.
+    ``interruption`` tells each session when to stop.
     """
 
     store: CloudStore
@@ -39,6 +40,7 @@ class Context:
     options: Options = field(default_factory=Options)
     sessions: dict[str, Session] = field(default_factory=dict)
     run: Any = None
+    interruption: Any = None
 
     def __enter__(self) -> Context:
         return self
@@ -87,6 +89,7 @@ class Context:
         if endpoint.id not in self.sessions:
             session = connect(self._spec(endpoint))
             session.guard = self.run.check if self.run is not None else None
+            session.interruption = self.interruption
             self.sessions[endpoint.id] = session
         return self.sessions[endpoint.id]
 

@@ -30,29 +30,30 @@ class View:
     """One look: the current state, the fleet in the scheduler's terms, the score of each host."""
 
     state: CurrentState
-    fleet: dict[str, Any]
-    scores: dict[str, dict[str, Any]]
+    fleet: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # rows of ``fleet`` by id
     datastores: dict[str, dict[str, Any]] = field(default_factory=dict)
     vms_on: Counter[str] = field(default_factory=Counter)  # number of VMs by host id
 
 
-def look(context: Context, live: bool = False) -> View:
+def look(context: Context, live: bool = False, *, capacity: bool = True) -> View:
     """Read the CloudStore and, where ``live``, each endpoint once; nothing is changed anywhere.
 
     A live look takes states, places, addresses and the use of others from the endpoints; one that cannot be read is
-    named in ``warnings``, and its part is shown as it was recorded.
+    named in ``warnings``, and its part is shown as it was recorded. Without ``capacity`` the view has the state alone:
+    it describes everything but hosts and datastores.
     """
     snapshot = context.store.snapshot()
     state = CurrentState.of_snapshot(snapshot)
     if live:
         context.read_endpoints(state, state.of(entities.ENDPOINT))
         _observe(state)
-        description = placement.scheduler_fleet(state)
-    else:
-        description = placement.scheduler_fleet(state, _recorded_usage(state))
     warnings = [f"{state.must(i).name} shows what was recorded: {e.message}" for i, e in state.unreachable.items()]
+    if not capacity:
+        return View(state, warnings=warnings)
+    description = placement.scheduler_fleet(state, None if live else _recorded_usage(state))
     view = View(state, description, host_scores(description), warnings)
     view.hosts = {row["id"]: row for row in description["hosts"]}
     view.datastores = {row["id"]: row for row in description["datastores"]}
@@ -114,6 +115,8 @@ def _complete(view: View) -> None:
             names[store].append(state.path_of(image))
         if not image.scope:
             description["images"][image.name] = sorted(image.body["copies"])
+    for row in description["vms"]:
+        row["name"] = state.path_of(state.must(row["id"]))
     for row in description["datastores"]:
         row["free"] = row["capacity"] - row["used"]
     for row in description["hosts"]:

@@ -49,7 +49,7 @@ def resources(context: Context, query: Query) -> dict[str, Any]:
     """
     _check("kind", query.kind, KINDS)
     _check("state", query.state, _STATES)
-    view = look(context, query.live)
+    view = look(context, query.live, capacity=query.kind in (None, entities.HOST, entities.DATASTORE))
     found = []
     for kind in [query.kind] if query.kind else KINDS:
         chains = visible(context.actor, kind, [view.state.chain(d) for d in view.state.of(kind)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -109,6 +109,13 @@ class Failure:
             "path": self.path,
             "data": self.error.data,
         }
+
+
+def differing(names: Iterable[str]) -> str:
+    """``quota differs``, ``tags differ``, ``flavor, vcpus differ``, or nothing."""
+    listed = list(names)
+    one = len(listed) == 1 and not listed[0].endswith("s")
+    return f"{', '.join(listed)} differ{'s' if one else ''}" if listed else ""
 
 
 A = TypeVar("A", bound=Action)
@@ -252,7 +259,7 @@ class Difference(NamedTuple):
 
     @property
     def reason(self) -> str:
-        return f"{', '.join(self.changes)} differ" if self.changes else ""
+        return differing(self.changes)
 
 
 def compare(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Difference:

@@ -9,12 +9,13 @@ inventory created, never more than ``max_deletes`` in a run, never what has dele
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..model import entities
 from ..model.entities import Document
 from ..model.errors import PhotonError
-from ..model.names import listed
+from ..model.names import collapse, listed
 from . import registry
 from .planning import DELETE, Planning
 
@@ -25,7 +26,7 @@ def plan_prune(planning: Planning) -> None:
     if not gone:
         return
     plan, state, options = planning.plan, planning.state, planning.options
-    names = listed([f"{document.kind} {state.path_of(document)}" for document in gone])
+    names = _by_kind((document.kind, state.path_of(document)) for document in gone)
     if options.prune != "delete":
         plan.warnings.append(f"no longer declared and left alone: {names}; photon_prune: delete removes them")
         return
@@ -54,13 +55,21 @@ def check_absent(planning: Planning) -> None:
     deletes = [a for a in planning.plan.actions if a.verb == DELETE and registry.KINDS[a.kind].prunable]
     if len(deletes) <= planning.options.max_deletes:
         return
-    names = ", ".join(f"{action.kind} {action.name}" for action in deletes[:10])
+    names = _by_kind((action.kind, action.name) for action in deletes)
     raise PhotonError(
         "TooManyDeletes",
-        f"{len(deletes)} resources are declared absent ({names}{' ...' if len(deletes) > 10 else ''}), more than "
+        f"{len(deletes)} resources are declared absent ({names}), more than "
         f"photon_max_deletes ({planning.options.max_deletes}): nothing was done; raise the limit for this run if that "
         "is intended",
     )
+
+
+def _by_kind(items: Iterable[tuple[str, str]]) -> str:
+    """Return names by kind, as ranges: ``vm acme/web/web-[01:20], tenant acme``."""
+    names: dict[str, list[str]] = {}
+    for kind, name in items:
+        names.setdefault(kind, []).append(name)
+    return listed([f"{kind} {text}" for kind, some in names.items() for text in collapse(sorted(some))])
 
 
 def undeclared(planning: Planning) -> list[Document]:

@@ -62,7 +62,10 @@ def changes(actions: list[Action], limit: int) -> list[str]:
         groups.setdefault((action.verb, action.kind, action.reason), []).append(action.name)
     lines = []
     for (verb, kind, reason), names in groups.items():
-        lines += [f"{verb} {kind} {name}{f' ({reason})' if reason else ''}" for name in collapse(names)]
+        lines += [
+            f"{verb} {kind} {name}{f' ({reason})' if reason not in ('', 'declared') else ''}"
+            for name in collapse(names)
+        ]
     return lines if len(lines) <= limit else [*lines[:limit], f"and {len(lines) - limit} more lines"]
 
 

@@ -19,6 +19,7 @@ from ..model.declaration import Declaration, check_items
 from ..model.errors import PhotonError
 from . import recovery, registry, report, saved_plan, site, write
 from .context import Applying, Context, open_context
+from .interruption import Interruption, interruptible
 from .planning import Options
 
 ATTEMPTS = 5  # times that a run plans before it gives up against others' changes
@@ -104,6 +105,11 @@ def changing(request: Request) -> Iterator[Context]:
 
 
 def _run(request: Request, declare: Any) -> dict[str, Any]:
+    with interruptible(changing=not request.check) as interruption:
+        return _run_until(interruption, request, declare)
+
+
+def _run_until(interruption: Interruption, request: Request, declare: Any) -> dict[str, Any]:
     if request.check:
         with reading(request) as context:
             snapshot = context.store.snapshot()
@@ -115,6 +121,7 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
                 saved_plan.write(request.save_to, planned)
             return report.outcome(planned, request, context)
     with changing(request) as context:
+        context.interruption = interruption
         planned = _apply(request, declare, context)
         return report.outcome(planned, request, context)
 
@@ -126,11 +133,12 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
         snapshot = recovery.settled_snapshot(context, recovered)
         planned = _plan(declare(snapshot), context, snapshot, request)
         applying = Applying(planned.plan, planned.state, context)
+        context.interruption.check()
         try:
             write.begin(applying, attempt)
             break
         except Conflict as conflict:
-            if request.saved:
+            if request.saved is not None:
                 raise PhotonError(
                     "PlanChanged",
                     f"nothing was done, the saved plan is out of date: {conflict.message}; make a new plan",
@@ -173,9 +181,9 @@ def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
 def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
     if request.whole:
         _take_settings(declaration, context, request)
-    pinned = saved_plan.placements(request.saved) if request.saved else None
+    pinned = saved_plan.placements(request.saved) if request.saved is not None else None
     planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned)
-    if request.saved:
+    if request.saved is not None:
         saved_plan.verify(request.saved, planned)
     return planned
 
@@ -213,5 +221,5 @@ def failed(outcome: Mapping[str, Any], check: bool = False) -> PhotonError | Non
     if len(failures) > 20:
         lines.append(f"- and {len(failures) - 20} more")
     number = "1 item" if len(failures) == 1 else f"{len(failures)} items"
-    how = "cannot be done" if check else "failed, everything else was done. Fix the cause and run again"
+    how = "blocked" if check else "failed, everything else was done. Fix the cause and run again"
     return PhotonError(failures[0]["error_code"], f"{number} {how}:\n" + "\n".join(lines))

@@ -54,7 +54,9 @@ def write(path: str, planned: Planned) -> None:
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """``{VM's path: {host_name, datastore_name}}``; raises SpecInvalid unless it is a saved plan."""
     if not isinstance(saved, Mapping) or saved.get("format") != FORMAT:
-        raise PhotonError("SpecInvalid", f"not a saved plan of format {FORMAT}: make one with photon-plan -o FILE")
+        raise PhotonError(
+            "SpecInvalid", f"the file is not a saved plan of format {FORMAT}: make one with photon-plan -o FILE"
+        )
     return {name: dict(row) for name, row in saved["placements"].items()}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..model import units
@@ -21,11 +22,12 @@ _QUOTA_KEYS = ("vm.count", "vm.cpu", "vm.memory", "ephemeral-disk.capacity")
 
 
 def summarize(resources: Sequence[Row], plan: Iterable[Row] = ()) -> dict[str, Any]:
-    """``{totals, zones, tenants, stranded, plan, reference}`` for the page (playbooks/templates/report.html.j2).
+    """``{totals, zones, tenants, stranded, plan, reference, same}`` for the page (playbooks/templates/report.html.j2).
 
     ``zones``: ``[{name, racks: [{name, hosts: [...]}]}]``; a host has name, state, vms and ``before``/``after``, each
     ``{vcpus, memory}`` in percent of its capacity. ``stranded``: per dimension free and stranded amounts; capacity is
-    stranded when no VM of the reference shape can use it, because another dimension of the host is exhausted.
+    stranded on hosts on which no VM of the reference shape fits any more, because another dimension is exhausted; free
+    storage only where that is so on every host. ``same``: the plan changes no load.
     """
     by_kind: dict[str, list[Row]] = defaultdict(list)
     for row in resources:
@@ -33,22 +35,43 @@ def summarize(resources: Sequence[Row], plan: Iterable[Row] = ()) -> dict[str, A
     plan = list(plan)
     moved = _planned_load(plan, by_kind["vm"])
     hosts = [_host(row, moved.get(row["name"], (0, 0, 0))) for row in by_kind["host"]]
-    shape = _reference(by_kind["vm"], plan)
+    shape, used = _reference(by_kind["vm"], plan), in_use(resources)
     return {
         "totals": {
-            "hosts": len(hosts),
-            "vms": len(by_kind["vm"]),
-            "vms_after": len(by_kind["vm"]) + sum(m[2] for m in moved.values()),
-            "tenants": len(by_kind["tenant"]),
-            "projects": len(by_kind["project"]),
-            "changes": len(plan),
+            "hosts": _counted(len(hosts), "host"),
+            "vms": _counted(len(by_kind["vm"]), "VM"),
+            "vms_after": _counted(len(by_kind["vm"]) + sum(m[2] for m in moved.values()), "VM"),
+            "tenants": _counted(len(by_kind["tenant"]), "tenant"),
+            "projects": _counted(len(by_kind["project"]), "project"),
+            "changes": _counted(len(plan), "change"),
         },
+        "same": not any(any(load) for load in moved.values()),
         "zones": _by_zone_and_rack(hosts),
-        "tenants": [_quotas(row) for row in sorted(by_kind["tenant"] + by_kind["project"], key=lambda r: r["path"])],
+        "tenants": [
+            _quotas(row, used) for row in sorted(by_kind["tenant"] + by_kind["project"], key=lambda r: r["path"])
+        ],
         "stranded": _stranded(by_kind["host"], by_kind["datastore"], shape),
-        "reference": {"vcpus": shape[0], "memory": units.show(shape[1]), "storage": units.show(shape[2])},
+        "reference": {
+            "vcpus": _counted(shape[0], "vCPU"),
+            "memory": units.show(shape[1]),
+            "storage": units.show(shape[2]),
+        },
         "plan": _steps(plan),
     }
+
+
+def in_use(resources: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """Return ``{tenant: {quota key: what its projects use}}``; a tenant's own usage is what was given to them."""
+    used: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in resources:
+        if row["kind"] == "project":
+            for key, counter in row["quota"].items():
+                used[row["path"].partition("/")[0]][key] += counter["usage"]
+    return used
+
+
+def _counted(number: int, noun: str) -> dict[str, Any]:
+    return {"number": number, "noun": noun if number == 1 else f"{noun}s"}
 
 
 def _steps(plan: Sequence[Row]) -> list[dict[str, Any]]:
@@ -119,12 +142,22 @@ def _by_zone_and_rack(hosts: Iterable[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _quotas(row: Row) -> dict[str, Any]:
-    bars = []
+def _quotas(row: Row, used: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """The bars of a tenant show what its projects use; what was given to them is said apart from it."""
+    bars, tenant = [], row["kind"] == "tenant"
     for key in [*_QUOTA_KEYS, *sorted(set(row["quota"]) - set(_QUOTA_KEYS))]:
         counter = row["quota"].get(key)
         if counter is not None and counter["limit"] is not None:
-            bars.append({"key": key, "text": counter["text"], "percent": _percent(counter["usage"], counter["limit"])})
+            amount = used.get(row["name"], {}).get(key, 0) if tenant else counter["usage"]
+            show = partial(units.show, unit=counter["unit"])
+            bars.append(
+                {
+                    "key": key,
+                    "text": f"{show(amount)} of {show(counter['limit'])}",
+                    "percent": _percent(amount, counter["limit"]),
+                    "given": show(counter["usage"]) if tenant else "",
+                }
+            )
     return {"name": row["name"], "path": row["path"], "project": row["kind"] == "project", "bars": bars}
 
 
@@ -143,18 +176,18 @@ def _reference(vms: Sequence[Row], plan: Sequence[Row]) -> tuple[int, int, int]:
 
 def _stranded(hosts: Iterable[Row], datastores: Iterable[Row], shape: tuple[int, int, int]) -> list[dict[str, Any]]:
     free, usable = dict.fromkeys(DIMENSIONS, 0), dict.fromkeys(DIMENSIONS, 0)
-    room = 0
+    room = False
     for host in hosts:
         if host["state"] == "READY" and "CLOUD" in host["usage_tags"]:
             vcpus, memory = host["free"]["vcpus"], host["free"]["memory"]
-            fits = min(vcpus // shape[0], memory // shape[1])
-            room += fits
             free["vcpus"] += vcpus
             free["memory"] += memory
-            usable["vcpus"] += fits * shape[0]
-            usable["memory"] += fits * shape[1]
+            if vcpus >= shape[0] and memory >= shape[1]:
+                room = True
+                usable["vcpus"] += vcpus
+                usable["memory"] += memory
     free["storage"] = sum(row["free"] for row in datastores if row["usable_for_vms"])
-    usable["storage"] = min(free["storage"], room * shape[2])
+    usable["storage"] = free["storage"] if room else 0
     return [
         {
             "dimension": name,

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
 
-from ..model.errors import PhotonError
+from ..model.libraries import missing_library
 
 # The oldest API that has everything used here. A newer server answers an older client in the client's own terms, so
 # types and enumeration values that a later release added cannot break the reading of an answer.
@@ -21,19 +20,14 @@ _loaded: SimpleNamespace | None = None
 def load() -> SimpleNamespace:
     """Return pyvmomi's modules: ``vim``, ``vmodl``, ``soap`` (with the SOAP adapter) and ``support``.
 
-    Raises MissingLibrary with the pip line for this interpreter.
+    Raises MissingLibrary with what this interpreter lacks.
     """
     global _loaded  # noqa: PLW0603 - imported once per process
     if _loaded is None:
         try:
             from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
         except ImportError as error:
-            raise PhotonError(
-                "MissingLibrary",
-                f"pyvmomi is required for vSphere and {sys.executable} cannot import it ({error}); run "
-                f"'{sys.executable} -m pip install pyvmomi', or set ansible_python_interpreter to a Python that has it",
-                {"library": "pyvmomi", "interpreter": sys.executable},
-            ) from error
+            raise missing_library("pyVmomi", error) from error
         _loaded = SimpleNamespace(
             vim=vim, vmodl=vmodl, soap=SoapAdapter, support=VmomiSupport, version=VmomiSupport.versionMap[API_VERSION]
         )

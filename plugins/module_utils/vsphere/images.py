@@ -258,6 +258,8 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
         nonlocal sent, reported
         for chunk in reader:
             session.check_guard()
+            if session.interrupted():
+                raise PhotonError("Interrupted", f"{what}: the run was interrupted; run again", {"what": what})
             yield chunk
             sent += len(chunk)
             if time.monotonic() - reported > _PROGRESS_EVERY:

@@ -176,7 +176,7 @@ def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 
         found |= {moid: address for moid, address in _read_addresses(session, missing).items() if address}
         missing -= found.keys()
         left = deadline - time.monotonic()
-        if not missing or left <= 0:
+        if not missing or left <= 0 or session.interrupted():
             break
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, 5.0)

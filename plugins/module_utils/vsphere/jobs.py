@@ -92,6 +92,7 @@ class _Run:
     def results(self, executor: ThreadPoolExecutor) -> Iterator[tuple[Job, Any]]:
         pause, next_poll = _FIRST_PAUSE, 0.0
         while self.pending or self.submitting or self.running:
+            yield from self._interrupted()
             for job in self._start(executor):
                 yield job, PhotonError("InternalError", f"{job.what}: it needs more of a host than the whole budget")
             if self.submitting:
@@ -101,6 +102,7 @@ class _Run:
                     yield from self._submitted(future)
                 if done and self.submitting:
                     continue  # calls first: they are answered faster than tasks end
+            yield from self._interrupted()
             if not self.running:
                 continue
             left = next_poll - time.monotonic()
@@ -115,6 +117,17 @@ class _Run:
             next_poll = time.monotonic() + max(pause, 2 * (time.monotonic() - began))
             for job, outcome in ended:
                 yield from self._ended(job, outcome)
+
+    def _interrupted(self) -> Iterator[tuple[Job, Any]]:
+        """After an interruption nothing more is submitted; after a second one what runs is not waited for."""
+        level = self.session.interrupted()
+        while level >= 1 and self.pending:
+            job = self.pending.popleft()
+            yield job, PhotonError("Interrupted", "not begun, as the run was interrupted; run again")
+        while level >= 2 and self.running:
+            _moid, (job, _deadline) = self.running.popitem()
+            message = "still under way when the run was interrupted; run again to see what came of it"
+            yield job, PhotonError("Interrupted", message, {"unknown": True})
 
     def _start(self, executor: ThreadPoolExecutor) -> list[Job]:
         """Submit the next batch that the budgets allow; returns jobs that exceed a whole budget."""

@@ -48,6 +48,7 @@ class Session:
         self.spec = spec
         self.guard: Callable[[], None] | None = None
         self.stopped = False  # the guard raised
+        self.interruption: Any = None  # its level: 1, begin nothing more; 2, do not wait for what is under way either
         self.calls = 0
         self.content: Any = None
         self.view: Any = None  # the container view over everything, made by the first bulk read
@@ -135,6 +136,10 @@ class Session:
             except BaseException:
                 self.stopped = True
                 raise
+
+    def interrupted(self) -> int:
+        """Return the level of the interruption; 0 without one."""
+        return self.interruption.level if self.interruption is not None else 0
 
     def connection(self, host: str = "", port: int = 0, thumbprint: str = "") -> tls.Connection:
         """Open an HTTPS connection to the endpoint, or to a host of it by the certificate that the endpoint names."""

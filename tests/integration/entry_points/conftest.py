@@ -56,7 +56,7 @@ class Site:
     def __init__(self, lab: Lab, directory: pathlib.Path) -> None:
         self.directory = directory
         self.inventory = directory / "inventory"
-        self.variables = self.inventory / "group_vars" / "all"
+        self.variables = self.inventory / "host_vars" / "localhost"
         self.variables.mkdir(parents=True)
         self.home = directory / "home"
         self.home.mkdir()

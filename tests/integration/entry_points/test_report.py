@@ -31,7 +31,7 @@ def page(applied, tmp_path_factory):
     )
     applied.write(photon_tenants=tenants)
     try:
-        done = applied.playbook("photon.platform.report", "-e", f"report_file={folder}/report.html")
+        done = applied.playbook("photon.platform.report", "-e", f"report_path={folder}/report.html")
     finally:
         applied.write(photon_tenants=before)
     assert (folder / "report.html").exists(), done.stdout + done.stderr
@@ -56,12 +56,21 @@ def test_a_reader_finds_hosts_quotas_stranded_capacity_and_the_plan(page, tmp_pa
     text = re.sub(r"\s+", " ", text)
     for words in (
         *("4 hosts", "4 VMs now", "Zone a", "Zone b", "esx01.lab", "After the plan", "Project acme/web"),
-        *("vm.count 4 of 10", "Stranded capacity", "vcpus", "memory", "storage", "create vm acme/web/extra-"),
+        *(
+            "vm.count 4 of 10 in use (40%)",
+            "vm.count 4 of 20 in use (20%), 10 given to projects",
+            "UTC",
+            "Stranded capacity",
+            "vcpus",
+            "memory",
+            "storage",
+            "create vm acme/web/extra-",
+        ),
     ):
         assert words in text, text
     planned = int(re.search(r"(\d+) VMs after the plan", text)[1])
     assert planned == 10  # the quota of ten VMs lets six of the twelve new ones in
-    assert "Cannot be done vm acme/web/extra-[7:12] QuotaError" in text
+    assert "Blocked vm acme/web/extra-[7:12] QuotaError" in text
 
 
 @pytest.mark.parametrize("width", [390, 1280])

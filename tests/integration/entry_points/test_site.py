@@ -78,7 +78,7 @@ def test_a_saved_plan_is_done_exactly_or_refused(site, tmp_path):
     }
     applied = site.command("photon-apply", str(plan))
     assert applied.returncode == 0, applied.stdout + applied.stderr
-    assert "create vm acme/web/web-[01:04]" in applied.stdout
+    assert "vm\n  + acme/web/web-[01:04]" in applied.stdout
     vms = site.result([{"photon.platform.resource_info": {"kind": "vm"}}])["resources"]
     assert {vm["path"]: (vm["host"], vm["datastore"]) for vm in vms} == places
 
@@ -106,6 +106,7 @@ def test_no_plan_where_there_is_no_file(applied):
     refused = applied.command("photon-apply", "missing.json")
     assert refused.returncode == 1
     assert "SpecInvalid: the saved plan" in refused.stdout
+    assert "make one with photon-plan -o" in refused.stdout
 
 
 def test_every_mistake_is_told_before_anything_is_touched(site):
@@ -144,7 +145,8 @@ def test_one_item_fails_and_everything_else_is_done(site):
     planned = site.command("photon-plan")
     assert planned.returncode == 1
     assert "! vm acme/web/web-[11:12] (photon_tenants[0].projects[0].vms[0]): QuotaError: " in planned.stdout
-    assert planned.stdout.splitlines()[-1].endswith("2 cannot be done")
+    assert ", 2 blocked\n" in planned.stdout
+    assert planned.stdout.splitlines()[-1].startswith("! vm acme/web/web-[11:12]")
 
 
 @pytest.mark.parametrize("who", ["admin", "user", "stranger"])
@@ -188,3 +190,26 @@ def test_wrong_credentials_name_the_endpoint(site):
     assert "PHOTON_CREDENTIAL_ESX9_USERNAME" in json.dumps(failed)
     tenants = site.result([{"photon.platform.resource_info": {"kind": "tenant"}}])
     assert tenants["count"] == 1, "what needs no endpoint is done"
+
+
+def test_a_declaration_in_group_vars_works_and_warns_of_what_others_see(site):
+    """The layout of older inventories, with a host besides the controller."""
+    folder = site.inventory / "group_vars"
+    folder.mkdir()
+    site.variables.rename(folder / "all")
+    (site.inventory / "vms.yml").write_text("all: {hosts: {web-01: {}}}\n")
+    (folder / "all" / "more.yml").write_text("haproxy_stats_password: in plain sight\n")
+    planned = site.command("photon-plan")
+    assert planned.returncode == 2
+    warnings = " ".join(planned.stdout.split())
+    assert "photon_credentials is a variable of web-01" in warnings
+    assert f"mv {site.inventory}/group_vars/all {site.inventory}/host_vars/localhost" in warnings
+    assert f"run 'ansible-vault encrypt {folder}/all/more.yml'" in warnings
+
+
+def test_an_undefined_variable_is_named_with_its_key_path(site):
+    site.write(photon_default_port_group="{{ nope }}")
+    planned = site.command("photon-plan")
+    assert planned.returncode == 1
+    assert "photon_default_port_group: 'nope' is undefined" in planned.stderr
+    assert "Traceback" not in planned.stderr

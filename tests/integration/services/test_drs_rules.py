@@ -237,8 +237,8 @@ def test_clusters_without_drs_and_hosts_without_a_vcenter_are_left_alone(site: S
     ("operation", "fields", "line"),
     [
         ("remove", {}, f"create drs rule {RULE} (hard anti-affinity)"),
-        ("edit", {"enabled": False}, f"update drs rule {RULE} (enabled differ)"),
-        ("edit", {"mandatory": False}, f"update drs rule {RULE} (mandatory differ)"),
+        ("edit", {"enabled": False}, f"update drs rule {RULE} (enabled differs)"),
+        ("edit", {"mandatory": False}, f"update drs rule {RULE} (mandatory differs)"),
     ],
 )
 def test_a_change_by_hand_is_undone_and_reported(site: Site, operation: str, fields: dict[str, Any], line: str) -> None:

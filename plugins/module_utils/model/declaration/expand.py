@@ -128,7 +128,9 @@ def _image(checker: Checker, item: Item) -> None:
 
 def _vm(checker: Checker, item: Item) -> None:
     if item["max_skew"] is not None and item["spread_over"] is None:
-        checker.add(f"{item['path']}.max_skew", "needs spread_over: add spread_over: zone, rack or host")
+        checker.add(
+            f"{item['path']}.max_skew", "has no effect without spread_over: add spread_over: zone, rack or host"
+        )
     for key in ("disks", "affinity", "anti_affinity"):
         seen = set()
         for row in item[key] or []:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,8 +98,10 @@ class Checker:
             shown = (spec or Field("mapping", "")).shown(value)
             self.add(path, f"must be a mapping, not {shown}: write {_example(schema)}")
             return {key: spec.default for key, spec in schema.items()}
+        meant: set[str] = set()
         for key in value:
             if key not in schema:
+                meant.update([closest(str(key), schema)] if closest(str(key), schema) else [])
                 self.add(join(path, str(key)), f"unknown key{did_you_mean(str(key), schema)}")
         absent = value.get("state") == "absent" and "state" in schema
         result: dict[str, Any] = {}
@@ -108,7 +111,8 @@ class Checker:
                 result[key] = self.value(spec, given, join(path, key))
                 continue
             result[key] = self.omitted(spec)
-            if spec.required is True or (spec.required == "create" and self.complete and not absent):
+            required = spec.required is True or (spec.required == "create" and self.complete and not absent)
+            if required and key not in meant:  # the unknown key is the mistake, not the missing one
                 self.add(join(path, key), f"missing: {spec.description}", spec.code)
         return result
 
@@ -132,7 +136,7 @@ class Checker:
                 if choice not in spec.choices:
                     self.add(
                         path,
-                        f"{choice!r} is not possible here: use {', '.join(spec.choices)}"
+                        f"{choice!r} is not valid here: choose one of {', '.join(spec.choices)}"
                         f"{did_you_mean(str(choice), spec.choices, '; ')}",
                         spec.code,
                     )
@@ -145,13 +149,26 @@ def join(path: str, key: str) -> str:
 
 def did_you_mean(word: str, known: Any, separator: str = ": ") -> str:
     """``": did you mean 'flavor'?"`` or an empty string."""
+    meant = closest(word, known)
+    return f"{separator}did you mean {meant!r}?" if meant else ""
+
+
+def closest(word: str, known: Any) -> str | None:
+    """Return the known word that was probably meant: a synonym, or the most similar."""
     known = list(known)
-    meant = _SYNONYMS.get(word.lower())
-    close = [meant] if meant in known else difflib.get_close_matches(word, known, 1)
-    if not close:
-        lower = {name.lower(): name for name in known}
-        close = [lower[name] for name in difflib.get_close_matches(word.lower(), list(lower), 1)]
-    return f"{separator}did you mean {close[0]!r}?" if close and close[0] != word else ""
+    synonym = _SYNONYMS.get(word.lower())
+    if synonym in known:
+        return synonym
+    lower = {name.lower(): name for name in reversed(known)}
+    close = difflib.get_close_matches(word, known, 3)
+    close = close or [lower[name] for name in difflib.get_close_matches(word.lower(), list(lower), 3)]
+    replaced = (name for name in close if len(name) == len(word) and _differences(name, word) == 1)
+    found = next(replaced, close[0] if close else None)
+    return None if found == word else found
+
+
+def _differences(first: str, second: str) -> int:
+    return sum(a != b for a, b in zip(first, second, strict=True))
 
 
 # What people write who come from elsewhere.
@@ -180,14 +197,47 @@ _SYNONYMS = {
     "path": "file",
     "source": "file",
     "power_state": "state",
+    "running": "started",
+    "poweredon": "started",
+    "powered_on": "started",
+    "on": "started",
+    "poweredoff": "stopped",
+    "powered_off": "stopped",
+    "off": "stopped",
+    "deleted": "absent",
+    "removed": "absent",
 }
 
 
 def _text(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
     if isinstance(given, str) and given.strip():
         return given
-    checker.add(path, f"must be a text, not {spec.shown(given)}", spec.code)
+    checker.add(path, f"must be text, not {spec.shown(given)}{_as_text(given, path)}", spec.code)
     return None
+
+
+def _as_text(given: Any, path: str) -> str:
+    """How to write in YAML what was meant as text."""
+    if isinstance(given, (Mapping, list)):
+        key = path.rpartition(".")[2]
+        return f": write a block, '{key}: |', and indent the lines of the text below it"
+    return ": put it in quotes" if isinstance(given, (bool, int, float)) else ""
+
+
+def _thumbprint(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
+    """A certificate's fingerprint as browsers and openssl show it: SHA-256, or an older one of SHA-1, or SHA-512."""
+    if isinstance(given, str) and _HEXADECIMAL.fullmatch(given.replace(":", "").replace(" ", "")):
+        return given
+    checker.add(
+        path,
+        f"{spec.shown(given)} is not a SHA-256 fingerprint (64 hexadecimal digits): show the server's with "
+        "'openssl s_client -connect ADDRESS:443 </dev/null | openssl x509 -noout -fingerprint -sha256'",
+        spec.code,
+    )
+    return None
+
+
+_HEXADECIMAL = re.compile("(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})")
 
 
 def _name(checker: Checker, spec: Field, given: Any, path: str) -> str:
@@ -283,7 +333,7 @@ def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, 
     result = {}
     for key, value in given.items():
         if isinstance(value, (Mapping, list)) or value is None:
-            checker.add(join(path, str(key)), f"must be a text, not {spec.shown(value)}", spec.code)
+            checker.add(join(path, str(key)), f"must be text, not {spec.shown(value)}", spec.code)
         else:
             result[str(key)] = ("true" if value else "false") if isinstance(value, bool) else str(value)
     return result
@@ -315,7 +365,11 @@ _CREDENTIAL = "name: {username: ..., password: ...}"
 
 def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | None:
     if not isinstance(given, (list, tuple)):
-        checker.add(path, f"must be a list, not {spec.shown(given)}: write [ ... ]", spec.code)
+        checker.add(
+            path,
+            f"must be a list, not {spec.shown(given)}: write [{_example(spec.options) if spec.options else '...'}]",
+            spec.code,
+        )
         return None
     if spec.minimum and len(given) < spec.minimum:
         checker.add(path, f"must have at least {spec.minimum:g} member", spec.code)
@@ -341,6 +395,7 @@ TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "name": _name,
     "name_range": _name_range,
     "text_range": _text_range,
+    "thumbprint": _thumbprint,
     "boolean": _boolean,
     "int": _number,
     "number": _number,

@@ -48,7 +48,7 @@ def warnings(declaration: Declaration) -> list[str]:
     for flavor in declaration.flavors:
         charged.update(flavor["cost"] or ())
     return [
-        f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}"
+        f"{item['path']}.quota.{key}: no flavor of this declaration is charged for {key}, so it limits nothing"
         f"{did_you_mean(key, charged, '; ')}"
         for item in [*declaration.tenants, *declaration.projects]
         for key in item["quota"] or ()
@@ -80,11 +80,26 @@ class _Names:
         if item[key] is not None:
             _need(checker, f"{item['path']}.{key}", key, item[key], known, code)
 
+    def need_flavor(self, checker: Checker, path: str, name: str | None, kind: str) -> None:
+        if name is None or name in self.flavors[kind]:
+            return
+        others = [other for other, names in self.flavors.items() if name in names]
+        if others:
+            message = f"{name!r} is a flavor of kind {others[0]}; here it takes one of kind {kind}"
+            hint = did_you_mean(name, self.flavors[kind], "; ")
+            checker.add(path, message + (hint or f": {_listed(self.flavors[kind])}"), "FlavorNotFound")
+        else:
+            _need(checker, path, "flavor", name, self.flavors[kind], "FlavorNotFound")
+
 
 def _need(checker: Checker, path: str, what: str, name: str, known: Collection[str], code: str) -> None:
     if name not in known:
-        hint = did_you_mean(name, known) or f"; known: {', '.join(sorted(known)[:10]) or 'none'}"
+        hint = did_you_mean(name, known) or f"; known: {_listed(known)}"
         checker.add(path, f"no {what} is named {name!r}{hint}", code)
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(filter(None, names))[:10]) or "none"
 
 
 def _merge(known: set[str], items: list[Item]) -> set[str]:
@@ -99,18 +114,10 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
         if vm["path"] == path or vm["state"] == "absent":
             continue  # the members of a range share everything but the name
         path = vm["path"]
-        names.need(checker, vm, "flavor", names.flavors[flavors.VM], "FlavorNotFound")
-        names.need(checker, vm, "boot_disk_flavor", names.flavors[flavors.EPHEMERAL_DISK], "FlavorNotFound")
+        names.need_flavor(checker, f"{path}.flavor", vm["flavor"], flavors.VM)
+        names.need_flavor(checker, f"{path}.boot_disk_flavor", vm["boot_disk_flavor"], flavors.EPHEMERAL_DISK)
         for index, disk in enumerate(vm["disks"] or []):
-            if disk["flavor"] is not None:
-                _need(
-                    checker,
-                    f"{path}.disks[{index}].flavor",
-                    "flavor",
-                    disk["flavor"],
-                    names.flavors[flavors.EPHEMERAL_DISK],
-                    "FlavorNotFound",
-                )
+            names.need_flavor(checker, f"{path}.disks[{index}].flavor", disk["flavor"], flavors.EPHEMERAL_DISK)
         images = names.images["", ""] | names.images[vm["tenant"], vm["project"]]
         names.need(checker, vm, "image", images, "ImageNotFound")
         names.need(checker, vm, "zone", names.zones, "AvailabilityZoneNotFound")
@@ -162,7 +169,7 @@ def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], kn
     if percents > 100:
         checker.add(
             f"{tenant['path']}.projects",
-            f"the projects' quota_percent add up to {percents}: at most 100 are possible",
+            f"the projects' quota_percent add up to {percents}; the maximum is 100",
             "QuotaError",
         )
     limits = tenant["quota"]

@@ -36,7 +36,7 @@ LEVELS = ("host", "rack", "zone")
 TLS: Schema = {
     "verify": Field("boolean", "verify the certificate", default=True),
     "ca_file": Field("text", "file with the certificates of the authorities to trust, in PEM"),
-    "thumbprint": Field("text", "SHA-256 fingerprint of the one certificate to trust"),
+    "thumbprint": Field("thumbprint", "SHA-256 fingerprint of the one certificate to trust"),
 }
 ENDPOINT: Schema = {
     "name": Field("name_range", "name of the endpoint, or a range of names", required=True),
@@ -124,7 +124,7 @@ GROUP: Schema = {
 VM: Schema = {
     "name": Field("name_range", "name of the VM, or a range of names", required=True),
     "flavor": Field("name", "flavor of kind vm", required="create"),
-    "image": Field("name", "image of the project or of everybody", required="create"),
+    "image": Field("name", "project image or global image", required="create"),
     "boot_disk_flavor": Field(
         "name", "flavor of kind ephemeral-disk for the boot disk", required="create", code="InvalidEntity"
     ),

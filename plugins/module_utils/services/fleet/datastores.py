@@ -18,7 +18,7 @@ from ...model import entities
 from ...model.authorization import authorize, permits
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
-from ..planning import CREATE, UPDATE, Planning, record_action
+from ..planning import CREATE, UPDATE, Planning, differing, record_action
 from . import facts
 from .image_datastores import plan_image_datastores
 from .names import find_renamed, not_found
@@ -178,7 +178,7 @@ def _plan_row(row: Any, item: Item | None, view: _Endpoint, planning: Planning) 
         action.reason = "mounted by declared hosts"
     elif changes:
         others = [key for key in action.changes if key != "name"]
-        action.reason = "renamed in vSphere" + (f"; {', '.join(others)} differ" if others else "")
+        action.reason = "renamed in vSphere" + (f"; {differing(others)}" if others else "")
         _rename_in_deployment(fresh.name, row.name, planning)
 
 

@@ -212,7 +212,7 @@ def _endpoint_of(item: Item, current: Document | None, state: CurrentState) -> D
     if endpoint.id in state.unreachable:
         raise PhotonError(
             "DependencyFailed",
-            f"host {name}: its endpoint {endpoint.name} could not be read: {state.unreachable[endpoint.id].message}",
+            f"its endpoint {endpoint.name} cannot be read; see the failure of that endpoint",
         )
     return endpoint
 
@@ -261,8 +261,9 @@ def _zone_of(item: Item, current: Document | None, state: CurrentState) -> str |
     if before:
         raise PhotonError(
             "HostAvailabilityZoneAlreadySet",
-            f"host {item['name']} is in zone {state.name_of(before)}: "
-            "a host's zone is set once; delete the host and declare it again to move it",
+            f"host {item['name']} is in zone {state.name_of(before)}: a host's zone is set once. Declare zone: "
+            f"{state.name_of(before)}, or to move it put the host into maintenance, delete it (state: absent) and "
+            "declare it again",
         )
     return zone.id
 

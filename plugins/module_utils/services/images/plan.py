@@ -21,7 +21,7 @@ from ...model.authorization import authorize, permits
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..fleet.image_datastores import image_datastores_of
-from ..planning import CREATE, KEEP, UPDATE, Action, Planning, compare, delete_action, record_action
+from ..planning import CREATE, KEEP, UPDATE, Action, Planning, compare, delete_action, differing, record_action
 from ..state import CurrentState
 from ..vms.record import Vm
 
@@ -188,9 +188,7 @@ def _reason(image: Document, kept: Copies, missing: list[str], changes: list[str
     lost = set(image.body["copies"]) - set(kept)
     if lost:
         return f"{len(lost)} of its copies were deleted in vSphere"
-    return (
-        "copies are missing" if missing else f"{', '.join(changes)} differ" if changes else "its datastore was renamed"
-    )
+    return "copies are missing" if missing else differing(changes) if changes else "its datastore was renamed"
 
 
 def _view(image: Document, state: CurrentState) -> dict[str, Any]:

@@ -141,9 +141,11 @@ def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
     for key, (amount, unit) in tenant.limits.items():
         given = sum(_floor(project).get(key, 0) for project in projects)
         if given > amount:
+            kept = [project.error.message for project in projects if project.error is not None]
             return _error(
                 f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, "
-                f"more than the new limit {units.show(amount, unit)}: lower the projects' limits first",
+                f"more than the new limit {units.show(amount, unit)}: "
+                f"{kept[0] if kept else 'lower their limits first'}",
                 key,
                 unit,
                 amount,

@@ -88,7 +88,9 @@ def plan_delete(document: Document, planning: Planning, reason: str, path: str =
         )
     if document.body.get("deletion_protection"):
         raise PhotonError(
-            "DeletionProtected", f"{document.kind} {label} has deletion_protection: set it to false, then delete"
+            "DeletionProtected",
+            f"{document.kind} {label} has deletion_protection: "
+            "set deletion_protection: false and apply, then declare it absent",
         )
     if document.kind == entities.PROJECT:
         limits.count(state, document.scope, limits.of(state, document.id), {})

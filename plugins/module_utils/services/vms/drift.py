@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model import entities, states
+from ...model import entities, states, units
 from ...model.errors import PhotonError
 from .. import guest
 from ..state import CurrentState
@@ -98,7 +98,10 @@ def _compare_disk_lists(old: dict[str, Disk], new: dict[str, Disk], drift: Drift
         if old[name].flavor != disk.flavor:
             drift.impossible.append(f"the flavor of disk {name} is set when the VM is created")
         if disk.capacity < old[name].capacity:
-            drift.impossible.append(f"disk {name} cannot shrink from {old[name].capacity} to {disk.capacity} B")
+            drift.impossible.append(
+                f"disk {name} cannot shrink from {units.show(old[name].capacity)} to {units.show(disk.capacity)}: "
+                "declare its present size or more"
+            )
         elif disk.capacity > old[name].capacity:
             drift.note(f"disks.{name}.capacity", old[name].capacity, disk.capacity)
             drift.reconfigure.disks[name] = disk.capacity
@@ -147,7 +150,8 @@ def _compare_disks(desired: Desired, seen: Observed, drift: Drift) -> None:
             continue
         if here.capacity > disk.capacity:
             drift.impossible.append(
-                f"disk {disk.name} was grown in vSphere from {disk.capacity} to {here.capacity} B and cannot shrink"
+                f"disk {disk.name} was grown in vSphere from {units.show(disk.capacity)} to "
+                f"{units.show(here.capacity)} and cannot shrink: declare that size"
             )
         elif here.capacity < disk.capacity:
             drift.note(f"disks.{disk.name}.capacity", here.capacity, disk.capacity)

@@ -108,7 +108,11 @@ def find(vm: Vm, state: CurrentState) -> Observed | None:
         return None
     refused = state.unreachable.get(place.endpoint)
     if refused is not None and (refused.code != "DuplicateHost" or not state.elsewhere(vm.id, place.endpoint)):
-        raise refused
+        raise PhotonError(
+            refused.code,
+            f"its endpoint {state.must(place.endpoint).name} cannot be read; see the failure of that endpoint",
+            refused.data,
+        )
     inventory = state.inventories.get(place.endpoint)
     here = inventory.vms_of(vm.id) if inventory is not None else []
     if len(here) > 1:

@@ -15,7 +15,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from ..placement import Candidate, place_all, settle
-from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action
+from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing
 from . import lost, observed
 from .actions import CreateVm, DeleteVm, UpdateVm, task_of
 from .claims import claim_of
@@ -50,14 +50,19 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
     chain = state.chain(current)[:-1]
     authorize(planning.actor, "delete", entities.VM, *chain)
     if vm.deletion_protection:
-        raise PhotonError("DeletionProtected", f"VM {label} has deletion_protection: set it to false, then delete")
+        raise PhotonError(
+            "DeletionProtected",
+            f"VM {label} has deletion_protection: set deletion_protection: false and apply, then declare it absent",
+        )
     seen = observed.find(vm, state)
     if seen is not None:
         observed.refuse_unreadable(label, seen)
     power = seen.power if seen is not None else states.STOPPED
     if power != states.STOPPED and not force:
+        line = f"{{name: {current.name}, state: absent, force: true}}"
         raise PhotonError(
-            "InvalidVmState", f"VM {label} is {power}: stop it first (state: stopped), or delete it with force: true"
+            "InvalidVmState",
+            f"VM {label} is {power}: stop it first (state: stopped), or declare {line} in its project",
         )
     if seen is None and vm.place is not None:
         lost.refuse_missing_host(label, vm, state)
@@ -135,7 +140,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
         UpdateVm(
             verb=UPDATE,
             **common,
-            reason=f"{', '.join(drift.after)} differ",
+            reason=differing(drift.after),
             before=drift.before,
             after=drift.after,
             changes=[*drift.after],

@@ -21,7 +21,7 @@ from ...model.authorization import Actor, permits
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
-from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Outcome, Plan, Planning
+from ..planning import CREATE, DELETE, KEEP, UPDATE, Action, Outcome, Plan, Planning, differing
 from ..state import CurrentState
 
 KIND = "drs rule"
@@ -320,5 +320,5 @@ def _action(change: Any, owner: Owner, endpoint: Document, cluster: Any, labels:
         {field: _names(rule.vms, labels) if field == "vms" else getattr(rule, field) for field in change.fields}
         for rule in (change.before, change.after)
     )
-    reason = f"{', '.join(change.fields)} differ"
+    reason = differing(change.fields)
     return ChangeRules(verb=UPDATE, reason=reason, before=before, after=after, changes=[*change.fields], **common)

@@ -142,3 +142,49 @@ def test_what_if():
 def test_errors_carry_code_item_and_key(name, arguments, options, words):
     with pytest.raises(AnsibleFilterError, match=f"{name}: SpecInvalid: .*{words}"):
         FILTERS[name](*arguments, **options)
+
+
+UUIDS = [f"7f4de060-8d7c-40cc-b78f-c46e71e30fd{n}" for n in range(6)]
+NAMED = {
+    "hosts": [
+        {"id": UUIDS[n], "name": f"esx{n:02}.lab", "zone": "a", "vcpus": 4, "cpu_overcommit": 1.0, "memory": "16 GB",
+         "datastores": [UUIDS[3]]}
+        for n in range(3)
+    ],
+    "datastores": [{"id": UUIDS[3], "name": "shared", "type": "NFS", "capacity": "100 GB", "used": "10 GB"}],
+    "vms": [{"id": UUIDS[4], "name": "acme/web/web-01", "host": UUIDS[1], "vcpus": 2, "memory": "4 GB"}],
+}  # fmt: skip
+WANTED = [{"id": "db", "vcpus": 1, "memory": "4 GB", "host": "esx02.lab", "disks": [{"capacity": "20 GB"}]}]
+
+
+def test_names_and_sizes_are_taken_and_printed():
+    result = FILTERS["place"](WANTED, NAMED)
+    [row] = result["placements"]
+    assert row["host"] == "esx02.lab"
+    assert "shared" in json.dumps(row["datastores"])
+    assert not any(uuid in json.dumps(result) for uuid in UUIDS)
+    assert FILTERS["explain"](result)[0].startswith("db[0]: esx02.lab in zone a")
+    assert FILTERS["place"](WANTED, NAMED, ids=True)["placements"][0]["host"] == UUIDS[2]
+
+
+def test_hosts_are_emptied_removed_and_lost_by_name():
+    [move] = FILTERS["rebalance"](NAMED, empty=["esx01.lab"])["moves"]
+    assert (move["vm"], move["from"]) == ("acme/web/web-01", "esx01.lab")
+    assert FILTERS["rebalance"](NAMED, empty=["esx01.lab"], ids=True)["moves"][0]["from"] == UUIDS[1]
+    [moved] = FILTERS["what_if"](WANTED, NAMED, remove=["esx01.lab"])["moved"]
+    assert moved["request"] == "acme/web/web-01"
+    [placed] = FILTERS["replace_lost"](NAMED, ["esx01.lab"])["placements"]
+    assert placed["host"] in ("esx00.lab", "esx02.lab")
+    with pytest.raises(AnsibleFilterError, match=r"SpecInvalid.*'esx99\.lab'"):
+        FILTERS["rebalance"](NAMED, empty=["esx99.lab"])
+
+
+def test_a_name_that_two_hosts_have_stands_for_neither():
+    twins = {"hosts": [{**host, "name": "esx"} for host in NAMED["hosts"]], "datastores": NAMED["datastores"]}
+    row = FILTERS["place"]([{"id": "db", "vcpus": 1, "memory": "1 GB"}], twins)["placements"][0]
+    assert row["host"] in UUIDS
+
+
+def test_very_large_sizes_are_written_as_numbers():
+    large = [{"id": "x", "vcpus": 1, "memory": "40000 GB"}]
+    assert "needs 40000 GB of memory" in FILTERS["explain"](FILTERS["place"](large, NAMED))[0]

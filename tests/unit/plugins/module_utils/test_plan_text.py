@@ -80,11 +80,11 @@ def test_like_changes_are_told_once_with_what_differs():
 def test_what_cannot_be_done_and_warnings():
     outcome = {"plan": [], "counts": {}, "failures": [FAILURE], "warnings": ["left alone: vm acme/web/old"]}
     assert plan_lines(outcome) == [
-        "! vm acme/web/odd-[1:2] (photon_tenants[0].projects[0].vms[1]): FlavorNotFound: no flavor named 'core-1'",
-        "",
         "warning: left alone: vm acme/web/old",
         "",
-        "2 cannot be done",
+        "2 blocked",
+        "",
+        "! vm acme/web/odd-[1:2] (photon_tenants[0].projects[0].vms[1]): FlavorNotFound: no flavor named 'core-1'",
     ]
 
 
@@ -92,11 +92,46 @@ def test_what_never_came_to_a_plan():
     assert plan_lines({"error_code": "SpecInvalid", "msg": "1 mistake"}) == ["SpecInvalid: 1 mistake"]
 
 
-def test_an_outcome():
-    outcome = {"changes": ["create vm acme/web/web-[1:2]"], "counts": {"vm": {"create": 2}}, "failures": [FAILURE]}
-    assert outcome_lines(outcome)[0] == "create vm acme/web/web-[1:2]"
-    assert outcome_lines(outcome)[-1] == "2 created, 2 failed"
+def test_an_outcome_looks_like_its_plan_and_has_failures_last():
+    outcome = {
+        "changes": [
+            "create vm acme/web/web-[1:2]",
+            "create zone a",
+            "update drs rule photon-db (vms differ)",
+            "delete vm acme/web/old (no longer declared)",
+            "and 3 more lines",
+        ],
+        "counts": {"vm": {"create": 2, "delete": 1}, "zone": {"create": 1}, "drs rule": {"update": 1}},
+        "failures": [FAILURE],
+    }
+    assert outcome_lines(outcome) == [
+        "zone",
+        "  + a",
+        "",
+        "vm",
+        "  + acme/web/web-[1:2]",
+        "  - acme/web/old (no longer declared)",
+        "",
+        "drs rule",
+        "  ~ photon-db (vms differ)",
+        "",
+        "and 3 more lines",
+        "",
+        "3 created, 1 changed, 1 deleted, 2 failed",
+        "",
+        "! vm acme/web/odd-[1:2] (photon_tenants[0].projects[0].vms[1]): FlavorNotFound: no flavor named 'core-1'",
+    ]
+    assert outcome_lines({"changes": [], "counts": {"vm": {"create": 1}}}, planned=True) == ["1 to create"]
     assert outcome_lines({"changes": [], "counts": {}, "failures": []}) == ["nothing is declared"]
+
+
+def test_sizes_are_for_people_and_quotas_are_compared_key_by_key():
+    change = {
+        "before": {"memory": 2 << 30, "quota": {"vm.memory": "400 GB", "vm.count": 10}},
+        "after": {"memory": 4 << 30, "quota": {"vm.memory": "300 GB", "vm.count": 10}},
+    }
+    lines = plan_lines({"plan": [step("update", "tenant", "acme", "quota differs", **change)], "counts": {}})
+    assert lines[1:4] == ["  ~ acme", "      memory: 2 GB -> 4 GB", "      quota.vm.memory: 400 GB -> 300 GB"]
 
 
 def test_many_names_without_a_range_are_cut():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.photon.platform.plugins.module_utils import tables
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 GB = 1 << 30
 
@@ -71,3 +73,35 @@ def test_two_tables_have_an_empty_line_between_them():
         "",
         "PROJECT  VMS  FLAVOR  STATE  ZONE  HOST  DATASTORE",
     ]
+
+
+def test_a_tenant_shows_what_is_in_use_apart_from_what_was_given():
+    quota = {"vm.count": {"usage": 70, "limit": 100, "unit": "COUNT"}}
+    used = {"vm.count": {"usage": 10, "limit": 70, "unit": "COUNT"}}
+    rows = [
+        {"kind": "tenant", "name": "acme", "path": "acme", "quota": quota},
+        {"kind": "project", "name": "web", "path": "acme/web", "quota": used},
+    ]
+    _head, tenant, project = tables.tables(rows, ["tenants"])
+    assert "█░░░░░░░░░ 10 of 100 (70 given to projects)" in tenant
+    assert "10 of 70" in project
+
+
+def test_rows_are_filtered_by_globs_of_their_fields():
+    rows = [vm("web-01"), vm("db", host="esx02", state="STOPPED"), {"kind": "tenant", "name": "acme", "path": "acme"}]
+    assert [row["name"] for row in tables.select(rows, {"host": "esx*2"})] == ["db", "acme"]
+    assert [row["name"] for row in tables.select(rows, {"state": "STARTED", "tenant": "a*"})] == ["web-01", "acme"]
+    assert tables.select([vm("web-01", tags=["web", "blue"])], {"tags": "bl*"}) != []
+    with pytest.raises(PhotonError, match=r"no resource has a field 'hots': filter by one of .*host"):
+        tables.select(rows, {"hots": "x"})
+
+
+def test_hosts_and_vms_are_sorted_by_a_column():
+    def host(name, memory):
+        load = {"used": {"vcpus": 1, "memory": memory}, "capacity": {"vcpus": 8, "memory": 64 * GB}}
+        return {"kind": "host", "name": name, "zone": "a", "state": "READY", "vms": 1, **load}
+
+    lines = tables.tables([host("esx01", GB), host("esx02", 9 * GB)], ["hosts"], "memory")
+    assert [line.split()[0] for line in lines[1:]] == ["esx02", "esx01"]
+    lines = tables.tables([vm("a", host="esx02"), vm("b", host="esx01")], ["vms"], "host")
+    assert [line.split()[1] for line in lines[1:]] == ["b", "a"]

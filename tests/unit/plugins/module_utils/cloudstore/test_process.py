@@ -46,4 +46,4 @@ def test_a_missing_library_is_named_with_its_pip_line(monkeypatch):
     with pytest.raises(PhotonError) as caught:
         library.load("psycopg")
     assert caught.value.code == "MissingLibrary"
-    assert f"{sys.executable} -m pip install" in caught.value.message
+    assert f"{sys.executable} -m pip install 'psycopg[binary]>=3.1.18'" in caught.value.message

@@ -336,8 +336,8 @@ def test_a_limit_that_nothing_is_charged_for(tree: dict[str, Any]) -> None:
     tree["photon_tenants"] = [{"name": "acme", "quota": {"vm.memroy": "4 GB"}}]
     [warning] = validate(tree).warnings
     assert warning == (
-        "photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy; "
-        "did you mean 'vm.memory'?"
+        "photon_tenants[0].quota.vm.memroy: no flavor of this declaration is charged for vm.memroy, so it limits "
+        "nothing; did you mean 'vm.memory'?"
     )
 
 
@@ -461,7 +461,7 @@ def test_mistakes_in_metadata_do_not_show_its_values(tree: dict[str, Any], metad
         validate(tree)
     assert SECRET not in caught.value.message + str(caught.value.data)
     assert {row["path"] for row in caught.value.data["mistakes"]} == {f"{VM}.metadata{path}"}
-    assert "must be a" in caught.value.message
+    assert "must be" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_left_alone_and_reported(cloud) -> None:
     plan = cloud.apply(TENANT % "", whole=True)
     assert changes(plan) == []
     [warning] = plan.warnings
-    assert "vm acme/web/web-1" in warning
+    assert "vm acme/web/web-[1:3];" in warning
     assert "photon_prune: delete" in warning
 
 

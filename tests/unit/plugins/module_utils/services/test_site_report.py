@@ -74,7 +74,8 @@ def test_hosts_stand_by_zone_and_rack():
 @pytest.mark.parametrize(
     ("used", "stranded_vcpus", "stranded_memory"),
     [
-        ((0, 0), "0", "0 B"),  # 16 VMs of 2 vCPUs and 4 GB fill it exactly
+        ((0, 0), "0", "0 B"),
+        ((0, 32 * GB), "0", "0 B"),  # memory will run out first, but another VM fits
         ((32, 0), "0", "64 GB"),  # no vCPU is left: all its memory is stranded
         ((0, 62 * GB), "32", "2 GB"),  # 2 GB fit no VM
     ],
@@ -96,4 +97,25 @@ def test_like_steps_are_one_line():
     plan = [step("create", f"p/web-{n:02d}", "esx1") for n in range(1, 5)] + [step("create", "p/web-05", "esx2")]
     figures = site_report.summarize([], plan)
     assert [(s["name"], s["host"]) for s in figures["plan"]] == [("p/web-[01:04]", "esx1"), ("p/web-05", "esx2")]
-    assert figures["totals"]["changes"] == 5
+    assert figures["totals"]["changes"] == {"number": 5, "noun": "changes"}
+
+
+def test_what_a_tenant_uses_stands_apart_from_what_it_gave_to_its_projects():
+    def counter(usage, limit):
+        return {"vm.count": {"usage": usage, "limit": limit, "unit": "COUNT", "text": ""}}
+
+    rows = [
+        {"kind": "tenant", "name": "globex", "path": "globex", "quota": counter(20, 20)},
+        {"kind": "project", "name": "shop", "path": "globex/shop", "quota": counter(1, 20)},
+    ]
+    tenant, project = site_report.summarize(rows)["tenants"]
+    assert tenant["bars"] == [{"key": "vm.count", "text": "1 of 20", "percent": 5, "given": "20"}]
+    assert project["bars"] == [{"key": "vm.count", "text": "1 of 20", "percent": 5, "given": ""}]
+
+
+def test_one_picture_where_the_plan_moves_nothing_and_counts_in_good_grammar():
+    figures = site_report.summarize([host("esx1"), vm("p/a", "esx1")], [{**step("create", "b"), "kind": "zone"}])
+    assert figures["same"]
+    assert figures["totals"]["hosts"] == {"number": 1, "noun": "host"}
+    assert figures["totals"]["vms"] == {"number": 1, "noun": "VM"}
+    assert not site_report.summarize([host("esx1")], [step("create", "p/c", "esx1")])["same"]

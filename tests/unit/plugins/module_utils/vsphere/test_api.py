@@ -19,7 +19,7 @@ def test_without_pyvmomi(monkeypatch):
     with pytest.raises(PhotonError) as caught:
         connect(EndpointSpec("1", "vc1", "vcenter", "127.0.0.1", "u", "p", port=1))
     assert caught.value.code == "MissingLibrary"
-    assert f"{sys.executable} -m pip install pyvmomi" in caught.value.message
+    assert f"{sys.executable} -m pip install 'pyvmomi>=8.0.3'" in caught.value.message
 
 
 def test_the_package_alone_does_not_import_pyvmomi():

@@ -19,6 +19,10 @@ class Session:
     """What run_jobs needs of a session when no job starts a task."""
 
     stopped = False
+    level = 0
+
+    def interrupted(self):
+        return self.level
 
 
 class Gauge:
@@ -64,6 +68,19 @@ def test_budgets_hold():
     assert len(done) == 40
     assert max(gauge.most[name] for name in ("host0", "host1", "host2")) <= 2  # 8 units, 4 each
     assert max(gauge.most[name] for name in ("ds0", "ds1")) <= 2
+
+
+def test_after_an_interruption_nothing_more_is_begun():
+    session, begun = Session(), []
+
+    def submit(some):
+        begun.append(some)
+        some.level = 1
+
+    ended = list(run_jobs(session, [Job(n, "j", submit) for n in range(5)], Budgets(batch=2, threads=1)))
+    assert len(begun) == 2, "what was submitted goes on"
+    failed = [outcome for _job, outcome in ended if isinstance(outcome, PhotonError)]
+    assert [(error.code, error.data.get("unknown")) for error in failed] == [("Interrupted", None)] * 3
 
 
 def test_overall_budget_and_threads():
