@@ -27,8 +27,9 @@ LATER_NAMES = {"UTC", "StrEnum", "pairwise", "TaskGroup", "ExceptionGroup", "tom
 
 
 def oldest_python():
-    """Return a Python 3.9 that runs: the variable PHOTON_PYTHON39, or one on the path; "" without one."""
-    for found in (os.environ.get("PHOTON_PYTHON39"), shutil.which("python3.9")):
+    """Return a Python 3.9 that runs: of the variable PHOTON_PYTHON39, the path or pyenv; "" without one."""
+    installed = pathlib.Path.home().glob(".pyenv/versions/3.9.*/bin/python")
+    for found in (os.environ.get("PHOTON_PYTHON39"), shutil.which("python3.9"), *map(str, installed)):
         if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
             return found
     return ""

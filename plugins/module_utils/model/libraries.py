@@ -21,14 +21,13 @@ REQUIREMENTS = {
     "highspy": "highspy",
     "jinja2": "jinja2>=3.1.5",
     "netaddr": "netaddr>=1.2",
-    "numpy": "numpy>=1.26",
     "psycopg": "psycopg[binary]>=3.1.18",
     "pyVmomi": "pyvmomi>=8.0.3",
     "requests": "requests>=2.31",
     "sqlalchemy": "SQLAlchemy>=2.0.30",
 }
 # What the modules of a site import; PostgreSQL's driver and highspy are needed by some sites only.
-CONTROLLER = ("sqlalchemy", "pyVmomi", "requests", "numpy")
+CONTROLLER = ("sqlalchemy", "pyVmomi", "requests")
 
 
 def missing(names: Iterable[str]) -> list[str]:

@@ -295,7 +295,7 @@ KEYS = {
     "registry outside its folder": (
         cluster(runtime={"registries": [{"host": ".."}]}), f"{ROOT}.runtime.registries[0].host", "must be a host name"),
     "proxy": (cluster(runtime={"proxy": {"https": "proxy:3128"}}), f"{ROOT}.runtime.proxy.https", "not a valid URL"),
-    "swap": (cluster(host={"swap": True}), f"{ROOT}.host.swap", "must be a text"),
+    "swap": (cluster(host={"swap": True}), f"{ROOT}.host.swap", "must be text"),
     "registry with a path": (
         cluster(runtime={"registries": [{"host": "https://a/b"}]}),
         f"{ROOT}.runtime.registries[0].host", "without scheme and path"),
