@@ -164,8 +164,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for name, value in self._constants.items():
             self.inventory.set_variable(host, name, value)
         self._set_composite_vars(self._expressions, variables, host, strict=strict)
-        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
-        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
+        groups, keyed = self.get_option("groups"), self.get_option("keyed_groups")
+        if groups or keyed:  # by all fields, not only those that the host keeps
+            known = {**self.inventory.get_host(host).get_vars(), **variables}
+            self._add_host_to_composed_groups(groups, known, host, strict=strict, fetch_hostvars=False)
+            self._add_host_to_keyed_groups(keyed, known, host, strict=strict, fetch_hostvars=False)
 
     def _groups(self, vm: dict) -> list[str]:
         words = [f"tenant_{vm['tenant']}", f"project_{vm['tenant']}_{vm['project']}", f"state_{vm['state'].lower()}"]

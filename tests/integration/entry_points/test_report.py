@@ -61,9 +61,7 @@ def test_a_reader_finds_hosts_quotas_stranded_capacity_and_the_plan(page, tmp_pa
             "vm.count 4 of 20 in use (20%), 10 given to projects",
             "UTC",
             "Stranded capacity",
-            "vcpus",
-            "memory",
-            "storage",
+            "None: each host",
             "create vm acme/web/extra-",
         ),
     ):
