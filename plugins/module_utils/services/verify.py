@@ -39,9 +39,11 @@ class Verified:
 
     def outcome(self, *, check: bool, limit: int | None = SHOWN) -> dict[str, Any]:
         """Return the result as modules return it; at most ``limit`` findings, those that need a person first."""
-        ordered = [*sorted(self.left, key=lambda f: f.repairable), *self.repaired]
-        rows = [{**f.to_dict(), "repaired": n >= len(self.left)} for n, f in enumerate(ordered)]
-        changes = [f for f in self.left if f.repairable] if check else self.repaired
+        left = sorted(self.left, key=lambda f: (f.repairable, f.kind, f.name))
+        repaired = sorted(self.repaired, key=lambda f: (f.kind, f.name))
+        ordered = [*left, *repaired]
+        rows = [{**f.to_dict(), "repaired": n >= len(left)} for n, f in enumerate(ordered)]
+        changes = [f for f in left if f.repairable] if check else repaired
         return {
             "changed": bool(changes),
             "counts": dict(sorted(Counter(f.what for f in ordered).items())),

@@ -155,9 +155,7 @@ def test_mistakes_touch_nothing(site: Site) -> None:
     with pytest.raises(PhotonError) as caught:
         site.apply(SITE.replace("flavor: core-100, image", "flavour: core-100, image"))
     assert caught.value.code == "SpecInvalid"
-    assert {m["path"] for m in caught.value.data["mistakes"]} == {
-        "photon_tenants[0].projects[0].vms[0].flavour",
-        "photon_tenants[0].projects[0].vms[0].flavor",
-    }
+    [mistake] = caught.value.data["mistakes"]
+    assert mistake["path"] == "photon_tenants[0].projects[0].vms[0].flavour"
     assert site.state().of(entities.TENANT) == []
     assert site.lab.control.state("vc1")["vms"] == []
