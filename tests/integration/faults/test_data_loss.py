@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services.vms import jobs
 
 from tests.chaos.scene import tree
 from tests.support.site import Site, codes, message
@@ -45,6 +46,28 @@ def test_a_vm_moved_to_another_vcenter_is_recorded_there(two_vcenters: Site) -> 
     assert any("declared for zone a: move it in vSphere" in text for text in outcome["warnings"])
     assert (site.endpoint_of("web-01"), site.host_of("web-01")) == ("vc2", "esx21.lab")
     assert [f for f in site.disagreements() if f.startswith("verify")] == []
+
+
+def test_a_missing_vm_gets_no_twin_while_an_endpoint_is_unread(two_vcenters: Site) -> None:
+    """It may have been moved there; neither is its record deleted."""
+    site = two_vcenters
+    site.good(of_two(1))
+    site.admin["vc1"].move_to_endpoint("web-01", site.admin["vc2"], "esx21.lab", "shared2")
+    site.lab.control.misbehave("vc2", "unreachable")
+    for declared in (of_two(1), of_two(1, state="absent", force=True)):
+        assert codes(site.run(declared))["acme/web/web-01"] == "DependencyFailed"
+        assert len(site.rows()) == 1
+    site.lab.control.misbehave("vc2", "")
+    site.good(of_two(1, state="absent", force=True))
+    assert site.rows() == []
+
+
+def test_a_module_finds_the_vm_that_it_deletes_on_another_vcenter(two_vcenters: Site) -> None:
+    site = two_vcenters
+    site.good(of_two(1))
+    site.admin["vc1"].move_to_endpoint("web-01", site.admin["vc2"], "esx21.lab", "shared2")
+    outcome = site.vm(name="web-01", state="absent", force=True)
+    assert (outcome["failures"], site.rows()) == ([], [])
 
 
 def test_one_vcenter_under_two_addresses_is_refused(site: Site) -> None:
@@ -90,6 +113,18 @@ def test_a_foreign_disk_survives_its_vm(site: Site) -> None:
     site.good(tree(1, state="absent", **ONE))
     assert site.rows() == []
     assert any("elsewhere/data.vmdk" in file for file in admin.files())
+
+
+def test_a_foreign_disk_survives_its_vm_that_was_moved_to_another_vcenter(two_vcenters: Site) -> None:
+    site = two_vcenters
+    site.good(of_two(1))
+    there = site.admin["vc2"]
+    site.admin["vc1"].move_to_endpoint("web-01", there, "esx21.lab", "shared2")
+    path = there.create_disk("[shared2] other/data.vmdk")
+    there.attach("web-01", path)
+    site.good(of_two(1, state="absent", force=True))
+    assert site.rows() == []
+    assert path in there.files()
 
 
 # -- F4: a lost CloudStore -------------------------------------------------------------------------------------------
@@ -162,6 +197,22 @@ def test_lost_vms_are_created_again_up_to_a_limit(site: Site) -> None:
 
 
 # -- F6: unregistered and restored VMs -------------------------------------------------------------------------------
+
+
+def test_a_vm_that_vanishes_during_an_update_counts_as_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    read = jobs.read
+
+    def delete_and_read(*args: Any) -> Any:
+        monkeypatch.setattr(jobs, "read", read)
+        site.admin["vc1"].delete("web-01")
+        return read(*args)
+
+    monkeypatch.setattr(jobs, "read", delete_and_read)
+    larger = tree(1, state="stopped", flavor="core-200", **ONE)
+    assert codes(site.run(larger)) == {"acme/web/web-01": "VmNotFound"}
+    assert codes(site.run({**larger, "photon_max_recreates": 0})) == {"acme/web/web-01": "TooManyRecreates"}
+    site.settled(larger)
 
 
 def test_an_unregistered_vm_is_registered_again(site: Site) -> None:

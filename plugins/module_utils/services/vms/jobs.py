@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ... import vsphere
@@ -159,9 +159,12 @@ def settled(error: PhotonError) -> PhotonError:
     return PhotonError(error.code, error.message, {k: v for k, v in error.data.items() if k != "unknown"})
 
 
-def read(session: Any, uuids: list[str]) -> dict[str, Any]:
-    """``{uuid: VmRow}`` in one call."""
-    return {row.uuid: row for row in vsphere.lookup_vms(session, uuids=uuids)}
+def read(session: Any, moids: Mapping[str, str | None]) -> dict[str, Any]:
+    """``{uuid: VmRow}`` in one call; of several VMs with one instanceUuid the one of the given moid, else none."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in vsphere.lookup_vms(session, uuids=moids):
+        found[row.uuid].append(row)
+    return {row.uuid: row for rows in found.values() for row in rows if len(rows) == 1 or row.moid == moids[row.uuid]}
 
 
 def _chain(

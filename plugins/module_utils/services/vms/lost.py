@@ -75,7 +75,7 @@ def read_files(planning: Planning, context: Any) -> dict[str, str]:
 
 
 def needs_marks(planning: Planning) -> bool:
-    """Whether a declared VM is to be created or missing: then the marks of unknown VMs must be read first."""
+    """Whether a declared VM is to be created or missing: then all endpoints and the marks of unknown VMs are read."""
     return any(current is None or _is_missing(Vm.of(current), planning.state) for current in _items(planning))
 
 
@@ -111,7 +111,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
     for desired, current in wanted:
         try:
             if current is not None and current.observed:
-                refuse_missing_host(desired.label, Vm.of(current), state)
+                refuse_unseen(desired.label, current, state)
                 if found := planning.marks.get(current.id):
                     raise _restored(desired.label, found, state)
                 _refuse_unregistered(desired, planning)
@@ -149,6 +149,18 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
         "so the VM may run there unseen; add the host again, or declare the host absent if it is gone for good: "
         "its VMs count as lost then",
     )
+
+
+def refuse_unseen(label: str, current: Document, state: CurrentState) -> None:
+    """Raise DependencyFailed when a VM that is missing may run out of sight: with its host, or on another endpoint."""
+    refuse_missing_host(label, Vm.of(current), state)
+    unread = sorted(state.must(i).name for i, error in state.unreachable.items() if error.code != "DuplicateHost")
+    if unread and not is_unfinished(current):
+        raise PhotonError(
+            "DependencyFailed",
+            f"VM {label} is not on its endpoint {state.must(current.observed['endpoint']).name}, and it may have been "
+            f"moved to {', '.join(unread)}, which could not be read: fix that endpoint, then run again",
+        )
 
 
 def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
@@ -230,8 +242,11 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
 
 
 def _items(planning: Planning) -> Iterator[Document | None]:
-    """The records of the VMs that are declared and not absent; None for one that has none."""
-    yield from (planning.state.vm_of(item) for item in planning.declaration.vms if item.get("state") != "absent")
+    """The records of the VMs that are declared; None for one that has none and is not declared absent."""
+    for item in planning.declaration.vms:
+        current = planning.state.vm_of(item)
+        if current is not None or item.get("state") != "absent":
+            yield current
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
