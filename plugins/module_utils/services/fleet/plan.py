@@ -204,7 +204,7 @@ def _plan_absent_host(current: Document, item: Item, planning: Planning) -> None
     state, path = planning.state, item.get("path", "")
     inventory = state.inventories.get(current.body["endpoint"])
     vms = _vms_on(current, planning)
-    if inventory is None or not vms or current.observed.get("moid") in inventory.hosts:
+    if inventory is None or not vms or facts.is_there(current, inventory):
         plan_delete_host(current, planning, "declared absent", path)
         return
     authorize(planning.actor, "delete", current.kind, *state.chain(current))

@@ -15,6 +15,7 @@ from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import existing_files, find_marked, guestinfo
+from ..fleet.facts import is_there
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -141,7 +142,7 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
     """Raise DependencyFailed when the VM's host left the endpoint: the VM may run there, out of sight."""
     host = state.get(vm.place.host) if vm.place else None
     inventory = state.inventories.get(vm.place.endpoint) if vm.place else None
-    if host is None or inventory is None or host.observed.get("moid") in inventory.hosts:
+    if host is None or inventory is None or is_there(host, inventory):
         return
     raise PhotonError(
         "DependencyFailed",
