@@ -10,6 +10,7 @@ import sqlite3
 from typing import Any
 
 import pytest
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services.vms import jobs
 
@@ -161,6 +162,29 @@ def test_a_restored_backup_stops_before_it_makes_twins(site: Site) -> None:
     assert caught.value.code == "CloudStoreLost"
     assert "web-02" in caught.value.message
     assert len(site.rows()) == 2
+
+
+def test_a_lost_cloudstore_is_noticed_while_the_endpoint_of_its_vms_is_unread(site: Site) -> None:
+    """The image's copy on the other endpoint shows it."""
+    site.good(tree(1, **ONE))
+    os.unlink(site.directory / "cloudstore.db")
+    site.lab.control.misbehave("vc1", "unreachable")
+    elsewhere = {**tree(1, zone="b", spread_over=None), "photon_image_datastores": ["datastore1"]}
+    with pytest.raises(PhotonError) as caught:
+        site.run(elsewhere)
+    assert caught.value.code == "CloudStoreLost"
+    assert len(site.rows()) == 1
+
+
+def test_a_clone_of_a_vm_deleted_long_ago_does_not_mean_a_lost_cloudstore(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    site.admin["vc1"].clone("web-01", "golden")
+    site.good(tree(1, state="absent", **ONE))
+    with open_store(site.url, mode="write", allow_ephemeral=True) as store:
+        assert store.groom(0)["tombstones"]
+    outcome = site.good(tree(1, **ONE))
+    assert sorted(row["name"] for row in site.rows()) == ["golden", "web-01"]
+    assert any("golden carries the platform's mark" in text for text in outcome["warnings"])
 
 
 def test_a_plan_without_a_cloudstore_says_so(site: Site) -> None:

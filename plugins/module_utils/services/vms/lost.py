@@ -84,6 +84,8 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     """Raise CloudStoreLost when VMs of this site run that no record knows, and others are to be created.
 
     That is an empty, deleted or restored CloudStore: creating the declared VMs would make twins of the running ones.
+    A clone by hand shows none of that, unless it has the name of a declared VM. While an endpoint cannot be read, a
+    copy of an unknown image stands for the VMs that may be there.
     """
     ours = dict(_unrecorded(planning))
     if not new or not ours or planning.options.cloudstore_new:
@@ -91,7 +93,8 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     state = planning.state
     names = {desired.vm.name.lower() for desired in new}
     twins = [row.name for row in ours.values() if row.name.lower() in names]
-    if not twins and any(not is_unfinished(document) for document in state.of(entities.VM)):
+    known = any(not is_unfinished(document) for document in state.of(entities.VM))
+    if not twins and (known or all(_is_clone(identity, row) for identity, row in ours.items())):
         return
     listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
     raise PhotonError(
@@ -268,11 +271,16 @@ def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
             continue
         for _endpoint, row in found:
             marks = row.extra_config or {}
-            if guestinfo.TEMPLATE_KEY in marks:
+            if guestinfo.TEMPLATE_KEY in marks and not planning.state.unreachable:
                 continue
             ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
             if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
                 yield identity, row
+
+
+def _is_clone(identity: str, row: Any) -> bool:
+    """Whether a VM has a mark of another one; the instanceUuid of an image's copy never is its mark."""
+    return row.uuid != identity and guestinfo.TEMPLATE_KEY not in (row.extra_config or {})
 
 
 def _refuse_unregistered(desired: Desired, planning: Planning) -> None:
