@@ -87,23 +87,24 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     A clone by hand shows none of that, unless it has the name of a declared VM. While an endpoint cannot be read, a
     copy of an unknown image stands for the VMs that may be there.
     """
-    ours = dict(_unrecorded(planning))
+    ours = list(_unrecorded(planning))
+    found = sorted(row.name for _identity, row in ours)
     if not new or not ours or planning.options.cloudstore_new:
         return
     state = planning.state
     names = {desired.vm.name.lower() for desired in new}
-    twins = [row.name for row in ours.values() if row.name.lower() in names]
+    twins = [name for name in found if name.lower() in names]
     known = any(not is_unfinished(document) for document in state.of(entities.VM))
-    if not twins and (known or all(_is_clone(identity, row) for identity, row in ours.items())):
+    if not twins and (known or all(_is_clone(identity, row) for identity, row in ours)):
         return
-    listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
+    listed = ", ".join((twins or found)[:5])
     raise PhotonError(
         "CloudStoreLost",
         f"{len(ours)} VMs in vSphere carry the mark of {planning.managed_by} and are in no record of this CloudStore "
         f"({listed}): it is empty, another one, or older than they are. Nothing was changed. Restore the latest backup "
         "of the CloudStore (docs/cloudstore.md), or set photon_cloudstore_new: true to leave these VMs alone and "
         "create new ones",
-        {"vms": sorted(row.name for row in ours.values())},
+        {"vms": found},
     )
 
 
