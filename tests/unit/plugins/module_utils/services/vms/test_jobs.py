@@ -23,7 +23,7 @@ def outside() -> EndpointInventory:
     """An endpoint that is limited to a datacenter, with the VM vm-1 in another one."""
     row = VmRow("vm-1", "web-01", "uuid-1", "host-9", "poweredOff", "1", None, [], [], 1, 1 << 30, {}, None, "", False,
                 "connected", outside=True, disks=[], nics=[NicRow(4000, "", "lan", True, "vmxnet3")])  # fmt: skip
-    return EndpointInventory("vc1", "vcenter", "8.0", vms_by_uuid={"uuid-1": [row]})
+    return EndpointInventory("vc1", "vcenter", vms_by_uuid={"uuid-1": [row]})
 
 
 def update(*steps: str, **change: Any) -> UpdateVm:

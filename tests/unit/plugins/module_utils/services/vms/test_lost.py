@@ -24,7 +24,7 @@ def state(machine: str) -> CurrentState:
     """Endpoint e1, whose host-18 is that machine; without any host where there is none."""
     row = HostRow("host-18", "esx", None, "c", "p", "dc", "v", "connected", False, "poweredOn", 1, 1, 1 << 30,
                   hardware_uuid=machine)  # fmt: skip
-    inventory = EndpointInventory("e1", "vcenter", "8.0", hosts={"host-18": row} if machine else {})
+    inventory = EndpointInventory("e1", "vcenter", hosts={"host-18": row} if machine else {})
     return CurrentState([HOST, Document(entities.ENDPOINT, "vc1", id="e1")], inventories={"e1": inventory})
 
 
