@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
 
 from lab import Lab
@@ -63,6 +65,13 @@ class Site(Scene):
         outcome = self.run(declared, **more)
         assert outcome["failures"] == [], outcome["failures"]
         return outcome
+
+    def vm(self, **item: Any) -> dict[str, Any]:
+        """One call of the module vm, for a VM of acme/web; ``act_as`` is the user it acts as."""
+        act_as = item.pop("act_as", None)
+        options = Options(base_directory=str(self.directory), default_port_group="VM Network")
+        request = Request(**{**self._request(), "whole": False}, site="chaos", act_as=act_as, options=options)
+        return run_items("vm", [item], request, scope={"tenant": "acme", "project": "web"})
 
     def settled(self, declared: dict[str, Any]) -> None:
         """The next run changes nothing, fails nothing, and everything agrees."""

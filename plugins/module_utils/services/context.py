@@ -61,7 +61,7 @@ class Context:
         """Read each endpoint once, in parallel; one that cannot be read goes to ``state.unreachable``.
 
         Disks, adapters and guest keys are read of VMs that changed since they were last seen, and of those in
-        ``detailed`` (ids).
+        ``detailed`` (ids), wherever they are by now.
         """
         wanted = list(endpoints)
         vms: dict[str, list[Document]] = {endpoint.id: [] for endpoint in wanted}
@@ -70,7 +70,7 @@ class Context:
                 vms[vm.observed["endpoint"]].append(vm)
 
         def read(endpoint: Document) -> Any:
-            known = {vm.id: None if vm.id in detailed else _change_version(vm) for vm in vms[endpoint.id]}
+            known = {vm.id: _change_version(vm) for vm in vms[endpoint.id]} | dict.fromkeys(detailed)
             addresses = {vm.id: vm.observed.get("address") for vm in vms[endpoint.id]}
             try:
                 return read_inventory(self.session(endpoint), known=known, addresses=addresses)

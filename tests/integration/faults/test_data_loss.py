@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services.vms import jobs
 
 from tests.chaos.scene import tree
 from tests.support.site import Site, codes, message
@@ -45,6 +46,28 @@ def test_a_vm_moved_to_another_vcenter_is_recorded_there(two_vcenters: Site) -> 
     assert any("declared for zone a: move it in vSphere" in text for text in outcome["warnings"])
     assert (site.endpoint_of("web-01"), site.host_of("web-01")) == ("vc2", "esx21.lab")
     assert [f for f in site.disagreements() if f.startswith("verify")] == []
+
+
+def test_a_missing_vm_gets_no_twin_while_an_endpoint_is_unread(two_vcenters: Site) -> None:
+    """It may have been moved there; neither is its record deleted."""
+    site = two_vcenters
+    site.good(of_two(1))
+    site.admin["vc1"].move_to_endpoint("web-01", site.admin["vc2"], "esx21.lab", "shared2")
+    site.lab.control.misbehave("vc2", "unreachable")
+    for declared in (of_two(1), of_two(1, state="absent", force=True)):
+        assert codes(site.run(declared))["acme/web/web-01"] == "DependencyFailed"
+        assert len(site.rows()) == 1
+    site.lab.control.misbehave("vc2", "")
+    site.good(of_two(1, state="absent", force=True))
+    assert site.rows() == []
+
+
+def test_a_module_finds_the_vm_that_it_deletes_on_another_vcenter(two_vcenters: Site) -> None:
+    site = two_vcenters
+    site.good(of_two(1))
+    site.admin["vc1"].move_to_endpoint("web-01", site.admin["vc2"], "esx21.lab", "shared2")
+    outcome = site.vm(name="web-01", state="absent", force=True)
+    assert (outcome["failures"], site.rows()) == ([], [])
 
 
 def test_one_vcenter_under_two_addresses_is_refused(site: Site) -> None:
@@ -92,6 +115,18 @@ def test_a_foreign_disk_survives_its_vm(site: Site) -> None:
     assert any("elsewhere/data.vmdk" in file for file in admin.files())
 
 
+def test_a_foreign_disk_survives_its_vm_that_was_moved_to_another_vcenter(two_vcenters: Site) -> None:
+    site = two_vcenters
+    site.good(of_two(1))
+    there = site.admin["vc2"]
+    site.admin["vc1"].move_to_endpoint("web-01", there, "esx21.lab", "shared2")
+    path = there.create_disk("[shared2] other/data.vmdk")
+    there.attach("web-01", path)
+    site.good(of_two(1, state="absent", force=True))
+    assert site.rows() == []
+    assert path in there.files()
+
+
 # -- F4: a lost CloudStore -------------------------------------------------------------------------------------------
 
 
@@ -112,20 +147,44 @@ def test_a_deleted_cloudstore_stops_before_it_makes_twins(site: Site) -> None:
 
 
 def test_a_restored_backup_stops_before_it_makes_twins(site: Site) -> None:
-    site.good(tree(1))
+    site.good(tree(1, **ONE))
     path = site.url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as source, sqlite3.connect(f"{path}.backup") as backup:
         source.backup(backup)
-    site.good(tree(2))
+    site.good(tree(2, **ONE))
+    site.admin["vc1"].clone("web-02", "copy")  # with the mark of web-02
     os.replace(f"{path}.backup", path)
     for suffix in ("-wal", "-shm"):
         if os.path.exists(path + suffix):
             os.remove(path + suffix)
     with pytest.raises(PhotonError) as caught:
-        site.run(tree(2))
+        site.run(tree(2, **ONE))
     assert caught.value.code == "CloudStoreLost"
     assert "web-02" in caught.value.message
-    assert len(site.rows()) == 2
+    assert len(site.rows()) == 3
+
+
+def test_a_lost_cloudstore_is_noticed_while_the_endpoint_of_its_vms_is_unread(site: Site) -> None:
+    """The image's copy on the other endpoint shows it."""
+    site.good(tree(1, **ONE))
+    os.unlink(site.directory / "cloudstore.db")
+    site.lab.control.misbehave("vc1", "unreachable")
+    elsewhere = {**tree(1, zone="b", spread_over=None), "photon_image_datastores": ["datastore1"]}
+    with pytest.raises(PhotonError) as caught:
+        site.run(elsewhere)
+    assert caught.value.code == "CloudStoreLost"
+    assert len(site.rows()) == 1
+
+
+def test_a_clone_of_a_vm_deleted_long_ago_does_not_mean_a_lost_cloudstore(site: Site) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    site.admin["vc1"].clone("web-01", "golden")
+    site.good(tree(1, state="absent", **ONE))
+    with sqlite3.connect(site.directory / "cloudstore.db") as database:
+        database.execute("DELETE FROM tombstones")
+    outcome = site.good(tree(1, **ONE))
+    assert sorted(row["name"] for row in site.rows()) == ["golden", "web-01"]
+    assert any("golden carries the platform's mark" in text for text in outcome["warnings"])
 
 
 def test_a_plan_without_a_cloudstore_says_so(site: Site) -> None:
@@ -162,6 +221,22 @@ def test_lost_vms_are_created_again_up_to_a_limit(site: Site) -> None:
 
 
 # -- F6: unregistered and restored VMs -------------------------------------------------------------------------------
+
+
+def test_a_vm_that_vanishes_during_an_update_counts_as_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.good(tree(1, state="stopped", **ONE))
+    read = jobs.read
+
+    def delete_and_read(*args: Any) -> Any:
+        monkeypatch.setattr(jobs, "read", read)
+        site.admin["vc1"].delete("web-01")
+        return read(*args)
+
+    monkeypatch.setattr(jobs, "read", delete_and_read)
+    larger = tree(1, state="stopped", flavor="core-200", **ONE)
+    assert codes(site.run(larger)) == {"acme/web/web-01": "VmNotFound"}
+    assert codes(site.run({**larger, "photon_max_recreates": 0})) == {"acme/web/web-01": "TooManyRecreates"}
+    site.settled(larger)
 
 
 def test_an_unregistered_vm_is_registered_again(site: Site) -> None:

@@ -9,27 +9,12 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
-from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items
+from ansible_collections.photon.platform.plugins.module_utils import vsphere
 
 from tests.chaos.scene import tree
 from tests.support.site import Site, codes, message
 
 ONE = {"zone": "a", "spread_over": None}
-
-
-def vm(site: Site, **item: Any) -> dict[str, Any]:
-    """One call of the module vm."""
-    more = {"act_as": item.pop("act_as")} if "act_as" in item else {}
-    request = Request(
-        cloudstore_url=site.url,
-        allow_ephemeral=True,
-        credentials=site.credentials,
-        site="chaos",
-        options=Options(base_directory=str(site.directory), default_port_group="VM Network"),
-        **more,
-    )
-    return run_items("vm", [item], request, scope={"tenant": "acme", "project": "web"})
 
 
 # -- F16: image copies -----------------------------------------------------------------------------------------------
@@ -94,6 +79,25 @@ def test_the_first_run_records_addresses_and_names_the_vms_without_one(site: Sit
     assert "web-01" not in warning
 
 
+def test_an_endpoint_that_leaves_during_the_wait_for_addresses_ends_no_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = vsphere.wait_for_addresses
+
+    def cut_and_wait(*args: Any) -> Any:
+        site.lab.control.misbehave("vc1", "unreachable")
+        return wait(*args)
+
+    monkeypatch.setattr(vsphere, "wait_for_addresses", cut_and_wait)
+    site.lab.control.guests(off=True)
+    outcome = site.good(tree(1, **ONE))
+    assert any("addresses of new VMs could not be read" in text for text in outcome["warnings"])
+    site.lab.control.misbehave("vc1", "")
+    site.lab.control.guests()
+    monkeypatch.undo()
+    site.settled(tree(1, **ONE))
+
+
 # -- F18: adapters and names -----------------------------------------------------------------------------------------
 
 
@@ -138,6 +142,18 @@ def test_of_two_vms_with_one_uuid_the_recorded_one_is_ours(site: Site) -> None:
     assert moid not in [row["moid"] for row in site.rows()]
 
 
+def test_a_record_stays_with_its_vm_when_another_has_its_uuid(site: Site) -> None:
+    """Also after a change, when it is read again: a later deletion would destroy the other one."""
+    site.good(tree(1, state="stopped", **ONE))
+    moid = site.record("web-01").place.moid
+    site.admin["vc1"].clone("web-01", "copy")
+    site.lab.control.identity("vc1", "copy", site.record("web-01").id)
+    site.good(tree(1, state="stopped", flavor="core-200", **ONE))
+    assert site.record("web-01").place.moid == moid
+    site.good(tree(1, state="absent", **ONE))
+    assert [row["name"] for row in site.rows()] == ["copy"]
+
+
 def test_of_two_vms_with_one_uuid_none_is_taken_when_the_record_names_neither(site: Site) -> None:
     site.good(tree(1, state="stopped", **ONE))
     admin = site.admin["vc1"]
@@ -168,13 +184,13 @@ def test_a_vm_converted_to_a_template_says_what_to_do(site: Site) -> None:
 def test_an_endpoint_that_a_task_does_not_need_cannot_fail_it(site: Site) -> None:
     site.good(tree(1, **ONE))
     site.credentials["esx9"] = {"username": "root", "password": "wrong"}
-    outcome = vm(site, name="web-01", state="stopped")
+    outcome = site.vm(name="web-01", state="stopped")
     assert outcome["failures"] == []
     assert outcome["calls"].keys() == {"vc1"}
-    outcome = vm(site, name="web-09", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="a")
+    outcome = site.vm(name="web-09", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="a")
     assert outcome["failures"] == []
     assert any("esx9 could not be read" in text for text in outcome["warnings"])
-    outcome = vm(site, name="web-10", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="b")
+    outcome = site.vm(name="web-10", flavor="core-100", image="debian", boot_disk_flavor="core-100", zone="b")
     assert "esx9 could not be read" in message(outcome)
 
 
@@ -195,7 +211,7 @@ def test_a_user_without_rights_changes_nothing(site: Site) -> None:
     site.good(tree(1, state="stopped", **ONE) | {"photon_flavors": [{"name": "spare", "kind": "vm", "cost": {
         "vm.cpu": 1, "vm.memory": "1 GB"}}]})  # fmt: skip
     before, documents = site.rows(), {d.id: d.version for d in site.snapshot().documents}
-    outcome = vm(site, name="web-01", state="started", act_as={"user": "nobody@lab", "groups": []})
+    outcome = site.vm(name="web-01", state="started", act_as={"user": "nobody@lab", "groups": []})
     assert codes(outcome) == {"acme/web/web-01": "AccessForbidden"}
     assert not outcome["changed"]
     assert (site.rows(), {d.id: d.version for d in site.snapshot().documents}) == (before, documents)

@@ -126,6 +126,9 @@ class Checker:
     def value(self, spec: Field, given: Any, path: str) -> Any:
         """One converted value; None after a mistake."""
         before = len(self.mistakes)
+        if not spec.options and (character := _unusable(given)):
+            self.add(path, f"must not have the character U+{ord(character):04X}, which vSphere cannot store", spec.code)
+            return None
         try:
             converted = TYPES[spec.type](self, spec, given, path)
         except PhotonError as error:
@@ -209,10 +212,24 @@ _SYNONYMS = {
 }
 
 
+# What XML 1.0, the language of vSphere's API, has no way to write.
+_UNUSABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def _unusable(value: Any) -> str | None:
+    """The first character in a value, or in its keys and members, that cannot be sent to vSphere."""
+    if isinstance(value, str):
+        found = _UNUSABLE.search(value)
+        return found.group() if found else None
+    members = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return next((character for member in members if (character := _unusable(member))), None)
+
+
 def _text(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
     if isinstance(given, str) and given.strip():
         return given
-    checker.add(path, f"must be text, not {spec.shown(given)}{_as_text(given, path)}", spec.code)
+    shown = "an empty one" if isinstance(given, str) else spec.shown(given)
+    checker.add(path, f"must be text, not {shown}{_as_text(given, path)}", spec.code)
     return None
 
 

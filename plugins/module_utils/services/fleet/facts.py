@@ -28,8 +28,8 @@ def observe_fleet(planning: Planning) -> None:
         if inventory.instance_uuid:
             observe(planning, endpoint, {**endpoint.observed, "instance_uuid": inventory.instance_uuid})
         for host in [h for h in state.of(entities.HOST) if h.body["endpoint"] == endpoint.id]:
-            row = inventory.hosts.get(host.observed.get("moid"))
-            if row is not None and same_host(host, row):
+            if is_there(host, inventory):
+                row = inventory.hosts[host.observed["moid"]]
                 facts = HostFacts.seen(row, HostFacts.of(host).datastores)
             else:
                 facts = replace(HostFacts.of(host), connected=False)
@@ -53,6 +53,12 @@ def same_host(host: Document, row: Any) -> bool:
     """Tell whether a row of the recorded moid is the recorded host: another vCenter may use the moid for another."""
     recorded = host.observed.get("hardware_uuid")
     return not recorded or not row.hardware_uuid or recorded == row.hardware_uuid
+
+
+def is_there(host: Document, inventory: Any) -> bool:
+    """Tell whether a recorded host is still in its endpoint."""
+    row = inventory.hosts.get(host.observed.get("moid"))
+    return row is not None and same_host(host, row)
 
 
 def disconnected(planning: Planning) -> Iterator[str]:

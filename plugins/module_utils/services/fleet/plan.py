@@ -109,7 +109,7 @@ def plan_absent_host(current: Document, planning: Planning, reason: str, path: s
     state = planning.state
     inventory = state.inventories.get(current.body["endpoint"])
     vms = _vms_on(current, planning)
-    if inventory is None or not vms or current.observed.get("moid") in inventory.hosts:
+    if inventory is None or not vms or facts.is_there(current, inventory):
         plan_delete_host(current, planning, reason, path)
         return
     authorize(planning.actor, "delete", current.kind, *state.chain(current))

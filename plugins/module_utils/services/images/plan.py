@@ -117,11 +117,6 @@ def _plan_image(item: Item, targets: list[Document], planning: Planning) -> None
     fresh = current or planning.new(entities.IMAGE, item["name"], scope, body={"copies": {}})
     chain = state.chain(fresh)[:-1]
     authorize(planning.actor, "update" if current else "create", entities.IMAGE, *chain)
-    if fresh.state == states.PENDING_DELETE:
-        raise PhotonError(
-            "InvalidImageState",
-            f"image {item['name']} is {fresh.state}: its VMs must be deleted before it can be created again",
-        )
     if not targets:
         raise PhotonError(
             "NoConstraintMatchingDatastore",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from ... import vsphere
 from ...model import entities, states
 from ...model.entities import Document
+from ...model.errors import PhotonError
 from ...model.names import listed
 from ..context import Applying
 from ..planning import Action
@@ -31,20 +31,17 @@ def record_addresses(applying: Applying) -> None:
         return
 
     def wait(endpoint_id: str) -> dict[str, str]:
-        session = applying.context.session(applying.state.must(endpoint_id))
-        return vsphere.wait_for_addresses(session, waiting[endpoint_id], timeout)
+        endpoint = applying.state.must(endpoint_id)
+        try:
+            return vsphere.wait_for_addresses(applying.context.session(endpoint), waiting[endpoint_id], timeout)
+        except PhotonError as error:  # the VMs themselves are done
+            applying.plan.warnings.append(f"the addresses of new VMs could not be read: {error.message}")
+            return {}
 
     with ThreadPoolExecutor(len(waiting)) as pool:
         found = dict(zip(waiting, pool.map(wait, waiting), strict=True))
-    documents = {
-        action.id: _with_address(action.outcome.document, address)
-        for endpoint_id, addresses in found.items()
-        for moid, address in addresses.items()
-        if (action := waiting[endpoint_id][moid]).outcome is not None and action.outcome.document is not None
-    }
-    if documents:
-        observed = {key: document.observed for key, document in documents.items()}
-        applying.context.store.run(lambda tx: tx.observe(observed))
+    addresses = {waiting[i][moid].id: address for i, rows in found.items() for moid, address in rows.items()}
+    documents = {d.id: d for d in applying.context.store.run(lambda tx: _record(tx, addresses))}
     silent = []
     for action in [action for actions in waiting.values() for action in actions.values()]:
         if action.id in documents and action.outcome is not None:
@@ -67,5 +64,7 @@ def _place_without_address(action: Action) -> Any:
     return vm.place if vm.address is None and vm.port_groups and vm.place is not None and vm.place.moid else None
 
 
-def _with_address(document: Document, address: str) -> Document:
-    return replace(document, observed={**document.observed, "address": address})
+def _record(tx: Any, addresses: dict[str, str]) -> list[Document]:
+    """Add the addresses to the facts as they are now: another run may have recorded newer ones during the wait."""
+    current = tx.get(addresses).values()
+    return list(tx.observe({d.id: {**d.observed, "address": addresses[d.id]} for d in current}))

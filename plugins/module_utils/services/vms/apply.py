@@ -110,7 +110,7 @@ class _Runner:
             else:
                 done[action.id].append(job.operation)
         open_ones = [action for action in actions if action.id not in self.recorded]
-        rows = _look(session, inventory, open_ones)  # also what changed since the plan
+        rows = _look(session, inventory, {a.id: a.moid for a in open_ones})  # also what changed since the plan
         for action in open_ones:
             step, error = failed.get(action.id, (None, None))
             # Changes that were not sent to vSphere are reverted in the record, the others are kept.
@@ -126,7 +126,7 @@ class _Runner:
         for action, job, outcome in self._outcomes(endpoint, prepared, actions):
             if isinstance(outcome, PhotonError):
                 self.record(Result(action, action.document, False, job.operation, outcome))
-        rows = _look(session, inventory, actions)
+        rows = _look(session, inventory, {a.id: a.marked[1].moid if a.marked else None for a in actions})
         for action in actions:
             self._seen(action, action.vm, rows.get(action.id), endpoint, True)
 
@@ -142,7 +142,7 @@ class _Runner:
         progress = _Progress()
         self._created(endpoint, prepared, actions, progress)
         if progress.doubtful:  # one look for all whose answer was lost or whose name was found taken: are they ours?
-            rows = jobs.read(session, list(progress.doubtful))
+            rows = jobs.read(session, dict.fromkeys(progress.doubtful))
             for action in actions:
                 if action.id in rows:
                     progress.moids[action.id] = rows[action.id].moid
@@ -156,7 +156,8 @@ class _Runner:
         rest = self._prepared(waiting, lambda action: jobs.after_create(action, progress.moids[action.id], state))
         self._created(endpoint, rest, waiting, progress)
         finished = [action for action in actions if action.id in progress.moids and action.id not in self.recorded]
-        rows = _look(session, inventory, finished)  # the disks' uuids, before anything moves them
+        found = {action.id: progress.moids[action.id] for action in finished}
+        rows = _look(session, inventory, found)  # the disks' uuids, before anything moves them
         for action in finished:
             step, error = progress.failed.get(action.id, (None, None))
             self._seen(action, action.vm, rows.get(action.id), endpoint, True, step, error)
@@ -205,7 +206,9 @@ class _Runner:
             missing = PhotonError(
                 "VmNotFound", f"VM {action.name} was removed from {endpoint.name} concurrently; run again"
             )
-            self.record(Result(action, replace(action.document, state=states.ERROR), changed, step, error or missing))
+            # Only a new VM is an unfinished one now: another that vanished counts as lost.
+            state = states.ERROR if isinstance(action, CreateVm) else action.document.state
+            self.record(Result(action, replace(action.document, state=state), changed, step, error or missing))
             return
         seen = observe(vm, row, endpoint.id, self.applying.state)
         self.record(Result(action, seen.record(vm).write_to(action.document), changed, step, error))
@@ -281,9 +284,9 @@ class _Progress:
     failed: dict[str, tuple[str, PhotonError]] = field(default_factory=dict)
 
 
-def _look(session: Any, inventory: Any, actions: list[Any]) -> dict[str, Any]:
-    """``{id: VmRow}`` of these actions' VMs as vSphere shows them now, in detail."""
-    rows = jobs.read(session, [action.id for action in actions]) if actions else {}
+def _look(session: Any, inventory: Any, moids: dict[str, str | None]) -> dict[str, Any]:
+    """``{id: VmRow}`` of VMs as vSphere shows them now, in detail; ``moids`` by id, None where unknown."""
+    rows = jobs.read(session, moids) if moids else {}
     vsphere.read_heavy(session, rows.values(), inventory.networks)
     return rows
 

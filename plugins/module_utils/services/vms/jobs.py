@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ... import vsphere
@@ -101,7 +101,7 @@ def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) 
     """The first job of an update; None when only the record changes."""
     if not action.steps:
         return None
-    row = inventory.vms[action.moid]
+    row = inventory.vm(action.id, action.moid)
     return _chain(
         action.steps, row.moid, action.vm, row.host, lambda: _reconfigure(action, row, session, inventory, state)
     )
@@ -159,9 +159,12 @@ def settled(error: PhotonError) -> PhotonError:
     return PhotonError(error.code, error.message, {k: v for k, v in error.data.items() if k != "unknown"})
 
 
-def read(session: Any, uuids: list[str]) -> dict[str, Any]:
-    """``{uuid: VmRow}`` in one call."""
-    return {row.uuid: row for row in vsphere.lookup_vms(session, uuids=uuids)}
+def read(session: Any, moids: Mapping[str, str | None]) -> dict[str, Any]:
+    """``{uuid: VmRow}`` in one call; of several VMs with one instanceUuid the one of the given moid, else none."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in vsphere.lookup_vms(session, uuids=moids):
+        found[row.uuid].append(row)
+    return {row.uuid: row for rows in found.values() for row in rows if len(rows) == 1 or row.moid == moids[row.uuid]}
 
 
 def _chain(
@@ -185,7 +188,7 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
     if change.port_groups is not None or change.disks:
         vsphere.read_heavy(session, [row], inventory.networks)
     if change.port_groups is not None:
-        options.update(_adapters(row, inventory.hosts[row.host], change.port_groups, inventory, action.name))
+        options.update(_adapters(row, inventory.hosts.get(row.host), change.port_groups, inventory, action.name))
     if change.disks:
         keys = observe(action.vm, row, action.previous.place.endpoint, state).keys  # type: ignore[union-attr]
         missing = sorted(set(change.disks) - set(keys))
@@ -215,6 +218,12 @@ def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, labe
 
 
 def _network(inventory: Any, host: Any, name: str, label: str) -> Any:
+    if host is None:
+        raise PhotonError(
+            "HostNotFound",
+            f"VM {label} is outside the endpoint's datacenter, so it cannot be connected to {name!r}: move it back, or "
+            "declare the endpoint without datacenter",
+        )
     network = inventory.network_of(host, name)
     if network is None:
         raise PhotonError(

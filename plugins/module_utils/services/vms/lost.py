@@ -15,6 +15,7 @@ from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import existing_files, find_marked, guestinfo
+from ..fleet.facts import is_there
 from ..planning import UPDATE, Planning
 from ..state import CurrentState
 from .actions import RegisterVm, task_of
@@ -75,7 +76,7 @@ def read_files(planning: Planning, context: Any) -> dict[str, str]:
 
 
 def needs_marks(planning: Planning) -> bool:
-    """Whether a declared VM is to be created or missing: then the marks of unknown VMs must be read first."""
+    """Whether a declared VM is to be created or missing: then all endpoints and the marks of unknown VMs are read."""
     return any(current is None or _is_missing(Vm.of(current), planning.state) for current in _items(planning))
 
 
@@ -83,23 +84,27 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
     """Raise CloudStoreLost when VMs of this site run that no record knows, and others are to be created.
 
     That is an empty, deleted or restored CloudStore: creating the declared VMs would make twins of the running ones.
+    A clone by hand shows none of that, unless it has the name of a declared VM. While an endpoint cannot be read, a
+    copy of an unknown image stands for the VMs that may be there.
     """
-    ours = dict(_unrecorded(planning))
+    ours = list(_unrecorded(planning))
+    found = sorted(row.name for _identity, row in ours)
     if not new or not ours or planning.options.cloudstore_new:
         return
     state = planning.state
     names = {desired.vm.name.lower() for desired in new}
-    twins = [row.name for row in ours.values() if row.name.lower() in names]
-    if not twins and any(not is_unfinished(document) for document in state.of(entities.VM)):
+    twins = [name for name in found if name.lower() in names]
+    known = any(not is_unfinished(document) for document in state.of(entities.VM))
+    if not twins and (known or all(_is_clone(identity, row) for identity, row in ours)):
         return
-    listed = ", ".join(sorted(twins or [row.name for row in ours.values()])[:5])
+    listed = ", ".join((twins or found)[:5])
     raise PhotonError(
         "CloudStoreLost",
         f"{len(ours)} VMs in vSphere carry the mark of {planning.managed_by} and are in no record of this CloudStore "
         f"({listed}): it is empty, another one, or older than they are. Nothing was changed. Restore the latest backup "
         "of the CloudStore (docs/cloudstore.md), or set photon_cloudstore_new: true to leave these VMs alone and "
         "create new ones",
-        {"vms": sorted(row.name for row in ours.values())},
+        {"vms": found},
     )
 
 
@@ -111,7 +116,7 @@ def bounded(wanted: list[tuple[Desired, Document | None]], planning: Planning) -
     for desired, current in wanted:
         try:
             if current is not None and current.observed:
-                refuse_missing_host(desired.label, Vm.of(current), state)
+                refuse_unseen(desired.label, current, state)
                 if found := planning.marks.get(current.id):
                     raise _restored(desired.label, found, state)
                 _refuse_unregistered(desired, planning)
@@ -141,7 +146,7 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
     """Raise DependencyFailed when the VM's host left the endpoint: the VM may run there, out of sight."""
     host = state.get(vm.place.host) if vm.place else None
     inventory = state.inventories.get(vm.place.endpoint) if vm.place else None
-    if host is None or inventory is None or host.observed.get("moid") in inventory.hosts:
+    if host is None or inventory is None or is_there(host, inventory):
         return
     raise PhotonError(
         "DependencyFailed",
@@ -149,6 +154,18 @@ def refuse_missing_host(label: str, vm: Vm, state: CurrentState) -> None:
         "so the VM may run there unseen; add the host again, or declare the host absent if it is gone for good: "
         "its VMs count as lost then",
     )
+
+
+def refuse_unseen(label: str, current: Document, state: CurrentState) -> None:
+    """Raise DependencyFailed when a VM that is missing may run out of sight: with its host, or on another endpoint."""
+    refuse_missing_host(label, Vm.of(current), state)
+    unread = sorted(state.must(i).name for i, error in state.unreachable.items() if error.code != "DuplicateHost")
+    if unread and not is_unfinished(current):
+        raise PhotonError(
+            "DependencyFailed",
+            f"VM {label} is not on its endpoint {state.must(current.observed['endpoint']).name}, and it may have been "
+            f"moved to {', '.join(unread)}, which could not be read: fix that endpoint, then run again",
+        )
 
 
 def plan_register(desired: Desired, current: Document, planning: Planning) -> bool:
@@ -230,10 +247,11 @@ def orphans(state: CurrentState, marks: Marks, deleted: Collection[str]) -> Iter
 
 
 def _items(planning: Planning) -> Iterator[Document | None]:
-    """The records of the VMs that are declared and not absent; None for one that has none."""
-    yield from (
-        planning.state.declared(entities.VM, item) for item in planning.declaration.vms if item.get("state") != "absent"
-    )
+    """The records of the VMs that are declared; None for one that has none and is not declared absent."""
+    for item in planning.declaration.vms:
+        current = planning.state.declared(entities.VM, item)
+        if current is not None or item.get("state") != "absent":
+            yield current
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
@@ -254,11 +272,16 @@ def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:
             continue
         for _endpoint, row in found:
             marks = row.extra_config or {}
-            if guestinfo.TEMPLATE_KEY in marks:
+            if guestinfo.TEMPLATE_KEY in marks and not planning.state.unreachable:
                 continue
             ours = marks.get(guestinfo.STORE_KEY) == planning.store_id
             if ours or marks.get(guestinfo.SITE_KEY) == planning.managed_by:
                 yield identity, row
+
+
+def _is_clone(identity: str, row: Any) -> bool:
+    """Whether a VM has a mark of another one; the instanceUuid of an image's copy never is its mark."""
+    return row.uuid != identity and guestinfo.TEMPLATE_KEY not in (row.extra_config or {})
 
 
 def _refuse_unregistered(desired: Desired, planning: Planning) -> None:

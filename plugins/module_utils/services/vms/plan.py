@@ -65,7 +65,7 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
             f"VM {label} is {power}: stop it first (state: stopped), or declare {line} in its project",
         )
     if seen is None and vm.place is not None:
-        lost.refuse_missing_host(label, vm, state)
+        lost.refuse_unseen(label, current, state)
     refund(state.counters.setdefault(vm.project, {}), vm.cost)
     steps = ("STOP_VM", "DELETE_VM") if power != states.STOPPED else ("DELETE_VM",)
     action = delete_action(

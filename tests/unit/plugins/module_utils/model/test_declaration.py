@@ -481,6 +481,30 @@ def test_mistakes_in_credentials_do_not_show_their_values(credentials: Any, path
     assert [row["path"] for row in caught.value.data["mistakes"]] == [path]
 
 
+@pytest.mark.parametrize("text", ["a\x00", "\x08", "\x1b[31m", "\ud800", "\uffff"])
+def test_characters_that_vsphere_cannot_store(tree: dict[str, Any], text: str) -> None:
+    vm(tree).update(
+        tags=[text], metadata={"user_data": text, "meta_data": {"a": [{text: 1}]}, "environment": {"a": text}}
+    )
+    tree["photon_hosts"][0]["rack"] = text
+    found = mistakes(tree)
+    assert set(found) == {
+        f"{VM}.tags", f"{VM}.metadata.user_data", f"{VM}.metadata.meta_data", f"{VM}.metadata.environment",
+        "photon_hosts[0].rack",
+    }  # fmt: skip
+    shown = f"U+{ord(text.strip('a')[0]):04X}"
+    assert all(shown in message for _code, message in found.values())
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb\tc", "'; DROP TABLE vms; --", "100%/\\", "\u202eabc", "{{ x }}", "<a>&", "日本語 🙂"]
+)
+def test_any_other_text_is_taken_as_it_is(tree: dict[str, Any], text: str) -> None:
+    vm(tree).update(tags=[text], metadata={"user_data": text})
+    site = validate(tree)
+    assert (site.vms[0]["tags"], site.vms[0]["metadata"]["user_data"]) == ([text], text)
+
+
 def test_values_that_are_not_secret_are_shown(tree: dict[str, Any]) -> None:
     vm(tree)["zone"] = ["here"]
     assert "['here']" in mistakes(tree)[f"{VM}.zone"][1]

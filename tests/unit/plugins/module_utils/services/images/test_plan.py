@@ -115,6 +115,17 @@ def test_image_in_use_is_pending_and_goes_with_its_last_vm(cloud, power: str) ->
     assert changes(declare(cloud, state="absent", force=True)) == [("delete", "acme/web/web-01"), ("delete", "debian")]
 
 
+def test_a_pending_image_can_be_declared_again(cloud) -> None:
+    declare(cloud, **VM)
+    cloud.items("image", [{"name": "debian", "state": "absent"}])
+    again = {"name": "debian", "file": "debian.ova", "replication": "EAGER"}
+    plan = cloud.items("image", [again])
+    assert (failures(plan), changes(plan)) == ({}, [("update", "debian")])
+    assert cloud.find(entities.IMAGE, "debian").state == "READY"
+    assert changes(cloud.items("image", [again])) == []
+    assert failures(cloud.items("vm", [{"name": "web-02", **VM}])) == {}
+
+
 def test_unused_image_is_deleted(cloud) -> None:
     assert changes(cloud.items("image", [{"name": "debian", "state": "absent"}])) == [("delete", "debian")]
 
