@@ -193,7 +193,7 @@ func wholeMemory(spec *types.VirtualMachineConfigSpec) refusal {
 
 func yes(flag *bool) bool { return flag != nil && *flag }
 
-// admitDiskGrowth refuses to shrink a disk, and to grow one under a snapshot.
+// admitDiskGrowth refuses to shrink a disk, and to grow one under a snapshot, that is a child, or that has children.
 func (e *endpoint) admitDiskGrowth(vm *vmRecord, spec *types.VirtualMachineConfigSpec) refusal {
 	for _, change := range spec.DeviceChange { // vCenter leaves everything as it was when one device is refused
 		s := change.GetVirtualDeviceConfigSpec()
@@ -209,6 +209,12 @@ func (e *endpoint) admitDiskGrowth(vm *vmRecord, spec *types.VirtualMachineConfi
 				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s cannot shrink", vm.name)
 			case e.hasSnapshot(vm.ref):
 				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s cannot grow while the virtual machine has snapshots", vm.name)
+			case old.parent != "":
+				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s is the child of another disk and cannot grow", vm.name)
+			default:
+				if no := e.parentInUse(vm, old.path); no.fault != nil {
+					return no
+				}
 			}
 		}
 	}
