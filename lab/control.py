@@ -133,6 +133,10 @@ class Control:
         wanted |= {key: size(value) for key, value in (("read", read), ("write", write)) if value is not None}
         self._ask("PUT", "/bandwidth", wanted)
 
+    def traffic(self, endpoint: str) -> dict[str, dict[str, int]]:
+        """What each datastore moved since the last reset, by name: read and written bytes, read_rate and write_rate."""
+        return self._ask("GET", f"/bandwidth?{urlencode({'endpoint': endpoint})}")[endpoint]
+
     def damage(self, file: str, offset: int, length: int, *, endpoint: str = "") -> None:
         """Invert bytes of a file ("[ds] dir/disk.vmdk" means the disk's extent), so that each is another; its size and
         its time stay. endpoint is needed where several have such a file."""

@@ -46,6 +46,7 @@ func (l *lab) control() http.Handler {
 	mux.HandleFunc("GET /files", l.getFiles)
 	mux.HandleFunc("POST /files/damage", l.damage)
 	mux.HandleFunc("POST /files/vanish", l.vanish)
+	mux.HandleFunc("GET /bandwidth", l.getBandwidth)
 	mux.HandleFunc("PUT /bandwidth", l.putBandwidth)
 	mux.HandleFunc("DELETE /bandwidth", l.resetBandwidth)
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, r *http.Request) { l.getCalls(w, r, false) })

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -11,15 +12,29 @@ import (
 // lane is one direction of a datastore: bytes pass one after another, whoever they belong to, so that concurrent work
 // shares the bandwidth. A rate of 0 has no limit.
 type lane struct {
-	mu   sync.Mutex
-	rate int64 // bytes per second
-	free time.Time
+	mu     sync.Mutex
+	rate   int64 // bytes per second
+	free   time.Time
+	passed int64 // bytes
 }
 
 func (l *lane) set(rate int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rate, l.free = rate, time.Time{}
+}
+
+func (l *lane) look() (rate, passed int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate, l.passed
+}
+
+// forget starts the count of bytes at zero.
+func (l *lane) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passed = 0
 }
 
 // take is when these bytes have passed; the zero time is now.
@@ -29,6 +44,7 @@ func (l *lane) take(bytes int64) (passed time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.passed += bytes
 	if l.rate == 0 {
 		return passed
 	}
@@ -140,19 +156,49 @@ func (l *lab) putBandwidth(w http.ResponseWriter, r *http.Request) {
 	reply(w, wanted)
 }
 
-// resetBandwidth gives every datastore the bandwidth of its specification.
+// traffic is what a datastore may move per second, and what it moved.
+type traffic struct {
+	ReadRate  int64 `json:"read_rate"`
+	WriteRate int64 `json:"write_rate"`
+	Read      int64 `json:"read"`
+	Written   int64 `json:"written"`
+}
+
+// eachLanes calls with every datastore that has moved a byte or has a rate.
+func (s *storage) eachLanes(call func(string, *lanes)) {
+	s.mu.Lock()
+	all := maps.Clone(s.bandwidth)
+	s.mu.Unlock()
+	for name, each := range all {
+		call(name, each)
+	}
+}
+
+func (l *lab) getBandwidth(w http.ResponseWriter, r *http.Request) {
+	answer := map[string]map[string]traffic{}
+	for _, e := range l.chosen(w, r.URL.Query().Get("endpoint")) {
+		answer[e.name] = map[string]traffic{}
+		e.disks.eachLanes(func(name string, each *lanes) {
+			var t traffic
+			t.ReadRate, t.Read = each.read.look()
+			t.WriteRate, t.Written = each.write.look()
+			answer[e.name][name] = t
+		})
+	}
+	if len(answer) > 0 {
+		reply(w, answer)
+	}
+}
+
+// resetBandwidth gives every datastore the bandwidth of its specification and starts the counts at zero.
 func (l *lab) resetBandwidth(w http.ResponseWriter, _ *http.Request) {
 	for _, e := range l.endpoints {
-		e.disks.mu.Lock()
-		all := make([]*lanes, 0, len(e.disks.bandwidth))
-		for _, each := range e.disks.bandwidth {
-			all = append(all, each)
-		}
-		e.disks.mu.Unlock()
-		for _, each := range all {
+		e.disks.eachLanes(func(_ string, each *lanes) {
 			each.read.set(each.specified.ReadRate)
 			each.write.set(each.specified.WriteRate)
-		}
+			each.read.forget()
+			each.write.forget()
+		})
 	}
 	reply(w, struct{}{})
 }

@@ -228,7 +228,7 @@ func (s *storage) follow(before, after []diskRecord) (fresh []diskRecord) {
 	}
 	for _, d := range before {
 		if name := cleanPath(d.path); !kept[name] {
-			s.suspects[name] = true
+			s.maybeGone(name)
 		}
 	}
 	return fresh
@@ -239,7 +239,15 @@ func (s *storage) suspect(disks []diskRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range disks {
-		s.suspects[cleanPath(d.path)] = true
+		s.maybeGone(cleanPath(d.path))
+	}
+}
+
+// maybeGone marks a disk, and its extent where that was uploaded and so has a record of its own; the caller has the lock.
+func (s *storage) maybeGone(name string) {
+	s.suspects[name] = true
+	if _, known := s.files[flatName(name)]; known {
+		s.suspects[flatName(name)] = true
 	}
 }
 
