@@ -126,7 +126,9 @@ class Control:
         wanted = {"endpoint": endpoint, "backup": backup, "host": host, "datastore": datastore, "name": name}
         return self._ask("POST", "/restores", {**wanted, "same_uuid": same_uuid})
 
-    def bandwidth(self, endpoint: str, datastore: str, *, read: str | int | None = None, write: str | int | None = None) -> None:
+    def bandwidth(
+        self, endpoint: str, datastore: str, *, read: str | int | None = None, write: str | int | None = None
+    ) -> None:
         """Limit how many bytes per second a datastore reads and writes ("100 MB"), for all that uses it together; 0 is
         no limit, and what is left out stays. Copies, transfers, imports, clones and moves take part."""
         wanted: dict[str, Any] = {"endpoint": endpoint, "datastore": datastore}

@@ -164,7 +164,9 @@ class _Reader:
         result = []
         for i, datastore in enumerate(self.items(item, "datastores", at)):
             where = f"{at}.datastores[{i}]"
-            if not self.keys(datastore, where, {"name", "capacity"}, {"type", "hosts", "local", "read_rate", "write_rate"}):
+            if not self.keys(
+                datastore, where, {"name", "capacity"}, {"type", "hosts", "local", "read_rate", "write_rate"}
+            ):
                 continue
             capacity = self.size(datastore["capacity"], f"{where}.capacity")
             kind = datastore.get("type", "VMFS")
@@ -221,7 +223,9 @@ class _Reader:
                 for given in self.items(policy, "datastores", where)
                 for name in self.expand(given, f"{where}.datastores")
             ]
-            self.mistakes += [f"{where}.datastores: there is no datastore {name}" for name in wanted if name not in known]
+            self.mistakes += [
+                f"{where}.datastores: there is no datastore {name}" for name in wanted if name not in known
+            ]
             result.append({"name": str(policy["name"]), "datastores": wanted})
         self.unique([policy["name"] for policy in result], f"{at}.storage_policies")
         return result

@@ -67,8 +67,13 @@ def test_a_policy_says_which_datastores_fit(vc, policies):
     assert policies.check(gold) == ["local-h1", "shared"]
     assert policies.check(gold, hubs=hubs) == ["shared"]
     assert policies.check() == every
-    refused = [each for each in policies.solver.PbmCheckRequirements(hubs, None, [
-        pbm.placement.CapabilityProfileRequirement(profileId=gold)]) if each.error]
+    refused = [
+        each
+        for each in policies.solver.PbmCheckRequirements(
+            hubs, None, [pbm.placement.CapabilityProfileRequirement(profileId=gold)]
+        )
+        if each.error
+    ]
     assert policies.names(each.hub for each in refused) == ["second"]
     assert isinstance(refused[0].error[0], pbm.fault.CompatibilityCheckFault)
     unknown = pbm.profile.ProfileId(uniqueId="unknown")

@@ -9,7 +9,6 @@ import pytest
 
 from lab import LabError, TopologyError, topology
 
-
 POLICY = {"name": "gold", "datastores": []}
 
 
