@@ -164,7 +164,7 @@ class Control:
         return answer[endpoint] if endpoint else answer
 
     def reset(self) -> None:
-        """No faults, no delays, counters at zero; guests, endpoints and bandwidth as at the start; what joined stays joined."""
+        """No faults, no delays, counters at zero, the rest as at the start; what joined stays joined."""
         self._ask("DELETE", "/endpoints")
         self._ask("DELETE", "/rules")
         self._ask("DELETE", "/bandwidth")

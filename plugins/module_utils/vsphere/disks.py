@@ -292,14 +292,15 @@ def copy_disk(
 
 
 def list_disks(session: Session, datastores: Iterable[DatastoreRow]) -> dict[str, ListedDisk]:
-    """List every disk on these datastores by path: one search per datastore. Raises the error of a search that fails."""
+    """List every disk on these datastores by path; one search per datastore. Raises the first search's error."""
     names = {row.moid: row.name for row in datastores}
     rows = retrieve.from_objects(session, "Datastore", sorted(names), ["browser"])
     found: dict[str, ListedDisk] = {}
-    for _job_, outcome in run_jobs(session, [_search(names[moid], each["browser"]) for _kind, moid, each in rows]):
+    jobs = [_search(names[moid], each["browser"]) for _kind, moid, each in rows]
+    for _job_done, outcome in run_jobs(session, jobs):
         if isinstance(outcome, PhotonError):
             raise outcome
-        for folder in retrieve.children(outcome, "HostDatastoreBrowserSearchResults"):
+        for folder in outcome or []:
             where = retrieve.text(folder, "folderPath").rstrip("/")
             where = where.replace("]/", "] ", 1) + (" " if where.endswith("]") else "/")
             for file in retrieve.children(folder, "file"):
