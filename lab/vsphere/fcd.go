@@ -162,12 +162,6 @@ func (e *endpoint) createFCD(w http.ResponseWriter, _ *http.Request, m *simulato
 	return true
 }
 
-// registerFCD makes a first-class disk of a file that is there.
-func (e *endpoint) registerFCD(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
-	e.next.ServeHTTP(w, r)
-	return e.beforeDisks(w, r, m) || true
-}
-
 func (e *endpoint) deleteFCD(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.DeleteVStorageObject_Task)
 	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {

@@ -63,7 +63,6 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"DeleteVStorageObject_Task":       (*endpoint).deleteFCD,
 		"ExtendDisk_Task":                 (*endpoint).extendFCD,
 		"UpdateVStorageObjectPolicy_Task": (*endpoint).updateFCDPolicy,
-		"RegisterDisk":                    (*endpoint).registerFCD,
 		"RetrieveVStorageObject":          (*endpoint).beforeDisks,
 
 		"Fetch":                (*endpoint).fetch,
