@@ -200,11 +200,6 @@ def test_many_disks_of_a_vm_take_one_call_and_open_a_second_controller(on, bench
     assert [row.unit for row in disks.rows(vm) if row.bus == 1] == [3]
 
 
-def test_a_vm_has_no_more_than_60_disks(bench):
-    assert len(free_slots([], 60, "vm")) == 60
-    assert refused(free_slots, [], 61, "vm").code == "StateError"
-
-
 @pytest.mark.parametrize("name", ["vc", "esx"])
 def test_one_listing_shows_every_disk_of_a_datastore(on, bench, make_vms, name):
     [vm] = make_vms(name, 1)
