@@ -8,7 +8,7 @@ Attached disks of both kinds are read with their VM (``read_heavy``) and grow wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from .rows import FIRST_BUS, DatastoreRow, DiskRow
 from .session import Session
 
 FCD, VMDK = "fcd", "vmdk"
+UUID_KEY = "disk.EnableUUID"  # with it a guest sees the uuids of its disks
 PER_BUS, BUSES = 15, 4  # unit 7 of a SCSI bus is the controller's own
 _OWN_UNIT = 7
 _FIRST_CONTROLLER = 1000  # key of the SCSI controller on bus 0; the others follow
@@ -221,6 +222,22 @@ def detach_disk(moid: str, vm: str, disk: DiskFile, key: Any = None, **options: 
     return _job(what, submit, key, options, operation="detach_disk", done_by=_GONE)
 
 
+def detach_managed(moid: str, vm: str, disks: Sequence[DiskFile], key: Any = None, **options: Any) -> Job:
+    """Take managed VMDKs out of a VM in one call and keep their files; those that are not attached are done."""
+    what = f"detach {len(disks)} disks from VM {vm}"
+    wanted = frozenset(each for disk in disks for each in (disk.path, disk.uuid) if each)
+
+    def submit(session: Session) -> Any:
+        present = devices.read(session, moid)
+        keys = [row.key for row in devices.disks_of(present.values()) if row.is_among(wanted)]
+        if not keys:
+            return None
+        spec = api.load().vim.vm.ConfigSpec(deviceChange=devices.removals(present, keys))
+        return session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, spec)
+
+    return _job(what, submit, key, options, operation="detach_disk", done_by=_GONE)
+
+
 def grow_disk(disk: DiskFile, capacity: int, key: Any = None, **options: Any) -> Job:
     """Grow a detached disk to ``capacity`` bytes; no disk shrinks."""
     what = f"grow disk {disk.name}"
@@ -303,19 +320,54 @@ def list_disks(session: Session, datastores: Iterable[DatastoreRow]) -> dict[str
         for folder in outcome or []:
             where = retrieve.text(folder, "folderPath").rstrip("/")
             where = where.replace("]/", "] ", 1) + (" " if where.endswith("]") else "/")
-            for file in retrieve.children(folder, "file"):
-                found[where + retrieve.text(file, "path")] = ListedDisk(
-                    int(retrieve.text(file, "fileSize", "0")),
-                    int(retrieve.text(file, "capacityKb", "0")) << 10,
-                    retrieve.text(file, "thin") == "true",
-                )
+            found.update((where + name, disk) for name, disk in _listed(folder))
     return found
 
 
-def _search(datastore: str, browser: str) -> Job:
-    what = f"listing of the disks on datastore {datastore}"
+def list_directories(session: Session, directories: Mapping[str, str]) -> dict[str, dict[str, ListedDisk]]:
+    """List the disks in these directories (``{[ds] dir: datastore's moid}``) by path, one search for each.
+
+    One that does not exist is empty; one that cannot be searched is omitted.
+    """
+    if not directories:
+        return {}
+    rows = retrieve.from_objects(session, "Datastore", sorted(set(directories.values())), ["browser"])
+    browsers = {moid: each["browser"] for _kind, moid, each in rows}
+    jobs = [_search_one(path, browsers[moid]) for path, moid in directories.items() if moid in browsers]
+    found: dict[str, dict[str, ListedDisk]] = {}
+    for job, outcome in run_jobs(session, jobs):
+        if not isinstance(outcome, PhotonError):
+            found[job.key] = {f"{job.key}/{name}": disk for name, disk in _listed(outcome)}
+        elif outcome.data.get("fault") == "FileNotFound":
+            found[job.key] = {}
+    return found
+
+
+def _search_one(path: str, browser: str) -> Job:
+    what = f"listing of the disks in {path}"
+
+    def submit(session: Session) -> Any:
+        reference = session.reference("HostDatastoreBrowser", browser)
+        return session.call(what, reference.SearchDatastore_Task, path, _search_spec(), read=True)
+
+    return Job(key=path, what=what, submit=submit, operation="list_disks")
+
+
+def _listed(folder: Any) -> Iterator[tuple[str, ListedDisk]]:
+    for file in retrieve.children(folder, "file"):
+        yield (
+            retrieve.text(file, "path"),
+            ListedDisk(
+                int(retrieve.text(file, "fileSize", "0")),
+                int(retrieve.text(file, "capacityKb", "0")) << 10,
+                retrieve.text(file, "thin") == "true",
+            ),
+        )
+
+
+def _search_spec() -> Any:
     kind = api.load().vim.host.DatastoreBrowser
-    spec = kind.SearchSpec(
+    return kind.SearchSpec(
         query=[
             kind.VmDiskQuery(
                 details=kind.VmDiskQuery.Details(diskType=False, capacityKb=True, hardwareVersion=False, thin=True)
@@ -325,9 +377,13 @@ def _search(datastore: str, browser: str) -> Job:
         matchPattern=["*"],
     )
 
+
+def _search(datastore: str, browser: str) -> Job:
+    what = f"listing of the disks on datastore {datastore}"
+
     def submit(session: Session) -> Any:
         reference = session.reference("HostDatastoreBrowser", browser)
-        return session.call(what, reference.SearchDatastoreSubFolders_Task, f"[{datastore}]", spec, read=True)
+        return session.call(what, reference.SearchDatastoreSubFolders_Task, f"[{datastore}]", _search_spec(), read=True)
 
     return Job(key=datastore, what=what, submit=submit, operation="list_disks")
 
@@ -359,7 +415,8 @@ def _attach_managed(
         ]
         if not changes:
             return None
-        spec = vim.vm.ConfigSpec(deviceChange=changes)
+        sees_uuids = vim.option.OptionValue(key=UUID_KEY, value="TRUE")
+        spec = vim.vm.ConfigSpec(deviceChange=changes, extraConfig=[sees_uuids])
         return session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, spec)
 
     return _job(what, submit, key if key is not None else moid, options, operation="attach_disks")

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Persistent disks on a vCenter and on an ESXi host: they outlive their VMs, move, grow, and never vanish unasked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.site import codes, message
+
+GB = 1 << 30
+DATA: dict[str, Any] = {"name": "data"}
+
+
+def test_a_life(site: Any) -> None:
+    """Created detached, attached, moved, grown, detached, deleted."""
+    vms = [{"name": "web-1", "state": "started"}, {"name": "web-2"}]
+    declare = site.declare
+    site.good(declare(vms, [{**DATA, "attached_to": ""}]))
+    disk = site.disk("data")
+    assert (disk.state, disk.size, disk.vm) == ("DETACHED", GB, None)
+    assert site.files() == [disk.path]
+    assert site.usage() == {
+        "persistent-disk": 1,
+        "persistent-disk.count": 1,
+        "persistent-disk.cost": 1000,
+        "persistent-disk.flavor.core-100": 1,
+        "persistent-disk.capacity": GB,
+    }
+    site.settled(declare(vms, [{**DATA, "attached_to": ""}]))
+
+    site.good(declare(vms, [{**DATA, "attached_to": "web-1"}]))
+    attached = site.disk("data")
+    assert (attached.state, attached.vm, attached.uuid) == ("ATTACHED", site.record("web-1").id, disk.uuid)
+    assert [d["file"] for d in site.devices("web-1")][1:] == [disk.path]
+    site.settled(declare(vms, [{**DATA, "attached_to": "web-1"}]))
+
+    site.good(declare(vms, [{**DATA, "attached_to": "web-2"}]))
+    assert site.disk("data").vm == site.record("web-2").id
+    assert [len(site.devices(vm)) for vm in ("web-1", "web-2")] == [1, 2]
+    site.settled(declare(vms, [{**DATA, "attached_to": "web-2"}]))
+
+    site.good(declare(vms, [{**DATA, "attached_to": "web-2", "capacity": "2 GB"}]))
+    assert site.devices("web-2")[1]["capacity"] == 2 * GB
+    assert site.usage()["persistent-disk.capacity"] == 2 * GB
+    site.settled(declare(vms, [{**DATA, "attached_to": "web-2", "capacity": "2 GB"}]))
+
+    site.good(declare(vms, [{**DATA, "attached_to": "", "capacity": "3 GB"}]))
+    assert (site.disk("data").state, site.disk("data").size) == ("DETACHED", 3 * GB)
+    assert site.files() == [disk.path]
+    site.settled(declare(vms, [{**DATA, "attached_to": "", "capacity": "3 GB"}]))
+
+    site.good(declare(vms, [{**DATA, "state": "absent"}]))
+    assert site.files() == []
+    assert site.usage() == {}
+    site.settled(declare(vms, []))
+
+
+def test_a_new_vm_gets_its_new_disks(site: Any) -> None:
+    vms = [{"name": "web-[1:2]", "state": "started"}]
+    disks = [{"name": "data-[1:2]", "attached_to": "web-[1:2]"}]
+    site.good(site.declare(vms, disks))
+    for number in (1, 2):
+        disk = site.disk(f"data-{number}")
+        assert (disk.state, disk.vm) == ("ATTACHED", site.record(f"web-{number}").id)
+        assert disk.wwn == "0x" + disk.uuid.replace("-", "")
+    site.settled(site.declare(vms, disks))
+
+
+def test_a_disk_outlives_its_vm(site: Any) -> None:
+    vms, attached = [{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]
+    site.good(site.declare(vms, attached))
+    file = site.disk("data").path
+    gone = [{"name": "web-1", "state": "absent"}]
+    refused = site.run(site.declare(gone, [DATA]))
+    assert codes(refused) == {"acme/web/web-1": "PersistentDiskAttached"}
+    assert site.devices("web-1")[1]["file"] == file
+    site.good(site.declare(gone, [{**DATA, "attached_to": ""}]))
+    assert site.rows() == []
+    assert site.files() == [file]
+    site.settled(site.declare([{"name": "web-2"}], [{**DATA, "attached_to": "web-2"}]))
+    assert site.devices("web-2")[1]["file"] == file
+
+
+def test_a_file_that_vanished_is_never_made_again(site: Any) -> None:
+    site.good(site.declare([], [{**DATA, "attached_to": ""}]))
+    file = site.disk("data").path
+    site.remove_file("data")
+    for _run in range(2):
+        outcome = site.run(site.declare([], [{**DATA, "attached_to": ""}]))
+        assert codes(outcome) == {"acme/web/data": "DiskNotFound"}
+        assert file in message(outcome)
+        assert site.named("disk", "data").state == "ERROR"
+        assert site.files() == []
+    [finding] = site.verify(check=True)["findings"]
+    assert finding["what"] == "lost file"
+    site.good(site.declare([], [{**DATA, "state": "absent"}]))
+    assert site.usage() == {}
