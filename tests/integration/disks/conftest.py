@@ -17,6 +17,7 @@ from ansible_collections.photon.platform.plugins.module_utils.services.disks.rec
 
 from lab import Lab
 from tests.chaos.scene import small
+from tests.support.administrator import Administrator
 from tests.support.site import Site
 
 SITE = r"""
@@ -66,9 +67,13 @@ class DiskSite(Site):
         [row] = [r for r in self.rows() if r["name"] == vm or r["name"].startswith(f"{vm}-")]
         return row["disks"]
 
+    @property
+    def endpoint_admin(self) -> Administrator:
+        return self.admin["vc1" if self.backing == "vc" else "esx9"]
+
     def remove_file(self, name: str) -> None:
         """An administrator deletes the file of a disk."""
-        admin = self.admin["vc1" if self.backing == "vc" else "esx9"]
+        admin = self.endpoint_admin
         admin.wait(admin.content.virtualDiskManager.DeleteVirtualDisk_Task(self.disk(name).path, admin.datacenter))
 
     def usage(self) -> dict[str, int]:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+
 from tests.support.site import codes, message
 
 GB = 1 << 30
@@ -97,3 +101,70 @@ def test_a_file_that_vanished_is_never_made_again(site: Any) -> None:
     assert finding["what"] == "lost file"
     site.good(site.declare([], [{**DATA, "state": "absent"}]))
     assert site.usage() == {}
+
+
+def test_more_than_15_disks_open_a_second_controller(site: Any) -> None:
+    vms, disks = [{"name": "web-1"}], [{"name": "d[01:17]", "attached_to": "web-1"}]
+    site.good(site.declare(vms, disks))
+    assert len(site.devices("web-1")) == 18
+    machine = site.endpoint_admin.vm(site.record("web-1").id)
+    buses = [d.busNumber for d in machine.config.hardware.device if hasattr(d, "sharedBus")]
+    assert buses == [0, 1]
+    site.settled(site.declare(vms, disks))
+
+
+def test_a_disk_of_others_stays_foreign_beside_a_persistent_one(site: Any) -> None:
+    vms, disks = [{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]
+    site.good(site.declare(vms, disks))
+    admin, machine = site.endpoint_admin, site.record("web-1").id
+    store = site.disk("data").path.partition("]")[0]
+    theirs = admin.create_disk(f"{store}] of-others/theirs.vmdk")
+    admin.attach(machine, theirs)
+    outcome = site.good(site.declare(vms, disks))
+    assert [line for line in outcome["warnings"] if "not the platform's" in line and theirs in line]
+    assert not [line for line in outcome["warnings"] if "photon-disks" in line]
+    gone = [{"name": "web-1", "state": "absent"}]
+    site.good(site.declare(gone, [{**DATA, "attached_to": ""}]))
+    assert {theirs, site.disk("data").path} <= set(admin.files())
+
+
+def test_what_was_done_by_hand_is_recorded(site: Any) -> None:
+    vms = [{"name": "web-[1:2]"}]
+    site.good(site.declare(vms, [{**DATA, "attached_to": "web-1"}]))
+    admin, path = site.endpoint_admin, site.disk("data").path
+    admin.detach(site.record("web-1").id, path)
+    admin.attach(site.record("web-2").id, path)
+    tree = site.declare(vms, [DATA])
+    outcome = site.good(tree)
+    assert not outcome["changed"]
+    assert site.disk("data").vm == site.record("web-2").id
+    assert site.disagreements() == []
+    site.settled(site.declare(vms, [{**DATA, "attached_to": "web-1"}]))
+    assert site.disk("data").vm == site.record("web-1").id
+
+
+def test_bad_input_is_refused_before_anything_is_touched(site: Any) -> None:
+    site.good(site.declare([{"name": "web-1"}], []))
+    before = site.lab.control.calls()
+    for disk, code in (
+        ({"attached_to": "acme/other/web-1"}, "InvalidOperation"),
+        ({"attached_to": "web-9"}, "VmNotFound"),
+        ({"capacity": "1 MB"}, "InvalidEntity"),
+    ):
+        with pytest.raises(PhotonError) as caught:
+            site.run(site.declare([{"name": "web-1"}], [{**DATA, **disk}]))
+        [mistake] = caught.value.data["mistakes"]
+        key = next(iter(disk))
+        assert (mistake["path"], mistake["code"]) == (f"photon_tenants[0].projects[0].disks[0].{key}", code)
+    assert site.lab.control.calls() == before
+
+
+def test_quota_and_space_are_claimed_with_the_vms(site: Any) -> None:
+    outcome = site.run(site.declare([{"name": "web-1"}], [{**DATA, "capacity": "101 GB", "attached_to": "web-1"}]))
+    assert codes(outcome) == {"acme/web/data": "QuotaError"}
+    site.good(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
+    disk = site.disk("data")
+    with open_store(site.url, allow_ephemeral=True) as store:
+        held = store.snapshot(allocations=True).held[disk.id]
+    assert held[disk.datastore, "space"] == GB
+    assert held[disk.project, "persistent-disk.capacity"] == GB

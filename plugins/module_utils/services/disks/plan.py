@@ -14,7 +14,7 @@ from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import refund
-from ..fleet.record import HostFacts
+from ..fleet.record import DatastoreFacts, HostFacts
 from ..planning import CREATE, DELETE, KEEP, UPDATE, Planning, compare
 from ..state import CurrentState
 from ..vms.actions import DeleteVm
@@ -176,6 +176,12 @@ def _power_of(vm: Document, planning: Planning) -> str:
 def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Planning) -> None:
     state, seen, disk = planning.state, desired.seen, desired.disk
     store = state.must(str(disk.datastore))
+    if disk.is_unfinished and DatastoreFacts.of(store).type == "VSAN":
+        raise PhotonError(
+            "NoConstraintMatchingDatastore",
+            f"disk {desired.label}: datastore {store.name} is a vSAN datastore, which holds no plain disk files: use a "
+            "flavor that asks for another type (storage.SHARED_VMFS)",
+        )
     disk = replace(disk, endpoint=store.scope, path=disk.path or file_of(store.name, disk.id))
     previous = seen.disk
     steps: list[str] = []
