@@ -14,8 +14,8 @@ description:
     many by O(disks). They outlive the VMs that they are attached to.
   - A disk is attached to a VM that is stopped or running, by O(attached_to). One that another VM of the project has is
     detached there first.
-  - What an item leaves out stays as it is. A disk grows and never shrinks. A disk whose file is gone is reported and never
-    made again.
+  - What an item leaves out stays as it is. A disk grows and never shrinks. A disk whose file is gone is reported
+    and never made again.
   - One item's failure does not stop the others; the task then fails with every failed item, and a second run goes on
     from there.
 options:
@@ -43,8 +43,7 @@ options:
       - Needed for a new one.
     type: str
   attached_to:
-    description: 'VM of the project that it is attached to, or a range with one member per name; an empty text detaches
-      it; omitted: unchanged.'
+    description: 'VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted: unchanged.'
     type: str
   affinity:
     description: VMs of the project on whose datastore a new disk lies.
@@ -88,8 +87,8 @@ options:
           - Needed for a new one.
         type: str
       attached_to:
-        description: 'VM of the project that it is attached to, or a range with one member per name; an empty text detaches
-          it; omitted: unchanged.'
+        description: 'VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted:
+          unchanged.'
         type: str
       affinity:
         description: VMs of the project on whose datastore a new disk lies.

@@ -53,7 +53,6 @@ class GivenContext(Context):
             answer = self.given[endpoint.name]
             (state.unreachable if isinstance(answer, PhotonError) else state.inventories)[endpoint.id] = answer
 
-
     def read_disks(self, state: CurrentState) -> None:
         """The files are those that the plans made."""
         for document in state.of(entities.DISK):
@@ -198,7 +197,9 @@ class Datacenter:
         for entity_id, observed in plan.observed.items():
             document = state.get(entity_id)
             if document is not None:
-                state.put(replace(document, observed=observed, state=plan.observed_states.get(entity_id, document.state)))
+                state.put(
+                    replace(document, observed=observed, state=plan.observed_states.get(entity_id, document.state))
+                )
         for action in plan.of_type(DiskAction):
             self._work(action, state)
         self.documents = [replace(d, version=d.version or 1) for kind in entities.KINDS for d in state.of(kind)]

@@ -70,12 +70,14 @@ def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, 
         for store in state.of(entities.DATASTORE, endpoint_id):
             row = inventory.datastores.get(store.observed.get("moid", ""))
             if row is not None:
-                usage[store.id].space = max(0, row.capacity - row.free - committed[row.moid] - _detached(state, store.id))
+                usage[store.id].space = max(
+                    0, row.capacity - row.free - committed[row.moid] - _detached(state, store.id)
+                )
     return usage
 
 
 def own_usage(state: CurrentState) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` of the platform's own VMs and persistent disks, those being created included."""
+    """``{host or datastore id: Usage}`` of our own VMs and persistent disks, those being created included."""
     usage: dict[str, Usage] = defaultdict(Usage)
     for document in state.of(entities.VM):
         vm = Vm.of(document)

@@ -18,7 +18,8 @@ class Declaration:
     Each list holds one dict per entity: every key of its schema (docs/declaration.md), ranges expanded, quantities as
     integers in base units, quotas and costs as ``{key: (amount, unit)}``, and ``path``, its key path. None stands for
     an omitted key. Projects also have ``tenant``; images, VMs and disks ``tenant`` and ``project`` (both empty for an
-    image of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images ``file_type``.
+    image of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images
+    ``file_type``.
     ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune`` ...).
     """
 

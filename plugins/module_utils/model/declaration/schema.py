@@ -160,19 +160,22 @@ DISK: Schema = {
     "name": Field("name_range", "name of the disk, unique in its project, or a range of names", required=True),
     "flavor": Field("name", "flavor of kind persistent-disk", required="create"),
     "capacity": Field(
-        "capacity", "size; a plain number is GB; a disk can grow, not shrink", required="create", minimum=1 << 30,
+        "capacity",
+        "size; a plain number is GB; a disk can grow, not shrink",
+        required="create",
+        minimum=1 << 30,
         code="InvalidEntity",
     ),
     "attached_to": Field(
-        "vm_range", "VM of the project that it is attached to, or a range with one member per name; an empty text "
-        "detaches it; omitted: unchanged",
+        "vm_range",
+        "VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted: unchanged",
     ),
     "affinity": Field("list", "VMs of the project on whose datastore a new disk lies", initial=[], elements="name"),
     "tags": Field("list", "own tags of the disk", initial=[], elements="text"),
     "deletion_protection": _PROTECTED,
     "force": Field("boolean", "detach it where deleting needs that", default=False),
     "state": _STATE,
-}  # fmt: skip
+}
 PROJECT: Schema = {
     "name": Field("name", "name of the project, unique in its tenant", required=True),
     **_QUOTA,

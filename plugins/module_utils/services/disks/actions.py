@@ -23,9 +23,9 @@ CREATE, DETACH, GROW, ATTACH, DELETE = "CREATE_DISK", "DETACH_DISK", "GROW_DISK"
 class DiskAction(Action):
     """Work on a disk: ``steps`` in order (none: the record alone).
 
-    ``disk`` is the disk as it is meant to be, ``previous`` as it was seen before. ``source`` and ``target`` are the ids of
-    the VMs that it is detached from and attached to. ``done`` are the steps that were done, ``failure`` the error that
-    ended them, ``failed_step`` where.
+    ``disk`` is the disk as it is meant to be, ``previous`` as it was seen before. ``source`` and ``target`` are the
+    ids of the VMs that it is detached from and attached to. ``done`` are the steps that were done, ``failure`` the
+    error that ended them, ``failed_step`` where.
     """
 
     disk: Disk

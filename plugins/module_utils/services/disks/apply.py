@@ -58,9 +58,7 @@ def _prepare(endpoint: Document, chosen: list[DiskAction], applying: Applying) -
     _detach(endpoint, [a for a in chosen if a.is_due(actions.DETACH)], applying)
     _create(endpoint, [a for a in chosen if a.is_due(actions.CREATE)], applying)
     free = [a for a in chosen if a.is_due(actions.GROW) and (a.source is not None or a.previous.vm is None)]
-    grown = [
-        vsphere.grow_disk(_backing(a, applying), a.disk.capacity, key=a.id) for a in free
-    ]
+    grown = [vsphere.grow_disk(_backing(a, applying), a.disk.capacity, key=a.id) for a in free]
     _note(_run(endpoint, grown, applying), {a.id: [a] for a in free}, actions.GROW)
 
 
@@ -163,9 +161,7 @@ def _read(session: Any, inventory: Any, vm_ids: Iterable[str]) -> dict[str, Any]
     return rows
 
 
-def _grow_attached(
-    endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], applying: Applying
-) -> None:
+def _grow_attached(endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], applying: Applying) -> None:
     jobs, keys = [], {}
     for vm_id, some in _by_vm(chosen, lambda action: action.previous.vm).items():
         row = rows.get(vm_id)
@@ -263,7 +259,9 @@ def _record(endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], 
     for vm_id, row in rows.items():
         document = state.get(vm_id)
         if document is not None and document.kind == entities.VM and row.readable:
-            vms[vm_id] = state.put(observe(Vm.of(document), row, endpoint.id, state).record(Vm.of(document)).write_to(document))
+            vms[vm_id] = state.put(
+                observe(Vm.of(document), row, endpoint.id, state).record(Vm.of(document)).write_to(document)
+            )
 
     def end(tx: Any) -> None:
         tx.settle(kept.values())
@@ -338,7 +336,9 @@ def _store(action: DiskAction, applying: Applying) -> Any:
     store = state.must(str(action.disk.datastore))
     row = state.inventories[store.scope].datastores.get(store.observed["moid"])
     if row is None:
-        raise PhotonError("DatastoreNotFound", f"disk {action.name}: datastore {store.name} left its endpoint; run again")
+        raise PhotonError(
+            "DatastoreNotFound", f"disk {action.name}: datastore {store.name} left its endpoint; run again"
+        )
     return row
 
 
@@ -363,7 +363,8 @@ def _no_vm(action: DiskAction, applying: Applying) -> PhotonError:
     vm = applying.state.get(action.target)
     name = vm.name if vm is not None else action.target
     return PhotonError(
-        "DependencyFailed", f"disk {action.name} is not attached: VM {name} could not be had; fix that VM, then run again"
+        "DependencyFailed",
+        f"disk {action.name} is not attached: VM {name} could not be had; fix that VM, then run again",
     )
 
 

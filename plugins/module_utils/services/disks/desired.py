@@ -27,8 +27,8 @@ Item = Mapping[str, Any]
 class Desired:
     """A disk as it is declared, resolved.
 
-    ``disk`` has the facts of an existing one. ``target`` is the name of the VM that it is to be attached to, None for no
-    VM. ``demand`` is what the VM's placement was told, where the VM is new. ``absent``: it is to be deleted.
+    ``disk`` has the facts of an existing one. ``target`` is the name of the VM that it is to be attached to, None
+    for no VM. ``demand`` is what the VM's placement was told, where the VM is new. ``absent``: it is to be deleted.
     """
 
     disk: Disk
@@ -212,8 +212,8 @@ def _target(item: Item, seen: Seen | None, project: Project, planning: Planning)
     if seen is not None and seen.stranger:
         raise PhotonError(
             "StateError",
-            f"disk {item['name']} is attached to VM {seen.stranger}, which is not in its project: detach it there, then "
-            "run again",
+            f"disk {item['name']} is attached to VM {seen.stranger}, which is not in its project: detach it there, "
+            "then run again",
             {"vm": seen.stranger},
         )
     if wanted == "":

@@ -21,9 +21,9 @@ from .record import Disk
 class Seen:
     """What the last read shows of a disk; ``disk`` is its record at its real place and in its real state.
 
-    ``gone``: its datastore was listed and does not have its file. ``vm_row`` and ``row`` are the VM that has it attached
-    and its device there, ``row`` None where the VM was not read in detail. ``stranger`` is the name of a VM outside the
-    disk's project that has it.
+    ``gone``: its datastore was listed and does not have its file. ``vm_row`` and ``row`` are the VM that has it
+    attached and its device there, ``row`` None where the VM was not read in detail. ``stranger`` is the name of a VM
+    outside the disk's project that has it.
     """
 
     disk: Disk

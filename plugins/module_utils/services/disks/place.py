@@ -51,7 +51,8 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
         place = Vm.of(vm).place
         if place is None or place.host is None:
             raise PhotonError(
-                "DependencyFailed", f"disk {desired.label}: the host of VM {vm.name} is not declared; declare it, or move the VM"
+                "DependencyFailed",
+                f"disk {desired.label}: the host of VM {vm.name} is not declared; declare it, or move the VM",
             )
         request["host"] = place.host
     stores = {}
@@ -63,7 +64,8 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
     if len(set(stores.values())) > 1:
         where = ", ".join(f"{name} on {_name(store, state)}" for name, store in sorted(stores.items()))
         raise PhotonError(
-            "UnfullfillableDiskAffinities", f"disk {desired.label}: the VMs of its affinity share no datastore ({where})"
+            "UnfullfillableDiskAffinities",
+            f"disk {desired.label}: the VMs of its affinity share no datastore ({where})",
         )
     if stores:
         request["datastore"] = next(iter(stores.values()))
@@ -72,7 +74,10 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
 
 def _told(desired: Desired, error: PhotonError) -> PhotonError:
     """The scheduler's reason; what only the affinity makes impossible has a code of its own."""
-    impossible = desired.disk.affinity and error.code not in ("NotEnoughDatastoreCapacity", "NoConstraintMatchingDatastore")
+    impossible = desired.disk.affinity and error.code not in (
+        "NotEnoughDatastoreCapacity",
+        "NoConstraintMatchingDatastore",
+    )
     code = "UnfullfillableDiskAffinities" if impossible else error.code
     return PhotonError(code, f"disk {desired.label}: {error.message}", error.data)
 

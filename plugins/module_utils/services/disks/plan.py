@@ -71,7 +71,7 @@ def plan_delete(
         owner = state.get(disk.vm)
         raise PhotonError(
             "StateError",
-            f"disk {label} is attached to VM {owner.name if owner else disk.vm}: detach it first (attached_to: \"\"), or "
+            f'disk {label} is attached to VM {owner.name if owner else disk.vm}: detach it first (attached_to: ""), or '
             "delete it with force: true",
             {"vm": disk.vm},
         )
@@ -128,7 +128,9 @@ def _refuse(desired: Desired, error: PhotonError, planning: Planning) -> None:
 
 def _plan_absent(desired: Desired, planning: Planning) -> None:
     assert desired.current is not None
-    plan_delete(desired.current, planning, "declared absent", desired.path, force=desired.is_detached, seen=desired.seen)
+    plan_delete(
+        desired.current, planning, "declared absent", desired.path, force=desired.is_detached, seen=desired.seen
+    )
 
 
 def _target(desired: Desired, planning: Planning) -> Document | None:
@@ -138,7 +140,7 @@ def _target(desired: Desired, planning: Planning) -> Document | None:
     if desired.target and vm is None:
         raise PhotonError(
             "DependencyFailed",
-            f"disk {desired.label} is left as it was: VM {desired.target}, which it is to be attached to, cannot be had",
+            f"disk {desired.label} is left as it was: VM {desired.target}, to which it is to be attached, is missing",
         )
     if seen.disk.vm is not None and (vm is None or vm.id != seen.disk.vm):
         _check_source(desired.label, seen)
@@ -162,8 +164,8 @@ def _check_source(label: str, seen: Seen) -> None:
     if row is not None and (not row.readable or row.power_state == "suspended"):
         raise PhotonError(
             "InvalidVmState",
-            f"disk {label}: VM {row.name} is {'SUSPENDED' if row.readable else 'unreadable'}; a disk can be detached from "
-            "a VM that is STOPPED or STARTED",
+            f"disk {label}: VM {row.name} is {'SUSPENDED' if row.readable else 'unreadable'}; a disk can be detached "
+            "from a VM that is STOPPED or STARTED",
         )
 
 
@@ -194,8 +196,8 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
         if seen.under_snapshot:
             raise PhotonError(
                 "StateError",
-                f"disk {desired.label} cannot grow while its VM {seen.vm_row.name} has a snapshot: remove the snapshots, "
-                "then run again",
+                f"disk {desired.label} cannot grow while its VM {seen.vm_row.name} has a snapshot: remove the "
+                "snapshots, then run again",
             )
         steps.append(actions.GROW)
     if vm is not None and vm.id != previous.vm:
@@ -246,8 +248,8 @@ def _check_reach(label: str, disk: Disk, vm: Document, state: CurrentState) -> N
         store = state.must(str(disk.datastore))
         raise PhotonError(
             "UnfullfillableDiskAffinities",
-            f"disk {label} is on datastore {store.name}, which host {host.name if host else 'none'} of VM {vm.name} does "
-            "not mount: attach it to a VM on a host that does",
+            f"disk {label} is on datastore {store.name}, which host {host.name if host else 'none'} of VM {vm.name} "
+            "does not mount: attach it to a VM on a host that does",
             {"datastore": store.name},
         )
 
@@ -283,8 +285,8 @@ class _Room:
         if own + self._disks[vm.id] >= MOST_DISKS:
             raise PhotonError(
                 "InvalidOperation",
-                f"disk {desired.label}: VM {vm.name} has {own + self._disks[vm.id]} disks, and at most {MOST_DISKS} are "
-                "possible: attach it to another VM",
+                f"disk {desired.label}: VM {vm.name} has {own + self._disks[vm.id]} disks, and at most {MOST_DISKS} "
+                "are possible: attach it to another VM",
             )
         self._disks[vm.id] += 1
 

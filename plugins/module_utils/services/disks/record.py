@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ...cloudstore import Claim
 from ...model import states
@@ -33,8 +32,8 @@ class Disk:
     """A persistent disk: its intent, and where it was last seen.
 
     ``capacity`` in bytes. ``affinity`` are names of VMs, ``wanted_vm`` the id of the VM that it was last declared to be
-    attached to. Facts: ``endpoint`` and ``datastore`` (ids), ``path`` (``[ds] dir/id.vmdk``), the backing's ``uuid`` (None
-    until the file was made once), ``size`` in bytes, and ``vm``, the id of the VM that it is attached to.
+    attached to. Facts: ``endpoint`` and ``datastore`` (ids), ``path`` (``[ds] dir/id.vmdk``), the backing's ``uuid``
+    (None until the file was made once), ``size`` in bytes, and ``vm``, the id of the VM that it is attached to.
     """
 
     id: str

@@ -70,7 +70,7 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
         names = ", ".join(planning.staying[current.id])
         raise PhotonError(
             "PersistentDiskAttached",
-            f"VM {label} has the persistent disks {names}: detach them in the same run (attached_to: \"\"), then delete",
+            f'VM {label} has the persistent disks {names}: detach them in the same run (attached_to: ""), then delete',
             {"disks": planning.staying[current.id]},
         )
     refund(state.counters.setdefault(vm.project, {}), vm.cost)

@@ -52,7 +52,7 @@ def test_a_vm_that_the_cloudstore_knows() -> None:
         ({"flavor": "fast"}, "flavor", "FlavorNotFound"),
         ({"attached_to": "web-99"}, "attached_to", "VmNotFound"),
         ({"attached_to": "acme/other/web-01"}, "attached_to", "InvalidOperation"),
-        ({"attached_to": "web 1"}, "attached_to", "SpecInvalid"),
+        ({"attached_to": "web 1"}, "attached_to", "InvalidEntity"),
         ({"name": "data-[1:3]", "attached_to": "web-[01:02]"}, "attached_to", "SpecInvalid"),
         ({"affinity": ["web-99"]}, "affinity[0]", "VmNotFound"),
         ({"state": "started"}, "state", "SpecInvalid"),

@@ -295,7 +295,9 @@ GONE = "{name: web-1, state: absent}"
         (GONE, "{name: data, state: absent, force: true}", ["delete acme/web/data", "delete acme/web/web-1"]),
     ],
 )
-def test_a_vm_whose_disk_leaves_in_the_same_plan_is_deleted(with_vms, vms: str, disks: str, expected: list[str]) -> None:
+def test_a_vm_whose_disk_leaves_in_the_same_plan_is_deleted(
+    with_vms, vms: str, disks: str, expected: list[str]
+) -> None:
     declare(with_vms, **DISK, attached_to="web-1")
     plan = with_vms.apply(WHOLE % (vms, disks), whole=True)
     assert failures(plan) == {}
