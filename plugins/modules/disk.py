@@ -43,7 +43,7 @@ options:
       - Needed for a new one.
     type: str
   attached_to:
-    description: 'VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted: unchanged.'
+    description: 'VM of the project that has it, or a range of VMs; an empty text detaches it; omitted: unchanged.'
     type: str
   affinity:
     description: VMs of the project on whose datastore a new disk lies.
@@ -87,8 +87,7 @@ options:
           - Needed for a new one.
         type: str
       attached_to:
-        description: 'VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted:
-          unchanged.'
+        description: 'VM of the project that has it, or a range of VMs; an empty text detaches it; omitted: unchanged.'
         type: str
       affinity:
         description: VMs of the project on whose datastore a new disk lies.

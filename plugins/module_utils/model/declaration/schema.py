@@ -168,7 +168,7 @@ DISK: Schema = {
     ),
     "attached_to": Field(
         "vm_range",
-        "VM of the project that has it, or a range with one VM per disk; an empty text detaches it; omitted: unchanged",
+        "VM of the project that has it, or a range of VMs; an empty text detaches it; omitted: unchanged",
     ),
     "affinity": Field("list", "VMs of the project on whose datastore a new disk lies", initial=[], elements="name"),
     "tags": Field("list", "own tags of the disk", initial=[], elements="text"),
