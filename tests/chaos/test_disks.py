@@ -24,9 +24,10 @@ SAMPLE = 2
 def declared(*disks: Tree, vms: int = 2, **vm: Any) -> Tree:
     """Two VMs in one zone, and these disks."""
     made = copy.deepcopy(tree(vms, **{"zone": "a", "spread_over": None, **vm}))
+    made["photon_flavors"] = [{"name": "shared", "kind": "persistent-disk", "cost": {"storage.SHARED_VMFS": 1}}]
     made["photon_tenants"][0]["quota"]["persistent-disk.capacity"] = "100 GB"
     project = made["photon_tenants"][0]["projects"][0]
-    project["disks"] = [{"flavor": "core-100", "capacity": "1 GB", **disk} for disk in disks]
+    project["disks"] = [{"flavor": "shared", "capacity": "1 GB", **disk} for disk in disks]
     return made
 
 

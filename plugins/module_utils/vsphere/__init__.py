@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .disks import (
     FCD,
+    PER_BUS,
     VMDK,
     DiskFile,
     ListedDisk,
@@ -60,6 +61,7 @@ from .vms import (
 
 __all__ = [
     "FCD",
+    "PER_BUS",
     "VMDK",
     "DatastoreReader",
     "DiskFile",

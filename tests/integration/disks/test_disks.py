@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items
 
 from tests.support.site import codes, message
 
@@ -70,6 +72,36 @@ def test_a_new_vm_gets_its_new_disks(site: Any) -> None:
         assert (disk.state, disk.vm) == ("ATTACHED", site.record(f"web-{number}").id)
         assert disk.wwn == "0x" + disk.uuid.replace("-", "")
     site.settled(site.declare(vms, disks))
+
+
+def test_a_new_vm_has_its_disks_before_its_first_start(site: Any) -> None:
+    """One call makes the VM with its disks; none changes it afterwards."""
+    site.good(site.declare([], [{**DATA, "attached_to": ""}]))
+    before = Counter(site.lab.control.calls()[site.endpoint_admin.name])
+    site.good(site.declare([{"name": "web-1", "state": "started"}], [{**DATA, "attached_to": "web-1"}]))
+    made = Counter(site.lab.control.calls()[site.endpoint_admin.name]) - before
+    assert (made["CreateVM_Task"], made["PowerOnVM_Task"], made["ReconfigVM_Task"]) == (1, 1, 0)
+    assert site.disk("data").state == "ATTACHED"
+
+
+def test_the_module_returns_what_a_disk_is_found_by(site: Any) -> None:
+    site.good(site.declare([{"name": "web-1"}], []))
+    request = Request(
+        cloudstore_url=site.url, allow_ephemeral=True, credentials=site.credentials, result="full", site="disks"
+    )
+    item = {**DATA, "flavor": "core-100", "capacity": "1 GB", "attached_to": "web-1"}
+    outcome = run_items("disk", [item], request, scope={"tenant": "acme", "project": "web"})
+    [row] = outcome["items"]
+    disk = site.disk("data")
+    assert {key: row[key] for key in ("id", "path", "uuid", "wwn", "attached_to", "state")} == {
+        "id": disk.id,
+        "path": disk.path,
+        "uuid": disk.uuid,
+        "wwn": "0x" + str(disk.uuid).replace("-", ""),
+        "attached_to": "web-1",
+        "state": "ATTACHED",
+    }
+    assert row["datastore"] == disk.path.partition("]")[0].lstrip("[")
 
 
 def test_a_disk_outlives_its_vm(site: Any) -> None:

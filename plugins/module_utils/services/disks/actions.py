@@ -12,7 +12,8 @@ from ...cloudstore import Step, Task
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ..planning import Action
+from ...vsphere import DiskSpec
+from ..planning import Action, Plan
 from ..state import CurrentState
 from .record import Disk
 
@@ -48,6 +49,18 @@ class DiskAction(Action):
 
     def fail_at(self, step: str, error: PhotonError) -> None:
         self.failure, self.failed_step = error, step
+
+
+def attachable(plan: Plan) -> dict[str, list[DiskSpec]]:
+    """The disks that are ready to be attached, by the VM that gets them."""
+    found: dict[str, list[DiskSpec]] = {}
+    for action in plan.of_type(DiskAction):
+        ready = action.is_due(ATTACH) and not any(action.is_due(step) for step in (CREATE, DETACH, GROW))
+        if ready and action.target is not None:
+            disk = action.disk
+            spec = DiskSpec(disk.name, disk.size or disk.capacity, path=disk.path)
+            found.setdefault(action.target, []).append(spec)
+    return found
 
 
 def task_of(entity_id: str, steps: tuple[str, ...], endpoint: str | None, vms: tuple[str | None, ...]) -> Task:
