@@ -278,13 +278,13 @@ class _Room:
         self._disks = Counter(disk.vm for disk in map(Disk.of, state.of(entities.DISK)) if disk.vm)
 
     def take(self, desired: Desired, vm: Document, source: str | None) -> None:
-        """Raise InvalidOperation where the VM has as many disks as are possible."""
+        """Raise StateError where the VM has as many disks as are possible."""
         if source is not None:
             self._disks[source] -= 1
         own = len(Vm.of(vm).disks)
         if own + self._disks[vm.id] >= MOST_DISKS:
             raise PhotonError(
-                "InvalidOperation",
+                "StateError",
                 f"disk {desired.label}: VM {vm.name} has {own + self._disks[vm.id]} disks, and at most {MOST_DISKS} "
                 "are possible: attach it to another VM",
             )

@@ -199,7 +199,7 @@ def test_a_suspended_vm_neither_gets_nor_loses_a_disk(with_vms) -> None:
 
 def test_at_most_60_disks(with_vms) -> None:
     plan = with_vms.items("disk", [{**DISK, "name": "d[01:60]", "capacity": "1 GB", "attached_to": "web-1"}])
-    assert failures(plan) == {"acme/web/d60": "InvalidOperation"}
+    assert failures(plan) == {"acme/web/d60": "StateError"}
 
 
 def test_a_disk_on_a_vm_of_others_is_left_there(with_vms) -> None:
