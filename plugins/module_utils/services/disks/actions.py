@@ -40,8 +40,7 @@ class DiskAction(Action):
 
     def signature(self, state: CurrentState) -> dict[str, Any]:
         """Its datastore."""
-        store = state.get(self.disk.datastore)
-        return {"datastore": store.name if store else None, "steps": list(self.steps)}
+        return {"datastore": state.name_of(self.disk.datastore), "steps": list(self.steps)}
 
     def is_due(self, step: str) -> bool:
         """Whether this step is still to be done."""
@@ -78,11 +77,10 @@ def task_of(entity_id: str, steps: tuple[str, ...], endpoint: str | None, vms: t
 def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
     """The fields of a disk in a full result."""
     disk = Disk.of(document)
-    store, vm = state.get(disk.datastore), state.get(disk.vm)
     return {
-        "datastore": store.name if store else disk.datastore,
+        "datastore": state.name_of(disk.datastore),
         "path": disk.path,
         "uuid": disk.uuid,
         "wwn": disk.wwn,
-        "attached_to": vm.name if vm else disk.vm,
+        "attached_to": state.name_of(disk.vm),
     }

@@ -28,7 +28,6 @@ from .actions import DiskAction
 from .observed import Sight
 from .record import Disk, claim_of, directory_of
 
-_RUN_ENDS = ("LeaseLost", "CloudStoreLost")
 Work = Callable[[Document, list[DiskAction], Applying], None]
 
 
@@ -129,7 +128,7 @@ def _directory_error(session: Any, store: Any) -> PhotonError | None:
     try:
         vsphere.make_directory(session, directory_of(store.name), store.datacenter)
     except PhotonError as error:
-        if error.code in _RUN_ENDS:
+        if error.ends_run:
             raise
         return error
     return None
@@ -360,8 +359,7 @@ def _left(action: DiskAction) -> PhotonError:
 
 
 def _no_vm(action: DiskAction, applying: Applying) -> PhotonError:
-    vm = applying.state.get(action.target)
-    name = vm.name if vm is not None else action.target
+    name = applying.state.name_of(action.target)
     return PhotonError(
         "DependencyFailed",
         f"disk {action.name} is not attached: VM {name} could not be had; fix that VM, then run again",
@@ -385,7 +383,7 @@ def _guarded(work: Work, endpoint: Document, chosen: list[DiskAction], applying:
     try:
         work(endpoint, chosen, applying)
     except PhotonError as error:
-        if error.code in _RUN_ENDS:
+        if error.ends_run:
             raise
         unknown = PhotonError(error.code, error.message, {**error.data, "unknown": True})
         for action in chosen:

@@ -20,11 +20,11 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
     return {
         "tenant": state.must(project.scope).name,
         "project": project.name,
-        "flavor": _name(disk.flavor, state),
+        "flavor": state.name_of(disk.flavor),
         "capacity": disk.capacity,
-        "attached_to": _name(disk.vm, state),
-        "endpoint": _name(disk.endpoint, state),
-        "datastore": _name(disk.datastore, state),
+        "attached_to": state.name_of(disk.vm),
+        "endpoint": state.name_of(disk.endpoint),
+        "datastore": state.name_of(disk.datastore),
         "path": disk.path,
         "uuid": disk.uuid,
         "wwn": disk.wwn,
@@ -32,8 +32,3 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         "tags": list(disk.tags),
         "deletion_protection": disk.deletion_protection,
     }
-
-
-def _name(entity_id: str | None, state: CurrentState) -> str | None:
-    document = state.get(entity_id)
-    return document.name if document else entity_id

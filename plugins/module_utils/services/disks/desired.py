@@ -73,14 +73,12 @@ def vms_to_read(planning: Planning) -> set[str]:
     """The ids of the VMs whose devices must be known in detail: what is declared of their disks differs."""
     state, found = planning.state, set()
     for item in planning.declaration.disks:
-        tenant = state.find(entities.TENANT, "", item["tenant"])
-        project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
-        current = state.find(entities.DISK, project.id, item["name"]) if project else None
-        if current is None or project is None:
+        current = state.declared(entities.DISK, item)
+        if current is None:
             continue
         disk, name = Disk.of(current), item.get("attached_to")
         owner = state.get(disk.vm)
-        wanted = state.find(entities.VM, project.id, name) if name else None
+        wanted = state.find(entities.VM, current.scope, name) if name else None
         moved = name is not None and (owner.name if owner else "") != name
         if moved or item.get("state") == "absent" or (item.get("capacity") or 0) > (disk.size or 0):
             found |= {vm.id for vm in (owner, wanted) if vm is not None}
@@ -136,9 +134,7 @@ def _resolve(
 def _absent(item: Item, label: str, sight: Sight, planning: Planning) -> Desired | None:
     """Nothing to do where tenant, project or disk do not exist."""
     state = planning.state
-    tenant = state.find(entities.TENANT, "", item["tenant"])
-    project = state.find(entities.PROJECT, tenant.id, item["project"]) if tenant else None
-    current = state.find(entities.DISK, project.id, item["name"]) if project else None
+    current = state.declared(entities.DISK, item)
     if current is None:
         return None
     recorded = Disk.of(current)

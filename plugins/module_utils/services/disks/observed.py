@@ -34,7 +34,7 @@ class Seen:
 
     @property
     def under_snapshot(self) -> bool:
-        return bool(self.vm_row is not None and self.vm_row.snapshot) or bool(self.row and len(self.row.files) > 1)
+        return self.row is not None and len(self.row.files) > 1
 
 
 @dataclass(slots=True)

@@ -62,7 +62,7 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
             raise PhotonError("VmNotFound", f"disk {desired.label}: no vm named {name!r}, which its affinity names")
         stores[name] = Vm.of(near).boot_disk.datastore
     if len(set(stores.values())) > 1:
-        where = ", ".join(f"{name} on {_name(store, state)}" for name, store in sorted(stores.items()))
+        where = ", ".join(f"{name} on {state.name_of(store)}" for name, store in sorted(stores.items()))
         raise PhotonError(
             "UnfullfillableDiskAffinities",
             f"disk {desired.label}: the VMs of its affinity share no datastore ({where})",
@@ -85,8 +85,3 @@ def _told(desired: Desired, error: PhotonError) -> PhotonError:
 def _set(desired: Desired, store_id: str, state: CurrentState) -> None:
     desired.disk = replace(desired.disk, datastore=store_id, endpoint=state.must(store_id).scope)
     state.put(desired.disk.write_to(state.must(desired.disk.id)))
-
-
-def _name(store_id: str | None, state: CurrentState) -> str:
-    store = state.get(store_id)
-    return store.name if store is not None else "none"

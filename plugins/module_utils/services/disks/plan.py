@@ -15,7 +15,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import refund
 from ..fleet.record import DatastoreFacts, HostFacts
-from ..planning import CREATE, DELETE, KEEP, UPDATE, Planning, compare
+from ..planning import CREATE, DELETE, KEEP, UPDATE, Planning, compare, delete_action
 from ..state import CurrentState
 from ..vms.actions import DeleteVm
 from ..vms.record import Vm
@@ -68,35 +68,29 @@ def plan_delete(
     if seen.stranger:
         raise PhotonError("StateError", f"disk {label} is attached to VM {seen.stranger}: detach it there, then delete")
     if disk.vm is not None and not force:
-        owner = state.get(disk.vm)
         raise PhotonError(
             "StateError",
-            f'disk {label} is attached to VM {owner.name if owner else disk.vm}: detach it first (attached_to: ""), or '
+            f'disk {label} is attached to VM {state.name_of(disk.vm)}: detach it first (attached_to: ""), or '
             "delete it with force: true",
             {"vm": disk.vm},
         )
     if disk.vm is not None:
         _check_source(label, seen)
-    state.drop(current.id)
-    planning.plan.observed.pop(current.id, None)
     planning.plan.observed_states.pop(current.id, None)
     refund(state.counters.setdefault(recorded.project, {}), recorded.cost)
     steps = (actions.DETACH, actions.DELETE) if disk.vm else (actions.DELETE,)
-    return planning.plan.add(
-        DiskAction(
-            verb=DELETE,
-            kind=entities.DISK,
-            name=label,
-            document=current,
-            reason=reason,
-            path=path,
-            needs=tuple(document.id for document in chain),
-            task=task_of(current.id, steps, disk.endpoint, (disk.vm,)) if disk.path else None,
-            disk=disk,
-            previous=disk,
-            steps=steps if disk.path else (),
-            source=disk.vm,
-        )
+    return delete_action(
+        planning,
+        current,
+        reason,
+        path,
+        DiskAction,
+        needs=tuple(document.id for document in chain),
+        task=task_of(current.id, steps, disk.endpoint, (disk.vm,)) if disk.path else None,
+        disk=disk,
+        previous=disk,
+        steps=steps if disk.path else (),
+        source=disk.vm,
     )
 
 
@@ -257,12 +251,10 @@ def _check_reach(label: str, disk: Disk, vm: Document, state: CurrentState) -> N
 def _view(disk: Disk, vm: Document | None, state: CurrentState) -> dict[str, Any]:
     """A disk as a diff shows it; ``vm`` is the VM that it will have, else the one that it has."""
     owner = vm or state.get(disk.wanted_vm if disk.state == states.CREATING else disk.vm)
-    store = state.get(disk.datastore)
-    flavor = state.get(disk.flavor)
     return {
-        "flavor": flavor.name if flavor else disk.flavor,
+        "flavor": state.name_of(disk.flavor),
         "capacity": disk.capacity,
-        "datastore": store.name if store else disk.datastore,
+        "datastore": state.name_of(disk.datastore),
         "attached_to": owner.name if owner else "",
         "affinity": list(disk.affinity),
         "tags": list(disk.tags),

@@ -11,7 +11,7 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ..findings import REPAIR, Finding, differences
+from ..findings import Finding, differences
 from ..state import CurrentState
 from .observed import Sight
 from .record import Disk
@@ -52,18 +52,16 @@ def _compare(document: Document, disk: Disk, sight: Sight, state: CurrentState) 
         return
     if seen.disk != disk:
         expected, found = differences(_shown(seen.disk, state), _shown(disk, state))
-        yield Finding(entities.DISK, name, "facts", expected, found, REPAIR, repairable=True,
-                      observed=seen.disk.write_to(document))  # fmt: skip
+        yield Finding.to_repair(entities.DISK, name, "facts", expected, found, observed=seen.disk.write_to(document))
 
 
 def _shown(disk: Disk, state: CurrentState) -> dict[str, Any]:
     """The facts of a disk as people read them."""
-    store, vm = state.get(disk.datastore), state.get(disk.vm)
     return {
         "state": disk.state,
-        "datastore": store.name if store else disk.datastore,
+        "datastore": state.name_of(disk.datastore),
         "file": disk.path,
         "uuid": disk.uuid,
         "size": disk.size,
-        "attached_to": vm.name if vm else disk.vm,
+        "attached_to": state.name_of(disk.vm),
     }

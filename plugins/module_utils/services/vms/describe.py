@@ -42,7 +42,7 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
             for d in vm.disks
         ],
         "persistent_disks": [
-            {"name": d.name, "capacity": d.capacity, "datastore": _name(d.datastore, state), "wwn": d.wwn}
+            {"name": d.name, "capacity": d.capacity, "datastore": state.name_of(d.datastore), "wwn": d.wwn}
             for d in (Persistent.of(e) for e in state.of(entities.DISK, vm.project) if e.observed.get("vm") == vm.id)
         ],
         "vsphere": {key: getattr(place, key) if place else None for key in ("name", "folder", "moid")},

@@ -247,7 +247,9 @@ def test_a_disk_grows_and_does_not_shrink(cloud) -> None:
 
 def test_growth_under_a_snapshot(with_vms) -> None:
     declare(with_vms, **DISK, attached_to="web-1")
-    with_vms.row("acme/web/web-1").snapshot = True
+    made, row = disk(with_vms), with_vms.row("acme/web/web-1")
+    files = ("[shared] web-1/data-000001.vmdk", str(made.path))
+    row.disks = [DiskRow(2001, 1, made.capacity, files[0], None, uuid=str(made.uuid), files=files)]
     assert refused(declare(with_vms, capacity="11 GB")).code == "StateError"
 
 
