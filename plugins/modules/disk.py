@@ -162,7 +162,7 @@ changes:
   type: list
   elements: str
   sample:
-    - create vm acme/web/web-[01:20] (declared)
+    - create vm acme/web/web-[01:20]
 failures:
   description: The items that failed; everything else was done. Items that fail alike share a row.
   returned: when it was planned
