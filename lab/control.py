@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .errors import LabError
+from .topology import size
 
 
 class Control:
@@ -125,6 +126,28 @@ class Control:
         wanted = {"endpoint": endpoint, "backup": backup, "host": host, "datastore": datastore, "name": name}
         return self._ask("POST", "/restores", {**wanted, "same_uuid": same_uuid})
 
+    def bandwidth(
+        self, endpoint: str, datastore: str, *, read: str | int | None = None, write: str | int | None = None
+    ) -> None:
+        """Limit how many bytes per second a datastore reads and writes ("100 MB"), for all that uses it together; 0 is
+        no limit, and what is left out stays. Copies, transfers, imports, clones and moves take part."""
+        wanted: dict[str, Any] = {"endpoint": endpoint, "datastore": datastore}
+        wanted |= {key: size(value) for key, value in (("read", read), ("write", write)) if value is not None}
+        self._ask("PUT", "/bandwidth", wanted)
+
+    def traffic(self, endpoint: str) -> dict[str, dict[str, int]]:
+        """What each datastore moved since the last reset, by name: read and written bytes, read_rate and write_rate."""
+        return self._ask("GET", f"/bandwidth?{urlencode({'endpoint': endpoint})}")[endpoint]
+
+    def damage(self, file: str, offset: int, length: int, *, endpoint: str = "") -> None:
+        """Invert bytes of a file ("[ds] dir/disk.vmdk" means the disk's extent), so that each is another; its size and
+        its time stay. endpoint is needed where several have such a file."""
+        self._ask("POST", "/files/damage", {"endpoint": endpoint, "file": file, "offset": offset, "length": length})
+
+    def vanish(self, file: str, *, endpoint: str = "") -> None:
+        """Remove a file, a disk with its extent or a folder, whoever uses it; the inventory does not notice."""
+        self._ask("POST", "/files/vanish", {"endpoint": endpoint, "file": file})
+
     def files(self, endpoint: str) -> dict[str, int]:
         """Every file of an endpoint's datastores by datastore path, with its size."""
         return self._ask("GET", f"/files?{urlencode({'endpoint': endpoint})}")[endpoint]
@@ -141,9 +164,10 @@ class Control:
         return answer[endpoint] if endpoint else answer
 
     def reset(self) -> None:
-        """No faults, no delays, counters at zero, guests and endpoints as at the start; what joined stays joined."""
+        """No faults, no delays, counters at zero, the rest as at the start; what joined stays joined."""
         self._ask("DELETE", "/endpoints")
         self._ask("DELETE", "/rules")
+        self._ask("DELETE", "/bandwidth")
         self._ask("PUT", "/delays", {"endpoint": "", "call": {}, "task": {}})
         self._ask("PUT", "/guests", {"endpoint": "", "delay_ms": 100, "off": False})
         self._ask("DELETE", "/calls")

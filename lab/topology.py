@@ -98,6 +98,7 @@ class _Reader:
             "hosts",
             "datastores",
             "port_groups",
+            "storage_policies",
             "guest_delay_ms",
             "lease_seconds",
         }
@@ -128,6 +129,7 @@ class _Reader:
             self.mistakes.append(f"{at}: an esxi endpoint has exactly one host and no cluster")
         result["datastores"] = self.datastores(item, at, names)
         result["port_groups"] = self.port_groups(item, at, names, kind)
+        result["storage_policies"] = self.storage_policies(item, at, result["datastores"], kind)
         return result
 
     def cluster(self, item: Any, at: str, endpoint: str) -> dict[str, Any]:
@@ -162,24 +164,27 @@ class _Reader:
         result = []
         for i, datastore in enumerate(self.items(item, "datastores", at)):
             where = f"{at}.datastores[{i}]"
-            if not self.keys(datastore, where, {"name", "capacity"}, {"type", "hosts", "local"}):
+            if not self.keys(
+                datastore, where, {"name", "capacity"}, {"type", "hosts", "local", "read_rate", "write_rate"}
+            ):
                 continue
             capacity = self.size(datastore["capacity"], f"{where}.capacity")
             kind = datastore.get("type", "VMFS")
             if kind not in ("VMFS", "NFS", "NFS41"):
                 self.mistakes.append(f"{where}.type: {kind!r} is none of VMFS, NFS, NFS41")
+            common = {"type": kind, "capacity": capacity}
+            for key in ("read_rate", "write_rate"):  # bytes per second; 0 is no limit
+                common[key] = self.size(datastore.get(key, 0), f"{where}.{key}")
             mounts = self.chosen(datastore, where, hosts)
             if not datastore.get("local"):
-                result.append({"name": str(datastore["name"]), "type": kind, "capacity": capacity, "hosts": mounts})
+                result.append({"name": str(datastore["name"]), "hosts": mounts, **common})
                 continue
             name = str(datastore["name"])
             if "{host}" not in name and len(mounts) > 1:
                 self.mistakes.append(f"{where}.name: a local datastore of several hosts needs {{host}} in its name")
             for host in mounts:
                 short = host.split(".", 1)[0]
-                result.append(
-                    {"name": name.replace("{host}", short), "type": kind, "capacity": capacity, "hosts": [host]}
-                )
+                result.append({"name": name.replace("{host}", short), "hosts": [host], **common})
         self.unique([datastore["name"] for datastore in result], f"{at}.datastores")
         return result
 
@@ -200,6 +205,29 @@ class _Reader:
             ]
         for form in ("standard", "distributed"):  # a vCenter may have one of each with the same name
             self.unique([group["name"] for group in result if group["kind"] == form], f"{at}.port_groups")
+        return result
+
+    def storage_policies(
+        self, item: dict[str, Any], at: str, datastores: list[dict[str, Any]], kind: Any
+    ) -> list[dict[str, Any]]:
+        known = [datastore["name"] for datastore in datastores]
+        result = []
+        for i, policy in enumerate(self.items(item, "storage_policies", at)):
+            where = f"{at}.storage_policies[{i}]"
+            if not self.keys(policy, where, {"name", "datastores"}, set()):
+                continue
+            if kind == "esxi":
+                self.mistakes.append(f"{where}: an esxi endpoint has no storage policies")
+            wanted = [
+                name
+                for given in self.items(policy, "datastores", where)
+                for name in self.expand(given, f"{where}.datastores")
+            ]
+            self.mistakes += [
+                f"{where}.datastores: there is no datastore {name}" for name in wanted if name not in known
+            ]
+            result.append({"name": str(policy["name"]), "datastores": wanted})
+        self.unique([policy["name"] for policy in result], f"{at}.storage_policies")
         return result
 
     def chosen(self, item: dict[str, Any], at: str, hosts: list[str]) -> list[str]:

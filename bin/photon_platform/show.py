@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""photon-show: tables of what the platform holds: tenants and projects with their quota, hosts with their load, VMs.
+"""photon-show: tables of what the platform holds: tenants, projects and their quota, hosts and their load, VMs, disks.
 
 Exit code: 0, 1 an error, 64 wrong usage.
 """
@@ -12,7 +12,7 @@ from . import collection
 from . import command as shared
 from .collection import Failure
 
-TABLES = ("tenants", "hosts", "vms")
+TABLES = ("tenants", "hosts", "vms", "disks")
 COLUMNS = ("project", "host", "zone", "state", "flavor", "datastore", "vms", "vcpus", "memory")
 
 

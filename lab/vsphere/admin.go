@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vmdk"
 )
 
 // subjectOf decodes a control request about one VM and finds it by moid, instanceUuid or name.
@@ -92,11 +93,13 @@ func (l *lab) postBackup(w http.ResponseWriter, r *http.Request) {
 	b := &backup{id: uuid.NewString(), image: e.image(vm.ref)}
 	b.folder = filepath.Join(filepath.Dir(e.directory), "backups", b.id)
 	err := os.MkdirAll(b.folder, 0o700)
-	for _, d := range vm.disks {
-		for _, name := range []string{d.path, flatName(d.path)} {
-			if _, missing := os.Stat(e.disks.real(name)); err == nil && missing == nil {
-				err = copySparse(e.disks.real(name), filepath.Join(b.folder, path.Base(name)))
-			}
+	for _, d := range vm.disks { // a linked clone becomes a full disk
+		files, missing := e.chain(d.path)
+		if err == nil && missing == nil {
+			err = compose(files, d.capacity, filepath.Join(b.folder, path.Base(flatName(d.path))), pacer{}.piece)
+		}
+		if err == nil && missing == nil {
+			err = copySparse(e.disks.real(d.path), filepath.Join(b.folder, path.Base(d.path)))
 		}
 	}
 	if err != nil {
@@ -176,6 +179,9 @@ func (e *endpoint) putBack(i *vmImage, from, datastore string) error {
 				if err := copySparse(filepath.Join(from, name), e.disks.real(folder+"/"+name)); err != nil && !os.IsNotExist(err) {
 					return err
 				}
+			}
+			if err := e.describeDisk(to, func(v *vmdk.Descriptor) { delete(v.DDB, parentEntry) }); err != nil {
+				return err
 			}
 			b.FileName, b.Datastore, b.Parent = to, nil, nil
 		}

@@ -37,6 +37,7 @@ func buildModel(spec *endpointSpec, directory string) (*simulator.Model, error) 
 	about.ApiVersion, about.Version, about.InstanceUuid = apiVersion, "8.0.3", nameUUID("about", spec.Name)
 	if spec.Kind == "esxi" {
 		about.InstanceUuid = "" // vCenters alone have one
+		model.ServiceContent.VStorageObjectManager = nil
 	}
 	about.FullName = about.Name + " 8.0.3 (simulated)"
 	if err := model.Create(); err != nil {

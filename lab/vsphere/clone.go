@@ -134,7 +134,9 @@ func (e *endpoint) clone(call *types.CloneVM_Task, vm *vmRecord) (types.ManagedO
 	if copied := e.index.vm(ref); copied != nil {
 		for n, d := range copied.disks {
 			if n < len(vm.disks) {
-				_ = copySparse(flatName(e.disks.real(vm.disks[n].path)), flatName(e.disks.real(d.path)))
+				if err := e.copyChain(vm.disks[n].path, d.path); err != nil {
+					return ref, refuse(&types.FileFault{File: vm.disks[n].path}, "%s", hidePath(err))
+				}
 			}
 		}
 	}

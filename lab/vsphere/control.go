@@ -44,6 +44,11 @@ func (l *lab) control() http.Handler {
 	mux.HandleFunc("POST /backups", l.postBackup)
 	mux.HandleFunc("POST /restores", l.postRestore)
 	mux.HandleFunc("GET /files", l.getFiles)
+	mux.HandleFunc("POST /files/damage", l.damage)
+	mux.HandleFunc("POST /files/vanish", l.vanish)
+	mux.HandleFunc("GET /bandwidth", l.getBandwidth)
+	mux.HandleFunc("PUT /bandwidth", l.putBandwidth)
+	mux.HandleFunc("DELETE /bandwidth", l.resetBandwidth)
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, r *http.Request) { l.getCalls(w, r, false) })
 	mux.HandleFunc("DELETE /calls", func(w http.ResponseWriter, r *http.Request) { l.getCalls(w, r, true) })
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vmdk"
 )
 
 // service is the endpoint a ServiceLocator names by its instance uuid, or nil.
@@ -123,13 +124,19 @@ func (e *endpoint) handOver(ref types.ManagedObjectReference, other *endpoint, a
 	return refusal{}
 }
 
+// copyDiskTo writes a disk, with what its ancestors hold, into a folder of another endpoint.
 func (e *endpoint) copyDiskTo(from string, other *endpoint, folder string) string {
 	to := folder + "/" + path.Base(cleanPath(from))
-	for _, name := range []string{from, flatName(from)} {
-		target := folder + "/" + path.Base(cleanPath(name))
-		if err := copySparse(e.disks.real(name), other.disks.real(target)); err != nil {
-			quietLog.Print(err)
-		}
+	size, uuid := e.diskSize(from), e.diskUUID(from)
+	files, err := e.chain(from)
+	if err == nil {
+		err = compose(files, size, flatName(other.disks.real(to)), pacer{&e.disks.lanes(datastoreOf(from)).read, &other.disks.lanes(datastoreOf(to)).write}.piece)
+	}
+	if err == nil {
+		err = other.describeDisk(to, func(v *vmdk.Descriptor) { v.Extent[0].Size, v.DDB[uuidEntry] = size/sectorSize, uuid })
+	}
+	if err != nil {
+		quietLog.Print(err)
 	}
 	record, _ := e.disks.get(from)
 	other.disks.set(to, record.taken, record.thin)

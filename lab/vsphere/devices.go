@@ -25,6 +25,7 @@ type bus struct {
 // numberDisks gives the disks that a call adds their units and keys as vCenter does: the first free unit but 7, and a
 // key that follows from bus and unit. So a disk that comes back at another unit has another key.
 func numberDisks(changes []types.BaseVirtualDeviceConfigSpec, present []types.BaseVirtualDevice) (changed bool, no refusal) {
+	changed = numberControllers(changes, present)
 	buses, keys := map[int32]*bus{}, map[int32]bool{}
 	known := func(device types.BaseVirtualDevice) {
 		keys[device.GetVirtualDevice().Key] = true
@@ -35,6 +36,13 @@ func numberDisks(changes []types.BaseVirtualDeviceConfigSpec, present []types.Ba
 			}
 			buses[device.GetVirtualDevice().Key] = &bus{c.GetVirtualSCSIController().BusNumber, last, map[int32]bool{ownUnit: true}}
 		}
+	}
+	there := map[int32]bool{200: true, 201: true, 300: true, 400: true} // those that every VM has
+	for _, device := range present {
+		there[device.GetVirtualDevice().Key] = true
+	}
+	for _, change := range changes {
+		there[change.GetVirtualDeviceConfigSpec().Device.GetVirtualDevice().Key] = true
 	}
 	removed := map[int32]bool{}
 	for _, change := range changes {
@@ -69,6 +77,11 @@ func numberDisks(changes []types.BaseVirtualDeviceConfigSpec, present []types.Ba
 		s := change.GetVirtualDeviceConfigSpec()
 		disk, ok := s.Device.(*types.VirtualDisk)
 		b := buses[s.Device.GetVirtualDevice().ControllerKey]
+		if ok && s.Operation == types.VirtualDeviceConfigSpecOperationAdd && disk.ControllerKey > 0 && !there[disk.ControllerKey] {
+			return changed, refuse(&types.MissingController{InvalidDeviceSpec: types.InvalidDeviceSpec{DeviceIndex: int32(i),
+				InvalidVmConfig: types.InvalidVmConfig{Property: "virtualDeviceSpec.device.controllerKey"}}},
+				"Device '%d' is of a controller that the virtual machine does not have: %d", i, disk.ControllerKey)
+		}
 		if !ok || b == nil || s.Operation != types.VirtualDeviceConfigSpecOperationAdd {
 			continue
 		}
@@ -91,6 +104,38 @@ func numberDisks(changes []types.BaseVirtualDeviceConfigSpec, present []types.Ba
 		keys[disk.Key] = true
 	}
 	return changed, refusal{}
+}
+
+// numberControllers gives the SCSI controllers that a call adds the keys that vCenter gives them, by their bus; the disks
+// that the call adds to them follow.
+func numberControllers(changes []types.BaseVirtualDeviceConfigSpec, present []types.BaseVirtualDevice) (changed bool) {
+	taken, renamed := map[int32]bool{}, map[int32]int32{}
+	for _, device := range present {
+		taken[device.GetVirtualDevice().Key] = true
+	}
+	for _, change := range changes {
+		s := change.GetVirtualDeviceConfigSpec()
+		c, ok := s.Device.(types.BaseVirtualSCSIController)
+		if !ok || s.Operation != types.VirtualDeviceConfigSpecOperationAdd {
+			continue
+		}
+		device := s.Device.GetVirtualDevice()
+		if key := firstController + c.GetVirtualSCSIController().BusNumber; device.Key != key && !taken[key] {
+			renamed[device.Key], device.Key, changed = key, key, true
+		}
+		taken[device.Key] = true
+	}
+	for _, change := range changes {
+		s := change.GetVirtualDeviceConfigSpec()
+		disk, ok := s.Device.(*types.VirtualDisk)
+		if !ok || s.Operation != types.VirtualDeviceConfigSpecOperationAdd {
+			continue
+		}
+		if key, ok := renamed[disk.ControllerKey]; ok {
+			disk.ControllerKey = key
+		}
+	}
+	return changed
 }
 
 // sortDisks brings the disks of a VM into the order of their keys: the simulator puts what was edited or added last.
@@ -193,7 +238,7 @@ func wholeMemory(spec *types.VirtualMachineConfigSpec) refusal {
 
 func yes(flag *bool) bool { return flag != nil && *flag }
 
-// admitDiskGrowth refuses to shrink a disk, and to grow one under a snapshot.
+// admitDiskGrowth refuses to shrink a disk, and to grow one under a snapshot, that is a child, or that has children.
 func (e *endpoint) admitDiskGrowth(vm *vmRecord, spec *types.VirtualMachineConfigSpec) refusal {
 	for _, change := range spec.DeviceChange { // vCenter leaves everything as it was when one device is refused
 		s := change.GetVirtualDeviceConfigSpec()
@@ -209,6 +254,12 @@ func (e *endpoint) admitDiskGrowth(vm *vmRecord, spec *types.VirtualMachineConfi
 				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s cannot shrink", vm.name)
 			case e.hasSnapshot(vm.ref):
 				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s cannot grow while the virtual machine has snapshots", vm.name)
+			case old.parent != "":
+				return refuse(&types.InvalidDeviceOperation{}, "A disk of %s is the child of another disk and cannot grow", vm.name)
+			default:
+				if no := e.parentInUse(vm, old.path); no.fault != nil {
+					return no
+				}
 			}
 		}
 	}

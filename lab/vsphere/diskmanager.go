@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path"
 	"strings"
 
+	"github.com/google/uuid"
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/types"
@@ -24,34 +27,107 @@ func (e *endpoint) client() (*vim25.Client, context.Context) {
 }
 
 func isThin(spec types.BaseVirtualDiskSpec) bool {
-	return spec != nil && spec.GetVirtualDiskSpec().DiskType == string(types.VirtualDiskTypeThin)
+	return diskType(spec) == string(types.VirtualDiskTypeThin)
+}
+
+func diskType(spec types.BaseVirtualDiskSpec) string {
+	if spec == nil {
+		return ""
+	}
+	return spec.GetVirtualDiskSpec().DiskType
 }
 
 func (e *endpoint) createDisk(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.CreateVirtualDisk_Task)
-	need := int64(0)
-	if spec, ok := call.Spec.(types.BaseFileBackedVirtualDiskSpec); ok && !isThin(call.Spec) {
-		need = spec.GetFileBackedVirtualDiskSpec().CapacityKb * 1024
+	need, profile := int64(0), ""
+	if spec, ok := call.Spec.(types.BaseFileBackedVirtualDiskSpec); ok {
+		if !isThin(call.Spec) {
+			need = spec.GetFileBackedVirtualDiskSpec().CapacityKb * 1024
+		}
+		profile = profileOf(spec.GetFileBackedVirtualDiskSpec().Profile)
 	}
-	return e.spacedTask(w, r, m, call.Name, need, func() { e.disks.set(call.Name, need, isThin(call.Spec)) })
+	return e.spacedTask(w, r, m, call.Name, need, func() {
+		e.disks.set(call.Name, need, isThin(call.Spec))
+		e.disks.setProfile(call.Name, profile)
+		e.shape(diskRecord{path: call.Name, uuid: e.uuidOf(call.Datacenter, call.Name)})
+	})
+}
+
+// uuidOf is the uuid of a disk; one whose descriptor has none yet gets the simulator's, which follows from its path.
+func (e *endpoint) uuidOf(datacenter *types.ManagedObjectReference, name string) string {
+	if uuid := e.diskUUID(name); uuid != "" {
+		return uuid
+	}
+	if datacenter == nil {
+		ref := e.model.Map().Any("Datacenter").Reference()
+		datacenter = &ref
+	}
+	client, ctx := e.client()
+	manager := object.NewVirtualDiskManager(client)
+	uuid, err := manager.QueryVirtualDiskUuid(ctx, name, object.NewDatacenter(client, *datacenter))
+	if err != nil {
+		quietLog.Print(err)
+	}
+	return uuid
+}
+
+// queryUUID reads the uuid of a disk in its descriptor, so that it stays when the disk moves.
+func (e *endpoint) queryUUID(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
+	uuid := e.diskUUID(m.Body.(*types.QueryVirtualDiskUuid).Name)
+	if uuid == "" {
+		return false
+	}
+	writeResponse(w, m.Name, &types.QueryVirtualDiskUuidResponse{Returnval: uuid})
+	return true
+}
+
+func (e *endpoint) setUUID(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
+	call := m.Body.(*types.SetVirtualDiskUuid)
+	if e.diskSize(call.Name) == 0 {
+		writeFault(w, &types.FileNotFound{FileFault: types.FileFault{File: call.Name}}, "File "+call.Name+" was not found")
+		return true
+	}
+	if err := e.describeDisk(call.Name, func(v *vmdk.Descriptor) { v.DDB[uuidEntry] = call.Uuid }); err != nil {
+		writeFault(w, &types.FileFault{File: call.Name}, err.Error())
+		return true
+	}
+	writeResponse(w, m.Name, &types.SetVirtualDiskUuidResponse{})
+	return true
 }
 
 func (e *endpoint) extendDisk(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.ExtendVirtualDisk_Task)
-	if other := e.runsOn(call.Name, types.ManagedObjectReference{}); other != nil {
-		fault := &types.FileLocked{FileFault: types.FileFault{File: call.Name}}
-		writeResult(w, m.Name, e.failedTask(m, fault, "Failed to lock the file "+call.Name+": virtual machine "+other.name+" runs on it"))
+	if no := e.admitExtend(call.Name); no.fault != nil {
+		writeResult(w, m.Name, e.failedTask(m, no.fault, no.message))
 		return true
 	}
-	record, known := e.disks.get(call.Name)
-	need := int64(0)
-	if known && !record.thin {
-		need = max(0, call.NewCapacityKb*1024-record.taken)
-	}
+	size := call.NewCapacityKb * 1024
+	record, need := e.spaceToGrow(call.Name, size)
 	return e.spacedTask(w, r, m, call.Name, need, func() {
 		e.disks.set(call.Name, record.taken+need, record.thin)
-		e.growFile(call.Name, call.NewCapacityKb*1024)
+		e.growFile(call.Name, size)
+		e.resized(call.Name, size)
 	})
+}
+
+// spaceToGrow is what a disk takes now, and what it takes more at its new size.
+func (e *endpoint) spaceToGrow(name string, size int64) (record fileRecord, need int64) {
+	record, known := e.disks.get(name)
+	if known && !record.thin {
+		need = max(0, size-record.taken)
+	}
+	return record, need
+}
+
+// admitExtend refuses to extend a disk that a VM runs on, that is a child, or that has children.
+func (e *endpoint) admitExtend(name string) refusal {
+	if no := e.inUse(name, types.ManagedObjectReference{}); no.fault != nil {
+		return no
+	}
+	if e.parentOf(name) != "" {
+		return refuse(&types.InvalidDeviceOperation{}, "%s is the child of another disk and cannot grow", name)
+	}
+	return e.parentInUse(&vmRecord{}, cleanPath(name))
 }
 
 // spacedTask lets the simulator do work that takes space on one datastore.
@@ -73,7 +149,7 @@ func (e *endpoint) spacedTask(w http.ResponseWriter, r *http.Request, m *simulat
 
 func (e *endpoint) copyDisk(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.CopyVirtualDisk_Task)
-	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+	writeResult(w, m.Name, e.startTaskAs(m, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault, string) {
 		from, to := e.disks.real(call.SourceName), e.disks.real(call.DestName)
 		if err := usableDisk(from); err != nil {
 			return fileFault(err, call.SourceName)
@@ -81,21 +157,18 @@ func (e *endpoint) copyDisk(w http.ResponseWriter, _ *http.Request, m *simulator
 		if fault, message := e.target(to, call.DestName, call.Force); fault != nil {
 			return nil, fault, message
 		}
-		descriptor, err := os.Open(from)
+		parsed, err := e.readDescriptor(call.SourceName)
 		if err != nil {
 			return fileFault(err, call.SourceName)
 		}
-		parsed, err := vmdk.ParseDescriptor(descriptor)
-		_ = descriptor.Close()
+		files, err := e.chain(call.SourceName)
 		if err != nil {
 			return fileFault(err, call.SourceName)
 		}
 		record, _ := e.disks.get(call.SourceName)
-		taken, thin := record.taken, record.thin
-		if call.DestSpec != nil && !isThin(call.DestSpec) && call.DestSpec.GetVirtualDiskSpec().DiskType != "" {
+		taken, thin := min(writtenIn(files), parsed.Capacity()), true
+		if asked := diskType(call.DestSpec); asked != "" && !isThin(call.DestSpec) || asked == "" && !record.thin {
 			taken, thin = parsed.Capacity(), false
-		} else if isThin(call.DestSpec) {
-			taken, thin = min(taken, e.written(flatName(from))), true
 		}
 		release, full := e.disks.claim(map[string]int64{datastoreOf(call.DestName): taken})
 		if full != "" {
@@ -103,30 +176,54 @@ func (e *endpoint) copyDisk(w http.ResponseWriter, _ *http.Request, m *simulator
 			return nil, no.fault, no.message
 		}
 		defer release()
-		if err := copySparse(flatName(from), flatName(to)); err != nil {
+		paced := e.disks.between(datastoreOf(call.SourceName), datastoreOf(call.DestName))
+		if err := compose(files, parsed.Capacity(), flatName(to), e.reported(task, writtenIn(files), paced)); err != nil {
+			_ = os.Remove(flatName(to))
 			return fileFault(err, call.DestName)
 		}
-		if err := writeDescriptor(to, parsed.Capacity()); err != nil {
+		if err := e.describeDisk(call.DestName, func(v *vmdk.Descriptor) {
+			v.Extent[0].Size, v.DDB[uuidEntry] = parsed.Capacity()/sectorSize, uuid.NewString()
+			delete(v.DDB, parentEntry)
+		}); err != nil {
 			return fileFault(err, call.DestName)
 		}
 		e.disks.set(call.DestName, taken, thin)
+		e.disks.setProfile(call.DestName, profileOfSpec(call.DestSpec))
 		return nil, nil, ""
 	}))
 	return true
 }
 
-// written is what a flat extent holds: its blocks, which leave out the holes.
-func (e *endpoint) written(file string) int64 {
-	info, err := os.Stat(file)
-	if err != nil {
-		return 0
+// errCancelled ends a copy whose task was cancelled.
+var errCancelled = errors.New("the task was canceled")
+
+// reported paces a copy and writes into its task how far it is, in percent of all bytes.
+func (e *endpoint) reported(task *simulator.Task, all int64, paced pacer) func(int64) error {
+	done, shown := int64(0), int32(0)
+	return func(bytes int64) error {
+		_ = paced.piece(bytes)
+		done += bytes
+		percent := int32(min(99, done*100/max(all, 1)))
+		if percent == shown {
+			return nil
+		}
+		shown = percent
+		ctx, running := e.context(), true
+		ctx.WithLock(task, func() {
+			if running = task.Info.State == types.TaskInfoStateRunning; running {
+				ctx.Update(task, []types.PropertyChange{{Name: "info.progress", Val: percent}})
+			}
+		})
+		if !running {
+			return errCancelled
+		}
+		return nil
 	}
-	return blocks(info)
 }
 
 func (e *endpoint) copyFile(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.CopyDatastoreFile_Task)
-	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+	writeResult(w, m.Name, e.startTaskAs(m, func(task *simulator.Task) (types.AnyType, types.BaseMethodFault, string) {
 		from, to := e.disks.real(call.SourceName), e.disks.real(call.DestinationName)
 		e.flushVMX(call.SourceName)
 		info, err := os.Stat(from)
@@ -145,7 +242,9 @@ func (e *endpoint) copyFile(w http.ResponseWriter, _ *http.Request, m *simulator
 			return nil, no.fault, no.message
 		}
 		defer release()
-		if err := copySparse(from, to); err != nil {
+		paced := e.disks.between(datastoreOf(call.SourceName), datastoreOf(call.DestinationName))
+		if err := compose([]string{from}, info.Size(), to, e.reported(task, blocks(info), paced)); err != nil {
+			_ = os.Remove(to)
 			return fileFault(err, call.DestinationName)
 		}
 		e.disks.set(call.DestinationName, blocks(info), true)
@@ -194,6 +293,9 @@ func (e *endpoint) moveFile(w http.ResponseWriter, r *http.Request, m *simulator
 			e.disks.move(from, to)
 			if m.Name == "MoveVirtualDisk_Task" {
 				e.disks.move(flatName(from), flatName(to))
+				if err := e.describeDisk(to, func(*vmdk.Descriptor) {}); err != nil { // the extent has another name now
+					quietLog.Print(err)
+				}
 			}
 		}
 	})

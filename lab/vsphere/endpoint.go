@@ -43,6 +43,8 @@ type endpoint struct {
 	disks *storage
 	guest *guests
 
+	policies *policies // of a vCenter
+
 	mu       sync.Mutex
 	sessions map[string]bool // SOAP sessions that are logged in
 	calls    map[string]int
@@ -112,6 +114,7 @@ func startEndpoint(l *lab, spec *endpointSpec, directory string, number int) (*e
 		_ = probe.Close()
 	}
 	server := model.Service.NewServer()
+	e.startPolicies()
 	e.next = server.Config.Handler
 	server.Config.Handler = e
 	server.Config.ErrorLog = quietLog

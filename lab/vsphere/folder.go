@@ -23,7 +23,7 @@ func (s *storage) serveFolder(w http.ResponseWriter, r *http.Request) {
 		if path.Ext(r.URL.Path) == ".vmx" {
 			s.e.flushVMX("[" + r.URL.Query().Get("dsName") + "] " + strings.Trim(strings.TrimPrefix(r.URL.Path, "/folder"), "/"))
 		}
-		s.e.next.ServeHTTP(w, r)
+		s.e.next.ServeHTTP(pacedResponse{w, s.outOf(r.URL.Query().Get("dsName"))}, r)
 		return
 	}
 	query := r.URL.Query()
@@ -66,9 +66,12 @@ func (s *storage) upload(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	s.set(name, 0, true)
-	_, err = io.Copy(&metered{out, s, name, 0}, r.Body)
+	_, err = io.Copy(pacedWriter{&metered{out, s, name, 0}, s.into(datastoreOf(name))}, r.Body)
 	if closing := out.Close(); err == nil {
 		err = closing
+	}
+	if disk, ok := strings.CutSuffix(name, "-flat.vmdk"); ok && err == nil { // a disk keeps its size
+		err = lengthen(file, s.e.diskSize(disk+".vmdk"))
 	}
 	switch {
 	case errors.Is(err, errFull):

@@ -161,6 +161,11 @@ func (g *guardWalk) leaf(v reflect.Value) bool {
 				"A device specification without a device")
 		}
 		return false
+	case types.VirtualMachineDefinedProfileSpec:
+		if !g.e.knownPolicy(x.ProfileId) {
+			g.refuse(&types.InvalidArgument{InvalidProperty: "profileId"}, "There is no storage policy %q", x.ProfileId)
+		}
+		return true
 	case types.VirtualEthernetCardNetworkBackingInfo:
 		if g.e.network(x.DeviceName) == nil {
 			g.refuse(&types.InvalidDeviceSpec{InvalidVmConfig: types.InvalidVmConfig{Property: "virtualDeviceSpec.device.backing"}},

@@ -45,6 +45,7 @@ type diskRecord struct {
 	parent   string
 	thin     bool
 	capacity int64
+	uuid     string
 }
 
 func newIndex() *index {
@@ -253,6 +254,7 @@ func readDisk(disk *types.VirtualDisk) diskRecord {
 	}
 	switch b := disk.Backing.(type) {
 	case *types.VirtualDiskFlatVer2BackingInfo:
+		d.uuid = b.Uuid
 		d.thin = b.ThinProvisioned != nil && *b.ThinProvisioned
 		if b.Parent != nil {
 			d.parent, d.thin = b.Parent.FileName, true

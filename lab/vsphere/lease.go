@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vmdk"
 )
 
 const nfcPrefix = "/nfc/"
@@ -115,8 +117,12 @@ func faultOf(err error) types.BaseMethodFault {
 		return task.Fault()
 	}
 	if soap.IsSoapFault(err) {
-		if fault, ok := soap.ToSoapFault(err).VimFault().(types.BaseMethodFault); ok {
-			return fault
+		if detail := soap.ToSoapFault(err).VimFault(); detail != nil { // a value; faults are pointers
+			fault := reflect.New(reflect.TypeOf(detail))
+			fault.Elem().Set(reflect.ValueOf(detail))
+			if fault, ok := fault.Interface().(types.BaseMethodFault); ok {
+				return fault
+			}
 		}
 	}
 	return &types.SystemError{Reason: err.Error()}
@@ -286,8 +292,7 @@ func (e *endpoint) serveNFC(w http.ResponseWriter, r *http.Request) {
 
 // receive unpacks an upload into the disk's extent. The disk then has the size the upload says.
 func (l *HttpNfcLease) receive(disk *leaseDisk, body io.Reader) error {
-	file := l.e.disks.real(disk.path)
-	flat, err := os.Create(flatName(file))
+	flat, err := os.Create(flatName(l.e.disks.real(disk.path)))
 	if err != nil {
 		return err
 	}
@@ -295,7 +300,9 @@ func (l *HttpNfcLease) receive(disk *leaseDisk, body io.Reader) error {
 	sum := sha1.New()
 	counted := &counter{r: io.TeeReader(body, sum), disk: disk, mu: &l.mu}
 	written := int64(0)
+	paced := l.e.disks.into(datastoreOf(disk.path))
 	size, err := decodeStream(counted, flat, func(bytes int64) error {
+		_ = paced.piece(bytes)
 		if disk.thin {
 			if bytes > l.e.disks.free(datastoreOf(disk.path)) {
 				return errFull
@@ -314,36 +321,15 @@ func (l *HttpNfcLease) receive(disk *leaseDisk, body io.Reader) error {
 	if err := flat.Truncate(size); err != nil {
 		return err
 	}
-	if err := writeDescriptor(file, size); err != nil {
+	if err := l.e.describeDisk(disk.path, func(v *vmdk.Descriptor) { v.Extent[0].Size = size / sectorSize }); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	disk.written, disk.sha1 = written, hex.EncodeToString(sum.Sum(nil))
 	l.mu.Unlock()
-	return l.resize(disk, size)
-}
-
-// resize gives the VM's disk the virtual size of what was uploaded.
-func (l *HttpNfcLease) resize(disk *leaseDisk, size int64) error {
-	vm, ok := l.e.model.Map().Get(l.vm).(*simulator.VirtualMachine)
-	if !ok {
-		return fmt.Errorf("the virtual machine is gone")
+	if size != disk.capacity {
+		l.e.resizeDevice(l.vm, disk.device, size)
 	}
-	if size == disk.capacity {
-		return nil
-	}
-	ctx := l.e.context()
-	ctx.WithLock(vm, func() {
-		devices := append([]types.BaseVirtualDevice(nil), vm.Config.Hardware.Device...)
-		for i, device := range devices {
-			if old, ok := device.(*types.VirtualDisk); ok && old.Key == disk.device {
-				changed := *old
-				changed.CapacityInBytes, changed.CapacityInKB = size, size/1024
-				devices[i] = &changed
-			}
-		}
-		ctx.Update(vm, []types.PropertyChange{{Name: "config.hardware.device", Val: devices}})
-	})
 	return nil
 }
 

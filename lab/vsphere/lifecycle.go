@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -61,7 +62,14 @@ func (e *endpoint) destroy(w http.ResponseWriter, r *http.Request, m *simulator.
 			return true
 		}
 	}
-	return false
+	if vm.powered == types.VirtualMachinePowerStatePoweredOn || !e.hasMoreThanItsOwn(vm) {
+		return false
+	}
+	writeResult(w, m.Name, e.startTask(m, func() (types.AnyType, types.BaseMethodFault, string) {
+		no := e.destroyKeeping(vm)
+		return nil, no.fault, no.message
+	}))
+	return true
 }
 
 // runsOn is another VM that runs on a disk.
@@ -119,6 +127,12 @@ func (e *endpoint) destroyFolder(w http.ResponseWriter, _ *http.Request, m *simu
 }
 
 func (e *endpoint) destroyAndWait(ref types.ManagedObjectReference) error {
+	if vm := e.index.vm(ref); vm != nil && e.hasMoreThanItsOwn(vm) {
+		if no := e.destroyKeeping(vm); no.fault != nil {
+			return errors.New(no.message)
+		}
+		return nil
+	}
 	client, ctx := e.client()
 	task, err := object.NewVirtualMachine(client, ref).Destroy(ctx)
 	if err != nil {

@@ -199,8 +199,13 @@ func (e *endpoint) moveFiles(ref types.ManagedObjectReference, spec *types.Virtu
 				folder = e.freeFolder(wanted, i.spec.Name)
 				_ = os.Mkdir(e.disks.real(folder), 0o700)
 			}
-			b.FileName = e.moveDisk(b.FileName, folder, i.spec.Name)
-			if b.Parent != nil && !keep {
+			flatten := b.Parent != nil && !keep
+			to, err := e.moveDisk(b.FileName, folder, i.spec.Name, flatten)
+			if err != nil {
+				return nil, refuse(&types.FileFault{File: b.FileName}, "%s", hidePath(err))
+			}
+			b.FileName = to
+			if flatten {
 				thin := true
 				b.Parent, b.ThinProvisioned = nil, &thin
 			}
@@ -239,8 +244,9 @@ func (e *endpoint) freeFolder(datastore, name string) string {
 	}
 }
 
-// moveDisk moves a disk with its extent and answers with its new path.
-func (e *endpoint) moveDisk(from, folder, name string) string {
+// moveDisk moves a disk with its extent and answers with its new path. One that is flattened holds its ancestors' bytes
+// as well then.
+func (e *endpoint) moveDisk(from, folder, name string, flatten bool) (string, error) {
 	to := folder + "/" + name + ".vmdk"
 	for n := 1; ; n++ {
 		if _, err := os.Stat(e.disks.real(to)); err != nil {
@@ -249,20 +255,30 @@ func (e *endpoint) moveDisk(from, folder, name string) string {
 		to = fmt.Sprintf("%s/%s_%d.vmdk", folder, name, n)
 	}
 	source, target := e.disks.real(from), e.disks.real(to)
-	capacity := int64(0)
-	if descriptor, err := os.Open(source); err == nil {
-		if parsed, err := vmdk.ParseDescriptor(descriptor); err == nil {
-			capacity = parsed.Capacity()
-		}
-		_ = descriptor.Close()
+	files, err := e.chain(from)
+	if err != nil {
+		return "", err
 	}
-	_ = os.Rename(flatName(source), flatName(target))
-	_ = os.Remove(source)
-	if err := writeDescriptor(target, capacity); err != nil {
-		quietLog.Print(err)
+	paced := e.disks.between(datastoreOf(from), datastoreOf(to))
+	if flatten {
+		err = compose(files, e.diskSize(from), flatName(target), paced.piece)
+		_ = os.Remove(flatName(source))
+	} else { // one file system holds all datastores: the bytes need not move
+		paced.all(writtenIn(files[len(files)-1:]))
+		err = os.Rename(flatName(source), flatName(target))
+	}
+	if err == nil {
+		err = os.Rename(source, target)
+	}
+	if err != nil {
+		return "", err
 	}
 	e.disks.move(from, to)
-	return to
+	return to, e.describeDisk(to, func(v *vmdk.Descriptor) {
+		if flatten {
+			delete(v.DDB, parentEntry)
+		}
+	})
 }
 
 // moveHome moves the files in a VM's folder that are not disks or folders.

@@ -25,7 +25,7 @@ func (o observer) PutObject(_ *simulator.Context, object mo.Reference) {
 	case *simulator.Task:
 		x.Info.Name = taskMethod(x.Info.Name)
 		if x.Execute != nil {
-			x.Execute = guarded(x)
+			x.Execute = o.guarded(x)
 		}
 		// A task's entity is a managed entity; pyvmomi cannot read info with a manager in that place.
 		if _, ok := o.e.model.Map().Get(*x.Info.Entity).(mo.Entity); !ok {
@@ -135,7 +135,7 @@ func (o observer) moved(ctx *simulator.Context, vm, to types.ManagedObjectRefere
 }
 
 // guarded turns a panic of a task into that task's error.
-func guarded(task *simulator.Task) func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+func (o observer) guarded(task *simulator.Task) func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 	execute, name := task.Execute, task.Info.Name
 	return func(t *simulator.Task) (result types.AnyType, fault types.BaseMethodFault) {
 		defer func() {
@@ -144,6 +144,7 @@ func guarded(task *simulator.Task) func(*simulator.Task) (types.AnyType, types.B
 				result, fault = nil, &types.SystemError{Reason: fmt.Sprintf("the simulator failed in %s: %v", name, cause)}
 			}
 		}()
-		return execute(t)
+		result, fault = execute(t)
+		return o.e.listed(result), onWire(fault)
 	}
 }

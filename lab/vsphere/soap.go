@@ -58,7 +58,9 @@ func newFault(name string) (types.BaseMethodFault, bool) {
 
 // referenceKinds are the types clients expect of references in faults, by field.
 var referenceKinds = map[string]string{"Task": "Task", "Host": "HostSystem", "Vm": "VirtualMachine", "Entity": "VirtualMachine",
-	"Datastore": "Datastore", "Cluster": "ClusterComputeResource", "Snapshot": "VirtualMachineSnapshot"}
+	"Datastore": "Datastore", "Cluster": "ClusterComputeResource", "Snapshot": "VirtualMachineSnapshot",
+	"FailedHost": "HostSystem", "SecondaryVm": "VirtualMachine", "AlreadyLockedVm": "VirtualMachine",
+	"ComputeResource": "ComputeResource", "Cs": "ComputeResource", "ExpectedDatacenter": "Datacenter"}
 
 // complete fills required references and enumerations in: clients cannot read a fault in which they are empty.
 func complete(v reflect.Value) {
@@ -71,7 +73,9 @@ func complete(v reflect.Value) {
 		if strings.Contains(info.Tag.Get("xml"), "omitempty") || !field.CanSet() {
 			continue
 		}
-		if ref, ok := field.Addr().Interface().(*types.ManagedObjectReference); ok {
+		if nested, ok := field.Addr().Interface().(*types.LocalizedMethodFault); ok {
+			nested.Fault = &types.MethodFault{}
+		} else if ref, ok := field.Addr().Interface().(*types.ManagedObjectReference); ok {
 			kind, known := referenceKinds[info.Name]
 			if !known {
 				kind = "Folder"
@@ -81,6 +85,8 @@ func complete(v reflect.Value) {
 			if known, ok := values.Call(nil)[0].Interface().([]string); ok && len(known) > 0 {
 				field.SetString(known[0])
 			}
+		} else if info.Name == "FaultName" { // a type's name, which cannot be empty
+			field.SetString("MethodFault")
 		}
 	}
 }
@@ -89,8 +95,32 @@ func faultName(fault types.BaseMethodFault) string {
 	return reflect.TypeOf(fault).Elem().Name()
 }
 
+// onWire gives a fault the type that it has on the wire. Go has a second one for most, with the suffix Fault, which
+// clients do not know.
+func onWire(fault types.BaseMethodFault) types.BaseMethodFault {
+	if fault == nil {
+		return nil
+	}
+	if cause := fault.GetMethodFault().FaultCause; cause != nil && cause.Fault != nil {
+		cause.Fault = onWire(cause.Fault)
+	}
+	value := reflect.ValueOf(fault)
+	short, isLong := strings.CutSuffix(faultName(fault), "Fault")
+	known, ok := lookupType(short)
+	if !isLong || !ok || !value.Type().Elem().ConvertibleTo(known) {
+		return fault
+	}
+	converted := reflect.New(known)
+	converted.Elem().Set(value.Elem().Convert(known))
+	if same, ok := converted.Interface().(types.BaseMethodFault); ok {
+		return same
+	}
+	return fault
+}
+
 // writeFault answers a call with a SOAP fault.
 func writeFault(w http.ResponseWriter, fault types.BaseMethodFault, message string) {
+	fault = onWire(fault)
 	kind := faultName(fault)
 	if message == "" {
 		message = kind
@@ -117,6 +147,33 @@ func writeResult(w http.ResponseWriter, method string, ref types.ManagedObjectRe
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
 	fmt.Fprintf(w, `%s<%sResponse xmlns="urn:vim25"><returnval type="%s">%s</returnval></%sResponse>%s`,
 		envelopeHead, method, ref.Type, ref.Value, method, envelopeTail)
+}
+
+// writeResponse answers a call with its result.
+func writeResponse(w http.ResponseWriter, method string, response any) {
+	var out bytes.Buffer
+	out.WriteString(envelopeHead)
+	encoder := xml.NewEncoder(&out)
+	err := encoder.EncodeElement(response, xml.StartElement{Name: xml.Name{Local: method + "Response"},
+		Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: "urn:vim25"}}})
+	if err != nil {
+		log.Printf("encode answer to %s: %s", method, err)
+	}
+	_ = encoder.Flush()
+	out.WriteString(envelopeTail)
+	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	_, _ = w.Write(out.Bytes())
+}
+
+// fetch is pyvmomi's way to read one property. The simulator hides managers from it in the service's content.
+func (e *endpoint) fetch(w http.ResponseWriter, r *http.Request, m *simulator.Method) bool {
+	if m.This.Type != "ServiceInstance" || reflect.ValueOf(m.Body).Elem().FieldByName("Prop").String() != "content" {
+		return e.beforeRead(w, r, m)
+	}
+	writeResponse(w, m.Name, &struct {
+		Returnval types.AnyType `xml:"returnval,typeattr"`
+	}{e.model.ServiceContent})
+	return true
 }
 
 var taskInAnswer = regexp.MustCompile(`<returnval [^>]*type="Task"[^>]*>([^<]+)</returnval>`)
@@ -197,7 +254,7 @@ func (e *endpoint) endTask(task *simulator.Task, result types.AnyType, fault typ
 			}
 			changes = append(changes,
 				types.PropertyChange{Name: "info.state", Val: types.TaskInfoStateError},
-				types.PropertyChange{Name: "info.error", Val: types.LocalizedMethodFault{Fault: fault, LocalizedMessage: message}})
+				types.PropertyChange{Name: "info.error", Val: types.LocalizedMethodFault{Fault: onWire(fault), LocalizedMessage: message}})
 		} else {
 			changes = append(changes,
 				types.PropertyChange{Name: "info.state", Val: types.TaskInfoStateSuccess},
@@ -216,6 +273,11 @@ func (e *endpoint) failedTask(m *simulator.Method, fault types.BaseMethodFault, 
 
 // startTask runs work in a task of our own, after the delay asked for that task's name.
 func (e *endpoint) startTask(m *simulator.Method, work func() (types.AnyType, types.BaseMethodFault, string)) types.ManagedObjectReference {
+	return e.startTaskAs(m, func(*simulator.Task) (types.AnyType, types.BaseMethodFault, string) { return work() })
+}
+
+// startTaskAs is startTask for work that reports its progress.
+func (e *endpoint) startTaskAs(m *simulator.Method, work func(*simulator.Task) (types.AnyType, types.BaseMethodFault, string)) types.ManagedObjectReference {
 	task := e.newTask(m.This, m.Name)
 	go func() {
 		defer func() { // as for the simulator's own tasks: a failure must not end the process
@@ -225,7 +287,7 @@ func (e *endpoint) startTask(m *simulator.Method, work func() (types.AnyType, ty
 			}
 		}()
 		taskDelay(m.Name)
-		result, fault, message := work()
+		result, fault, message := work(task)
 		e.endTask(task, result, fault, message)
 	}()
 	return task.Self

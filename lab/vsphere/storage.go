@@ -18,13 +18,15 @@ import (
 type storage struct {
 	e *endpoint
 
-	mu       sync.Mutex
-	capacity map[string]int64
-	used     map[string]int64
-	claimed  map[string]int64 // by work that has not ended
-	files    map[string]fileRecord
-	suspects map[string]bool                                       // files that may be gone
-	stores   map[types.ManagedObjectReference]*simulator.Datastore // a look through the inventory costs too much per call
+	mu        sync.Mutex
+	capacity  map[string]int64
+	used      map[string]int64
+	claimed   map[string]int64 // by work that has not ended
+	files     map[string]fileRecord
+	profiles  map[string]string // ids of storage policies, by datastore path
+	suspects  map[string]bool   // files that may be gone
+	bandwidth map[string]*lanes
+	stores    map[types.ManagedObjectReference]*simulator.Datastore // a look through the inventory costs too much per call
 }
 
 // fileRecord is a file, or a disk with all of its extents, by its datastore path.
@@ -35,13 +37,17 @@ type fileRecord struct {
 
 func newStorage(e *endpoint) *storage {
 	s := &storage{e: e, capacity: map[string]int64{}, used: map[string]int64{}, claimed: map[string]int64{},
-		files: map[string]fileRecord{}, suspects: map[string]bool{},
+		files: map[string]fileRecord{}, suspects: map[string]bool{}, profiles: map[string]string{}, bandwidth: map[string]*lanes{},
 		stores: map[types.ManagedObjectReference]*simulator.Datastore{}}
 	for _, entity := range e.model.Map().All("Datastore") {
 		s.stores[entity.Reference()] = entity.(*simulator.Datastore)
 	}
 	for _, ds := range e.spec.Datastores {
 		s.capacity[ds.Name] = ds.Capacity
+		lanes := s.lanes(ds.Name)
+		lanes.specified = ds
+		lanes.read.set(ds.ReadRate)
+		lanes.write.set(ds.WriteRate)
 	}
 	return s
 }
@@ -109,6 +115,11 @@ func (s *storage) remove(name string) {
 	defer s.mu.Unlock()
 	name = cleanPath(name)
 	delete(s.suspects, name)
+	for known := range s.profiles {
+		if inTree(known, name) {
+			delete(s.profiles, known)
+		}
+	}
 	if record, ok := s.files[name]; ok { // a file: there is nothing below it
 		s.used[datastoreOf(name)] -= record.taken
 		delete(s.files, name)
@@ -127,6 +138,12 @@ func (s *storage) move(from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from, to = cleanPath(from), cleanPath(to)
+	for known, id := range s.profiles {
+		if inTree(known, from) {
+			delete(s.profiles, known)
+			s.profiles[to+strings.TrimPrefix(known, from)] = id
+		}
+	}
 	for known, record := range s.files {
 		if inTree(known, from) {
 			s.used[datastoreOf(known)] -= record.taken
@@ -146,22 +163,61 @@ func (s *storage) rename(from, to string) {
 			amounts[to] = amount
 		}
 	}
-	for name, record := range s.files {
+	if known := s.bandwidth[from]; known != nil {
+		delete(s.bandwidth, from)
+		s.bandwidth[to] = known
+	}
+	movePaths(s.files, from, to)
+	movePaths(s.profiles, from, to)
+}
+
+func movePaths[V any](paths map[string]V, from, to string) {
+	for name, value := range paths {
 		if rest, ok := strings.CutPrefix(name, "["+from+"]"); ok {
-			delete(s.files, name)
-			s.files["["+to+"]"+rest] = record
+			delete(paths, name)
+			paths["["+to+"]"+rest] = value
 		}
+	}
+}
+
+// profile is the id of the storage policy that a file was given, "" without one.
+func (s *storage) profile(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.profiles[cleanPath(name)]
+}
+
+func (s *storage) setProfile(name, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name = cleanPath(name); id == "" {
+		delete(s.profiles, name)
+	} else {
+		s.profiles[name] = id
 	}
 }
 
 // attached follows a VM's disks: new ones take their space, those taken off may be gone.
 func (s *storage) attached(before, after []diskRecord) {
+	for _, d := range s.follow(before, after) {
+		s.e.shape(d)
+	}
+}
+
+// follow records the disks of a VM and answers with the new ones.
+func (s *storage) follow(before, after []diskRecord) (fresh []diskRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := map[string]bool{}
+	kept, had := map[string]bool{}, map[string]bool{}
+	for _, d := range before {
+		had[cleanPath(d.path)] = true
+	}
 	for _, d := range after {
 		name := cleanPath(d.path)
 		kept[name] = true
+		if !had[name] {
+			fresh = append(fresh, d)
+		}
 		record, known := s.files[name]
 		switch {
 		case !known && d.thin:
@@ -172,9 +228,10 @@ func (s *storage) attached(before, after []diskRecord) {
 	}
 	for _, d := range before {
 		if name := cleanPath(d.path); !kept[name] {
-			s.suspects[name] = true
+			s.maybeGone(name)
 		}
 	}
+	return fresh
 }
 
 // suspect marks the disks of a VM that left the inventory: its files may be deleted at any moment now.
@@ -182,7 +239,15 @@ func (s *storage) suspect(disks []diskRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range disks {
-		s.suspects[cleanPath(d.path)] = true
+		s.maybeGone(cleanPath(d.path))
+	}
+}
+
+// maybeGone marks a disk, and its extent where that was uploaded and so has a record of its own; the caller has the lock.
+func (s *storage) maybeGone(name string) {
+	s.suspects[name] = true
+	if _, known := s.files[flatName(name)]; known {
+		s.suspects[flatName(name)] = true
 	}
 }
 

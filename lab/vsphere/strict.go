@@ -54,7 +54,18 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"CreateVirtualDisk_Task":   (*endpoint).createDisk,
 		"ExtendVirtualDisk_Task":   (*endpoint).extendDisk,
 
-		"Fetch":                (*endpoint).beforeRead,
+		"QueryVirtualDiskUuid": (*endpoint).queryUUID,
+		"SetVirtualDiskUuid":   (*endpoint).setUUID,
+
+		"AttachDisk_Task":                 (*endpoint).attachFCD,
+		"DetachDisk_Task":                 (*endpoint).detachFCD,
+		"CreateDisk_Task":                 (*endpoint).createFCD,
+		"DeleteVStorageObject_Task":       (*endpoint).deleteFCD,
+		"ExtendDisk_Task":                 (*endpoint).extendFCD,
+		"UpdateVStorageObjectPolicy_Task": (*endpoint).updateFCDPolicy,
+		"RetrieveVStorageObject":          (*endpoint).beforeDisks,
+
+		"Fetch":                (*endpoint).fetch,
 		"RetrieveProperties":   (*endpoint).beforeRead,
 		"RetrievePropertiesEx": (*endpoint).beforeRead,
 		"WaitForUpdatesEx":     (*endpoint).beforeRead,
@@ -89,6 +100,9 @@ func (e *endpoint) createVM(w http.ResponseWriter, r *http.Request, m *simulator
 	changed = e.sizeExisting(call.Config.DeviceChange) || changed
 	var release func()
 	if no.fault == nil {
+		no = e.admitAttach(call.Config.DeviceChange, types.ManagedObjectReference{})
+	}
+	if no.fault == nil {
 		release, no = e.admitCreate(m.This, &call.Config, call.Host)
 	}
 	if no.fault != nil {
@@ -98,7 +112,13 @@ func (e *endpoint) createVM(w http.ResponseWriter, r *http.Request, m *simulator
 	if changed {
 		encodeAgain(r, m)
 	}
-	e.passTask(w, r, func(bool) { release() })
+	wanted := wantedPolicies(&call.Config)
+	e.passTask(w, r, func(failed bool) {
+		release()
+		if ref, ok := e.index.named(m.This, apiName(call.Config.Name)); ok && !failed && len(wanted) > 0 {
+			e.keepPolicies(e.index.vm(ref), wanted)
+		}
+	})
 	return true
 }
 
@@ -244,9 +264,12 @@ func (e *endpoint) reconfigVM(w http.ResponseWriter, r *http.Request, m *simulat
 	if changed {
 		encodeAgain(r, m)
 	}
-	grown := growths(vm, call.Spec.DeviceChange)
+	grown, wanted := growths(vm, call.Spec.DeviceChange), wantedPolicies(&call.Spec)
 	e.passTask(w, r, func(failed bool) {
 		done(failed)
+		if !failed {
+			e.keepPolicies(e.index.vm(vm.ref), wanted)
+		}
 		for name, size := range grown {
 			if !failed {
 				e.growFile(name, size)
@@ -279,13 +302,9 @@ func (e *endpoint) admitReconfig(vm *vmRecord, spec *types.VirtualMachineConfigS
 				return no
 			}
 		}
-		if ok && s.Operation == types.VirtualDeviceConfigSpecOperationAdd && s.FileOperation == "" &&
-			vm.powered == types.VirtualMachinePowerStatePoweredOn {
-			if other := e.runsOn(readDisk(disk).path, vm.ref); other != nil {
-				return refuse(&types.GenericVmConfigFault{Reason: "Failed to lock the file " + readDisk(disk).path},
-					"Failed to lock the file %s: virtual machine %s runs on it", readDisk(disk).path, other.name)
-			}
-		}
+	}
+	if no := e.admitAttach(spec.DeviceChange, vm.ref); no.fault != nil {
+		return no
 	}
 	need, no := e.checkDisks(spec.DeviceChange, home, vm)
 	if no.fault != nil {

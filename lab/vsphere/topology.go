@@ -26,6 +26,7 @@ type endpointSpec struct {
 	Hosts        []hostSpec      `json:"hosts"` // outside any cluster; exactly one for kind esxi
 	Datastores   []datastoreSpec `json:"datastores"`
 	PortGroups   []portGroupSpec `json:"port_groups"`
+	Policies     []policySpec    `json:"storage_policies"` // vcenter only
 }
 
 type clusterSpec struct {
@@ -50,6 +51,15 @@ type datastoreSpec struct {
 	Type     string   `json:"type"` // VMFS | NFS | NFS41 | vsan
 	Capacity int64    `json:"capacity"`
 	Hosts    []string `json:"hosts"`
+
+	ReadRate  int64 `json:"read_rate"` // bytes per second; 0 is no limit
+	WriteRate int64 `json:"write_rate"`
+}
+
+// policySpec is a storage policy and the datastores that can hold what has it.
+type policySpec struct {
+	Name       string   `json:"name"`
+	Datastores []string `json:"datastores"`
 }
 
 type portGroupSpec struct {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/vmware/govmomi/vmdk"
 )
@@ -144,57 +143,7 @@ func decodeStream(r io.Reader, flat *os.File, took func(bytes int64) error) (int
 	}
 }
 
-// writeDescriptor writes the text file that describes a VMFS disk of one flat extent.
-func writeDescriptor(file string, size int64) error {
-	descriptor := vmdk.NewDescriptor(vmdk.Extent{Info: filepath.Base(flatName(file)), Size: size / sectorSize})
-	out, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if err := descriptor.Write(out); err != nil {
-		_ = out.Close()
-		return err
-	}
-	return out.Close()
-}
-
 // flatName is the extent beside a descriptor.
 func flatName(file string) string {
 	return strings.Replace(file, ".vmdk", "-flat.vmdk", 1)
-}
-
-// copySparse copies a file and leaves its holes out; an ordinary copy would fill memory with zeros.
-func copySparse(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	const seekData, seekHole = 3, 4
-	for at := int64(0); at < info.Size(); {
-		data, err := syscall.Seek(int(in.Fd()), at, seekData)
-		if err == syscall.ENXIO { // nothing but a hole up to the end
-			break
-		} else if err != nil {
-			return err
-		}
-		hole, err := syscall.Seek(int(in.Fd()), data, seekHole)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.NewOffsetWriter(out, data), io.NewSectionReader(in, data, hole-data)); err != nil {
-			return err
-		}
-		at = hole
-	}
-	return out.Truncate(info.Size())
 }

@@ -33,12 +33,13 @@ class Shape(NamedTuple):
 
 KINDS: dict[str, Shape] = {
     "tenant": Shape(leave_out=("projects",)),
-    "project": Shape(scope=("tenant",), leave_out=("images", "vms")),
+    "project": Shape(scope=("tenant",), leave_out=("images", "vms", "disks")),
     "flavor": Shape(),
     "zone": Shape(),
     "host": Shape(),
     "image": Shape(scope=("tenant", "project"), scope_required=False),
     "vm": Shape(scope=("tenant", "project"), placing=True),
+    "disk": Shape(scope=("tenant", "project")),
 }
 READING: Spec = {
     "cloudstore_url": {"type": "str"},

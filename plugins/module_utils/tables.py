@@ -1,7 +1,8 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the platform holds as tables for a terminal: tenants with their quota, hosts with their load, VMs."""
+"""What the platform holds as tables for a terminal: tenants with their quota, hosts with their load, VMs,
+persistent disks."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _BAR = 10
 
 
 def tables(resources: Sequence[Row], what: Iterable[str], sort: str | None = None) -> list[str]:
-    """Return lines of the tables that ``what`` names (tenants, hosts, vms); ``resources`` as resource_info has them.
+    """Return lines of the tables that ``what`` names (tenants, hosts, vms, disks); ``resources`` as resource_info has
+    them.
 
     ``sort`` is a column of hosts or VMs; loads are sorted by their share, the highest first.
     """
@@ -101,7 +103,25 @@ def _vms(resources: Sequence[Row], sort: str | None) -> list[str]:
 
 
 _VM_COLUMNS = ["PROJECT", "VMS", "FLAVOR", "STATE", "ZONE", "HOST", "DATASTORE"]
-_TABLES = {"tenants": _tenants, "hosts": _hosts, "vms": _vms}
+
+
+def _disks(resources: Sequence[Row], sort: str | None) -> list[str]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row in sorted((r for r in resources if r["kind"] == "disk"), key=lambda r: r["path"]):
+        key = (
+            f"{row['tenant']}/{row['project']}",
+            row["flavor"],
+            row["state"],
+            units.show(row["capacity"], "GB"),
+            row["datastore"] or "-",
+            row["attached_to"] or "-",
+        )
+        groups.setdefault(key, []).append(row["name"])
+    rows = [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
+    return _table(["PROJECT", "DISKS", "FLAVOR", "STATE", "CAPACITY", "DATASTORE", "ATTACHED TO"], sorted(rows))
+
+
+_TABLES = {"tenants": _tenants, "hosts": _hosts, "vms": _vms, "disks": _disks}
 
 
 def _quota(row: Row | None, own: Mapping[str, int] | None, key: str) -> str:

@@ -17,7 +17,7 @@ options:
   kind:
     description: Only this kind. Without it all kinds.
     type: str
-    choices: [endpoint, zone, host, datastore, flavor, image, tenant, project, vm]
+    choices: [endpoint, zone, host, datastore, flavor, image, tenant, project, vm, disk]
   name:
     description: Only those whose name or path matches this glob, such as V(web-*) or V(acme/web/*).
     type: str
@@ -83,7 +83,8 @@ resources:
     - The entities, by kind and path. Amounts are vCPUs and bytes, times seconds since the epoch.
     - Each kind has its own fields in addition to those below. Tenants and projects have C(quota) with limit, usage and
       what is free; hosts have C(capacity), C(used), C(free), C(score) and its C(parts); VMs have their host, zone,
-      datastore, disks and address.
+      datastore, disks, persistent disks and address; disks have the VM that they are attached to, datastore, C(path),
+      C(uuid) and C(wwn).
   returned: success
   type: list
   elements: dict

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
+from ansible_collections.photon.platform.plugins.module_utils.services.disks.record import Disk
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
 
@@ -27,8 +28,9 @@ def disagreements(snapshot: Snapshot, state: dict[str, Any]) -> list[str]:
     return [
         *_vms(known, state),
         *_images(known, state),
+        *_disks(known, state),
         *_foreign(known, state),
-        *_files(state),
+        *_files(known, state),
         *open_leases(state),
         *_drs_rules(known, state),
         *(f"task {task.operation} of {task.entity_id} is open" for task in snapshot.open_tasks),
@@ -64,7 +66,9 @@ def _vm(document: Any, row: dict[str, Any], endpoint: Any, known: CurrentState) 
     vm = Vm.of(document)
     assert vm.place is not None
     host = known.get(vm.place.host)
-    stores = {known.must(disk.datastore).name for disk in vm.disks}
+    persistent = [disk for disk in map(Disk.of, known.of(entities.DISK)) if disk.vm == vm.id]
+    disks = [*vm.disks, *persistent]
+    stores = {known.must(str(disk.datastore)).name for disk in disks}
     expected = {
         "moid": vm.place.moid,
         "name": vm.place.name,
@@ -81,10 +85,27 @@ def _vm(document: Any, row: dict[str, Any], endpoint: Any, known: CurrentState) 
         for key, value in expected.items()
         if (sorted(row[key]) if key == "datastores" else row[key]) != value
     )
-    if sorted(disk["capacity"] for disk in row["disks"]) != sorted(disk.capacity for disk in vm.disks):
-        yield f"{vm.name}: disks {row['disks']} are not {vm.disks}"
+    if sorted(disk["capacity"] for disk in row["disks"]) != sorted(disk.capacity for disk in disks):
+        yield f"{vm.name}: disks {row['disks']} are not {disks}"
     if row["extra_config"].get("photon.id") != vm.id:
         yield f"{vm.name} does not carry its id"
+
+
+def _disks(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
+    """Each persistent disk has its file, and exactly the VM of its record has it attached."""
+    files = {f"[{s['name']}] {file}" for each in state.values() for s in each["datastores"] for file in s["files"]}
+    holders: dict[str, list[str]] = defaultdict(list)
+    for each in state.values():
+        for row in each["vms"]:
+            for disk in row["disks"]:
+                holders[disk["file"]].append(row["instance_uuid"])
+    for disk in map(Disk.of, known.of(entities.DISK)):
+        if disk.path not in files or not disk.uuid:
+            yield f"disk {disk.name} ({disk.state}) has no file: {disk.path}, {disk.uuid}"
+        if holders[str(disk.path)] != ([disk.vm] if disk.vm else []):
+            yield f"disk {disk.name} is attached to {holders[str(disk.path)]}, recorded is {disk.vm}"
+        if disk.state != ("ATTACHED" if disk.vm else "DETACHED"):
+            yield f"disk {disk.name} is {disk.state}"
 
 
 def _images(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
@@ -108,8 +129,9 @@ def _foreign(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
         yield from (f"{other} on {name} is in no record" for other in others)
 
 
-def _files(state: dict[str, Any]) -> Iterator[str]:
-    """Files that belong to no VM."""
+def _files(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
+    """Files that belong to no VM and are no persistent disk."""
+    recorded = {Disk.of(document).path for document in known.of(entities.DISK)}
     for name, each in state.items():
         homes: dict[str, set[str]] = defaultdict(set)
         disks: dict[str, set[str]] = defaultdict(set)
@@ -120,6 +142,9 @@ def _files(state: dict[str, Any]) -> Iterator[str]:
                 disks[store].add(path)
         for store in each["datastores"]:
             for file in store["files"]:
+                name = f"[{store['name']}] {file.replace('-flat.vmdk', '.vmdk')}"
+                if file == "photon-disks/" or name in recorded:
+                    continue
                 if file.split("/")[0] not in homes[store["name"]]:
                     yield f"{file} on {name}/{store['name']} belongs to no VM"
                 elif file.endswith(".vmdk") and file.replace("-flat.vmdk", ".vmdk") not in disks[store["name"]]:

@@ -20,10 +20,12 @@ from ansible_collections.photon.platform.plugins.module_utils.model.entities imp
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import site
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
+from ansible_collections.photon.platform.plugins.module_utils.services.disks.actions import DiskAction
 from ansible_collections.photon.platform.plugins.module_utils.services.images.plan import CopyImage, template_uuid
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Options, Plan
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.disks import ListedDisk
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
     DatastoreRow,
     EndpointInventory,
@@ -39,6 +41,7 @@ class GivenContext(Context):
     """A context whose endpoints were read already."""
 
     given: dict[str, EndpointInventory | PhotonError]
+    files: dict[str, ListedDisk]
 
     def session(self, endpoint: Document) -> Any:
         """Nothing is asked: the rows know all."""
@@ -49,6 +52,15 @@ class GivenContext(Context):
         for endpoint in endpoints:
             answer = self.given[endpoint.name]
             (state.unreachable if isinstance(answer, PhotonError) else state.inventories)[endpoint.id] = answer
+
+    def read_disks(self, state: CurrentState) -> None:
+        """The files are those that the plans made."""
+        for document in state.of(entities.DISK):
+            path, store = document.observed.get("path"), document.observed.get("datastore")
+            if path and document.observed["endpoint"] in state.inventories:
+                listing = state.disk_files.setdefault(store, {}).setdefault(path.rpartition("/")[0], {})
+                if path in self.files:
+                    listing[path] = self.files[path]
 
 
 class GivenSnapshot(Snapshot):
@@ -68,6 +80,7 @@ class Datacenter:
         self.documents: list[Document] = []
         self.counters: dict[str, Any] = {}
         self.endpoints: dict[str, EndpointInventory | PhotonError] = {}
+        self.files: dict[str, ListedDisk] = {}  # of persistent disks
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
@@ -135,7 +148,7 @@ class Datacenter:
         return self._take(self.plan(text, actor, whole, **options))
 
     def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
-        """What the module of one kind does; VMs and images of the project acme/web."""
+        """What the module of one kind does; VMs and disks of the project acme/web."""
         return self._take(self._plan_items(kind, items, actor))
 
     def plan_items(self, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
@@ -155,7 +168,7 @@ class Datacenter:
         return {key: counter.usage for key, counter in counters.items() if counter.usage}
 
     def _plan_items(self, kind: str, items: list[dict[str, Any]], actor: Actor) -> site.Planned:
-        scope = {"tenant": "acme", "project": "web"} if kind == entities.VM else {}
+        scope = {"tenant": "acme", "project": "web"} if kind in (entities.VM, entities.DISK) else {}
         declaration = Declaration(**{f"{kind}s": check_items(kind, items, scope=scope)})
         return site.plan(declaration, self._context(actor, {}), self._snapshot())
 
@@ -171,7 +184,7 @@ class Datacenter:
             "inventory:site",
             options=Options(base_directory=str(self.directory), default_port_group="VM Network", **options),
         )
-        context.given = self.endpoints
+        context.given, context.files = self.endpoints, self.files
         return context
 
     def _take(self, planned: site.Planned) -> Plan:
@@ -184,7 +197,11 @@ class Datacenter:
         for entity_id, observed in plan.observed.items():
             document = state.get(entity_id)
             if document is not None:
-                state.put(replace(document, observed=observed))
+                state.put(
+                    replace(document, observed=observed, state=plan.observed_states.get(entity_id, document.state))
+                )
+        for action in plan.of_type(DiskAction):
+            self._work(action, state)
         self.documents = [replace(d, version=d.version or 1) for kind in entities.KINDS for d in state.of(kind)]
         self.counters = state.counters
         return plan
@@ -203,6 +220,16 @@ class Datacenter:
                                 "template_uuid": uuid}  # fmt: skip
         if state.get(action.id) is not None:
             state.put(replace(state.must(action.id).with_body(copies=copies), state="READY"))
+
+    def _work(self, action: DiskAction, state: CurrentState) -> None:
+        """Do to the files what the plan would have vSphere do; the VMs' rows show no devices, so records hold."""
+        disk = action.disk
+        if action.verb == DELETE:
+            self.files.pop(str(disk.path), None)
+            return
+        disk = replace(disk, uuid=disk.uuid or disk.id, size=disk.capacity, vm=disk.wanted_vm)
+        self.files[str(disk.path)] = ListedDisk(0, disk.capacity, True)
+        state.put(disk.settled().write_to(state.must(disk.id)))
 
     def _make(self, action: Any, state: CurrentState) -> None:
         """Do to the rows what the plan would have vSphere do."""

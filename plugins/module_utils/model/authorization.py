@@ -55,6 +55,7 @@ RULES: dict[tuple[str, str], str] = {
     (entities.PROJECT, "set_security_groups"): TENANT_ADMINISTRATORS,
     (entities.PROJECT, "*"): PROJECT_USERS,
     (entities.VM, "*"): PROJECT_USERS,
+    (entities.DISK, "*"): PROJECT_USERS,
 }
 
 

@@ -4,8 +4,8 @@
 """Documents of the platform's resources: each has a kind, a state and an owner (``managed_by``).
 
 A document is identified by its uuid; people say (kind, scope, name). The scope is the id of what the entity lives in:
-a project's scope is its tenant, a VM's its project, a datastore's its endpoint, a flavor's its kind (``vm``,
-``ephemeral-disk``, ``persistent-disk``); an image's is a project or, for everybody's images, empty.
+a project's scope is its tenant, that of VMs and disks their project, a datastore's its endpoint, a flavor's its kind
+(``vm``, ``ephemeral-disk``, ``persistent-disk``); an image's is a project or, for everybody's images, empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ IMAGE = "image"
 TENANT = "tenant"
 PROJECT = "project"
 VM = "vm"
-KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, TENANT, PROJECT, VM)
+DISK = "disk"  # a persistent one; ephemeral disks are part of their VM
+KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, TENANT, PROJECT, VM, DISK)
 
 NOT_FOUND = {
     DEPLOYMENT: "DeploymentNotFound",
@@ -37,6 +38,7 @@ NOT_FOUND = {
     TENANT: "TenantNotFound",
     PROJECT: "ProjectNotFound",
     VM: "VmNotFound",
+    DISK: "DiskNotFound",
 }
 
 

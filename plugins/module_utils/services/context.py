@@ -19,6 +19,7 @@ from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..vsphere import EndpointSpec, Session, connect, read_inventory
 from . import credentials
+from .disks.observed import read_files
 from .planning import Options, Plan
 from .state import CurrentState
 
@@ -83,6 +84,10 @@ class Context:
                     state.unreachable[endpoint.id] = answer
                 else:
                     state.inventories[endpoint.id] = answer
+
+    def read_disks(self, state: CurrentState) -> None:
+        """List the files of the recorded persistent disks, on the endpoints that were read."""
+        read_files(state, self)
 
     def session(self, endpoint: Document) -> Session:
         """The run's one session with this endpoint. Raises EndpointUnreachable and similar codes."""

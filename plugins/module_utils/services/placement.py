@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import entities
 from ..model.errors import PhotonError
 from ..vsphere import folder_path
+from .disks.record import Disk
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
+from .planning import Demand
 from .state import CurrentState
 from .vms.claims import name_slot
 from .vms.record import Place, Vm
@@ -32,6 +34,7 @@ class Usage:
 class Candidate:
     """A VM that needs a place. ``host`` and ``datastore`` (ids) pin it; ``held``: it holds that place already.
 
+    ``demands`` are the persistent disks that its host must reach.
     ``answer`` is the scheduler's row, or ``error`` why there is none.
     """
 
@@ -39,6 +42,7 @@ class Candidate:
     host: str | None = None
     datastore: str | None = None
     held: bool = False
+    demands: Sequence[Demand] = ()
     answer: dict[str, Any] = field(default_factory=dict)
     error: PhotonError | None = None
 
@@ -66,12 +70,14 @@ def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, 
         for store in state.of(entities.DATASTORE, endpoint_id):
             row = inventory.datastores.get(store.observed.get("moid", ""))
             if row is not None:
-                usage[store.id].space = max(0, row.capacity - row.free - committed[row.moid])
+                usage[store.id].space = max(
+                    0, row.capacity - row.free - committed[row.moid] - _detached(state, store.id)
+                )
     return usage
 
 
 def own_usage(state: CurrentState) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` of the platform's own VMs, those included that are still being created."""
+    """``{host or datastore id: Usage}`` of our own VMs and persistent disks, those being created included."""
     usage: dict[str, Usage] = defaultdict(Usage)
     for document in state.of(entities.VM):
         vm = Vm.of(document)
@@ -83,6 +89,9 @@ def own_usage(state: CurrentState) -> dict[str, Usage]:
         for disk in vm.disks:
             if disk.datastore is not None:
                 usage[disk.datastore].space += disk.capacity
+    for persistent in map(Disk.of, state.of(entities.DISK)):
+        if persistent.datastore is not None:
+            usage[persistent.datastore].space += max(persistent.capacity, persistent.size or 0)
     return usage
 
 
@@ -181,6 +190,25 @@ def place_all(
         )
 
 
+def place_volumes(
+    requests: Mapping[str, dict[str, Any]], state: CurrentState, *, policy: str, seed: int
+) -> dict[str, str | PhotonError]:
+    """``{request's id: datastore id or error}`` of requests for one disk each, without CPUs and memory."""
+    if not requests:
+        return {}
+    from ..scheduler import place  # late: a run that places nothing does not load the scheduler
+
+    names = _Names(state)
+    rows = [names.request({"id": key, "vcpus": 0, "memory": 0, **each}) for key, each in requests.items()]
+    answer = place(rows, names.fleet(scheduler_fleet(state)), policy=policy, seed=seed, quality="normal")
+    found: dict[str, str | PhotonError] = {
+        row["request"]: names.placement(row)["datastores"][0] for row in answer["placements"]
+    }
+    for row in answer["unplaced"]:
+        found[row["request"]] = PhotonError(row["code"], row["message"], {"eliminated": row["eliminated"]})
+    return found
+
+
 def settle(candidate: Candidate, state: CurrentState) -> Vm:
     """The candidate's VM at its place, with its name in vSphere and the files of its disks."""
     row, vm = candidate.answer, candidate.vm
@@ -200,9 +228,26 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     disks = tuple(
         replace(disk, datastore=store, path=_file(state, store, directory, f"{disk.name}.vmdk"), uuid=None,
                 unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
-        for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=True))
+        for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=False))
     )  # fmt: skip
+    for demand, store in zip(candidate.demands, row["datastores"][len(vm.disks) :], strict=True):
+        demand.datastore = store
     return replace(vm, state="CREATING", place=place, disks=disks, address=None)
+
+
+def _demanded(demand: Demand) -> dict[str, Any]:
+    if demand.datastore is not None:
+        return {"capacity": 0, "tags": [], "boot": False, "datastore": demand.datastore}
+    return {"capacity": demand.capacity, "tags": list(demand.tags), "boot": False}
+
+
+def _detached(state: CurrentState, store_id: str) -> int:
+    """What the listed files of detached persistent disks take; those of attached ones count with their VMs."""
+    files = {path: file for folder in state.disk_files.get(store_id, {}).values() for path, file in folder.items()}
+    if not files:
+        return 0
+    detached = (disk for disk in map(Disk.of, state.of(entities.DISK)) if disk.datastore == store_id and not disk.vm)
+    return sum(files[disk.path].size for disk in detached if disk.path in files)
 
 
 def _file(state: CurrentState, store_id: str, directory: str, name: str) -> str | None:
@@ -256,7 +301,8 @@ class _Names:
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         pins = {key: self.of.get(request[key], request[key]) for key in ("host", "datastore") if key in request}
-        return {**request, **pins}
+        disks = [{**d, "datastore": self.of[d["datastore"]]} if "datastore" in d else d for d in request["disks"]]
+        return {**request, **pins, "disks": disks}
 
     def placement(self, row: dict[str, Any]) -> dict[str, Any]:
         stores = [self.ids[entities.DATASTORE, name] for name in row["datastores"]]
@@ -279,6 +325,7 @@ def _likeness(candidate: Candidate) -> Any:
         vm.spread_over,
         vm.max_skew,
         vm.port_groups,
+        tuple((each.capacity, each.tags, each.datastore) for each in candidate.demands),
     )
 
 
@@ -293,7 +340,8 @@ def _request(name: str, candidate: Candidate, count: int, tenant: str) -> dict[s
         "disks": [
             {"flavor": d.flavor, "capacity": d.capacity, "tags": list(d.datastore_tags), "boot": d.boot}
             for d in vm.disks
-        ],
+        ]
+        + [_demanded(each) for each in candidate.demands],
         "image": vm.image,
         "port_groups": list(vm.port_groups),
         "groups": [group.to_dict() for group in vm.groups],

@@ -203,6 +203,20 @@ class Options:
 
 
 @dataclass(slots=True)
+class Demand:
+    """A persistent disk (``disk``: its id) whose datastore a VM's host must mount.
+
+    A new one has no ``datastore`` yet: it gets one with the VM's place, with room for ``capacity`` bytes and these
+    ``tags``.
+    """
+
+    disk: str
+    capacity: int = 0
+    tags: tuple[str, ...] = ()
+    datastore: str | None = None
+
+
+@dataclass(slots=True)
 class Planning:
     """Everything a planner works with.
 
@@ -211,6 +225,9 @@ class Planning:
     ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
     deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id;
     ``left_files`` the configuration files of missing VMs that still exist, by VM.
+
+    Of persistent disks, known before VMs are placed: ``disks`` are the declared ones as they are wanted, ``demands``
+    those of new VMs by the VM's path, ``staying`` the names of those that stay attached, by VM.
     """
 
     declaration: Declaration
@@ -227,6 +244,9 @@ class Planning:
     deleted: frozenset[str] = frozenset()
     marks: Mapping[str, list[tuple[str, Any]]] = field(default_factory=dict)
     left_files: Mapping[str, str] = field(default_factory=dict)
+    disks: list[Any] = field(default_factory=list)
+    demands: dict[str, list[Demand]] = field(default_factory=dict)
+    staying: dict[str, list[str]] = field(default_factory=dict)
 
     def new(self, kind: str, name: str, scope: str = "", **fields: Any) -> Document:
         """A document that this declaration would create."""

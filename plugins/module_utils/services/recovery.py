@@ -39,7 +39,10 @@ def recover(context: Context) -> list[str]:
     if not tasks:
         return []
     state = CurrentState.of_snapshot(context.store.snapshot(), context.run.id)
-    context.read_endpoints(state, state.of(entities.ENDPOINT))
+    detailed = {vm for task in tasks for vm in task.data.get("vms", ())}
+    context.read_endpoints(state, state.of(entities.ENDPOINT), detailed)
+    if any(task.entity_kind == entities.DISK for task in tasks):
+        context.read_disks(state)
     settled: dict[str, int] = defaultdict(int)
     lines = []
     for task in tasks:

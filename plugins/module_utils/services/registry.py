@@ -17,6 +17,15 @@ from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
 from .context import Applying, Context
+from .disks import actions as disks_actions
+from .disks import apply as disks_apply
+from .disks import describe as disks_describe
+from .disks import desired as disks_desired
+from .disks import observed as disks_observed
+from .disks import plan as disks
+from .disks import record as disks_record
+from .disks import recover as disks_recover
+from .disks import verify as disks_verify
 from .findings import Finding
 from .fleet import apply as fleet_apply
 from .fleet import capacity, datastores, zones
@@ -48,15 +57,15 @@ from .vms import verify as vms_verify
 class Kind:
     """One kind of resource.
 
-    ``plan`` plans the declared items, ``plan_absent(document, planning, reason, path)`` one that is declared absent and
-    must wait for the plans of all kinds, ``plan_delete(document, planning, reason)`` one that is to go,
-    ``plan_unused`` what waits for its last user,
+    ``plan`` plans the declared items, ``plan_placed`` what depends on the places of VMs,
+    ``plan_absent(document, planning, reason, path)`` one that is declared absent and must wait for the plans of all
+    kinds, ``plan_delete(document, planning, reason)`` one that is to go, ``plan_unused`` what waits for its last user,
     ``plan_after`` what follows from the whole plan. ``reads_all`` tells whether planning needs every endpoint, ``read``
-    reads what it needs in addition to their inventories. ``apply`` does the external work, ``apply_deletes`` the
-    external deletions that must wait for other kinds. ``recover(tx, task, document, state)`` settles an interrupted
-    task. ``claim_of`` is everything that a resource holds, ``inventories`` the capacity that it offers. ``verify``
-    finds where records differ from the endpoints, ``verify_unknown`` what no record expects there, ``references``
-    names the documents that a record refers to.
+    reads what it needs in addition to their inventories. ``apply`` does the external work, ``apply_after`` what must
+    wait for the work on other kinds, ``apply_deletes`` the external deletions that must.
+    ``recover(tx, task, document, state)`` settles an interrupted task. ``claim_of`` is everything that a resource
+    holds, ``inventories`` the capacity that it offers. ``verify`` finds where records differ from the endpoints,
+    ``verify_unknown`` what no record expects there, ``references`` names the documents that a record refers to.
     ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
@@ -64,6 +73,7 @@ class Kind:
 
     name: str
     plan: Callable[[Planning], None] | None = None
+    plan_placed: Callable[[Planning], None] | None = None
     plan_absent: Callable[[Document, Planning, str, str], Any] | None = None
     plan_delete: Callable[[Document, Planning, str], Any] | None = None
     plan_unused: Callable[[Planning], None] | None = None
@@ -71,6 +81,7 @@ class Kind:
     reads_all: Callable[[Planning], bool] | None = None
     read: Callable[[Planning, Context], None] | None = None
     apply: Callable[[Applying], None] | None = None
+    apply_after: Callable[[Applying], None] | None = None
     apply_deletes: Callable[[Applying], None] | None = None
     recover: Callable[[Any, Task, Document, CurrentState], None] | None = None
     claim_of: Callable[[Document, CurrentState], Claim] | None = None
@@ -157,6 +168,24 @@ _ROWS = (
         verify=images_verify.verify,
         references=images_verify.references,
         describe=images_describe.describe,
+        needs_endpoints=True,
+    ),
+    Kind(
+        entities.DISK,  # before the VMs: their hosts must reach their disks
+        plan=disks_desired.resolve_disks,
+        plan_placed=disks.plan_disks,
+        plan_delete=disks.plan_prune,
+        plan_after=disks.refuse_attached,
+        read=disks_observed.read_planned,
+        apply=disks_apply.prepare_disks,
+        apply_after=disks_apply.attach_disks,
+        apply_deletes=disks_apply.delete_disks,
+        recover=disks_recover.recover,
+        claim_of=disks_record.claim_of,
+        verify=disks_verify.verify,
+        references=disks_verify.references,
+        describe=disks_describe.describe,
+        item=disks_actions.item_of,
         needs_endpoints=True,
     ),
     Kind(

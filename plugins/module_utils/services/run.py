@@ -156,6 +156,9 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
     for kind in registry.KINDS.values():
         if kind.apply is not None:
             kind.apply(applying)
+    for kind in registry.KINDS.values():
+        if kind.apply_after is not None:
+            kind.apply_after(applying)
     for kind in registry.backwards():
         if kind.apply_deletes is not None:
             kind.apply_deletes(applying)

@@ -15,6 +15,7 @@ from ..model.errors import PhotonError
 from ..model.names import listed
 from . import prune, registry
 from .context import Context
+from .disks.desired import vms_to_read
 from .planning import DELETE, KEEP, Plan, Planning
 from .state import CurrentState
 
@@ -75,6 +76,9 @@ def plan(
             read = True
         if kind.plan is not None:
             kind.plan(planning)
+    for kind in registry.KINDS.values():
+        if kind.plan_placed is not None:
+            kind.plan_placed(planning)
     for kind in registry.backwards():
         plan_absent(planning, kind)
     if whole:
@@ -147,7 +151,7 @@ def _read(planning: Planning, context: Context) -> None:
     first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
     if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
         first = endpoints
-    leaving = prune.leaving_vms(planning)
+    leaving = prune.leaving_vms(planning) | vms_to_read(planning)
     context.read_endpoints(state, first, leaving)
     if any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values()):
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
@@ -167,6 +171,7 @@ def _needs_fleet(declaration: Declaration) -> bool:
         or declaration.datastores
         or declaration.images
         or declaration.vms
+        or declaration.disks
         or declaration.image_datastores
     )
 
@@ -174,7 +179,9 @@ def _needs_fleet(declaration: Declaration) -> bool:
 def _needs_all(planning: Planning) -> bool:
     """Only changes of VMs that exist can do with their own endpoints."""
     declaration = planning.declaration
-    others = (declaration.endpoints, declaration.hosts, declaration.datastores, declaration.images)
+    others = (
+        declaration.endpoints, declaration.hosts, declaration.datastores, declaration.images, declaration.disks
+    )  # fmt: skip
     return any(others) or bool(declaration.image_datastores) or None in _endpoints_of_vms(planning)
 
 

@@ -22,7 +22,8 @@ class CurrentState:
     ``{endpoint id: EndpointInventory}`` (see vsphere/inventory.py); an endpoint that could not be read is in
     ``unreachable`` with its error instead. ``versions``: each document's version when it was read. ``busy``: the open
     tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key. ``capacity``: the
-    recorded inventories by provider and resource.
+    recorded inventories by provider and resource. ``disk_files``: the listed directories of persistent disks, by
+    datastore, directory and path.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class CurrentState:
         self.capacity: dict[str, dict[str, Any]] = {key: dict(rows) for key, rows in (capacity or {}).items()}
         self._names: dict[tuple[str, str], set[str]] = {}
         self._hosts: dict[str, dict[str, Document]] | None = None
+        self._disks: dict[str, Document] | None = None  # persistent ones by uuid and by path
+        self.disk_files: dict[str, dict[str, dict[str, Any]]] = {}
         for document in documents:
             self.put(document)
         self.versions: dict[str, int] = {document.id: document.version for document in self._by_id.values()}
@@ -136,8 +139,7 @@ class CurrentState:
     def put(self, document: Document) -> Document:
         """Add a document, or replace the one of the same id."""
         self.drop(document.id)
-        if document.kind == entities.HOST:
-            self._hosts = None
+        self._forget_index(document.kind)
         self._by_id[document.id] = document
         self._by_name.setdefault((document.kind, document.scope, document.name), {})[document.id] = document
         self._by_scope.setdefault((document.kind, document.scope), {})[document.id] = document
@@ -147,8 +149,7 @@ class CurrentState:
     def drop(self, entity_id: str) -> None:
         old = self._by_id.pop(entity_id, None)
         if old is not None:
-            if old.kind == entities.HOST:
-                self._hosts = None
+            self._forget_index(old.kind)
             del self._by_name[(old.kind, old.scope, old.name)][old.id]
             del self._by_scope[(old.kind, old.scope)][old.id]
             del self._by_kind[old.kind][old.id]
@@ -169,6 +170,13 @@ class CurrentState:
             for host in self.of(entities.HOST):
                 self._hosts.setdefault(host.body["endpoint"], {})[host.observed.get("moid")] = host
         return self._hosts.get(endpoint_id, {})
+
+    def disk_of(self, row: Any) -> Document | None:
+        """The persistent disk that a VM's disk (a DiskRow) is: by the uuid of its backing, else by its files."""
+        if self._disks is None:
+            seen = [(d, d.observed) for d in self.of(entities.DISK)]
+            self._disks = {key: d for d, facts in seen for key in (facts.get("uuid"), facts.get("path")) if key}
+        return next((self._disks[key] for key in (row.uuid, *row.files) if key in self._disks), None)
 
     def tenant_of(self, document: Document) -> Document:
         """The tenant that a VM or project belongs to."""
@@ -208,3 +216,9 @@ class CurrentState:
             return f"{document.scope}/{document.name}"
         parent = self.get(document.scope)
         return f"{self.path_of(parent)}/{document.name}" if parent else document.name
+
+    def _forget_index(self, kind: str) -> None:
+        if kind == entities.HOST:
+            self._hosts = None
+        elif kind == entities.DISK:
+            self._disks = None

@@ -101,6 +101,7 @@ def _look(context: Context) -> Verified:
     deployment = state.get(entities.DEPLOYMENT)
     authorize(context.actor, "verify", entities.DEPLOYMENT, *([deployment] if deployment is not None else []))
     context.read_endpoints(state, state.of(entities.ENDPOINT))
+    context.read_disks(state)
     site.check_identities(state)
     answer = Verified(compared=sorted(state.must(i).name for i in state.inventories))
     for endpoint_id, error in sorted(state.unreachable.items(), key=lambda item: state.must(item[0]).name):
@@ -143,7 +144,8 @@ def _write(tx: Any, findings: Iterable[Finding], state: CurrentState) -> None:
     consumers = {consumer for f in findings for consumer in f.consumers if state.get(consumer) is not None}
     tx.check_versions({i: state.versions[i] for i in sorted({*consumers, *fresh})})
     tx.observe(
-        {i: d.observed for i, d in fresh.items()}, {i: d.state for i, d in fresh.items() if d.kind == entities.VM}
+        {i: d.observed for i, d in fresh.items()},
+        {i: d.state for i, d in fresh.items() if d.kind in (entities.VM, entities.DISK)},
     )
     tx.forget(sorted({i for f in findings for i in f.orphans if state.get(i) is None}))
     tx.add_providers({f.provider.id: f.provider.kind for f in findings if f.provider is not None})

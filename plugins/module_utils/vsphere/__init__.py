@@ -8,15 +8,40 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 
 from __future__ import annotations
 
+from .disks import (
+    FCD,
+    PER_BUS,
+    VMDK,
+    DiskFile,
+    ListedDisk,
+    NewDisk,
+    Slot,
+    attach_disks,
+    choose_backing,
+    copy_disk,
+    create_disk,
+    created_disk,
+    delete_disk,
+    detach_disk,
+    detach_managed,
+    find_first_class,
+    free_slots,
+    grow_disk,
+    list_directories,
+    list_disks,
+    make_directory,
+    read_disk,
+)
 from .drs import change_rules, compare_rules, read_rules, wanted_rule
-from .files import existing_files
+from .files import DatastoreReader, existing_files
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
 from .images import TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
-from .jobs import run_jobs
+from .jobs import Job, run_jobs
 from .names import folder_path
+from .policies import Policies, read_policies
 from .rows import EndpointSpec
 from .session import Session, connect
 from .vms import (
@@ -35,34 +60,60 @@ from .vms import (
 )
 
 __all__ = [
+    "FCD",
+    "PER_BUS",
+    "VMDK",
+    "DatastoreReader",
+    "DiskFile",
     "DiskSpec",
     "EndpointSpec",
+    "Job",
+    "ListedDisk",
+    "NewDisk",
     "NicSpec",
+    "Policies",
     "Session",
+    "Slot",
     "TemplateSpec",
     "VmSpec",
+    "attach_disks",
     "blocking_vms",
     "change_rules",
+    "choose_backing",
     "compare_rules",
     "connect",
+    "copy_disk",
     "copy_image",
+    "create_disk",
     "create_vm",
+    "created_disk",
+    "delete_disk",
     "delete_template",
     "destroy",
+    "detach_disk",
     "detach_disks",
+    "detach_managed",
     "ensure_folders",
     "enter_maintenance",
     "existing_files",
     "exit_maintenance",
+    "find_first_class",
     "find_marked",
     "folder_path",
+    "free_slots",
+    "grow_disk",
     "import_image",
     "inspect_image",
+    "list_directories",
+    "list_disks",
     "lookup_vms",
+    "make_directory",
     "power_off",
     "power_on",
+    "read_disk",
     "read_heavy",
     "read_inventory",
+    "read_policies",
     "read_rules",
     "reconfigure",
     "register_vm",

@@ -18,18 +18,23 @@ _loaded: SimpleNamespace | None = None
 
 
 def load() -> SimpleNamespace:
-    """Return pyvmomi's modules: ``vim``, ``vmodl``, ``soap`` (with the SOAP adapter) and ``support``.
+    """Return pyvmomi's modules: ``vim``, ``vmodl``, ``pbm``, ``soap`` (with the SOAP adapter) and ``support``.
 
     Raises MissingLibrary with what this interpreter lacks.
     """
     global _loaded  # noqa: PLW0603 - imported once per process
     if _loaded is None:
         try:
-            from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
+            from pyVmomi import SoapAdapter, VmomiSupport, pbm, vim, vmodl
         except ImportError as error:
             raise missing_library("pyVmomi", error) from error
         _loaded = SimpleNamespace(
-            vim=vim, vmodl=vmodl, soap=SoapAdapter, support=VmomiSupport, version=VmomiSupport.versionMap[API_VERSION]
+            vim=vim,
+            vmodl=vmodl,
+            pbm=pbm,
+            soap=SoapAdapter,
+            support=VmomiSupport,
+            version=VmomiSupport.versionMap[API_VERSION],
         )
     return _loaded
 

@@ -6,13 +6,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
+from urllib.parse import quote, urlencode
 
 from ..model.errors import PhotonError
-from . import api, retrieve
+from . import api, faults, retrieve, tls
 from .jobs import Job, run_jobs
 from .rows import EndpointInventory
-from .session import Session
+from .session import CONVERSATION_ERRORS, Session
+
+_REFUSALS = {401: "NotAuthenticated", 403: "NoPermission", 423: "FileLocked"}
+
+
+class DatastoreReader:
+    """Reads ranges of files on datastores over HTTP, on one connection; a context manager.
+
+    ``datacenter`` is the datacenter's name. Several threads need a reader each.
+    """
+
+    def __init__(self, session: Session, datacenter: str) -> None:
+        self._session, self._datacenter = session, datacenter
+        self._connection = session.connection()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.close()
+
+    def read(self, path: str, first: int, length: int) -> bytes:
+        """Read ``length`` bytes of a file (``[ds] dir/name``) from offset ``first``.
+
+        A disk's bytes are in its ``-flat.vmdk``. Raises NotFound where the file is missing or ends before, and
+        EndpointUnreachable.
+        """
+        what = f"read of {path}"
+        datastore, _, file = path.removeprefix("[").partition("] ")
+        query = urlencode({"dcPath": self._datacenter, "dsName": datastore})
+        headers = {"Cookie": self._session.cookie, "Range": f"bytes={first}-{first + length - 1}"}
+        self._session.count()
+        try:
+            self._connection.request("GET", f"/folder/{quote(file)}?{query}", headers=headers)
+            answer = self._connection.getresponse()
+            content = answer.read()
+        except CONVERSATION_ERRORS as error:
+            self._connection.close()  # the next read opens it again
+            raise tls.failure(f"{self._session.spec.where} ({what})", error, {"what": what}) from error
+        if answer.status == 206 and len(content) == length:
+            return content
+        data = {"what": what, "status": answer.status}
+        if answer.status in (206, 404, 416):
+            raise PhotonError("NotFound", f"{what}: it has no bytes {first} to {first + length - 1}", data)
+        raise faults.from_name(
+            what, _REFUSALS.get(answer.status, "MethodFault"), faults.Details(f"HTTP {answer.status}")
+        )
 
 
 def existing_files(session: Session, inventory: EndpointInventory, paths: Iterable[str]) -> set[str]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ..model.errors import PhotonError
 from . import api, devices, guestinfo, imagefile, inventory, retrieve, tls, vms
+from .disks import copy_disk
 from .jobs import Job, run_jobs, task_error
 from .rows import DiskRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
@@ -104,7 +105,11 @@ def copy_image(session: Session, source: Template, source_datacenter: str, spec:
     moid = _one(session, vms.create_vm(spec))
     try:
         target = f"{_home(session, moid)}/{spec.name}.vmdk"
-        _one(session, _copy_disk(what, source.path, source_datacenter, target, spec))
+        budgets = {"host": spec.host.moid, "datastore": spec.datastore.moid}
+        _one(
+            session,
+            copy_disk(what, source.path, source_datacenter, target, spec.host.datacenter, **budgets),
+        )
         _one(session, _attach(moid, target, spec))
     except PhotonError as error:
         if not error.data.get("unknown") and not session.stopped:
@@ -183,30 +188,6 @@ def _attach(moid: str, path: str, spec: TemplateSpec) -> Job:
         what,
         what,
         lambda session: session.call(what, session.reference("VirtualMachine", moid).ReconfigVM_Task, config),
-    )
-
-
-def _copy_disk(what: str, source: str, source_datacenter: str, target: str, spec: TemplateSpec) -> Job:
-    def submit(session: Session) -> Any:
-        return session.call(
-            what,
-            session.content.virtualDiskManager.CopyVirtualDisk_Task,
-            source,
-            _datacenter(session, source_datacenter),
-            target,
-            _datacenter(session, spec.host.datacenter),
-            None,
-            False,
-        )
-
-    return Job(
-        what,
-        what,
-        submit,
-        host=spec.host.moid,
-        host_units=4,
-        datastore=spec.datastore.moid,
-        timeout=4 * 3600.0,
     )
 
 

@@ -22,6 +22,7 @@ from . import api, faults, retrieve
 from .session import Session
 
 _TASK_PATHS = ["info.state", "info.error", "info.result"]
+_PROGRESS = "info.progress"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
 
@@ -34,7 +35,8 @@ class Job:
     of the host's (a child disk or a power operation 1, a copy 4, a storage move 8). ``done_by`` lists faults that mean
     that the desired state is reached already, with the power state where it matters (``InvalidPowerState:poweredOn``).
     ``then(result)`` may return the next job of the same item, which is started as soon as this one is done; both are
-    reported. When ``then`` raises PhotonError, the job is reported once more with that error.
+    reported. When ``then`` raises PhotonError, the job is reported once more with that error. ``progress`` is called
+    with the task's percents as they change.
     """
 
     key: Any
@@ -47,6 +49,7 @@ class Job:
     timeout: float = 1800.0
     done_by: frozenset[str] = frozenset()
     then: Callable[[Any], Job | None] | None = None
+    progress: Callable[[int], None] | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -182,8 +185,9 @@ class _Run:
     def _poll(self) -> Iterator[tuple[Job, Any]]:
         """Read all open tasks at once; yields those that ended, timed out or vanished."""
         seen = set()
+        watched = [_PROGRESS] if any(job.progress for job, _deadline in self.running.values()) else []
         try:
-            rows = retrieve.from_objects(self.session, "Task", self.running, _TASK_PATHS)
+            rows = retrieve.from_objects(self.session, "Task", self.running, _TASK_PATHS + watched)
         except PhotonError as error:  # the endpoint is unreachable: the state of the tasks is unknown
             for moid in list(self.running):
                 job, _deadline = self.running.pop(moid)
@@ -192,6 +196,8 @@ class _Run:
         for _kind, moid, values in rows:
             seen.add(moid)
             state = values.get("info.state")
+            if (percent := values.get(_PROGRESS)) and (report := self.running[moid][0].progress):
+                report(int(percent))
             if state == "success":
                 job, _deadline = self.running.pop(moid)
                 result = values.get("info.result")

@@ -137,7 +137,7 @@ class HostRow:
 @dataclass(slots=True)
 class DatastoreRow:
     """A datastore. ``type`` is LOCAL_VMFS, SHARED_VMFS, NFS_3, NFS_41, VSAN, EXT3 or OTHER, ``maintenance`` normal or
-    another state. ``url`` stays the same when the datastore is renamed.
+    another state. ``url`` stays the same when the datastore is renamed, ``datacenter`` is a moid.
     """
 
     moid: str
@@ -148,6 +148,7 @@ class DatastoreRow:
     free: int
     accessible: bool
     maintenance: str = "normal"
+    datacenter: str = ""
 
 
 @dataclass(slots=True)

@@ -86,8 +86,8 @@ def _fill_networks(inventory: EndpointInventory, tables: Tables) -> None:
 def _fill_datastores(inventory: EndpointInventory, table: Table, inside: _Inside) -> None:
     mounts = Counter(moid for host in inventory.hosts.values() for moid in host.datastores)
     for moid, values in table.items():
-        if inside(moid):
-            inventory.datastores[moid] = _datastore(moid, values, mounts[moid])
+        if home := inside(moid):
+            inventory.datastores[moid] = _datastore(moid, values, mounts[moid], home.moid)
 
 
 def _fill_vms(inventory: EndpointInventory, table: Table, inside: _Inside) -> None:
@@ -171,7 +171,7 @@ def _host(
     )
 
 
-def _datastore(moid: str, values: Mapping[str, Any], mounts: int) -> DatastoreRow:
+def _datastore(moid: str, values: Mapping[str, Any], mounts: int, home: str) -> DatastoreRow:
     kind = values.get("summary.type", "OTHER").upper()
     if kind == "VMFS":
         shared = mounts > 1 or values.get("summary.multipleHostAccess") == "true"
@@ -187,6 +187,7 @@ def _datastore(moid: str, values: Mapping[str, Any], mounts: int) -> DatastoreRo
         free=int(values.get("summary.freeSpace", 0)),
         accessible=values.get("summary.accessible") == "true",
         maintenance=values.get("summary.maintenanceMode") or "normal",
+        datacenter=home,
     )
 
 

@@ -37,6 +37,7 @@ TOPOLOGY = {
                 {"name": "local-{host}", "capacity": "10 GB", "local": True},
             ],
             "port_groups": [{"name": "VM Network"}, {"name": "lan", "vlan": 7}, {"name": "dv", "kind": "distributed"}],
+            "storage_policies": [{"name": "gold", "datastores": ["shared", "local-h1"]}],
         },
         {
             "name": "esx",
@@ -131,6 +132,53 @@ class Client:
         if not existing:
             spec.fileOperation = "create"
         return spec
+
+    def disks(self, vm):
+        return [each for each in vm.config.hardware.device if isinstance(each, vim.vm.device.VirtualDisk)]
+
+    def change(self, vm, operation, device, **more):
+        """Adds, edits or removes one device."""
+        spec = vim.vm.device.VirtualDeviceSpec(operation=operation, device=device, **more)
+        self.result(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[spec])))
+
+    def grow(self, vm, disk, mib):
+        disk.capacityInKB, disk.capacityInBytes = mib << 10, mib << 20
+        self.change(vm, "edit", disk)
+
+    def make_disk(self, path, mib=4, *, kind="thin", profile=None):
+        """A disk of the disk manager, in a folder that is made when it is not there."""
+        folder = path.split("] ")[1].rpartition("/")[0]
+        if folder and folder + "/" not in self.files(path[1:].split("]")[0]):
+            self.make_folder(folder, path[1:].split("]")[0])
+        spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
+            diskType=kind, adapterType="lsiLogic", capacityKb=mib << 10, profile=profile
+        )
+        self.result(self.content.virtualDiskManager.CreateVirtualDisk_Task(path, self.datacenter, spec))
+        return path
+
+    def extend(self, path, mib):
+        manager = self.content.virtualDiskManager
+        self.result(manager.ExtendVirtualDisk_Task(path, self.datacenter, mib << 10, False))
+
+    def copy(self, source, target, kind=None):
+        spec = vim.VirtualDiskManager.VirtualDiskSpec(diskType=kind, adapterType="lsiLogic") if kind else None
+        manager = self.content.virtualDiskManager
+        return manager.CopyVirtualDisk_Task(source, self.datacenter, target, self.datacenter, spec, False)
+
+    def extent(self, path):
+        """The URL of the bytes of a disk."""
+        datastore, _, file = path[1:].partition("] ")
+        return self.url(file.replace(".vmdk", "-flat.vmdk"), datastore)
+
+    def write(self, path, content):
+        """Writes the first bytes of a disk."""
+        assert self.http("PUT", self.extent(path), data=content).status_code in (200, 201)
+
+    def read(self, path, first=0, last=None):
+        span = {"Range": f"bytes={first}-{'' if last is None else last}"}
+        answer = self.http("GET", self.extent(path), headers=span)
+        assert answer.status_code == 206
+        return answer.content
 
     def nic(self, network="VM Network"):
         backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName=network)

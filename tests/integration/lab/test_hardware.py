@@ -139,7 +139,7 @@ def test_one_disk_of_two_running_vms_is_refused(either):
         either.wait(second.Destroy_Task())
     either.detach(second, shared)
     either.power(second, "poweredOn")
-    with pytest.raises(vim.fault.GenericVmConfigFault):
+    with pytest.raises(vim.fault.FileLocked):
         either.attach(second, shared)
     with pytest.raises(vim.fault.FileLocked):
         either.wait(either.content.virtualDiskManager.ExtendVirtualDisk_Task(shared, either.datacenter, 1 << 20))

@@ -9,6 +9,8 @@ import pytest
 
 from lab import LabError, TopologyError, topology
 
+POLICY = {"name": "gold", "datastores": []}
+
 
 def one(**endpoint):
     return {"endpoints": [{"name": "e", "kind": "vcenter", **endpoint}]}
@@ -44,6 +46,16 @@ def test_a_topology_is_read_with_its_defaults():
         ("s", ["h1"]),
     ]
     assert [group["name"] for group in endpoint["port_groups"]] == ["net1", "net2"]
+
+
+def test_policies_and_bandwidth_of_datastores():
+    stores = [{"name": f"d{n}", "capacity": "1 GB", "read_rate": "100 MB", "write_rate": "50 MB"} for n in (1, 2)]
+    document = one(
+        hosts=[{"name": "h"}], datastores=stores, storage_policies=[{"name": "gold", "datastores": ["d[1:2]"]}]
+    )
+    [endpoint] = topology.load(document)["endpoints"]
+    assert [(each["read_rate"], each["write_rate"]) for each in endpoint["datastores"]] == [(100 << 20, 50 << 20)] * 2
+    assert endpoint["storage_policies"] == [{"name": "gold", "datastores": ["d1", "d2"]}]
 
 
 def test_the_same_topology_has_the_same_identities():
@@ -90,6 +102,18 @@ def test_the_same_topology_has_the_same_identities():
         (
             one(hosts=[{"name": "h[1:2]"}], datastores=[{"name": "d", "capacity": "1 GB", "local": True}]),
             "needs {host}",
+        ),
+        (
+            one(hosts=[{"name": "h"}], datastores=[{"name": "d", "capacity": "1 GB", "read_rate": "fast"}]),
+            "datastores[0].read_rate",
+        ),
+        (
+            one(hosts=[{"name": "h"}], storage_policies=[{"name": "gold", "datastores": ["d"]}]),
+            "storage_policies[0].datastores: there is no datastore d",
+        ),
+        (
+            {"endpoints": [{"name": "e", "kind": "esxi", "hosts": [{"name": "h"}], "storage_policies": [POLICY]}]},
+            "storage_policies[0]: an esxi endpoint has no storage policies",
         ),
         (one(hosts=[{"name": "h"}], port_groups=[{"name": "p", "vlan": 5000}]), "endpoints[0].port_groups[0].vlan"),
         (

@@ -46,6 +46,7 @@ TOPOLOGY = {
                 {"name": "tiny", "capacity": "8 MB", "hosts": ["h2"]},
             ],
             "port_groups": [*PORT_GROUPS, {"name": "dvnet", "kind": "distributed", "vlan": 30}],
+            "storage_policies": [{"name": "gold", "datastores": ["shared"]}],
         },
         {
             "name": "esx",

@@ -17,8 +17,9 @@ class Declaration:
 
     Each list holds one dict per entity: every key of its schema (docs/declaration.md), ranges expanded, quantities as
     integers in base units, quotas and costs as ``{key: (amount, unit)}``, and ``path``, its key path. None stands for
-    an omitted key. Projects also have ``tenant``; images and VMs ``tenant`` and ``project`` (both empty for an image
-    of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images ``file_type``.
+    an omitted key. Projects also have ``tenant``; images, VMs and disks ``tenant`` and ``project`` (both empty for an
+    image of everybody); VMs ``spread_group``, the name of the set that ``spread_over`` keeps even; images
+    ``file_type``.
     ``settings`` are the remaining variables without their prefix (``placement_policy``, ``prune`` ...).
     """
 
@@ -35,6 +36,7 @@ class Declaration:
     tenants: list[Item] = field(default_factory=list)
     projects: list[Item] = field(default_factory=list)
     vms: list[Item] = field(default_factory=list)
+    disks: list[Item] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -87,6 +87,7 @@ _SCOPES = {
     "image": ("tenant", "project"),
     "project": ("tenant",),
     "vm": ("tenant", "project"),
+    "disk": ("tenant", "project"),
     "datastore": ("endpoint",),
 }
 

@@ -275,6 +275,21 @@ def _text_range(checker: Checker, spec: Field, given: Any, path: str) -> list[st
     return names.expand(given) if _text(checker, spec, given, path) else []
 
 
+def _vm_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
+    """The name of a VM or a range, as a list; an empty text is no VM. A path is not of this project.
+
+    Raises InvalidOperation for a path, and as names.check.
+    """
+    if given == "":
+        return [""]
+    if isinstance(given, str) and "/" in given:
+        raise PhotonError(
+            "InvalidOperation",
+            f"{given!r} is a path: a disk can only be attached to a VM of its own project; write the VM's name alone",
+        )
+    return _name_range(checker, spec, given, path)
+
+
 def _boolean(checker: Checker, spec: Field, given: Any, path: str) -> bool | None:
     value = _BOOLEANS.get(given.strip().lower()) if isinstance(given, str) else given
     if isinstance(value, bool):
@@ -413,6 +428,7 @@ TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "name_range": _name_range,
     "text_range": _text_range,
     "thumbprint": _thumbprint,
+    "vm_range": _vm_range,
     "boolean": _boolean,
     "int": _number,
     "number": _number,

@@ -14,8 +14,8 @@ from ..entities import Document
 
 @dataclass(slots=True)
 class Known:
-    """Names by kind. Flavors are (kind, name); projects (tenant, project); images (tenant, project, name), the first
-    two empty for everybody's. The shipped flavors are always known."""
+    """Names by kind. Flavors are (kind, name); projects (tenant, project); images and VMs (tenant, project, name), the
+    first two empty for everybody's images. The shipped flavors are always known."""
 
     endpoints: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
@@ -23,6 +23,7 @@ class Known:
     tenants: set[str] = field(default_factory=set)
     projects: set[tuple[str, str]] = field(default_factory=set)
     images: set[tuple[str, str, str]] = field(default_factory=set)
+    vms: set[tuple[str, str, str]] = field(default_factory=set)
     flavors: set[tuple[str, str]] = field(
         default_factory=lambda: {(kind, name) for kind, name, _cost in flavors.shipped()}
     )
@@ -46,8 +47,9 @@ class Known:
                 known.flavors.add((document.scope, document.name))
             elif document.kind == entities.PROJECT and document.scope in by_id:
                 known.projects.add((by_id[document.scope].name, document.name))
-            elif document.kind == entities.IMAGE:
+            elif document.kind in (entities.IMAGE, entities.VM):
                 project = by_id.get(document.scope)
                 tenant = by_id.get(project.scope) if project else None
-                known.images.add((tenant.name if tenant else "", project.name if project else "", document.name))
+                names = known.images if document.kind == entities.IMAGE else known.vms
+                names.add((tenant.name if tenant else "", project.name if project else "", document.name))
         return known

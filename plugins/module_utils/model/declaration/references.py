@@ -28,6 +28,7 @@ def check(checker: Checker, declaration: Declaration, known: Known) -> None:
             path = f"{zone['path']}.dedicated_tenants[{index}]"
             _need(checker, path, "tenant", tenant, names.tenants, "TenantNotFound")
     _check_vms(checker, declaration, names)
+    _check_disks(checker, declaration, names)
     _check_containers(checker, declaration)
     _check_quotas(checker, declaration, known)
 
@@ -71,9 +72,13 @@ class _Names:
         self.images: dict[tuple[str, str], set[str]] = defaultdict(set)
         for tenant, project, name in known.images:
             self.images[tenant, project].add(name)
-        for image in declaration.images:
-            here = self.images[image["tenant"], image["project"]]
-            (here.discard if image["state"] == "absent" else here.add)(image["name"])
+        self.vms: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for tenant, project, name in known.vms:
+            self.vms[tenant, project].add(name)
+        for table, items in ((self.images, declaration.images), (self.vms, declaration.vms)):
+            for item in items:
+                here = table[item["tenant"], item["project"]]
+                (here.discard if item["state"] == "absent" else here.add)(item["name"])
 
     @staticmethod
     def need(checker: Checker, item: Item, key: str, known: Collection[str], code: str) -> None:
@@ -129,6 +134,22 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
             )
 
 
+def _check_disks(checker: Checker, declaration: Declaration, names: _Names) -> None:
+    path = None
+    for disk in declaration.disks:
+        if disk["state"] == "absent":
+            continue
+        vms = names.vms[disk["tenant"], disk["project"]]
+        if disk["attached_to"]:
+            names.need(checker, disk, "attached_to", vms, "VmNotFound")
+        if disk["path"] == path:
+            continue  # the members of a range share everything but the name and the VM
+        path = disk["path"]
+        names.need(checker, disk, "flavor", names.flavors[flavors.PERSISTENT_DISK], "FlavorNotFound")
+        for index, name in enumerate(disk["affinity"] or []):
+            _need(checker, f"{path}.affinity[{index}]", "vm", name, vms, "VmNotFound")
+
+
 def _check_containers(checker: Checker, declaration: Declaration) -> None:
     """Nothing may be declared in what is declared absent."""
     absent_tenants = {t["name"] for t in declaration.tenants if t["state"] == "absent"}
@@ -141,13 +162,12 @@ def _check_containers(checker: Checker, declaration: Declaration) -> None:
                 f"tenant {project['tenant']} is absent: set state: absent here too",
                 "ContainerNotEmpty",
             )
-    for vm in declaration.vms:
-        if (vm["tenant"], vm["project"]) in absent_projects and vm["state"] != "absent" and vm["path"] not in reported:
-            reported.add(vm["path"])
+    for item in (*declaration.vms, *declaration.disks):
+        path, project = item["path"], (item["tenant"], item["project"])
+        if project in absent_projects and item["state"] != "absent" and path not in reported:
+            reported.add(path)
             checker.add(
-                f"{vm['path']}.state",
-                f"project {vm['project']} is absent: set state: absent here too",
-                "ContainerNotEmpty",
+                f"{path}.state", f"project {project[1]} is absent: set state: absent here too", "ContainerNotEmpty"
             )
 
 

@@ -105,7 +105,7 @@ IMAGE: Schema = {
     ),
     "state": _STATE,
 }
-DISK: Schema = {
+EPHEMERAL_DISK: Schema = {
     "name": Field("name", "name of the disk, unique in its VM", required=True),
     "flavor": Field("name", "flavor of kind ephemeral-disk", required=True),
     "capacity": Field("capacity", "size; a plain number is GB", required=True, minimum=1 << 20),
@@ -128,7 +128,7 @@ VM: Schema = {
     "boot_disk_flavor": Field(
         "name", "flavor of kind ephemeral-disk for the boot disk", required="create", code="InvalidEntity"
     ),
-    "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=DISK),
+    "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=EPHEMERAL_DISK),
     "zone": Field("name", "availability zone to be in; omitted: any"),
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
     "port_groups": Field(
@@ -156,6 +156,26 @@ VM: Schema = {
         choices=("present", "absent", "started", "stopped", "suspended"),
     ),
 }
+DISK: Schema = {
+    "name": Field("name_range", "name of the disk, unique in its project, or a range of names", required=True),
+    "flavor": Field("name", "flavor of kind persistent-disk", required="create"),
+    "capacity": Field(
+        "capacity",
+        "size; a plain number is GB; a disk can grow, not shrink",
+        required="create",
+        minimum=1 << 30,
+        code="InvalidEntity",
+    ),
+    "attached_to": Field(
+        "vm_range",
+        "VM of the project that has it, or a range of VMs; an empty text detaches it; omitted: unchanged",
+    ),
+    "affinity": Field("list", "VMs of the project on whose datastore a new disk lies", initial=[], elements="name"),
+    "tags": Field("list", "own tags of the disk", initial=[], elements="text"),
+    "deletion_protection": _PROTECTED,
+    "force": Field("boolean", "detach it where deleting needs that", default=False),
+    "state": _STATE,
+}
 PROJECT: Schema = {
     "name": Field("name", "name of the project, unique in its tenant", required=True),
     **_QUOTA,
@@ -164,6 +184,7 @@ PROJECT: Schema = {
     "deletion_protection": _PROTECTED,
     "images": Field("list", "images of this project alone", elements="mapping", options=IMAGE),
     "vms": Field("list", "its VMs", elements="mapping", options=VM),
+    "disks": Field("list", "its persistent disks", elements="mapping", options=DISK),
     "state": _STATE,
 }
 TENANT: Schema = {
@@ -184,6 +205,7 @@ ITEMS: dict[str, Schema] = {
     "tenant": TENANT,
     "project": PROJECT,
     "vm": VM,
+    "disk": DISK,
 }
 
 _NOT_PLANNED = "connection of the run; not part of the plan"

@@ -15,7 +15,7 @@ from .fields import Checker, Mistake
 from .known import Known
 from .schema import CONNECTION, ITEMS, SITE
 
-_NESTED = {"tenant": ("projects",), "project": ("images", "vms")}
+_NESTED = {"tenant": ("projects",), "project": ("images", "vms", "disks")}
 _LISTED = {
     "endpoint": "photon_endpoints",
     "zone": "photon_zones",
@@ -24,7 +24,8 @@ _LISTED = {
     "flavor": "photon_flavors",
     "image": "photon_images",
 }
-_SCOPE = {"project": {"tenant": ""}, "image": {"tenant": "", "project": ""}, "vm": {"tenant": "", "project": ""}}
+_IN_PROJECT = {"tenant": "", "project": ""}
+_SCOPE = {"project": {"tenant": ""}, "image": _IN_PROJECT, "vm": _IN_PROJECT, "disk": _IN_PROJECT}
 _SHOWN = 50  # mistakes in the message; data has all of them
 
 
@@ -108,6 +109,8 @@ def _flatten_tenant(checker: Checker, declaration: Declaration, tenant: Item) ->
             declaration.images.extend(expand.items(checker, "image", image, scope))
         for vm in project["vms"] or []:
             declaration.vms.extend(expand.items(checker, "vm", vm, scope))
+        for disk in project["disks"] or []:
+            declaration.disks.extend(expand.items(checker, "disk", disk, scope))
 
 
 def _raise(mistakes: list[Mistake], what: str) -> None:

@@ -248,7 +248,8 @@ def _replaced(row: Any, view: _Endpoint, planning: Planning) -> Document | None:
 def _in_use(document: Document, planning: Planning) -> bool:
     state = planning.state
     disks = (disk for vm in state.of(entities.VM) for disk in (vm.observed.get("disks") or {}).values())
-    return any(disk.get("datastore") == document.id for disk in disks) or any(
+    persistent = (disk.observed for disk in state.of(entities.DISK))
+    return any(disk.get("datastore") == document.id for disk in (*disks, *persistent)) or any(
         document.id in image.body["copies"] for image in state.of(entities.IMAGE)
     )
 

@@ -64,7 +64,7 @@ def plan_hosts(planning: Planning) -> None:
 
 
 def plan_delete_endpoint(current: Document, planning: Planning, reason: str, path: str = "") -> None:
-    """Plan to delete an endpoint with its datastores. Raises EndpointInUse while hosts or VMs are recorded there."""
+    """Plan to delete an endpoint with its datastores. Raises EndpointInUse while hosts, VMs or disks are on it."""
     state = planning.state
     authorize(planning.actor, "delete", current.kind, *state.chain(current))
     hosts = [h.name for h in state.of(entities.HOST) if h.body["endpoint"] == current.id]
@@ -79,6 +79,12 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
             "EndpointInUse",
             f"endpoint {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): delete them, or move "
             "them to a declared host, first",
+        )
+    disks = [state.path_of(d) for d in state.of(entities.DISK) if d.observed.get("endpoint") == current.id]
+    if disks:
+        raise PhotonError(
+            "EndpointInUse",
+            f"endpoint {current.name} still has {len(disks)} persistent disks ({_some(disks)}): delete them first",
         )
     for store in state.of(entities.DATASTORE, current.id):
         delete_action(planning, store, "its endpoint is deleted")

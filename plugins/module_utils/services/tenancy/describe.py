@@ -27,12 +27,13 @@ def tenant(document: Document, view: Any) -> dict[str, Any]:
 
 
 def project(document: Document, view: Any) -> dict[str, Any]:
-    """Return tenant, security groups, quota and number of VMs of a project."""
+    """Return tenant, security groups, quota and numbers of VMs and disks of a project."""
     return {
         "tenant": view.state.must(document.scope).name,
         "project": document.name,
         **_container(document, view.state),
         "vms": len(view.state.of(entities.VM, document.id)),
+        "disks": len(view.state.of(entities.DISK, document.id)),
     }
 
 

@@ -28,7 +28,7 @@ def plan_flavors(planning: Planning) -> None:
 
 
 def plan_unused(planning: Planning) -> None:
-    """Delete the flavors in PENDING_DELETE that no VM uses any more, where the actor may."""
+    """Delete the flavors in PENDING_DELETE that nothing uses any more, where the actor may."""
     pending = [f for f in planning.state.of(entities.FLAVOR) if f.state == states.PENDING_DELETE]
     used = _used(planning.state) if pending else {}
     for flavor in pending:
@@ -40,7 +40,7 @@ def plan_delete(flavor: Document, planning: Planning, reason: str, path: str = "
     """Delete a flavor; one in use becomes PENDING_DELETE, so that nothing new can use it. Raises AccessForbidden."""
     authorize(planning.actor, "delete", entities.FLAVOR, *planning.state.chain(flavor))
     number = _used(planning.state).get(flavor.id, 0)
-    users = f"{number} {'VM uses' if number == 1 else 'VMs use'} it" if number else ""
+    users = f"{number} {_users(flavor, number)} {'uses' if number == 1 else 'use'} it" if number else ""
     retire(planning, flavor, users, reason, path)
 
 
@@ -82,8 +82,8 @@ def _plan_flavor(item: dict[str, Any], planning: Planning) -> None:
     if users:
         raise PhotonError(
             "FlavorInUse",
-            f"flavor {kind}/{name} is used by {users} {'VM' if users == 1 else 'VMs'}, so its cost cannot change: "
-            "declare another flavor and move the VMs to it",
+            f"flavor {kind}/{name} is used by {users} {_users(current, users)}, so its cost cannot change: "
+            "declare another flavor for what is new",
         )
     document = replace(current, state=states.READY).with_body(cost=cost)
     authorize(planning.actor, "read" if document == current else "update", entities.FLAVOR, *state.chain(current))
@@ -103,9 +103,17 @@ def _stored(cost: flavors.Cost) -> dict[str, list[Any]]:
 
 
 def _used(state: CurrentState) -> dict[str, int]:
-    """Return ``{flavor id: number of VMs that use it}``."""
+    """Return ``{flavor id: number of VMs and persistent disks that use it}``."""
     used: dict[str, int] = {}
     for vm in state.of(entities.VM):
         for flavor in {vm.body["flavor"], *(disk["flavor"] for disk in vm.body["disks"])}:
             used[flavor] = used.get(flavor, 0) + 1
+    for disk in state.of(entities.DISK):
+        used[disk.body["flavor"]] = used.get(disk.body["flavor"], 0) + 1
     return used
+
+
+def _users(flavor: Document, number: int) -> str:
+    """What uses a flavor, in words."""
+    noun = "disk" if flavor.scope == flavors.PERSISTENT_DISK else "VM"
+    return noun if number == 1 else f"{noun}s"

@@ -22,7 +22,7 @@ from .limits import Draft
 Item = dict[str, Any]
 # The verb that changes each field, as authorization names it.
 _VERBS = {"security_groups": "set_security_groups", "deletion_protection": "update"}
-_CONTENT = {entities.TENANT: (entities.PROJECT,), entities.PROJECT: (entities.VM, entities.IMAGE)}
+_CONTENT = {entities.TENANT: (entities.PROJECT,), entities.PROJECT: (entities.VM, entities.DISK, entities.IMAGE)}
 
 
 def plan_security_groups(planning: Planning) -> None:
@@ -71,7 +71,7 @@ def plan_tenancy(planning: Planning) -> None:
 
 
 def plan_delete(document: Document, planning: Planning, reason: str, path: str = "") -> None:
-    """Delete a tenant without projects, or a project without VMs and images.
+    """Delete a tenant without projects, or a project without VMs, disks and images.
 
     Raises ContainerNotEmpty, DeletionProtected, AccessForbidden.
     """

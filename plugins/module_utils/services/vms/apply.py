@@ -21,6 +21,7 @@ from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
+from ..disks.actions import attachable
 from ..planning import Action, Outcome
 from . import jobs
 from .actions import CreateVm, DeleteVm, RegisterVm, UpdateVm
@@ -135,9 +136,12 @@ class _Runner:
         session, inventory = context.session(endpoint), state.inventories[endpoint.id]
         made = jobs.folders(session, inventory, [action.vm for action in actions], state)
         bound = {action.id for action in actions if self.rules.binds(action.document)}
+        attached = attachable(self.applying.plan)  # there before the first start
         prepared = self._prepared(
             actions,
-            lambda action: jobs.create(action, inventory, made, state, context.store.store_id, action.id in bound),
+            lambda action: jobs.create(
+                action, inventory, made, state, context.store.store_id, action.id in bound, attached.get(action.id, ())
+            ),
         )
         progress = _Progress()
         self._created(endpoint, prepared, actions, progress)

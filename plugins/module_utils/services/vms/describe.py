@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...model import entities
 from ...model.entities import Document
+from ..disks.record import Disk as Persistent
 from ..state import CurrentState
 from .record import Vm
 
@@ -38,6 +40,10 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         "disks": [
             {"name": d.name, "capacity": d.capacity, "boot": d.boot, "datastore": state.name_of(d.datastore)}
             for d in vm.disks
+        ],
+        "persistent_disks": [
+            {"name": d.name, "capacity": d.capacity, "datastore": state.name_of(d.datastore), "wwn": d.wwn}
+            for d in (Persistent.of(e) for e in state.of(entities.DISK, vm.project) if e.observed.get("vm") == vm.id)
         ],
         "vsphere": {key: getattr(place, key) if place else None for key in ("name", "folder", "moid")},
     }

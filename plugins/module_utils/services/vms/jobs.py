@@ -43,8 +43,19 @@ def folders(session: Any, inventory: Any, vms: Iterable[Vm], state: CurrentState
     }
 
 
-def create(action: CreateVm, inventory: Any, made: Folders, state: CurrentState, store_id: str, alone: bool) -> Any:
-    """CREATE_VM, and unless ``alone`` each further step as soon as the one before it is done."""
+def create(
+    action: CreateVm,
+    inventory: Any,
+    made: Folders,
+    state: CurrentState,
+    store_id: str,
+    alone: bool,
+    attached: Iterable[vsphere.DiskSpec] = (),
+) -> Any:
+    """CREATE_VM, and unless ``alone`` each further step as soon as the one before it is done.
+
+    ``attached`` are existing disks that the VM gets with its own, as far as its first controller has room.
+    """
     vm, place = action.vm, action.vm.place
     host, store, image = state.must(place.host), state.must(vm.boot_disk.datastore), state.must(vm.image)  # type: ignore[union-attr, arg-type]
     copy = image.body["copies"].get(store.id) or {}
@@ -71,7 +82,8 @@ def create(action: CreateVm, inventory: Any, made: Folders, state: CurrentState,
         directory=place.directory,  # type: ignore[union-attr]
         disks=[
             vsphere.DiskSpec(disk.name, disk.capacity, parent=copy["path"] if disk.boot else None) for disk in vm.disks
-        ],
+        ]
+        + [*attached][: max(0, vsphere.PER_BUS - len(vm.disks))],
         nics=[
             vsphere.NicSpec(
                 _network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3")

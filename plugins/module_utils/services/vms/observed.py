@@ -150,7 +150,8 @@ def refuse_unreadable(label: str, seen: Observed) -> None:
 def _match(vm: Vm, seen: Observed, state: CurrentState) -> None:
     """Match attached disks with recorded ones: by backing uuid, backing file, unit number, those never read by name."""
     stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, seen.endpoint)}
-    attached, found = list(seen.row.disks), {}
+    # A persistent disk is neither one of the VM's own disks nor one of others.
+    attached, found = [each for each in seen.row.disks if state.disk_of(each) is None], {}
     for same in (_same_uuid, _same_path, _same_unit, _same_name):
         for disk in vm.disks:
             match = None if disk.name in found else next((each for each in attached if same(disk, each)), None)

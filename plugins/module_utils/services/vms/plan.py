@@ -66,6 +66,13 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
         )
     if seen is None and vm.place is not None:
         lost.refuse_unseen(label, current, state)
+    if current.id in planning.staying:
+        names = ", ".join(planning.staying[current.id])
+        raise PhotonError(
+            "PersistentDiskAttached",
+            f'VM {label} has the persistent disks {names}: detach them in the same run (attached_to: ""), then delete',
+            {"disks": planning.staying[current.id]},
+        )
     refund(state.counters.setdefault(vm.project, {}), vm.cost)
     steps = ("STOP_VM", "DELETE_VM") if power != states.STOPPED else ("DELETE_VM",)
     action = delete_action(
@@ -259,7 +266,8 @@ def _give_quota_back(desired: Desired, current: Document | None, planning: Plann
 
 def _candidate(desired: Desired, current: Document | None, planning: Planning) -> Candidate:
     """Pinned to the place of a saved plan, or to the one that an interrupted creation holds."""
-    state, candidate = planning.state, Candidate(desired.vm)
+    state = planning.state
+    candidate = Candidate(desired.vm, demands=planning.demands.get(desired.label, ()))
     pinned = planning.pinned.get(desired.label)
     place = desired.vm.place
     if pinned:
@@ -294,6 +302,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
     steps = ("CREATE_VM", *states.route(entities.VM, states.STOPPED, power))
     host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)  # type: ignore[union-attr, arg-type]
     places = {host.id, host.body["endpoint"], host.body.get("zone"), *(disk.datastore for disk in vm.disks)}
+    places.update(demand.datastore for demand in candidate.demands)
     planning.plan.add(
         CreateVm(
             verb=CREATE,

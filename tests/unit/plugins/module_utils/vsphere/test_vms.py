@@ -48,6 +48,7 @@ def test_identity_and_size():
     config = vms.create_spec(spec(extra_config={"guestinfo.userdata": "x", "photon.id": "not to be overwritten"}))
     assert (config.name, config.instanceUuid, config.numCPUs, config.memoryMB) == ("web-01", "6d1f", 2, 2048)
     assert {option.key: option.value for option in config.extraConfig} == {
+        "disk.EnableUUID": "TRUE",
         "guestinfo.userdata": "x",
         "photon.id": "6d1f",
         "photon.site": "site1",
