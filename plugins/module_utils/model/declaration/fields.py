@@ -126,14 +126,13 @@ class Checker:
     def value(self, spec: Field, given: Any, path: str) -> Any:
         """One converted value; None after a mistake."""
         before = len(self.mistakes)
-        if not spec.options and (character := _unusable(given)):
-            self.add(path, f"must not have the character U+{ord(character):04X}, which vSphere cannot store", spec.code)
-            return None
         try:
             converted = TYPES[spec.type](self, spec, given, path)
         except PhotonError as error:
             self.add(path, error.message, error.code)
             return None
+        if len(self.mistakes) == before and not spec.options and (character := _unusable(given)):
+            self.add(path, f"must not have the character U+{ord(character):04X}, which vSphere cannot store", spec.code)
         if len(self.mistakes) == before and spec.choices:
             for choice in converted if isinstance(converted, list) else [converted]:
                 if choice not in spec.choices:
