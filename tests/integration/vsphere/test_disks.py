@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
@@ -237,8 +238,9 @@ def test_what_an_interrupted_create_left_is_found_by_its_name(on, bench):
     bench.rule("vc", "CreateDisk_Task", "drop_after", count=1)
     assert refused(disks.create, "lost").data["unknown"]
     disks.create("other")
-    found = []
-    while not found:
+    found, deadline = [], time.monotonic() + 60
+    while not found:  # the task that nobody waited for may still run
+        assert time.monotonic() < deadline
         found = find_first_class(disks.session, disks.store, ["lost"])
     assert [(each.name, each.capacity) for each in found] == [("lost", 4 * MIB)]
     disks.made[found[0].path] = found[0]
