@@ -30,7 +30,6 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     find_first_class,
     free_slots,
     grow_disk,
-    images,
     list_disks,
     make_directory,
     power_off,
@@ -41,6 +40,8 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     reconfigure,
     run_jobs,
 )
+
+from tests.support.administrator import Administrator
 
 MIB = 1 << 20
 # An ESXi host's are managed VMDKs; first-class disks and policies exist only simulated.
@@ -96,8 +97,10 @@ class Disks:
         for disk in self.made.values():
             with contextlib.suppress(PhotonError):  # one that vanished
                 self.run(delete_disk(disk))
-        for folder in ("disks", "fcd"):
-            self.run(images.delete_files(f"[{self.store.name}] {folder}", self.datacenter.moid))
+        with Administrator(self.bench.lab, self.name) as admin:
+            for folder in {file.partition("/")[0] for file in self.bench.files(self.name, self.store.name)}:
+                path = f"[{self.store.name}] {folder}"
+                admin.wait(admin.content.fileManager.DeleteDatastoreFile_Task(path, admin.datacenter))
 
 
 @pytest.fixture
