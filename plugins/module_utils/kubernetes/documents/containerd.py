@@ -28,13 +28,16 @@ def absent_files(runtime: Mapping[str, Any]) -> list[str]:
 
 
 def mismatch(declared: str, version: str) -> str:
-    """Return why the configuration for ``declared`` does not fit containerd ``version`` ("" for unknown)."""
+    """Return why the configuration for ``declared`` does not fit containerd ``version`` ("" for unknown).
+
+    Version 2 of the configuration, that of 1.7, is also what containerd 1.6 reads (Debian 12 has it).
+    """
     major, minor = [*version.split("."), "", ""][:2]
-    fits = {"1.7": (major, minor) == ("1", "7"), "2.0": (major, minor) == ("2", "0")}
+    fits = {"1.7": (major, minor) in (("1", "6"), ("1", "7")), "2.0": (major, minor) == ("2", "0")}
     if not version or fits.get(declared, major == "2" and minor != "0"):
         return ""
-    own = {("1", "7"): "1.7", ("2", "0"): "2.0"}.get((major, minor), "2" if major == "2" else "")
-    hint = f"Declare containerd: '{own}'." if own else "Install containerd 1.7 or newer."
+    own = {("1", "6"): "1.7", ("1", "7"): "1.7", ("2", "0"): "2.0"}.get((major, minor), "2" if major == "2" else "")
+    hint = f"Declare containerd: '{own}'." if own else "Install containerd 1.6 or newer."
     return f"has containerd {version} but its configuration is declared for {declared}. {hint}"
 
 
