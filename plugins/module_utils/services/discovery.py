@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from ..model.errors import PhotonError
 from ..model.names import collapse
-from ..vsphere import EndpointInventory, EndpointSpec, HostRow, connect, read_inventory
+from ..vsphere import EndpointSpec, connect, read_inventory
+from ..vsphere.rows import EndpointInventory, HostRow
 
 _HOSTS = """\
 ---
@@ -75,7 +76,7 @@ def first_inventory(spec: EndpointSpec, site: str, cloudstore: str) -> dict[str,
 
 def _fleet(spec: EndpointSpec, kind: str, inventory: EndpointInventory) -> Iterable[str]:
     yield "---"
-    yield f"# {spec.address}: version {inventory.version}."
+    yield f"# What {spec.address} showed."
     yield "photon_endpoints:"
     yield f"  - name: {spec.name}"
     yield f"    kind: {kind}"
@@ -125,7 +126,8 @@ def _datastores(spec: EndpointSpec, inventory: EndpointInventory) -> Iterable[st
     )
     for store in sorted(inventory.datastores.values(), key=lambda store: store.name):
         gigabytes = f"{store.free >> 30} of {store.capacity >> 30} GB free"
-        yield f"#   {store.name}, {store.type}, {gigabytes}, on {len(store.hosts)} hosts"
+        hosts = sum(store.moid in host.datastores for host in inventory.hosts.values())
+        yield f"#   {store.name}, {store.type}, {gigabytes}, on {hosts} hosts"
     yield "# photon_datastores:"
     yield f"#   - {{name: backup, endpoint: {spec.name}, usable_for_vms: false}}"
 
