@@ -210,7 +210,8 @@ def test_what_leaves_the_declaration_leaves_the_hosts():
     [
         ("1.7", "1.7.24", ""), ("2", "2.1.4", ""), ("2", "2.3.0", ""), ("2.0", "2.0.5", ""), ("2", "", ""),
         ("2", "1.7.24", "has containerd 1.7.24 but its configuration is declared for 2. Declare containerd: '1.7'."),
-        ("2", "1.6.20", "Declare containerd: '1.7'"), ("1.7", "1.6.20", ""), ("1.7", "1.5.9", "Install containerd 1.6 or newer"),
+        ("2", "1.6.20", "Declare containerd: '1.7'"), ("1.7", "1.6.20", ""),
+        ("1.7", "1.5.9", "Install containerd 1.6 or newer"),
         ("1.7", "2.1.4", "Declare containerd: '2'"), ("2", "2.0.5", "Declare containerd: '2.0'"),
         ("2.0", "2.2.0", "Declare containerd: '2'"),
     ],
