@@ -41,7 +41,8 @@ def record_addresses(applying: Applying) -> None:
     with ThreadPoolExecutor(len(waiting)) as pool:
         found = dict(zip(waiting, pool.map(wait, waiting), strict=True))
     addresses = {waiting[i][moid].id: address for i, rows in found.items() for moid, address in rows.items()}
-    documents = {d.id: d for d in applying.context.store.run(lambda tx: _record(tx, addresses))}
+    recorded = applying.context.store.run(lambda tx: _record(tx, addresses)) if addresses else []
+    documents = {d.id: d for d in recorded}
     silent = []
     for action in [action for actions in waiting.values() for action in actions.values()]:
         if action.id in documents and action.outcome is not None:
