@@ -173,7 +173,7 @@ class _Reader:
             if kind not in ("VMFS", "NFS", "NFS41"):
                 self.mistakes.append(f"{where}.type: {kind!r} is none of VMFS, NFS, NFS41")
             common = {"type": kind, "capacity": capacity}
-            for key in ("read_rate", "write_rate"):  # bytes per second; 0 is no limit
+            for key in ("read_rate", "write_rate"):  # bytes per second; 0: unlimited
                 common[key] = self.size(datastore.get(key, 0), f"{where}.{key}")
             mounts = self.chosen(datastore, where, hosts)
             if not datastore.get("local"):

@@ -125,7 +125,7 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
 
 def _wait(words: list[str], environment: dict[str, str], pid_file: Path) -> int:
     """Run Ansible, which does not see an interrupt: it goes to the module that does the work, which ends by itself, and
-    Ansible with its outcome. Where there is no module yet, Ansible is ended.
+    Ansible with its outcome. Before a module runs, Ansible is ended.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited

@@ -237,7 +237,7 @@ class Balancer:
             raise HostError(f"keepalived rejected haproxy_vips. {self._unchanged()} {result.stderr.strip()}")
 
     def _keep_originals(self) -> list[str]:
-        """Copy files that somebody else wrote before they are replaced."""
+        """Copy files that the role did not write before they are replaced."""
         done = []
         for path in (CONFIG, KEEPALIVED):
             there = self._before.files.get(path, files.ABSENT)

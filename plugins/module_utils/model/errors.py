@@ -51,7 +51,7 @@ _OWN = {
     "EphemeralCloudStore": 400,  # a database file that would be lost with the job
     "StaleVersion": 409,  # the document was changed concurrently
     "LeaseLost": 409,  # another controller took this run over
-    "Interrupted": 503,  # the run was told to stop before this was begun
+    "Interrupted": 503,  # a signal ended the run before this was begun
     "PlanChanged": 409,  # a saved plan no longer describes what apply would do
     "DeletionProtected": 400,
     "TooManyDeletes": 400,

@@ -52,7 +52,7 @@ def test_no_service_runs_or_starts_at_boot(host):
     assert host(SERVICES, check=False).split() == ["disabled", "disabled", "inactive", "inactive"]
     assert host(LISTENING) == "0"
     assert host("ls /usr/sbin/policy-rc.d", check=False) == ""
-    # A service that somebody wants is left alone by the next run.
+    # A service that an administrator enabled is left alone by the next run.
     host("systemctl enable -q --now postgresql")
     host("apt-get -qq remove -y apt-cacher-ng >/dev/null && cd /srv && scripts/packages test roles")
     assert host("systemctl is-enabled postgresql; systemctl is-active postgresql").split() == ["enabled", "active"]

@@ -17,7 +17,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[3]
 
 @pytest.fixture(name="checkout")
 def fixture_checkout(tmp_path):
-    """A checkout of nothing but the Makefile and the script, with a cache beside it."""
+    """A checkout of nothing but the Makefile and the script, with a cache next to it."""
     checkout = tmp_path / "checkout"
     (checkout / "scripts").mkdir(parents=True)
     shutil.copy(SOURCE / "scripts" / "distclean", checkout / "scripts")

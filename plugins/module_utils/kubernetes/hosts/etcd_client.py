@@ -21,7 +21,7 @@ from ...model.errors import PhotonError
 _PKI = "/etc/kubernetes/pki"
 _LOCAL = "https://127.0.0.1:2379"
 _ALARM = re.compile(r"memberID:(?P<member>\d+)\s+alarm:(?P<alarm>\w+)")
-CORRUPT = "CORRUPT"  # the member's data differs from the others', so it serves nobody
+CORRUPT = "CORRUPT"  # the member's data differs from the others', so it must not serve clients
 Member = dict[str, Any]
 
 

@@ -275,7 +275,7 @@ def _text_range(checker: Checker, spec: Field, given: Any, path: str) -> list[st
 
 
 def _vm_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
-    """The name of a VM or a range, as a list; an empty text is no VM. A path is not of this project.
+    """The name of a VM or a range, as a list; an empty text means none. A path is not of this project.
 
     Raises InvalidOperation for a path, and as names.check.
     """

@@ -28,7 +28,7 @@ class Desired:
     """A disk as it is declared, resolved.
 
     ``disk`` has the facts of an existing one. ``target`` is the name of the VM that it is to be attached to, None
-    for no VM. ``demand`` is what the VM's placement was told, where the VM is new. ``absent``: it is to be deleted.
+    for no VM. ``demand`` is the input of the VM's placement, where the VM is new. ``absent``: it is to be deleted.
     """
 
     disk: Disk
