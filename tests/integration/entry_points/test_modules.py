@@ -235,3 +235,17 @@ def test_the_schema_is_upgraded_only_by_asking(applied):
     )
     assert (told["changed"], told["version_before"]) == (False, told["version"])
     assert missing["error_code"] == "CloudStoreNotFound"
+
+
+def test_a_packed_module_answers_the_same(applied, tmp_path):
+    """Another Python than Ansible's own gets the module packed, as every module: nothing may miss in the package."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    task = module("vm", check=True, **VM, default_port_group="VM Network", result="full")
+    [direct, packed] = applied.results([task, {**task, "vars": {"ansible_python_interpreter": str(python)}}])
+    assert [step["verb"] for step in direct["plan"] if step["kind"] == "vm"] == ["create"]
+    for answer in (direct, packed):
+        for step in answer["plan"]:
+            step.pop("id")  # of a VM that is not made
+    assert packed == direct
