@@ -120,11 +120,11 @@ def test_release_deletes_all_rows_and_cannot_be_done_twice(site):
 
 
 def test_shrinking_is_allowed_beyond_the_limit_and_growing_is_not(site):
-    accepted(site, claim("x", "h1", vcpus=8), claim("y", "h1", vcpus=1), check=False)
-    accepted(site, claim("x", "h1", vcpus=7, memory=5))  # vcpus shrink though 8 of 8 stay used; memory grows and fits
-    assert refused(site, claim("y", "h1", vcpus=2)).code == "InsufficientCapacity"
-    accepted(site, claim("y", "h1", vcpus=1))
-    assert usage(site, "h1") == {"vcpus": 8, "memory": 5}
+    accepted(site, claim("x", "h1", vcpus=8), claim("y", "h1", vcpus=3), check=False)
+    accepted(site, claim("x", "h1", vcpus=7, memory=5))  # vcpus shrink though 10 of 8 stay used; memory grows and fits
+    assert refused(site, claim("y", "h1", vcpus=4)).code == "InsufficientCapacity"
+    accepted(site, claim("y", "h1", vcpus=3))
+    assert usage(site, "h1") == {"vcpus": 10, "memory": 5}
 
 
 def test_what_others_use_counts(site):

@@ -135,7 +135,7 @@ def test_a_deleted_vm_holds_nothing_and_others_keep_theirs(site: Accounts) -> No
     assert (site.held("v1"), site.keys("v1")) == ({}, set())
     assert (site.held("v2"), site.keys("v2")) == (HOLDS, {"name:e1:acme/web:web-02"})
     assert site.store.snapshot().usage["h1"] == {"vcpus": 2, "memory": 3 * GB}
-    assert site.state().get("v1") is None
+    assert (site.state().get("v1"), site.stored("v2").state) == (None, stays.state)
 
 
 def test_a_vm_that_was_deleted_concurrently_gets_no_rows(site: Accounts) -> None:
@@ -185,6 +185,7 @@ def observe(site: Accounts, *documents: Document) -> list[str]:
 def test_the_rows_of_a_moved_vm_follow_it_beyond_the_capacity(site: Accounts) -> None:
     before = site.add(VM)
     site.inventory.hosts["host-2"].cores = 0
+    assert observe(site, before) == []  # records that capacity
     assert observe(site, replace(VM, place=Place("e1", "h2", "moved", "acme/web")).write_to(before)) == []
     assert site.held() == ON_H2
     assert site.keys() == {"name:e1:acme/web:moved"}
