@@ -31,7 +31,7 @@ func (e *endpoint) readDescriptor(name string) (*vmdk.Descriptor, error) {
 	return vmdk.ParseDescriptor(f)
 }
 
-// describeDisk changes a disk's descriptor, or writes a first one. Its extent is the flat file beside it.
+// describeDisk changes a disk's descriptor, or writes a first one. Its extent is the flat file in the same folder.
 func (e *endpoint) describeDisk(name string, change func(*vmdk.Descriptor)) error {
 	parsed, err := e.readDescriptor(name)
 	if err != nil && !os.IsNotExist(err) {
@@ -190,7 +190,7 @@ func writtenIn(files []string) (total int64) {
 }
 
 // compose writes extents over each other into one file, as a guest sees the last disk of a chain. Holes stay holes; paced
-// is told of every piece before it is written and may stop the work.
+// hears of every piece before it is written and may stop the work.
 func compose(files []string, size int64, to string, paced func(bytes int64) error) error {
 	out, err := os.Create(to)
 	if err != nil {

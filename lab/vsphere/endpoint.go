@@ -23,7 +23,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// lab is every endpoint of the process and what tests told them to do wrong.
+// lab is every endpoint of the process and the faults that tests asked for.
 type lab struct {
 	endpoints []*endpoint
 	rules     ruleBook

@@ -8,7 +8,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// index is what the checks need to know of the VMs, kept beside the inventory so that no check walks it or waits for
+// index is what the checks need to know of the VMs, kept next to the inventory so that no check walks it or waits for
 // one of its locks.
 type index struct {
 	mu       sync.Mutex

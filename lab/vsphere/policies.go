@@ -32,7 +32,7 @@ type policies struct {
 	stores   map[string][]string // id of a policy -> names of its datastores; others fit everywhere
 }
 
-// startPolicies puts the topology's storage policies beside those that every vCenter has.
+// startPolicies puts the topology's storage policies next to those that every vCenter has.
 func (e *endpoint) startPolicies() {
 	if e.kind == "esxi" {
 		return

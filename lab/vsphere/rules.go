@@ -65,7 +65,7 @@ func (r *rule) check() error {
 }
 
 // fault is the rule's fault about the object that was called. NoPermission says on which, and which privilege it lacks;
-// clients of version 6 are not told the list that came with 7.0, as they cannot read it.
+// clients of version 6 do not get the list that came with 7.0, as they cannot read it.
 func (r *rule) fault(called types.ManagedObjectReference, client *http.Request) types.BaseMethodFault {
 	fault, _ := newFault(r.Fault)
 	if no, ok := fault.(*types.NoPermission); ok {

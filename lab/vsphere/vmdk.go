@@ -82,7 +82,7 @@ func usableDisk(file string) error {
 }
 
 // decodeStream unpacks a stream-optimised disk into flat as it arrives. Holes stay holes. It answers the virtual size
-// in bytes; took is told of every piece of data before it is written and may stop the work.
+// in bytes; took hears of every piece of data before it is written and may stop the work.
 func decodeStream(r io.Reader, flat *os.File, took func(bytes int64) error) (int64, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	var header sparseHeader
@@ -143,7 +143,7 @@ func decodeStream(r io.Reader, flat *os.File, took func(bytes int64) error) (int
 	}
 }
 
-// flatName is the extent beside a descriptor.
+// flatName is the extent of a descriptor.
 func flatName(file string) string {
 	return strings.Replace(file, ".vmdk", "-flat.vmdk", 1)
 }

@@ -111,10 +111,11 @@ def check_identities(state: CurrentState) -> None:
 
     They go to ``state.unreachable`` with the code DuplicateHost.
     """
+    refused = {i for i, error in state.unreachable.items() if error.code == "DuplicateHost"}
     vcenters = {
         str(e.observed["instance_uuid"]): e.name  # endpoints that this run did not read
         for e in state.of(entities.ENDPOINT)
-        if e.id not in state.inventories and e.observed.get("instance_uuid")
+        if e.id not in state.inventories and e.id not in refused and e.observed.get("instance_uuid")
     }
     managed: dict[str, str] = {}
     for endpoint in sorted(state.of(entities.ENDPOINT), key=lambda e: (e.version == 0, e.name)):

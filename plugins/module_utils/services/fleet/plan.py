@@ -15,6 +15,7 @@ from ...model.authorization import authorize
 from ...model.declaration import with_initial
 from ...model.entities import Document
 from ...model.errors import PhotonError
+from ...model.names import listed
 from ...vsphere import blocking_vms
 from ..planning import DELETE, Action, Planning, delete_action, record_action
 from ..state import CurrentState
@@ -71,20 +72,20 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
     if hosts:
         raise PhotonError(
             "EndpointInUse",
-            f"endpoint {current.name} still has {len(hosts)} hosts ({_some(hosts)}): declare them absent first",
+            f"endpoint {current.name} still has {len(hosts)} hosts ({listed(hosts, 5)}): declare them absent first",
         )
     vms = [path for vm, path in _vms(planning) if vm.observed.get("endpoint") == current.id]
     if vms:
         raise PhotonError(
             "EndpointInUse",
-            f"endpoint {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): delete them, or move "
+            f"endpoint {current.name} still has {len(vms)} VMs of the platform ({listed(vms, 5)}): delete them, or move "
             "them to a declared host, first",
         )
     disks = [state.path_of(d) for d in state.of(entities.DISK) if d.observed.get("endpoint") == current.id]
     if disks:
         raise PhotonError(
             "EndpointInUse",
-            f"endpoint {current.name} still has {len(disks)} persistent disks ({_some(disks)}): delete them first",
+            f"endpoint {current.name} still has {len(disks)} persistent disks ({listed(disks, 5)}): delete them first",
         )
     for store in state.of(entities.DATASTORE, current.id):
         delete_action(planning, store, "its endpoint is deleted")
@@ -101,7 +102,7 @@ def plan_delete_host(current: Document, planning: Planning, reason: str, path: s
     if vms:
         raise PhotonError(
             "HostHasVms",
-            f"host {current.name} still has {len(vms)} VMs of the platform ({_some(vms)}): move or delete them first",
+            f"host {current.name} still has {len(vms)} VMs of the platform ({listed(vms, 5)}): move or delete them first",
         )
     _check_deletable(current)
     delete_action(planning, current, reason, path)
@@ -121,7 +122,7 @@ def plan_absent_host(current: Document, planning: Planning, reason: str, path: s
     authorize(planning.actor, "delete", current.kind, *state.chain(current))
     planning.plan.warnings.append(
         f"host {current.name} left endpoint {state.must(current.body['endpoint']).name} with {len(vms)} VMs "
-        f"({_some(vms)}): they count as lost from now on"
+        f"({listed(vms, 5)}): they count as lost from now on"
     )
     delete_action(planning, current, reason, path)
 
@@ -289,7 +290,7 @@ def _check_operations(host: Document, operations: tuple[str, ...], seen: HostFac
         if running:
             raise PhotonError(
                 "HostHasVms",
-                f"host {host.name} has {len(running)} VMs that are powered on ({_some(running)}): move, stop or delete "
+                f"host {host.name} has {len(running)} VMs that are powered on ({listed(running, 5)}): move, stop or delete "
                 "them before it enters maintenance",
             )
 
@@ -347,7 +348,3 @@ def _vms(planning: Planning) -> Iterator[tuple[Document, str]]:
         yield vm, planning.state.path_of(vm)
     for action in planning.plan.of(entities.VM, DELETE):
         yield action.document, action.name
-
-
-def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
