@@ -78,7 +78,8 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
     if vms:
         raise PhotonError(
             "EndpointInUse",
-            f"endpoint {current.name} still has {len(vms)} VMs of the platform ({listed(vms, 5)}): delete them, or move "
+            f"endpoint {current.name} still has {len(vms)} VMs of the platform "
+            f"({listed(vms, 5)}): delete them, or move "
             "them to a declared host, first",
         )
     disks = [state.path_of(d) for d in state.of(entities.DISK) if d.observed.get("endpoint") == current.id]
@@ -102,7 +103,8 @@ def plan_delete_host(current: Document, planning: Planning, reason: str, path: s
     if vms:
         raise PhotonError(
             "HostHasVms",
-            f"host {current.name} still has {len(vms)} VMs of the platform ({listed(vms, 5)}): move or delete them first",
+            f"host {current.name} still has {len(vms)} VMs of the platform "
+            f"({listed(vms, 5)}): move or delete them first",
         )
     _check_deletable(current)
     delete_action(planning, current, reason, path)
@@ -290,7 +292,8 @@ def _check_operations(host: Document, operations: tuple[str, ...], seen: HostFac
         if running:
             raise PhotonError(
                 "HostHasVms",
-                f"host {host.name} has {len(running)} VMs that are powered on ({listed(running, 5)}): move, stop or delete "
+                f"host {host.name} has {len(running)} VMs that are powered on "
+                f"({listed(running, 5)}): move, stop or delete "
                 "them before it enters maintenance",
             )
 

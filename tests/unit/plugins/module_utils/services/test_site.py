@@ -21,7 +21,7 @@ def endpoint(identity: str, name: str, version: int) -> Document:
 def test_one_vcenter_under_two_names_is_refused_once_however_often_it_is_checked() -> None:
     state = CurrentState(
         [endpoint("e1", "vc1", 3), endpoint("e2", "localhost", 4)],
-        inventories={key: EndpointInventory(key, "vcenter", instance_uuid="vcenter") for key in ("e1", "e2")},
+        inventories={key: EndpointInventory("vcenter", "vcenter") for key in ("e1", "e2")},
     )
     for _again in range(2):
         check_identities(state)
