@@ -13,7 +13,7 @@ short_description: New places for the VMs of lost hosts
 description:
   - Places just the VMs of the lost hosts on the others; everything else stays where it is.
   - A disk on a datastore that another host mounts stays there, and its VM goes to such a host.
-  - This is advice: the filter moves or re-creates nothing.
+  - The answer is advice; the filter moves or re-creates nothing.
 positional: lost
 options:
   _input:

@@ -26,7 +26,7 @@ options:
       - What to observe. C(cluster), C(etcd) and C(objects) are read on control-plane members only.
     type: list
     elements: str
-    choices: [host, cluster, etcd, certificates, objects]
+    choices: [host, cluster, etcd, certificates, objects, runtime]
     default: [host]
   configuration:
     description: The text for C(kubeadm init) of this host (filter P(photon.platform.kubernetes_configuration#filter)).

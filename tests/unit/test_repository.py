@@ -122,7 +122,9 @@ def test_modules_are_documented(path):
     documentation = yaml.safe_load(texts["DOCUMENTATION"])
     assert documentation["module"] == path.stem
     assert documentation["short_description"]
-    assert yaml.safe_load(texts["RETURN"])
+    returned = yaml.safe_load(texts["RETURN"])
+    assert returned
+    assert broken_descriptions({"options": documentation, "return": returned}) == []
     for task in yaml.safe_load(texts["EXAMPLES"]):
         assert task["name"]
 
@@ -133,9 +135,27 @@ def test_plugins_are_documented(path):
     documented = yaml.safe_load(texts["DOCUMENTATION"]) if "DOCUMENTATION" in texts else None
     sidecars = sorted(path.parent.glob("*.yml"))
     assert documented or sidecars
+    for file in sidecars:
+        assert broken_descriptions(yaml.safe_load(file.read_text(encoding="utf-8"))) == []
     if documented:
+        assert broken_descriptions(documented) == []
         assert documented["name"] in (path.stem, f"photon.platform.{path.stem}")
         assert texts["EXAMPLES"].strip()
+
+
+def broken_descriptions(tree) -> list[str]:
+    """The descriptions in a page that are not text: a colon and a blank in a line make it a mapping."""
+    if isinstance(tree, list):
+        return [found for member in tree for found in broken_descriptions(member)]
+    if not isinstance(tree, dict):
+        return []
+    texts = tree.get("description", [])
+    found = (
+        []
+        if isinstance(texts, dict)
+        else [str(t) for t in ([texts] if isinstance(texts, str) else texts) if not isinstance(t, str)]
+    )
+    return found + [each for member in tree.values() for each in broken_descriptions(member)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Union
 
 from . import render
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]  # noqa: UP007 - hosts have Python 3.9
 
 
 def check(items: Mapping[str, Any], vips: Mapping[str, str], problems: list[str]) -> None:

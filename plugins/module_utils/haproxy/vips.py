@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Union
 
-if TYPE_CHECKING:  # hosts have Python 3.9, which knows no such unions
-    _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+_Interface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]  # noqa: UP007 - hosts have Python 3.9
 
 
 def address(vip: Mapping[str, Any]) -> str:

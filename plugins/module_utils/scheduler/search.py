@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 from zlib import crc32
 
 from .filters import Candidates
@@ -17,7 +17,7 @@ from .state import Members, State, Test, all_of
 from .weigh import Found, PhotonQueue, Queue, sort_keys
 
 Anchors = Sequence[tuple[str, Members]]
-Finder = Callable[[int], Found | None]
+Finder = Callable[[int], Optional[Found]]  # noqa: UP045 - ansible-test checks for older Pythons
 
 
 class Search:

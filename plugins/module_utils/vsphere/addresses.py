@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Union
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]  # noqa: UP007 - ansible-test checks for older Pythons
 _BRIDGES = range(17, 32)  # of 172.0.0.0/8: Docker and its like take their bridges' networks from here
 
 

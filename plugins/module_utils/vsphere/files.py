@@ -41,7 +41,7 @@ class DatastoreReader:
         EndpointUnreachable.
         """
         what = f"read of {path}"
-        datastore, _, file = path.removeprefix("[").partition("] ")
+        datastore, _bracket, file = path.removeprefix("[").partition("] ")
         query = urlencode({"dcPath": self._datacenter, "dsName": datastore})
         headers = {"Cookie": self._session.cookie, "Range": f"bytes={first}-{first + length - 1}"}
         self._session.count()
@@ -86,7 +86,7 @@ def existing_files(session: Session, inventory: EndpointInventory, paths: Iterab
 
 def _search(path: str, browser: str) -> Job:
     what = f"search of {path}"
-    directory, _, name = path.rpartition("/")
+    directory, _slash, name = path.rpartition("/")
 
     def submit(session: Session) -> Any:
         spec = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=[name])

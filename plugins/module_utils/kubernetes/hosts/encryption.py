@@ -128,7 +128,7 @@ def _rewritten(api: Api, path: str | None, key: str) -> bool:
         if error.status not in (404, 409):
             raise PhotonError(
                 "ApiRefused", f"{key} cannot be encrypted again, so no key was removed: {error.message}"
-            ) from error
+            ) from error  # pylint: disable=bad-exception-cause
     return True
 
 

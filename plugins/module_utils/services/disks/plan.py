@@ -121,10 +121,10 @@ def _refuse(desired: Desired, error: PhotonError, planning: Planning) -> None:
 
 
 def _plan_absent(desired: Desired, planning: Planning) -> None:
-    assert desired.current is not None
-    plan_delete(
-        desired.current, planning, "declared absent", desired.path, force=desired.is_detached, seen=desired.seen
-    )
+    if desired.current is not None:
+        plan_delete(
+            desired.current, planning, "declared absent", desired.path, force=desired.is_detached, seen=desired.seen
+        )
 
 
 def _target(desired: Desired, planning: Planning) -> Document | None:

@@ -40,8 +40,7 @@ def _apply(endpoint_id: str, left: dict[str, ChangeHost], applying: Applying) ->
     session = applying.context.session(applying.state.must(endpoint_id))
     jobs = []
     for action in left.values():
-        assert action.task is not None
-        make = _JOBS[action.task.operation]
+        make = _JOBS[action.task.operation]  # type: ignore[union-attr]
         jobs.append(make(action.document.observed["moid"], action.document.name, key=action.id))
     for job, outcome in vsphere.run_jobs(session, jobs):
         error = outcome if isinstance(outcome, PhotonError) else None
@@ -53,15 +52,14 @@ def _apply(endpoint_id: str, left: dict[str, ChangeHost], applying: Applying) ->
 def _finish(action: ChangeHost, error: PhotonError | None, applying: Applying) -> None:
     """Record the result. After a failure the record keeps the declared state, which is tried again by the next run."""
     task, document = action.task, action.document
-    assert task is not None
     if error is None:
-        entered = task.operation == "ENTER_MAINTENANCE_MODE"
+        entered = task.operation == "ENTER_MAINTENANCE_MODE"  # type: ignore[union-attr]
         document = document.with_observed(in_maintenance=entered)
 
     def work(tx: Any) -> None:
         if error is None:
             tx.settle([document])
-        tx.finish_tasks({task.id: error})
+        tx.finish_tasks({task.id: error})  # type: ignore[union-attr]
 
     applying.context.store.run(work)
     action.document = applying.state.put(replace(document))

@@ -57,7 +57,7 @@ def _is_ours(row: Any, context: Context, sites: set[str]) -> bool:
 
 
 def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Finding]:
-    if vm.place is None or _is_unread(vm, state):
+    if vm.place is None or _is_unread(vm, vm.place.endpoint, state):
         return
     try:
         seen = find(vm, state)
@@ -78,8 +78,9 @@ def _compare(document: Document, vm: Vm, state: CurrentState) -> Iterator[Findin
         yield _finding(document, state, "template", "a virtual machine", "a template", step)
         return
     yield from _compare_facts(document, vm, seen, state)
+    disks = {disk.name: disk for disk in vm.disks}
     for name in seen.missing:
-        disk = next(each for each in vm.disks if each.name == name)
+        disk = disks[name]
         step = "attach it again, or delete the VM"
         yield _finding(document, state, "detached disk", f"{name} {disk.path or ''}".strip(), "not attached", step)
 
@@ -99,12 +100,11 @@ def _compare_facts(document: Document, vm: Vm, seen: Observed, state: CurrentSta
     yield Finding.to_repair(entities.VM, name, "facts", expected, found, observed=now.write_to(document))
 
 
-def _is_unread(vm: Vm, state: CurrentState) -> bool:
+def _is_unread(vm: Vm, endpoint: str, state: CurrentState) -> bool:
     """Whether the VM's endpoint could not be read; one that another endpoint replaced may have handed its VMs over."""
-    assert vm.place is not None
-    error = state.unreachable.get(vm.place.endpoint)
-    moved = error is not None and error.code == "DuplicateHost" and state.elsewhere(vm.id, vm.place.endpoint)
-    return not moved and vm.place.endpoint not in state.inventories
+    error = state.unreachable.get(endpoint)
+    moved = error is not None and error.code == "DuplicateHost" and state.elsewhere(vm.id, endpoint)
+    return not moved and endpoint not in state.inventories
 
 
 def _step_of_lost(document: Document, vm: Vm, state: CurrentState) -> str:
@@ -122,7 +122,8 @@ def _finding(document: Document, state: CurrentState, what: str, expected: str, 
 def _shown(vm: Vm, state: CurrentState) -> dict[str, Any]:
     """The facts of a VM as people read them, with names instead of ids."""
     place = vm.place
-    assert place is not None
+    if place is None:
+        return {}
     shown: dict[str, Any] = {
         "state": vm.state,
         "endpoint": state.name_of(place.endpoint),
