@@ -126,9 +126,9 @@ def _rewritten(api: Api, path: str | None, key: str) -> bool:
         api.merge(path, {"metadata": version})
     except Refused as error:
         if error.status not in (404, 409):
-            raise PhotonError(
+            raise PhotonError(  # pylint: disable=bad-exception-cause
                 "ApiRefused", f"{key} cannot be encrypted again, so no key was removed: {error.message}"
-            ) from error  # pylint: disable=bad-exception-cause
+            ) from error
     return True
 
 
