@@ -88,23 +88,38 @@ class Counter:
     limit: int | None = None
     usage: int = 0
 
-    def would_exceed(self, delta: int) -> bool:
-        """Usage equal to the limit is allowed."""
-        return self.limit is not None and delta > 0 and self.usage + delta > self.limit
+
+Cost = Mapping[str, tuple[int, str]]
 
 
-def charge(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]], owner: str) -> None:
-    """Add ``cost`` (``{key: (amount, unit)}``) to the counters; all keys are checked before any is changed.
+def charge(counters: dict[str, Counter], cost: Cost, owner: str, before: Cost | None = None) -> None:
+    """Charge ``cost`` (``{key: (amount, unit)}``) in place of ``before``, which is charged already.
 
-    Raises QuotaError with key, limit, usage and newUsage in ``data``.
+    All keys are checked before any is changed. Only growth is compared with a limit, which usage may reach: an owner
+    beyond its limits can still be relieved. Raises QuotaError with key, limit, usage and newUsage in ``data``.
     """
-    for key, (amount, _unit) in cost.items():
+    changes = _changes(before or {}, cost)
+    for key, (more, _unit) in changes.items():
         counter = counters.get(key)
-        if counter and counter.would_exceed(amount):
-            raise quota_error(owner, key, counter, amount)
-    for key, (amount, unit) in cost.items():
-        counter = counters.setdefault(key, Counter(unit=unit))
-        counter.usage += amount
+        if counter and more > 0 and counter.limit is not None and counter.usage + more > counter.limit:
+            raise quota_error(owner, key, counter, more)
+    for key, (more, unit) in changes.items():
+        counters.setdefault(key, Counter(unit=unit)).usage += more
+
+
+def refund(counters: dict[str, Counter], cost: Cost, before: Cost | None = None) -> None:
+    """Give ``cost`` back and charge ``before`` again, whatever the limits are."""
+    for key, (more, _unit) in _changes(cost, before or {}).items():
+        if key in counters:
+            counters[key].usage += more
+
+
+def _changes(old: Cost, new: Cost) -> dict[str, tuple[int, str]]:
+    """The difference per key, with its unit."""
+    return {
+        key: (new.get(key, (0, ""))[0] - old.get(key, (0, ""))[0], (new.get(key) or old[key])[1])
+        for key in {**old, **new}
+    }
 
 
 def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonError:
@@ -117,10 +132,3 @@ def quota_error(owner: str, key: str, counter: Counter, amount: int) -> PhotonEr
         "more is asked; raise the quota or ask for less",
         {"key": key, "unit": unit, "limit": limit, "usage": counter.usage, "newUsage": counter.usage + amount},
     )
-
-
-def refund(counters: dict[str, Counter], cost: Mapping[str, tuple[int, str]]) -> None:
-    """Give ``cost`` back to the counters."""
-    for key, (amount, _unit) in cost.items():
-        if key in counters:
-            counters[key].usage -= amount

@@ -87,11 +87,9 @@ def vms_to_read(planning: Planning) -> set[str]:
 
 def give_back(desired: Desired, planning: Planning) -> None:
     """Undo the charge of a disk that cannot be had."""
-    counters = planning.state.counters.setdefault(desired.disk.project, {})
-    refund(counters, desired.disk.cost)
+    before = Disk.of(desired.current).cost if desired.current is not None else None
+    refund(planning.state.counters.setdefault(desired.disk.project, {}), desired.disk.cost, before)
     if desired.current is not None:
-        charge_again = Disk.of(desired.current).cost
-        charge(counters, charge_again, desired.label)
         planning.state.put(desired.current)
     else:
         planning.state.drop(desired.disk.id)
@@ -240,15 +238,9 @@ def _check_affinity(disk: Disk, recorded: Disk | None, label: str, state: Any) -
 def _take_quota(desired: Desired, planning: Planning) -> None:
     """Charge the disk; a disk that grows is charged for the rest."""
     state, disk = planning.state, desired.disk
-    counters = state.counters.setdefault(disk.project, {})
     owner = f"project {state.path_of(state.must(disk.project))}"
-    recorded = Disk.of(desired.current).cost if desired.current is not None else {}
-    refund(counters, recorded)
-    try:
-        charge(counters, disk.cost, owner)
-    except PhotonError:
-        charge(counters, recorded, owner)
-        raise
+    before = Disk.of(desired.current).cost if desired.current is not None else None
+    charge(state.counters.setdefault(disk.project, {}), disk.cost, owner, before)
     fresh = desired.current or Document(
         entities.DISK,
         disk.name,

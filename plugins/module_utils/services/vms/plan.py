@@ -16,6 +16,7 @@ from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from ..placement import Candidate, place_all, settle
 from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing
+from ..state import CurrentState
 from . import lost, observed
 from .actions import CreateVm, DeleteVm, UpdateVm, task_of
 from .claims import claim_of
@@ -135,7 +136,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
     drift = compare(desired, recorded, seen, state)
     planning.plan.warnings += drift.warnings
     if drift.resized:
-        _recharge(recorded, desired.vm, state)
+        _charge(desired.vm, recorded, state)
     vm = seen.record(desired.vm)
     document = state.put(vm.write_to(current))
     common: dict[str, Any] = {"kind": entities.VM, "name": desired.label, "document": document, "path": desired.path}
@@ -173,18 +174,6 @@ def _note_observed(current: Document, document: Document, planning: Planning) ->
     if (document.observed, document.state) != (current.observed, current.state):
         planning.plan.observed[current.id] = document.observed
         planning.plan.observed_states[current.id] = document.state
-
-
-def _recharge(recorded: Vm, wanted: Vm, state: Any) -> None:
-    """Move the charge of a resized VM; the quota decides before anything is changed."""
-    counters = state.counters.setdefault(recorded.project, {})
-    owner = f"project {state.path_of(state.must(recorded.project))}"
-    refund(counters, recorded.cost)
-    try:
-        charge(counters, wanted.cost, owner)
-    except PhotonError:
-        charge(counters, recorded.cost, owner)
-        raise
 
 
 # -- VMs that were moved and are not declared ----------------------------------------------------------------------
@@ -245,22 +234,22 @@ def _plan_new(wanted: list[tuple[Desired, Document | None]], planning: Planning)
 
 
 def _take_quota(desired: Desired, current: Document | None, planning: Planning) -> None:
-    state = planning.state
-    counters = state.counters.setdefault(desired.vm.project, {})
-    owner = f"project {state.path_of(state.must(desired.vm.project))}"
-    if current is not None:
-        _recharge(Vm.of(current), desired.vm, state)
-        if current.observed:  # before a lost VM is placed again its old place counts as free
-            state.put(replace(current, observed={}))
-    else:
-        charge(counters, desired.vm.cost, owner)
+    _charge(desired.vm, Vm.of(current) if current is not None else None, planning.state)
+    if current is not None and current.observed:  # before a lost VM is placed again its old place counts as free
+        planning.state.put(replace(current, observed={}))
+
+
+def _charge(vm: Vm, before: Vm | None, state: CurrentState) -> None:
+    """Charge a VM, in place of what it was; the quota decides before anything is changed."""
+    counters = state.counters.setdefault(vm.project, {})
+    owner = f"project {state.path_of(state.must(vm.project))}"
+    charge(counters, vm.cost, owner, before.cost if before is not None else None)
 
 
 def _give_quota_back(desired: Desired, current: Document | None, planning: Planning) -> None:
-    counters = planning.state.counters[desired.vm.project]
-    refund(counters, desired.vm.cost)
+    before = Vm.of(current).cost if current is not None else None
+    refund(planning.state.counters[desired.vm.project], desired.vm.cost, before)
     if current is not None:
-        charge(counters, Vm.of(current).cost, desired.label)
         planning.state.put(current)
 
 

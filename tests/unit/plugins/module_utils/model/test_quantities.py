@@ -140,6 +140,26 @@ def test_what_was_charged_can_be_given_back() -> None:
     assert counters["vm.count"].usage == 0
 
 
+def test_who_is_beyond_a_limit_can_take_less() -> None:
+    counters = {"vm.cpu": Counter(limit=10, usage=14)}
+    quota.charge(counters, {"vm.cpu": (2, "COUNT")}, "project web", {"vm.cpu": (4, "COUNT"), "vm.cost": (0, "COST")})
+    assert counters["vm.cpu"].usage == 12
+
+
+def test_growth_beyond_a_limit_is_refused_and_changes_nothing() -> None:
+    counters = {"vm.cpu": Counter(limit=10, usage=14)}
+    with pytest.raises(PhotonError) as caught:
+        quota.charge(counters, {"vm.cpu": (5, "COUNT")}, "project web", {"vm.cpu": (4, "COUNT")})
+    assert (caught.value.data["usage"], caught.value.data["newUsage"]) == (14, 15)
+    assert counters["vm.cpu"].usage == 14
+
+
+def test_what_was_charged_before_is_charged_again_beyond_the_limit() -> None:
+    counters = {"vm.cpu": Counter(limit=10, usage=13), "vm.cost": Counter(usage=1)}
+    quota.refund(counters, {"vm.cpu": (1, "COUNT"), "vm.cost": (1, "COST")}, {"vm.cpu": (2, "COUNT")})
+    assert {key: counter.usage for key, counter in counters.items()} == {"vm.cpu": 14, "vm.cost": 0}
+
+
 @pytest.mark.parametrize("name", ["a", "Web-01", "a" * 63])
 def test_good_names(name: str) -> None:
     assert names.check(name) == name

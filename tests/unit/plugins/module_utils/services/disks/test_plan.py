@@ -103,6 +103,14 @@ def test_the_quota_fails_the_disk_and_nothing_stays_charged(cloud) -> None:
     assert cloud.usage("acme/web") == {}
 
 
+def test_a_refused_change_in_a_project_beyond_its_quota(with_vms) -> None:
+    declare(with_vms, **DISK)
+    with_vms.counters[with_vms.find(entities.PROJECT, "acme/web").id]["persistent-disk.capacity"].limit = GB
+    with_vms.row("acme/web/web-1").power_state = "suspended"
+    assert refused(declare(with_vms, attached_to="web-1")).code == "InvalidVmState"
+    assert with_vms.usage("acme/web")["persistent-disk.capacity"] == 10 * GB
+
+
 def test_a_disk_without_place_is_not_charged(cloud) -> None:
     plan = declare(cloud, name="data", flavor="moon", capacity="1 GB")
     assert refused(plan).code == "NoConstraintMatchingDatastore"

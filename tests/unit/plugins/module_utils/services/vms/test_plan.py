@@ -379,6 +379,37 @@ def test_a_larger_flavor_beyond_the_quota(cloud) -> None:
     assert cloud.usage("acme/web")["vm.cpu"] == 1
 
 
+def beyond_quota(cloud, key: str) -> None:
+    """The limit of a project is below its usage, as verify reports it."""
+    cloud.counters[cloud.find(entities.PROJECT, "acme/web").id][key].limit = 1
+
+
+def test_a_smaller_flavor_in_a_project_beyond_its_quota(cloud) -> None:
+    cloud.items("vm", [{"name": "web-[1:2]", **VM, "flavor": "core-200"}])
+    beyond_quota(cloud, "vm.cpu")
+    plan = cloud.items("vm", [{"name": "web-1", **VM}])
+    assert [action.verb for action in plan.of(entities.VM)] == ["update"]
+    assert cloud.usage("acme/web")["vm.cpu"] == 3
+
+
+def test_a_refused_item_in_a_project_beyond_its_quota(cloud) -> None:
+    cloud.items("vm", [{"name": "web-[1:2]", **VM}])
+    beyond_quota(cloud, "vm.cpu")
+    plan = cloud.items("vm", [{"name": "web-1", **VM, "flavor": "core-200"}, {"name": "web-3", **VM}])
+    assert failures(plan) == {"acme/web/web-1": "QuotaError", "acme/web/web-3": "QuotaError"}
+    assert cloud.usage("acme/web")["vm.cpu"] == 2
+
+
+def test_an_unfinished_vm_without_a_place_in_a_project_beyond_its_quota(cloud) -> None:
+    cloud.items("vm", [{"name": "web-[1:2]", **VM}])
+    beyond_quota(cloud, "vm.cpu")
+    index = next(i for i, d in enumerate(cloud.documents) if d.name == "web-1")
+    cloud.documents[index] = replace(cloud.documents[index], state="ERROR", observed={})
+    plan = cloud.items("vm", [{"name": "web-1", "host_tags": ["fpga"], **VM}])
+    assert failures(plan) == {"acme/web/web-1": "NoSuchResource"}
+    assert cloud.usage("acme/web")["vm.cpu"] == 2
+
+
 # -- who may -----------------------------------------------------------------------------------------------------
 
 
