@@ -23,7 +23,7 @@ ALL = os.environ.get("PHOTON_CHAOS") == "all"
 FIRST = int(os.environ.get("PHOTON_SEED") or 1)
 NUMBER = int(os.environ.get("PHOTON_SCHEDULES") or (500 if ALL else 20))
 ON_POSTGRESQL = NUMBER // 10
-PARTS = 4  # tests, so that two workers share them
+PARTS = max(4, NUMBER // 10)  # tests, so that workers share them and none takes minutes
 
 
 @pytest.mark.parametrize("part", range(PARTS))
