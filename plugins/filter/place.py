@@ -19,7 +19,7 @@ options:
     description:
       - Requests, each with C(id), C(vcpus), C(memory) such as V(4 GB), and optionally C(count), C(disks), C(zone),
         C(zones), C(host_tags), C(port_groups), C(image), C(tenant), C(groups), C(spread_over), C(spread_group),
-        C(max_skew), C(host) and C(datastore).
+        C(max_skew), C(project), C(host) and C(datastore).
     type: list
     elements: dict
     required: true

@@ -1,19 +1,26 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everyday commands: the inventory of 1,000 VMs, photon-plan of a small site, and mistakes that no message explains."""
+"""Everyday commands: the inventory of 1,000 VMs, photon-plan of a small site, mistakes that no message explains, and
+replicas that share a host."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+import random
 import re
 import sys
 from typing import Any
 
+from ansible_collections.photon.platform.plugins.module_utils.scheduler import place
+
 from tests.benchmarks.cloud import Cloud, interleaved, median
+from tests.support import workloads
+from tests.support.validity import shared_hosts, violations
 
 VMS, SMALL, REPEAT = 1000, 61, 5
+FLEETS, ITEMS = 20, 30
 # Every row of the table of mistakes is a test with its number.
 MISTAKES = (
     "tests/unit/plugins/module_utils/model/test_mistakes.py",
@@ -23,8 +30,8 @@ MISTAKES = (
 
 
 def run(context: Any) -> dict[str, float]:
-    """Figures: size and time of ansible-inventory --list, photon-plan over a ping, unhelpful messages."""
-    unhelpful = mistakes_unhelpful(context)
+    """Figures: size and time of ansible-inventory --list, photon-plan over a ping, unhelpful messages, shared hosts."""
+    unhelpful, shared = mistakes_unhelpful(context), spread_shared_hosts()
     with Cloud(context) as cloud:
         cloud.declare([cloud.vm(f"web-[01:{SMALL}]")])
         cloud.apply([cloud.vm(f"web-[01:{SMALL}]")])
@@ -52,6 +59,7 @@ def run(context: Any) -> dict[str, float]:
         "inventory_list_1000_over_empty": median(whole) / median(empty),
         "plan_61_over_ping": median(plan) / median(ping),
         "mistakes_unhelpful": unhelpful,
+        "spread_shared_hosts": shared,
     }
 
 
@@ -88,3 +96,57 @@ def mistakes_unhelpful(context: Any) -> int:
     if not re.search(r"\d+ passed", done.output):
         raise RuntimeError(done.output[-2000:])
     return sum(int(number) for number in re.findall(r"(\d+) (?:failed|errors?)\b", done.output))
+
+
+def spread_shared_hosts() -> int:
+    """Replicas that share a host though another one fits, in seeded fleets that grow by two batches of ranges."""
+    shared = 0
+    for seed in range(FLEETS):
+        rng = random.Random(seed)
+        fleet = workloads.big_fleet(rng.randrange(8, 60), zones=rng.choice((1, 2, 4)), seed=seed)
+        zones = [zone["name"] for zone in fleet["zones"]]
+        for batch in range(2):
+            items = rng.sample(range(2 * ITEMS), ITEMS)
+            requests = [an_item(f"{batch}-{number}", f"item-{number}-*", zones, rng) for number in items]
+            answer = place(requests, fleet, seed=seed)
+            if broken := violations(requests, fleet, answer):
+                raise RuntimeError(f"fleet {seed}: {broken[0]}")
+            shared += len(shared_hosts(requests, fleet, answer))
+            grow(fleet, requests, answer)
+    return shared
+
+
+def an_item(name: str, item: str, zones: list[str], rng: random.Random) -> dict[str, Any]:
+    """A range of VMs as a project declares it; some of the second batch add members to one of the first."""
+    request = {
+        "id": name,
+        "count": rng.choice((1, 2, 3, 5, 8, 20)),
+        "vcpus": rng.choice((1, 2, 4)),
+        "memory": rng.choice((1, 2, 8)) << 30,
+        "disks": [{"capacity": 20 << 30, "boot": True}],
+        "image": "debian",
+        "tenant": "acme",
+        "spread_group": item,
+        "project": f"project-{rng.randrange(4)}",
+        "port_groups": rng.choice(([], ["dmz"])),
+        "host_tags": rng.choice(([], [], ["ssd"])),
+    }
+    if rng.random() < 0.3:
+        request["spread_over"] = rng.choice(("zone", "rack", "host"))
+    elif rng.random() < 0.3:
+        request["zone"] = rng.choice(zones)
+    return request
+
+
+def grow(fleet: dict[str, Any], requests: list[dict[str, Any]], answer: dict[str, Any]) -> None:
+    """Add the placed VMs to the fleet, with what they use."""
+    wanted = {request["id"]: request for request in requests}
+    hosts, stores = ({row["id"]: row for row in fleet[key]} for key in ("hosts", "datastores"))
+    for row in answer["placements"]:
+        request, host = wanted[row["request"]], hosts[row["host"]]
+        host["used_vcpus"] += request["vcpus"]
+        host["used_memory"] += request["memory"]
+        for disk, store in zip(request["disks"], row["datastores"], strict=True):
+            stores[store]["used"] += disk["capacity"]
+        kept = {key: request[key] for key in ("spread_group", "project")}
+        fleet["vms"].append({"id": f"{row['request']}-{row['index']}", "host": row["host"], **kept})

@@ -169,3 +169,67 @@ def _storeless(request: Row, host: Row, fleet: Row) -> bool:
         all(_misplaced(request, disk, number, store, host, fleet) for store in stores)
         for number, disk in enumerate(request.get("disks") or ())
     )
+
+
+def shared_hosts(requests: Sequence[Row], fleet: Row, result: Row) -> list[str]:
+    """VMs on a host with others of their item, though a host that they may use and that holds fewer of them has room.
+
+    Room is what the answer leaves free, so each finding was avoidable. Requests with groups or a host of their own are
+    left out: there the user says where VMs go. Under ``spread_over`` the other host must lie in the same zone or rack.
+    """
+    hosts, zones = {host["id"]: host for host in fleet["hosts"]}, {zone["name"]: zone for zone in fleet["zones"]}
+    stores = {store["id"]: store for store in fleet.get("datastores") or ()}
+    wanted = {request["id"]: request for request in requests}
+    cpu, memory, space = Counter(), Counter(), Counter()
+    items: dict[str, Counter] = defaultdict(Counter)
+    for vm in fleet.get("vms") or ():
+        items[vm.get("spread_group") or ""][vm["host"]] += 1
+    for row in result["placements"]:
+        request = wanted[row["request"]]
+        items[_item(request)][row["host"]] += 1
+        cpu[row["host"]] += request["vcpus"]
+        memory[row["host"]] += request["memory"]
+        for disk, store in zip(request.get("disks") or (), row["datastores"], strict=True):
+            space[store] += disk["capacity"]
+    found = []
+    for row in result["placements"]:
+        request, here = wanted[row["request"]], hosts[row["host"]]
+        members = items[_item(request)]
+        if members[here["id"]] < 2 or request.get("groups") or request.get("host"):
+            continue
+        level = request.get("spread_over") or "host"
+        for host in hosts.values():
+            same = level == "host" or _value(level, host) == _value(level, here)
+            if not same or members[host["id"]] >= members[here["id"]] - 1 or _unfit(request, host, zones):
+                continue
+            after = (cpu + Counter({host["id"]: request["vcpus"]}), memory + Counter({host["id"]: request["memory"]}))
+            if not _overbooked({host["id"]: host}, {}, *_only(host["id"], *after), Counter()) and _stored(
+                request, host, stores, space, fleet
+            ):
+                found.append(f"{row['request']}[{row['index']}] shares {here['id']}, {host['id']} has room")
+                break
+    return found
+
+
+def _item(request: Row) -> str:
+    return request.get("spread_group") or f"request:{request['id']}"
+
+
+def _only(name: str, *counters: Counter) -> list[Counter]:
+    return [Counter({name: counter[name]}) for counter in counters]
+
+
+def _stored(request: Row, host: Row, stores: Mapping[str, Row], space: Counter, fleet: Row) -> bool:
+    """Whether all disks fit together on any one datastore each; those of one datastore add up."""
+    taken = Counter(space)
+    for number, disk in enumerate(request.get("disks") or ()):
+        for name in host.get("datastores") or ():
+            store, need = stores[name], Counter({name: taken[name] + disk["capacity"]})
+            if not _misplaced(request, disk, number, store, host, fleet) and not _overbooked(
+                {}, {name: store}, Counter(), Counter(), need
+            ):
+                taken[name] += disk["capacity"]
+                break
+        else:
+            return False
+    return True

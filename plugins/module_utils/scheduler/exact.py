@@ -160,7 +160,7 @@ class _Model:
             if wanted.spread and wanted.spread.max_skew is not None:
                 spreads[wanted.spread].add(kind)
         for (group, level, skew), kinds in spreads.items():
-            counts, domains = self.state.members(group, level, spread=True), self._domains(kinds, level)
+            counts, domains = self.state.members(group, level, "item"), self._domains(kinds, level)
             least = self.program.variable(0, self.program.infinity)
             queues = [self.search.queue(self._kinds[kind].shape) for kind in sorted(kinds)]
             for value in dict.fromkeys(value for queue in queues for value in queue.candidates.domains(level)):

@@ -27,8 +27,8 @@ HOST_KEYS = frozenset(
 DATASTORE_KEYS = frozenset("id name type tags capacity used free usable_for_vms".split())
 ZONE_KEYS = frozenset("name state dedicated_tenants".split())
 VM_KEYS = frozenset(
-    "id name host groups spread_group spread_over max_skew vcpus memory disks zone zones host_tags port_groups tenant "
-    "usage managed".split()
+    "id name host groups spread_group spread_over max_skew project vcpus memory disks zone zones host_tags port_groups "
+    "tenant usage managed".split()
 )
 GROUP_KEYS = frozenset("name kind level hard".split())
 
@@ -97,8 +97,8 @@ class Fleet:
 
     ``domains`` has per level and host position the host, rack or zone that the host belongs to; a host without a rack
     is its own rack, one without a zone its own zone. ``classes`` groups hosts that no request can tell apart but by
-    capacity and datastores. ``members`` and ``spread_members`` have the hosts of existing VMs by group. ``average`` are
-    CPU and memory of an average host. Raises SpecInvalid.
+    capacity and datastores. ``members`` has the hosts of existing VMs by ("group", its name), ("item", their spread
+    group) and ("project", its name). ``average`` are CPU and memory of an average host. Raises SpecInvalid.
     """
 
     def __init__(self, description: Mapping[str, Any]) -> None:
@@ -123,8 +123,7 @@ class Fleet:
             for name in fleet.get("images") or {}
         }
         self.rules: dict[str, set[Rule]] = defaultdict(set)
-        self.members: dict[str, list[int]] = defaultdict(list)
-        self.spread_members: dict[str, list[int]] = defaultdict(list)
+        self.members: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._read_vms(fleet.rows("vms"))
         self.classes: dict[Any, list[int]] = defaultdict(list)
         for number, host in enumerate(self.hosts):
@@ -212,9 +211,10 @@ class Fleet:
             for group, rule in pairs:
                 self.rules[group].add(rule)
             for group in {group for group, _rule in pairs}:
-                self.members[group].append(host)
-            if group := vm.text("spread_group"):
-                self.spread_members[group].append(host)
+                self.members["group", group].append(host)
+            for what, key in (("item", "spread_group"), ("project", "project")):
+                if name := vm.text(key):
+                    self.members[what, name].append(host)
 
 
 def read_groups(item: Item) -> list[tuple[str, Rule]]:

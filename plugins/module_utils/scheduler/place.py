@@ -46,7 +46,7 @@ def place(
     gc.disable()
     try:
         hosts = Fleet(fleet)
-        batch = Batch(requests, hosts)
+        batch = Batch(requests, hosts, apart=chosen.apart)
         quick = place_batch(batch, hosts, chosen)
         if chosen.quality == "optimal":
             return improve(quick)

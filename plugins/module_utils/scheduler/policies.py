@@ -29,6 +29,7 @@ class Policy:
     quality: str = "normal"
     time_budget: float | None = None
     weights: tuple[float, float, float] = (1.0, 1.0, 0.0)
+    apart: bool = False  # VMs of one item keep apart, also where the hosts are in another policy's order
 
     def score(self, load: float) -> float:
         """Return a host's score from its load in thousandths."""
@@ -60,7 +61,7 @@ def read_policy(
             raise _invalid("weights", f"{key}: must be a number of at least 0, not {value!r}")
     cpu, memory, storage = (merged[key] for key in WEIGHTS)
     top = max(cpu, memory, storage) or 1.0
-    return Policy(name, seed, quality, time_budget, (cpu / top, memory / top, storage / top))
+    return Policy(name, seed, quality, time_budget, (cpu / top, memory / top, storage / top), name == "spread")
 
 
 def _invalid(key: str, problem: str) -> PhotonError:

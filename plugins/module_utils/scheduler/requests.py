@@ -18,9 +18,9 @@ from .reading import Item, invalid
 
 REQUEST_KEYS = frozenset(
     "id count vcpus memory disks zone zones host_tags port_groups image image_must_be_present tenant groups "
-    "spread_over spread_group max_skew host datastore usage".split()
+    "spread_over spread_group max_skew project host datastore usage".split()
 )
-NOT_OF_SHAPE = frozenset("id count groups spread_over spread_group max_skew".split())
+NOT_OF_SHAPE = frozenset("id count groups spread_over spread_group max_skew project".split())
 DISK_KEYS = frozenset("id name kind flavor capacity tags boot datastore".split())
 USAGES = ("CLOUD", "MGMT")
 
@@ -75,25 +75,38 @@ Vm = tuple[int, int]  # number of the request, index
 
 @dataclass(slots=True, eq=False)
 class Kind:
-    """The VMs of a batch that differ by their names alone."""
+    """The VMs of a batch that differ by their names alone.
+
+    Where VMs of one item keep apart, ``item`` is the spread group that they form and ``project`` their project;
+    ``counted`` are the (what, name, level) whose members are counted.
+    """
 
     shape: Shape
     groups: tuple[str, ...]
     spread: Spread | None
+    item: str | None
+    project: str | None
     vms: list[Vm]
+    counted: tuple[tuple[str, str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        found = [("item", self.spread.group, self.spread.level)] if self.spread else []
+        found += [("item", self.item, "host")] if self.item else []
+        found += [("project", self.project, "host")] if self.project else []
+        self.counted = tuple(dict.fromkeys(found))
 
 
 class Batch:
     """The requests of one call, read into kinds of VMs.
 
     ``ids`` and ``kind_of``: by number of the request; ``vms``: all in list order; ``rules``: those of all groups that
-    requests or existing VMs name. Raises SpecInvalid naming request and key.
+    requests or existing VMs name. ``apart``: the VMs of one item keep apart. Raises SpecInvalid naming request and key.
     """
 
-    def __init__(self, items: Iterable[Any], fleet: Fleet) -> None:
+    def __init__(self, items: Iterable[Any], fleet: Fleet, *, apart: bool = False) -> None:
         if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
             raise invalid("requests", "type", f"must be a list of requests, not {items!r}")
-        self.fleet = fleet
+        self.fleet, self._apart = fleet, apart
         self.ids: list[str] = []
         self.kind_of: list[Kind] = []
         self.vms: list[Vm] = []
@@ -114,8 +127,8 @@ class Batch:
             if like is None:
                 like = read[key] = self._read(item, name)
             count, kind = like
-            if kind.spread is not None and not kind.spread.group:
-                kind = self._kind(kind.shape, kind.groups, kind.spread._replace(group=f"request:{name}"))
+            if kind.item == "" or (kind.spread is not None and not kind.spread.group):
+                kind = self._named(kind, f"request:{name}")
             vms = [(number, index) for index in range(count)] if count > 1 else ((number, 0),)
             kind.vms.extend(vms)
             self.vms.extend(vms)
@@ -138,10 +151,19 @@ class Batch:
         for group, rule in pairs:
             self.rules[group].add(rule)
         groups = tuple(dict.fromkeys([group for group, _rule in pairs]))
-        return item.whole("count", 1, minimum=1), self._kind(shape, groups, _read_spread(item))
+        count, spread = item.whole("count", 1, minimum=1), _read_spread(item)
+        own, project = item.text("spread_group"), item.text("project")
+        if own is None and (count > 1 or spread is not None):
+            own = ""
+        return count, self._kind(shape, groups, spread, *((own, project) if self._apart else (None, None)))
 
-    def _kind(self, shape: Shape, groups: tuple[str, ...], spread: Spread | None) -> Kind:
-        return self._kinds.setdefault((shape, groups, spread), Kind(shape, groups, spread, []))
+    def _kind(self, *key: Any) -> Kind:
+        return self._kinds.setdefault(key, Kind(*key, []))
+
+    def _named(self, kind: Kind, group: str) -> Kind:
+        """Return the kind with this spread group where it has none of its own."""
+        spread = kind.spread._replace(group=group) if kind.spread is not None else None
+        return self._kind(kind.shape, kind.groups, spread, group if kind.item == "" else kind.item, kind.project)
 
     def _read_shape(self, item: Item) -> Shape:
         """Return the one Shape object of this batch for these demands, however they are written."""

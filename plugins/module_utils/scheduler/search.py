@@ -18,6 +18,7 @@ from .weigh import Found, PhotonQueue, Queue, sort_keys
 
 Anchors = Sequence[tuple[str, Members]]
 Finder = Callable[[int], Optional[Found]]  # noqa: UP045 - ansible-test checks for older Pythons
+One = Callable[[Queue, int, Optional[Test]], Optional[Found]]  # noqa: UP045
 
 
 class Search:
@@ -71,7 +72,7 @@ class Search:
         found = sorted(self.state.plan(kind.groups).hard, key=lambda pair: pair[0])
         spread = kind.spread
         if spread is not None and spread.max_skew is not None:
-            members = self.state.members(spread.group, spread.level, spread=True)
+            members = self.state.members(spread.group, spread.level, "item")
             domains = self.queue(kind.shape).candidates.domains(spread.level)
             column = self.state.fleet.domains[spread.level]
             limit = min((members.get(value, 0) for value in domains), default=0) + spread.max_skew
@@ -86,25 +87,46 @@ class Search:
         self._queues = saved
 
     def _finder(self, kind: Kind, anchors: Anchors, test: Test | None) -> Finder:
-        shape, spread = kind.shape, kind.spread
+        shape, spread, one = kind.shape, kind.spread, self._one(kind)
         if spread is not None:
-            return lambda start: self._evenly(shape, spread, start, test)
+            return lambda start: self._evenly(shape, spread, one, start, test)
         if not anchors:
             queue = self.queue(shape)
-            return queue.find if test is None else partial(queue.find, test=test)
+            return partial(one, queue, test=test)
 
         def find(start: int) -> Found | None:
             for level, members in anchors:
                 if members:
                     queues = (self.queue(shape, level, value) for value in sorted(members, key=str))
-                    return next((found for queue in queues if (found := queue.find(start, test))), None)
-            return self.queue(shape).find(start, test)
+                    return next((found for queue in queues if (found := one(queue, start, test))), None)
+            return one(self.queue(shape), start, test)
 
         return find
 
-    def _evenly(self, shape: Shape, spread: Spread, start: int, test: Test | None) -> Found | None:
+    def _one(self, kind: Kind) -> One:
+        """Return how a VM of a kind finds its host in a queue: on the hosts with the fewest VMs of its item, whatever
+        their load, and among equals with few of its project."""
+        item, state = kind.item, self.state
+        mates = state.members(kind.project, "host", "project") if kind.project else None
+        if item is None:
+            return self._make.find if mates is None else lambda queue, start, test: queue.find(start, test, mates)
+        members = state.members(item, "host", "item")
+
+        def find(queue: Queue, start: int, test: Test | None) -> Found | None:
+            most: int | None = queue.least.pop(item, 0)
+            while most is not None:
+                few = all_of([lambda host, most=most: members.get(host, 0) <= most, *filter(None, [test])])
+                if found := queue.find(start, few, mates):
+                    queue.least[item] = most
+                    return found
+                most = min([number for number in members.values() if number > most], default=None)
+            return None
+
+        return find
+
+    def _evenly(self, shape: Shape, spread: Spread, one: One, start: int, test: Test | None) -> Found | None:
         """Try the domains with the fewest members first, those with equally many in an order of their own per group."""
-        members = self.state.members(spread.group, spread.level, spread=True)
+        members = self.state.members(spread.group, spread.level, "item")
         domains = self.queue(shape).candidates.domains(spread.level)
         by_number: dict[int, list[Any]] = {}
         for value in domains:
@@ -120,7 +142,7 @@ class Search:
                 values = sorted(by_number[number], key=lambda v: crc32(f"{spread.group}/{v}".encode(), self._hash))
                 queues, allowed = [self.queue(shape, spread.level, value) for value in values], test
             for queue in queues:
-                found = queue.find(start, allowed)
+                found = one(queue, start, allowed)
                 if found is not None:
                     return found
         return None

@@ -62,7 +62,7 @@ class State:
         self.store_free = [store.free for store in fleet.datastores]
         self.placed = [0] * len(fleet.hosts)
         self._limits = [(host.cpu_limit or 1, host.memory_limit or 1) for host in fleet.hosts]
-        self._members: dict[tuple[Any, str], Members] = {}
+        self._members: dict[tuple[str, str, str], Members] = {}
         self._plans: dict[tuple[str, ...], GroupPlan] = {}
         self.steps, self._weights = _steps(fleet, batch), policy.weights
         self._rising = policy.name == "spread"
@@ -78,13 +78,13 @@ class State:
             found = self._plans[groups] = GroupPlan(groups, self)
         return found
 
-    def members(self, group: str, level: str, *, spread: bool = False) -> Members:
-        """Return how many members of a group (or spread group) each host, rack or zone holds."""
-        found = self._members.get((spread, group, level))
+    def members(self, group: str, level: str, what: str = "group") -> Members:
+        """Return how many VMs of a group (or item, or project) each host, rack or zone holds."""
+        found = self._members.get((what, group, level))
         if found is None:
-            column, hosts = self.fleet.domains[level], self.fleet.spread_members if spread else self.fleet.members
-            found = self._members[spread, group, level] = {}
-            for host in hosts.get(group, ()):
+            column, found = self.fleet.domains[level], {}
+            self._members[what, group, level] = found
+            for host in self.fleet.members.get((what, group), ()):
                 count(found, column[host], 1)
         return found
 
@@ -99,9 +99,8 @@ class State:
         if kind.groups:
             for members, column in self.plan(kind.groups).counted:
                 count(members, column[host], times)
-        if kind.spread is not None:
-            group, level, _skew = kind.spread
-            count(self.members(group, level, spread=True), self.fleet.domains[level][host], times)
+        for what, group, level in kind.counted:
+            count(self.members(group, level, what), self.fleet.domains[level][host], times)
         return self.measure(host)
 
     def measure(self, host: int) -> tuple[int, int, float]:

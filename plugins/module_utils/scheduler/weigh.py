@@ -14,12 +14,14 @@ from zlib import crc32
 from .filters import Candidates
 from .photon import photon_scores, scheduling_constants, winner_score
 from .requests import Shape
-from .state import State, Stores, Test
+from .state import Members, State, Stores, Test
 
 Found = tuple[int, Stores]
 
 FULL, REFUSED = 255, 254  # in place of a level: for good, and while one VM is placed
 PHOTON_SAMPLE = 4  # the original's sampleHostCount
+# Equal hosts that are looked at for the one with the fewest VMs of a project.
+MAX_EQUALS = 16
 # Combinations of disks and datastores that are tried on a host before it counts as too full.
 MAX_COMBINATIONS = 5_000
 
@@ -28,7 +30,8 @@ class Queue:
     """Hosts for a shape: those on the lowest level first (``spread``: least loaded; ``pack``: all are on one level), of
     a level from the place that ``start`` stands for. So under ``spread`` a VM or host more or less moves few others.
 
-    ``_seen``: levels as last seen, which can only be too low, for loads only rise.
+    ``_seen``: levels as last seen, which can only be too low, for loads only rise. ``least``: per item, the VMs of
+    it that each host of its last place at most held.
     """
 
     def __init__(self, shape: Shape, candidates: Candidates, hosts: list[int], state: State) -> None:
@@ -38,18 +41,21 @@ class Queue:
         self._capacity = shape.disks[0].capacity if len(shape.disks) == 1 else None
         self._options = candidates.options[0] if shape.disks else []
         self._cpu_free, self._memory_free, self._store_free = state.cpu_free, state.memory_free, state.store_free
+        self.least: dict[str, int] = {}
 
-    def find(self, start: int, test: Test | None = None) -> Found | None:
+    def find(self, start: int, test: Test | None = None, mates: Members | None = None) -> Found | None:
         """Return the first host that fits and passes the test, with a datastore per disk; ``start`` is a 32-bit hash of
-        the VM's name."""
+        the VM's name. Among hosts of one level prefer the one with the fewest ``mates``."""
         hosts, seen, levels = self.hosts, self._seen, self.state.levels
-        first, level, found = start * len(hosts) >> 32, self._least, None
+        first, level, found, fewest = start * len(hosts) >> 32, self._least, None, 0
         refused: list[int] = []
         while level <= self.state.steps:
             at = seen.find(level, first)
             if at < 0:
                 at = seen.find(level)
             if at < 0:
+                if found is not None:
+                    break
                 if level == self._least and not refused:
                     self._least += 1
                 level += 1
@@ -60,8 +66,13 @@ class Queue:
             elif (stores := self.fit(host)) is None:
                 seen[at] = FULL
             elif test is None or test(host):
-                found = host, stores
-                break
+                others = mates.get(host, 0) if mates else 0
+                if found is None or others < fewest:
+                    found, fewest = (host, stores), others
+                if not others or len(refused) >= MAX_EQUALS:
+                    break
+                seen[at] = REFUSED
+                refused.append(at)
             else:
                 seen[at] = REFUSED
                 refused.append(at)
@@ -113,7 +124,7 @@ class Queue:
 class PhotonQueue(Queue):
     """The original's sample: hosts from a random scheduling constant on, the best of each four first."""
 
-    def find(self, start: int, test: Test | None = None) -> Found | None:
+    def find(self, start: int, test: Test | None = None, mates: Members | None = None) -> Found | None:
         # One hash gives both draws of the original: a midpoint from 1 to 9999 and the side of a coin.
         draw = start * 2 * 9999 >> 32
         count, step = len(self.hosts), 1 if draw % 2 else -1

@@ -265,10 +265,15 @@ def _member(vm: Vm) -> dict[str, Any]:
         "host": vm.place.host if vm.place else None,
         "groups": [group.to_dict() for group in vm.groups],
         "spread_group": vm.spread_group,
+        "project": vm.project,
         "vcpus": vm.vcpus,
         "memory": vm.memory,
         "disks": [{"capacity": disk.capacity, "datastore": disk.datastore} for disk in vm.disks],
     }
+
+
+# What the scheduler needs of VMs that stay where they are.
+_MEMBER_KEYS = ("id", "host", "groups", "spread_group", "project")
 
 
 class _Names:
@@ -290,7 +295,7 @@ class _Names:
             "datastores": sorted(stores, key=lambda d: d["id"]),
             "images": {image: self.list(copies) for image, copies in fleet["images"].items()},
             "vms": [
-                {key: of[vm[key]] if key == "host" else vm[key] for key in ("id", "host", "groups", "spread_group")}
+                {key: of[vm[key]] if key == "host" else vm[key] for key in _MEMBER_KEYS}
                 for vm in fleet["vms"]
                 if vm["host"] in of
             ],
@@ -346,6 +351,7 @@ def _request(name: str, candidate: Candidate, count: int, tenant: str) -> dict[s
         "port_groups": list(vm.port_groups),
         "groups": [group.to_dict() for group in vm.groups],
         "spread_group": vm.spread_group,
+        "project": vm.project,
         "usage": "CLOUD",
     }
     optional = {"zone": vm.zone, "host_tags": list(vm.host_tags), "spread_over": vm.spread_over,

@@ -93,9 +93,7 @@ _SCOPES = {
 
 
 def _common_name(names: list[str]) -> str:
-    """A name for the members of a range that stays when the range grows: ``web-*``."""
-    if len(names) == 1:
-        return names[0]
+    """A name for the members of a range that stays when the range grows from one member on: ``web-*``."""
     return re.sub(r"\d+", "*", names[0]) if names else ""
 
 

@@ -252,9 +252,10 @@ def _groups(item: Item, kept: Vm | None, project: Project) -> tuple[Group, ...]:
 
 
 def _spread(item: Item, kept: Vm | None, project: Project) -> tuple[str | None, str | None]:
-    if item.get("spread_over") is None:
-        return (kept.spread_over, kept.spread_group) if kept is not None else (None, None)
-    return item["spread_over"], f"{project.path}/{item['spread_group']}"
+    """What the VMs are spread over, and the group that they form: those of one item, spread or not."""
+    if item.get("spread_over") is None and kept is not None and kept.spread_group:
+        return kept.spread_over, kept.spread_group
+    return item.get("spread_over"), f"{project.path}/{item['spread_group']}"
 
 
 def _metadata(item: Item, kept: Vm | None, planning: Planning) -> tuple[str, bool]:

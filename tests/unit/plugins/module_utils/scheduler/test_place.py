@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.scheduler import place
@@ -358,3 +360,60 @@ def test_many_disks_on_many_datastores_end_in_time():
     result = place([request(disks=[{"capacity": 6 * GB}] * 13)], where)
     assert result["unplaced"][0]["code"] == "NotEnoughDatastoreCapacity"
     assert placed([request(disks=[{"capacity": 6 * GB}] * 12)], where)[0] == {("vm", 0): "h1"}
+
+
+def test_replicas_use_every_host_before_they_share_one_however_loaded_it_is():
+    where = fleet(host("empty"), host("half", used_vcpus=2), host("full", used_vcpus=3), host("out", used_vcpus=4))
+    hosts, _ = placed([request("web", count=3)], where)
+    assert sorted(hosts.values()) == ["empty", "full", "half"]
+    packed, _ = placed([request("web", count=3)], where, policy="pack")
+    assert set(packed.values()) == {"full", "half"}
+
+
+def test_replicas_that_must_share_hosts_are_even_over_them():
+    where = fleet(*[host(f"h{n}", vcpus=16) for n in range(4)])
+    hosts, _ = placed([request("web", count=10)], where)
+    assert sorted(Counter(hosts.values()).values()) == [2, 2, 3, 3]
+
+
+def test_existing_replicas_of_the_item_count():
+    old = [{"id": f"old-{n}", "host": f"h{n}", "spread_group": "web-*"} for n in range(3)]
+    where = fleet(*[host(f"h{n}", used_vcpus=0 if n < 3 else 3) for n in range(4)], vms=old)
+    hosts, _ = placed([request("web-4", spread_group="web-*")], where)
+    assert set(hosts.values()) == {"h3"}
+
+
+def test_replicas_keep_apart_inside_the_zone_that_spread_over_chose():
+    where = fleet(*[host(f"{zone}{n}", zone=zone, vcpus=8) for zone in "ab" for n in range(4)])
+    hosts, _ = placed([request("web", count=8, spread_over="zone")], where)
+    assert len(set(hosts.values())) == 8
+
+
+def test_among_equal_hosts_the_one_with_the_fewest_vms_of_the_project_is_preferred():
+    """VMs of the project that weigh nothing, so that load alone would not tell the hosts apart."""
+    old = [{"id": f"old-{n}", "host": f"h{n}", "project": "acme/web"} for n in range(1, 8)]
+    where = fleet(*[host(f"h{n}", vcpus=64) for n in range(8)], vms=old)
+    names = ("db", "cache", "mail", "web", "queue")
+    for name in names:
+        chosen, _ = placed([request(name, project="acme/web")], where)
+        assert set(chosen.values()) == {"h0"}
+    other = {h for name in names for h in placed([request(name, project="acme/db")], where)[0].values()}
+    assert len(other) > 1
+
+
+def test_a_user_s_rule_comes_before_keeping_replicas_apart():
+    where = fleet(host("h1"), host("h2"))
+    hosts, _ = placed([request("web", count=3, groups=[group("affinity")])], where)
+    assert len(set(hosts.values())) == 1
+    hosts, _ = placed([request("web", count=3, host="h2")], where)
+    assert set(hosts.values()) == {"h2"}
+    soft = [group("affinity", hard=False)]
+    hosts, _ = placed([request("web", count=3, groups=soft)], where)
+    assert len(set(hosts.values())) == 1
+
+
+def test_replicas_of_a_rack_affinity_keep_apart_in_their_rack():
+    where = fleet(*[host(f"{rack}-{n}", rack=rack, vcpus=8) for rack in ("r1", "r2") for n in range(3)])
+    hosts, _ = placed([request("web", count=3, groups=[group("affinity", "rack")])], where)
+    assert len(set(hosts.values())) == 3
+    assert len({name[:2] for name in hosts.values()}) == 1

@@ -8,7 +8,7 @@ from ansible_collections.photon.platform.plugins.module_utils.scheduler import p
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.validity import violations
+from tests.support.validity import shared_hosts, violations
 
 POLICIES = ("spread", "pack", "photon")
 LEVELS = ("host", "rack", "zone")
@@ -124,6 +124,14 @@ def answer(wanted, fleet, **options):
         assert error.code == "SpecInvalid"  # noqa: PT017 - the other outcome of this draw
         assert error.data["key"] == "groups"  # noqa: PT017
         return None
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@given(fleet=fleets(), wanted=requests(), seed=st.integers(0, 3))
+def test_replicas_share_no_host_while_another_one_fits(fleet, wanted, seed):
+    result = answer(wanted, fleet, seed=seed)
+    if result is not None:
+        assert shared_hosts(wanted, fleet, result) == []
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -71,6 +71,16 @@ def test_a_new_vm_is_stopped(cloud) -> None:
     assert cloud.row("acme/web/web-01").power_state == "poweredOff"
 
 
+def test_a_replica_added_later_avoids_the_hosts_of_the_others_though_they_are_emptier(cloud) -> None:
+    declare(cloud, name="web-01", **VM)
+    hosts = {cloud.find(entities.HOST, name).id: zone for name, zone in (("esx01", "a"), ("esx02", "b"))}
+    first = vm(cloud).observed["host"]
+    [(other, zone)] = [(host, zone) for host, zone in hosts.items() if host != first]
+    declare(cloud, name="db-[1:2]", zone=zone, **VM)
+    declare(cloud, name="web-02", **VM)
+    assert vm(cloud, "web-02").observed["host"] == other
+
+
 @pytest.mark.parametrize(
     ("state", "operations"),
     [("started", ["CREATE_VM", "START_VM"]), ("suspended", ["CREATE_VM", "START_VM", "SUSPEND_VM"])],
