@@ -17,8 +17,11 @@ def kubernetes_documents(
     declared: Any = None,
     installed: Mapping[str, Mapping[str, str]] | None = None,
     joined: Sequence[str] = (),
+    routes: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Return host -> document of module linux_host, with the secrets of ``declared`` if given."""
+    if routes:
+        return host.routes_documents(cluster)
     return host.documents(cluster, declaration.secrets_of(declared, cluster["name"]), installed, joined)
 
 

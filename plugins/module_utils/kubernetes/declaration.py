@@ -225,6 +225,9 @@ def _finished(cluster: Cluster) -> Cluster:
     endpoint["bind_port"] = endpoint["port"] if own else 6443
     net = cluster["networks"]
     net["api"], net["dns"] = networks.service_addresses(networks.parse(net["services"]))
+    dns = cluster["addons"]["coredns"]
+    # While a lost member is not yet noticed, queries that its replica would get fail: of three, two still answer.
+    dns["replicas"] = dns["replicas"] or min(max(2, len(cluster[CONTROL_PLANE])), 3)
     cluster["prefixes"] = [issuer["prefix"] for issuer in cluster["oidc"]] or [PREFIX]
     cluster["encryption"]["keys"] = [
         {"name": key["name"], "label": encryption.label(cluster["encryption"]["provider"], key["name"], key["secret"])}

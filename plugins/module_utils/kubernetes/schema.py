@@ -220,7 +220,9 @@ NAMESPACE: Schema = {
     "view": Field("list", "groups with the role view, which excludes Secrets", initial=[], elements="text"),
 }
 COREDNS: Schema = {
-    "replicas": Field("int", "number of replicas", default=2, minimum=1, maximum=50),
+    "replicas": Field(
+        "int", "number of replicas; default: 2, with three and more control-plane members 3", minimum=1, maximum=50
+    ),
     "forward": Field(
         "list",
         "DNS servers for names outside the cluster; default: those of the hosts",

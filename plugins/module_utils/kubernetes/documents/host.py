@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import encryption
 from ..bundle import UNPACKED
-from . import apiserver, containerd, kubeadm, routed
+from . import apiserver, approver, containerd, kubeadm, routed
 
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 _HELPERS = {
@@ -69,15 +69,25 @@ def documents(
     return found
 
 
+def routes_documents(cluster: Mapping[str, Any]) -> dict[str, Document]:
+    """Return host -> the part of its document that changes when other members join or leave."""
+    if cluster["networks"]["plugin"] != "routed":
+        return {}
+    return {
+        member["name"]: {"name": "kubernetes", "files": routed.files(cluster, member), "units": routed.units()}
+        for member in cluster["members"]
+    }
+
+
 def document(
     cluster: Mapping[str, Any],
     member: Mapping[str, Any],
     keys: Sequence[Mapping[str, str]] = (),
     installed: Mapping[str, str] | None = None,
 ) -> Document:
-    """Return the document of one member, which merges runtime_document and node_document."""
+    """Return the document of one member, merged from its parts."""
     runtime, node = runtime_document(cluster, member), node_document(cluster, member, keys, installed)
-    return merged(runtime, node)
+    return merged(runtime, node, approver.document(member["role"] == "control_plane"))
 
 
 def runtime_document(cluster: Mapping[str, Any], member: Mapping[str, Any]) -> Document:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.errors import PhotonError
+from . import serving
 from .api import Api
 from .observe import cluster_id
 
@@ -27,7 +28,6 @@ OWN_OBJECTS = {
 _ROLE = "node-role.kubernetes.io/"
 TAINTS = "photon.platform/taints"  # lists the taints set by us, so that only these are removed
 CORDONED = "photon.platform/cordoned"  # marks nodes cordoned by us, which we may uncordon
-SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 
 
 def cluster(api: Api | None = None) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def cluster(api: Api | None = None) -> dict[str, Any]:
 
     Return reachable, error ("" or the reason), version ("1.37.2" of the API server), declared_version (of
     kubeadm-config), cluster_name, cluster_id, nodes (see node), missing (names of kubeadm's objects that are missing),
-    pending_certificates ([{name, node}] for kubelets' serving certificates), addons (see workload).
+    pending_certificates ([{name, node, reason}] of kubelets' serving certificates; reason "": it is about to be
+    approved), addons (see workload).
     """
     try:
         api = api or Api.of_member()
@@ -50,7 +51,6 @@ def cluster(api: Api | None = None) -> dict[str, Any]:
 def _read(api: Api) -> dict[str, Any]:
     version = api.get("/version") or {}
     own = {path: api.get(path) for path in OWN_OBJECTS}
-    requests = api.items("/apis/certificates.k8s.io/v1/certificatesigningrequests")
     declared = ((own["/api/v1/namespaces/kube-system/configmaps/kubeadm-config"] or {}).get("data") or {}).get(
         "ClusterConfiguration", ""
     )
@@ -64,9 +64,13 @@ def _read(api: Api) -> dict[str, Any]:
         "nodes": [node(item) for item in api.items("/api/v1/nodes")],
         "missing": [path.rpartition("/")[2] for path, item in own.items() if item is None],
         "pending_certificates": [
-            {"name": item["metadata"]["name"], "node": item["spec"].get("username", "").removeprefix("system:node:")}
-            for item in requests
-            if item["spec"]["signerName"] == SERVING_SIGNER and not (item.get("status") or {}).get("conditions")
+            {
+                "name": one.name,
+                "node": one.node,
+                "reason": "its node is not declared" if one.reason is None else one.reason,
+            }
+            for one in serving.requests(api, serving.recorded(api))
+            if not one.approved
         ],
         "addons": [
             workload(kind, item)

@@ -5,22 +5,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
-from . import x509
+from . import serving
 from .api import ADMIN, Api, Refused
-from .cluster import CORDONED, SERVING_SIGNER, TAINTS
+from .cluster import CORDONED, TAINTS
 from .cluster import node as read_node
 from .commands import last_words, run
 
-_CERTIFICATES = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _POLL_SECONDS = 0.25
-_USAGES = {"digital signature", "key encipherment", "server auth"}
 Node = Mapping[str, Any]
 
 
@@ -32,11 +29,13 @@ def settle(
     ``nodes``: {name, labels, taints: [{key, value, effect}], addresses, serving: wait for its serving certificate too}.
     ``wait``: seconds to wait until all are registered and Ready, with kubelets of ``version`` if given; 0 does not wait
     and skips nodes that are not registered. Return {changes: [{kind, name, before, after}], not_ready: [reasons]}. A
-    certificate request is approved only when a declared node sent it and it names only that node; ApiRefused otherwise.
+    certificate request is approved only when a declared node sent it and it names only that node; CertificateRefused
+    otherwise. The nodes' addresses are recorded in the cluster, for the approver of later requests (hosts/approver.py).
     """
     api = api or Api.of_member()
     deadline, changes = time.monotonic() + wait, []
     settled: set[str] = set()
+    recorded = False
     uncertain = {node["name"] for node in nodes if approve and node.get("serving")}
     while True:
         try:
@@ -45,6 +44,9 @@ def settle(
                 if node["name"] in there and node["name"] not in settled:
                     changes += _settle(api, node, there[node["name"]], check)
                     settled.add(node["name"])
+            if approve and not recorded:
+                changes += serving.record(api, nodes, check)
+                recorded = True
             if approve:
                 approved, certain = _approve(api, nodes, check)
                 changes += approved
@@ -72,36 +74,14 @@ def wanted_taints(
     return [dict(kept.get(_taint_name(t)) or t) | t for t in declared] + others
 
 
-def refusal(request: Mapping[str, Any], nodes: Sequence[Node]) -> str | None:
-    """Return why a serving certificate request is refused, "" to approve it, None for an undeclared node (pure)."""
-    spec = request["spec"]
-    user = spec.get("username", "")
-    node = next((one for one in nodes if user == f"system:node:{one['name']}"), None)
-    if node is None:
-        return None
-    try:
-        asked = x509.read_request(base64.b64decode(spec["request"]).decode("ascii"))
-    except (ValueError, KeyError) as error:
-        return f"it cannot be parsed: {error}"
-    if "system:nodes" not in (spec.get("groups") or ()):
-        return "its sender is not a node"
-    if asked.common_name != user or asked.organizations != ("system:nodes",):
-        return f"its subject is {asked.common_name} ({', '.join(asked.organizations)})"
-    if set(spec.get("usages") or ()) - _USAGES or "server auth" not in spec.get("usages", ()):
-        return f"its usages are {', '.join(spec.get('usages') or ('none',))}"
-    strange = [name for name in asked.names.dns if name != node["name"]]
-    strange += [address for address in asked.names.addresses if address not in (node.get("addresses") or ())]
-    if strange or asked.names.others:
-        return f"it names {', '.join(strange) or 'more than hosts'}, which do not belong to the node"
-    return "" if asked.names.dns or asked.names.addresses else "it contains no host names or addresses"
-
-
 def remove(name: str, check: bool, api: Api | None = None) -> bool:
     """Delete a Node; return False when it does not exist."""
     api = api or Api.of_member()
     path = f"/api/v1/nodes/{name}"
     if api.get(path) is None:
         return False
+    if not check:
+        serving.forget(api, name)
     return True if check else api.delete(path)
 
 
@@ -196,30 +176,15 @@ def _settle(api: Api, node: Node, item: Mapping[str, Any], check: bool) -> list[
 def _approve(api: Api, nodes: Sequence[Node], check: bool) -> tuple[list[dict[str, Any]], set[str]]:
     """Approve requests; return the changes and the nodes that have an approved request."""
     changes, certain = [], set()
-    for request in api.items(_CERTIFICATES):
-        if request["spec"].get("signerName") != SERVING_SIGNER:
-            continue
-        conditions = (request.get("status") or {}).get("conditions") or []
-        node = request["spec"].get("username", "").removeprefix("system:node:")
-        if conditions:
-            if any(one["type"] == "Approved" for one in conditions) and (request.get("status") or {}).get(
-                "certificate"
-            ):
-                certain.add(node)
-            continue
-        reason = refusal(request, nodes)
-        if reason is None:
-            continue
-        if reason:
-            raise PhotonError(
-                "CertificateRefused",
-                f"the request {request['metadata']['name']} of {node} is not approved: {reason}. Check the host, and "
-                f"kubectl get csr {request['metadata']['name']} -o yaml",
-                {"node": node},
-            )
-        changes.append({"kind": "certificate", "name": node, "before": "pending", "after": "approved"})
-        if not check:
-            _approve_one(api, request)
+    for one in serving.requests(api, nodes):
+        if one.approved:
+            certain.add(one.node)
+        elif one.reason:
+            raise PhotonError("CertificateRefused", serving.explanation(one), {"node": one.node})
+        elif one.reason is not None:
+            changes.append({"kind": "certificate", "name": one.node, "before": "pending", "after": "approved"})
+            if not check:
+                serving.approve(api, one)
     return changes, certain
 
 
@@ -229,19 +194,6 @@ def _serves(api: Api, name: str) -> bool:
         return api.get(f"/api/v1/nodes/{name}/proxy/healthz") is not None
     except Refused:
         return False
-
-
-def _approve_one(api: Api, request: Mapping[str, Any]) -> None:
-    condition = {
-        "type": "Approved", "status": "True", "reason": "DeclaredNode",
-        "message": "names and addresses match the declared node",
-    }  # fmt: skip
-    body = {**request, "status": {**(request.get("status") or {}), "conditions": [condition]}}
-    try:
-        api.put(f"{_CERTIFICATES}/{request['metadata']['name']}/approval", body)
-    except Refused as error:
-        if error.status not in (404, 409):  # deleted or changed concurrently: the next poll finds out
-            raise
 
 
 def _late(nodes: Sequence[Node], there: Mapping[str, Mapping[str, Any]], version: str) -> list[str]:

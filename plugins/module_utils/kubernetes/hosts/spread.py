@@ -22,38 +22,54 @@ Item = Mapping[str, Any]
 
 
 def spread(check: bool, api: Api | None = None) -> list[dict[str, Any]]:
-    """Evict one DNS replica when all of them run on one node and another node can run it; return the changes.
+    """Move DNS replicas, one after the other, from nodes with several to nodes without; return the changes.
 
-    Wait a moment for its successor, which kubeadm's anti-affinity places elsewhere.
+    A replica is evicted, and kubeadm's anti-affinity places its successor on another node. Check mode returns the first
+    move only, as the later ones depend on it.
     """
     api = api or Api.of_member()
-    pods = _pods(api)
-    crowded = crowded_node(pods, api.items("/api/v1/nodes"))
-    if not crowded:
-        return []
-    if not check:
-        name = pods[0]["metadata"]["name"]
-        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "kube-system"}}
-        try:
-            api.post(f"{_PODS}/{name}/eviction", body)
-        except Refused as error:
-            if error.status != _TOO_MANY:
-                raise
-            return []
-        deadline = time.monotonic() + _SECONDS
-        while time.monotonic() < deadline and sum(map(_ready, _pods(api))) < len(pods):
-            time.sleep(_POLL_SECONDS)
-    return [{"kind": "pods", "name": "coredns", "before": f"all on {crowded}", "after": "on several nodes"}]
+    nodes = api.items("/api/v1/nodes")
+    changes: list[dict[str, Any]] = []
+    for _turn in range(len(pods := _pods(api))):
+        name, node = surplus(pods, nodes)
+        if not name or not (check or _evict(api, name, len(pods))):
+            break
+        changes.append({"kind": "pods", "name": "coredns", "before": f"{name} on {node}", "after": "on another node"})
+        if check:
+            break
+        pods = _pods(api)
+    return changes
 
 
-def crowded_node(pods: Sequence[Item], nodes: Sequence[Item]) -> str:
-    """Return the only node of several pods when another node can run them too, otherwise "" (pure)."""
-    places = {pod["spec"].get("nodeName") for pod in pods}
-    if len(pods) < 2 or len(places) != 1 or None in places:
-        return ""
+def surplus(pods: Sequence[Item], nodes: Sequence[Item]) -> tuple[str, str]:
+    """Return a replica to move and its node, when that has several and another that can run it has none (pure).
+
+    ("", "") when no move helps, or while a replica has no node yet.
+    """
+    places = [pod["spec"].get("nodeName") for pod in pods]
+    if not pods or None in places:
+        return "", ""
     tolerations = pods[0]["spec"].get("tolerations") or ()
-    others = [node for node in nodes if node["metadata"]["name"] not in places and _fits(node, tolerations)]
-    return str(places.pop()) if others else ""
+    free = [node for node in nodes if node["metadata"]["name"] not in places and _fits(node, tolerations)]
+    crowded = max(places, key=places.count)
+    if places.count(crowded) < 2 or not free:
+        return "", ""
+    return pods[places.index(crowded)]["metadata"]["name"], crowded
+
+
+def _evict(api: Api, name: str, replicas: int) -> bool:
+    """Evict a pod and wait a moment for its successor; return False when a PodDisruptionBudget forbids it now."""
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": "kube-system"}}
+    try:
+        api.post(f"{_PODS}/{name}/eviction", body)
+    except Refused as error:
+        if error.status != _TOO_MANY:
+            raise
+        return False
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline and sum(map(_ready, _pods(api))) < replicas:
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _pods(api: Api) -> list[Item]:

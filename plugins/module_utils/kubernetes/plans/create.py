@@ -22,6 +22,7 @@ INITIALIZE, JOIN, SETTLE = "initialize", "join", "settle"
 CONTROL_PLANE, WORKER = "control_plane", "worker"
 # Objects that init creates last: when all are missing, init is incomplete.
 _LAST = {"cluster-info", "coredns", "kube-proxy"}
+_DISTURBING = ("containerd", "kubelet")  # units whose restart a node's pods may notice
 _AUTHORITIES = {f"/etc/kubernetes/pki/{name}.crt" for name in ("ca", "etcd/ca", "front-proxy-ca")}
 Cluster = Mapping[str, Any]
 Observation = Mapping[str, Any]
@@ -36,7 +37,8 @@ def plan(
     None for an unreachable host. ``only``: the hosts that this run may change.
 
     Return state (CREATING or READY), exists, source (the member to query and to create secrets on), prepare (hosts),
-    rolling (those of them that are members, changed one by one), initialize (host or None), join: {control_plane,
+    rolling (those of them that are members whose containerd or kubelet restarts, changed one by one), ready (those of
+    them whose node is Ready, and must be again before the next one), initialize (host or None), join: {control_plane,
     worker} (hosts), joiners ([{name, address, role}]), restart (hosts whose incomplete join is discarded), settle
     (hosts), lost ({host: names of kubeadm's objects}), material (members that need files of the source), restored
     (hosts with the mark of a restore, which ends with this run), serving (nodes whose kubelet lacks a serving
@@ -106,6 +108,8 @@ class _Observed:
         nodes, objects = self._nodes(look, bool(first or joining)), self._objects(look)
         serving = [m["name"] for m in self.members if not self._host(m["name"]).get("serving_certificate")]
         restored = [m["name"] for m in self.members if self._host(m["name"]).get("restored_from")]
+        rolling = [name for name in prepare if self._restarts(name)]
+        look_nodes = self._there(self.source).get("nodes") or ()
         actions = [
             {"host": name, "action": self.kinds[name], "reasons": reasons} for name, reasons in self.actions.items()
         ]
@@ -116,7 +120,8 @@ class _Observed:
             "exists": bool(self.source),
             "source": source,
             "prepare": prepare,
-            "rolling": [name for name in prepare if self._host(name).get("state") not in (None, "clean")],
+            "rolling": rolling,
+            "ready": [node["name"] for node in look_nodes if node["ready"] and node["name"] in rolling],
             "initialize": first,
             "join": {
                 role: [member["name"] for member in joining if member["role"] == role]
@@ -320,6 +325,13 @@ class _Observed:
         objects = look.get("objects")
         late = [one for one in (look.get("cluster") or {}).get("addons") or () if one["available"] < one["wanted"]]
         return objects is None or bool(objects.get("error") or objects["changes"] or late)
+
+    def _restarts(self, name: str) -> bool:
+        """Return whether a member's containerd or kubelet restarts when the host is prepared."""
+        return self._host(name).get("state") not in (None, "clean") and any(
+            one["kind"] == "package" or (one["kind"] in ("restart", "unit") and one["name"] in _DISTURBING)
+            for one in self._linux(name).get("changes") or ()
+        )
 
     def _changes(self, name: str) -> list[str]:
         return [f"{one['kind']} {one['name']}" for one in self._linux(name).get("changes") or ()][:10]

@@ -49,6 +49,7 @@ def plan(
         "restore": "" if restored else first,
         "prepare": prepare,
         "rolling": [],
+        "ready": [],
         "reasons": [f"backup of {manifest['made']}"],
     }
 

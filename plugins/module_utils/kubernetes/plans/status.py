@@ -74,7 +74,8 @@ def table(found: Mapping[str, Any]) -> list[str]:
         + _database(etcd["members"]),
     ]
     lines += [
-        f"{one['node']}: its kubelet waits for a serving certificate ({one['name']}). Run cluster_rotate."
+        f"{one['node']}: its kubelet waits for a serving certificate ({one['name']})"
+        + (f", which is refused: {one['reason']}. Check the host." if one.get("reason") else ", approved within a minute.")
         for one in found["pending_certificates"]
     ]
     if found["addons"]:

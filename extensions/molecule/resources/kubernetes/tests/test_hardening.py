@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -99,6 +100,30 @@ def test_the_certificates_of_kubelets_are_the_clusters(cluster, host, node):
     checked = f"-CAfile {KUBERNETES}/pki/ca.crt -verify_return_error -verify_ip {addresses['InternalIP']}"
     said = host.run(f"openssl s_client -connect {where} {checked} < /dev/null")
     assert "Verify return code: 0 (ok)" in said.stdout
+
+
+def test_a_new_serving_certificate_needs_no_playbook(cluster, host):
+    """As a kubelet whose certificate ends soon: it requests one, and the member's approver grants it."""
+    timer = host.run("systemctl show photon-serving-approver.timer -p ActiveState -p NextElapseUSecMonotonic").stdout
+    assert "ActiveState=active" in timer
+    assert "NextElapseUSecMonotonic=infinity" not in timer
+    before = served(host)
+    assert host.run("rm /var/lib/kubelet/pki/kubelet-server* && systemctl restart kubelet").rc == 0
+    deadline = time.monotonic() + 120
+    while served(host) in ("", before):
+        assert time.monotonic() < deadline, cluster.text("get", "csr")
+        time.sleep(1)
+    log = host.run("journalctl -u photon-serving-approver.service --no-pager --output=cat").stdout
+    assert "approved the serving certificate of cp1" in log
+
+
+def served(host):
+    """The certificate that cp1's kubelet presents, "" when the cluster's authority did not sign it."""
+    where = f"{host.backend.get_variables()['lab_ip']}:10250"
+    shown = host.run(f"openssl s_client -connect {where} -CAfile {KUBERNETES}/pki/ca.crt < /dev/null").stdout
+    if "Verify return code: 0 (ok)" not in shown:
+        return ""
+    return shown.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0]
 
 
 def test_old_tls_is_refused(host):

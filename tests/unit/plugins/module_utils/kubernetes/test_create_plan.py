@@ -13,7 +13,7 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.plans i
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 OURS, OTHERS = "sha256:aa", "sha256:bb"
-ADDRESSES = {"cp1": "10.0.0.11", "cp2": "10.0.0.12", "cp3": "10.0.0.13", "w1": "10.0.0.21"}
+ADDRESSES = {"cp1": "10.0.0.11", "cp2": "10.0.0.12", "cp3": "10.0.0.13", "w1": "10.0.0.21", "w2": "10.0.0.22"}
 
 
 def cluster(control_plane=("cp1",), workers=("w1",)):
@@ -121,12 +121,25 @@ def test_a_containerd_that_the_configuration_does_not_fit_is_refused():
         create.plan(cluster(), observed)
 
 
-def test_members_of_a_living_cluster_are_changed_one_by_one():
-    observed = settled() | {"w1": host("clean")}
-    for name in observed:
-        observed[name]["linux"]["changed"] = True
-    plan = create.plan(cluster(), observed)
-    assert (plan["prepare"], plan["rolling"]) == (["cp1", "w1"], ["cp1"])
+@pytest.mark.parametrize(
+    ("kind", "name", "rolling"),
+    [
+        ("restart", "containerd", ["cp1", "w1"]),
+        ("restart", "kubelet", ["cp1", "w1"]),
+        ("unit", "containerd", ["cp1", "w1"]),
+        ("package", "containerd", ["cp1", "w1"]),
+        ("restart", "photon-pod-routes.service", []),
+        ("sysctl", "net.ipv4.ip_forward", []),
+    ],
+)
+def test_members_whose_pods_may_notice_a_change_are_changed_one_by_one(kind, name, rolling):
+    observed = settled() | {"w2": host("clean", role="worker")}
+    for one in observed.values():
+        one["linux"] |= {"changed": True, "changes": [{"kind": kind, "name": name}]}
+    observed["cp1"]["cluster"]["nodes"][1]["ready"] = False
+    plan = create.plan(cluster(workers=("w1", "w2")), observed)
+    assert (plan["prepare"], plan["rolling"]) == (["cp1", "w1", "w2"], rolling)
+    assert plan["ready"] == [one for one in rolling if one == "cp1"]  # a node that was not Ready is not waited for
 
 
 def test_lost_objects_of_kubeadm_are_re_created_by_the_source():
@@ -300,9 +313,11 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
-    observed["cp1"]["cluster"]["pending_certificates"] = [{"name": "csr-1", "node": "w1"}]
-    asked = "w1: its kubelet waits for a serving certificate (csr-1). Run cluster_rotate"
-    assert asked in "\n".join(status.table(status.status(cluster(), observed)))
+    pending = [{"name": "csr-1", "node": "w1", "reason": ""}, {"name": "csr-2", "node": "w1", "reason": "it names evil"}]
+    observed["cp1"]["cluster"]["pending_certificates"] = pending
+    text = "\n".join(status.table(status.status(cluster(), observed)))
+    assert "w1: its kubelet waits for a serving certificate (csr-1), approved within a minute" in text
+    assert "(csr-2), which is refused: it names evil. Check the host" in text
     assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
     observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
     assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.documents import (
+    approver,
     containerd,
     host,
     kubeadm,
@@ -52,7 +55,7 @@ def test_linux_host_takes_every_document(case):
 def test_documents_of_both_roles_are_merged():
     found = one(networks=ROUTED)
     member = found["members"][0]
-    parts = [host.runtime_document(found, member), host.node_document(found, member, KEYS)]
+    parts = [host.runtime_document(found, member), host.node_document(found, member, KEYS), approver.document(True)]
     assert read_documents(parts) == read_documents([host.document(found, member, KEYS)])
 
 
@@ -101,6 +104,10 @@ def test_kubelet_settings_of_a_node_become_a_kubeadm_patch():
     assert path in documents["w2"]["absent_files"], "and is removed when it is no longer declared"
 
 
+def test_networks_without_routes_have_no_documents_of_routes():
+    assert host.routes_documents(one()) == {}
+
+
 def test_kernel_defaults_are_set_when_kubelet_requires_them():
     assert host.documents(one())["w1"]["sysctls"]["vm.overcommit_memory"] == "1"
     relaxed = one(kubelet={"protectKernelDefaults": False}, host={"sysctls": {"net.ipv4.ip_forward": ""}})
@@ -119,6 +126,7 @@ def test_new_worker_adds_only_one_route_on_the_others():
         assert [path for path in is_ if is_[path] != was.get(path)] == [routed.ROUTES]
         added = set(is_[routed.ROUTES]["content"].splitlines()) - set(was[routed.ROUTES]["content"].splitlines())
         assert added == {"10.244.24.0/24 10.0.0.24"}
+        assert host.routes_documents(after)[name]["files"][1] == is_[routed.ROUTES]
         assert {key: value for key, value in document.items() if key != "files"} == {
             key: value for key, value in new[name].items() if key != "files"
         }
@@ -281,3 +289,30 @@ def test_equal_declarations_give_equal_documents():
     assert host.documents(one(), KEYS) == host.documents(one(), KEYS)
     other = read(cluster(), hostvars=dict(reversed(HOSTVARS.items())))[0]
     assert host.documents(other, KEYS) == host.documents(one(), KEYS)
+
+
+def test_the_approver_runs_on_a_control_plane_host_from_its_own_files_alone(tmp_path):
+    """Its files as the document has them, run by another Python process: none is missing."""
+    document = approver.document(control_plane=True)
+    for one in document["files"]:
+        path = tmp_path / one["path"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(one["content"])
+    service = files(document)[f"/etc/systemd/system/{approver.SERVICE}"]["content"]
+    words = service.partition("ExecStart=/usr/bin/python3 ")[2].splitlines()[0].split()
+    environment = {"PYTHONPATH": str(tmp_path / approver.FOLDER.lstrip("/"))}
+    done = subprocess.run(
+        [sys.executable, "-S", *words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("/etc/kubernetes/admin.conf does not exist")
+    assert done.returncode == 0
+
+
+def test_the_approver_is_on_control_plane_members_alone():
+    documents = host.documents(one())
+    there = documents[one()["control_plane"][0]]
+    assert there["units"][approver.TIMER] == {"enabled": True, "state": "started"}
+    assert {"path": approver.FOLDER, "mode": "0755", "exclusive": True} in there["directories"]
+    worker = documents["w1"]
+    assert worker["units"][approver.TIMER] == {"enabled": False, "state": "stopped"}
+    assert {path for path in files(there) if "approver" in path} <= set(worker["absent_files"])

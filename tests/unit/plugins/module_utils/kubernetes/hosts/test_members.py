@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import ipaddress
 import json
 
 import pytest
@@ -19,6 +18,7 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts i
     nodes,
     objects,
     observe,
+    serving,
     x509,
 )
 
@@ -26,42 +26,16 @@ cryptography = pytest.importorskip("cryptography", reason="creates the test's ce
 from cryptography import x509 as made  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
-from cryptography.x509.oid import NameOID  # noqa: E402
 
-
-def name(common, organization="system:nodes"):
-    return made.Name(
-        [made.NameAttribute(NameOID.ORGANIZATION_NAME, organization), made.NameAttribute(NameOID.COMMON_NAME, common)]
-    )
-
-
-def alternatives(dns, addresses):
-    listed = [made.DNSName(one) for one in dns] + [made.IPAddress(ipaddress.ip_address(one)) for one in addresses]
-    return made.SubjectAlternativeName(listed)
+from tests.support.requests_of_kubelets import alternatives, request, subject  # noqa: E402
 
 
 def certificate(ends, key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())
-    builder = made.CertificateBuilder().subject_name(name("cp1")).issuer_name(name("ca")).public_key(key.public_key())
+    builder = made.CertificateBuilder().subject_name(subject("cp1")).issuer_name(subject("ca")).public_key(key.public_key())
     builder = builder.serial_number(7).not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(ends)
     builder = builder.add_extension(alternatives(["cp1"], ["10.0.0.11", "fd00::1"]), critical=False)
     return builder.sign(key, hashes.SHA256())
-
-
-def request(common="system:node:w1", organization="system:nodes", dns=("w1",), addresses=("10.0.0.21",), **spec):
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = made.CertificateSigningRequestBuilder().subject_name(name(common, organization))
-    if dns or addresses:
-        builder = builder.add_extension(alternatives(dns, addresses), critical=False)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return {
-        "metadata": {"name": "csr-1"},
-        "spec": {
-            "signerName": "kubernetes.io/kubelet-serving", "username": "system:node:w1",
-            "groups": ["system:nodes", "system:authenticated"], "usages": ["digital signature", "server auth"],
-            "request": base64.b64encode(pem).decode(), **spec,
-        },
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("year", [2030, 2060])  # the latter has another type of time in DER
@@ -89,8 +63,8 @@ W1 = [{"name": "w1", "addresses": ["10.0.0.21"]}]
 
 
 def test_kubelet_gets_a_certificate_only_for_its_own_names():
-    assert nodes.refusal(request(), W1) == ""
-    assert nodes.refusal(request(username="system:node:w2"), W1) is None
+    assert serving.refusal(request(), W1) == ""
+    assert serving.refusal(request(username="system:node:w2"), W1) is None
     for bad in (
         request(dns=("w1", "api.example.com")),
         request(addresses=("10.0.0.21", "10.0.0.11")),
@@ -101,7 +75,7 @@ def test_kubelet_gets_a_certificate_only_for_its_own_names():
         request(groups=["system:authenticated"]),
         request(request=base64.b64encode(b"nothing").decode()),
     ):
-        assert nodes.refusal(bad, W1)
+        assert serving.refusal(bad, W1)
 
 
 def traces(**changes):

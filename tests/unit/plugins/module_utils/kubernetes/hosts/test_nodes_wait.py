@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts import nodes
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts import nodes, serving
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts.api import Refused
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
@@ -45,10 +45,12 @@ class Issued(Answers):
     def items(self, path):
         if "certificatesigningrequests" not in path:
             return super().items(path)
-        spec = {"signerName": nodes.SERVING_SIGNER, "username": "system:node:cp1"}
+        spec = {"signerName": serving.SIGNER, "username": "system:node:cp1"}
         return [{"spec": spec, "status": {"conditions": [{"type": "Approved"}], "certificate": "LS0t"}}]
 
     def get(self, path):
+        if path == serving.RECORD:
+            return {"data": {"cp1": "[]"}}
         assert path == "/api/v1/nodes/cp1/proxy/healthz"
         self.refusals -= 1
         if self.refusals >= 0:
