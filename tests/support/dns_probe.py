@@ -9,6 +9,8 @@ null]] as JSON. A query without an answer is lost; it is not sent again.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import selectors
 import socket
@@ -65,7 +67,7 @@ def longest_silence(found: list[list[float | None]]) -> float:
     """Return the longest time between two answers, or between one and the start or the last query, in seconds."""
     times = sorted(answered for _sent, answered in found if answered is not None)
     edges = [0.0, *times, max([*times, found[-1][0]])]
-    return max(later - earlier for earlier, later in zip(edges, edges[1:], strict=False))
+    return max(later - earlier for earlier, later in itertools.pairwise(edges))
 
 
 def longest_loss(found: list[list[float | None]]) -> int:
@@ -78,10 +80,8 @@ def longest_loss(found: list[list[float | None]]) -> int:
 
 
 def _send(one: socket.socket, message: bytes, address: tuple[str, int]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # as good as lost
         one.sendto(message, address)
-    except OSError:  # as good as lost
-        pass
 
 
 if __name__ == "__main__":

@@ -45,18 +45,23 @@ WantedBy=timers.target
 
 def document(control_plane: bool) -> dict[str, Any]:
     """Return the part of a host's document: the approver on control-plane members, its absence on workers."""
-    sources = {f"{FOLDER}/photon/{name}": name for name in _SOURCES}
     if not control_plane:
+        sources = [f"{FOLDER}/photon/{name}" for name in _SOURCES]
         return {
             "absent_files": [*(f"{_UNITS}/{name}" for name in (SERVICE, TIMER)), *sources],
             "units": {TIMER: {"enabled": False, "state": "stopped"}},
         }
     root = pathlib.Path(__file__).parents[2]
-    folders = sorted({str(parent) for path in sources for parent in pathlib.PurePath(path).parents if FOLDER in str(parent)})
+    files = {f"{FOLDER}/photon/{name}": (root / name).read_text("utf-8") for name in _SOURCES}
+    parents = {str(parent) for path in files for parent in pathlib.PurePath(path).parents}
     return {
-        "directories": [{"path": path, "mode": "0755", "exclusive": path == FOLDER} for path in folders],
+        "directories": [
+            {"path": path, "mode": "0755", "exclusive": path == FOLDER}
+            for path in sorted(parents)
+            if path.startswith(FOLDER)
+        ],
         "files": [
-            *({"path": path, "content": (root / name).read_text("utf-8"), "mode": "0644"} for path, name in sources.items()),
+            *({"path": path, "content": text, "mode": "0644"} for path, text in files.items()),
             {"path": f"{_UNITS}/{SERVICE}", "content": _SERVICE, "mode": "0644"},
             {"path": f"{_UNITS}/{TIMER}", "content": _TIMER, "mode": "0644", "restarts": [TIMER]},
         ],

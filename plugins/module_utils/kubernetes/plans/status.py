@@ -75,7 +75,7 @@ def table(found: Mapping[str, Any]) -> list[str]:
     ]
     lines += [
         f"{one['node']}: its kubelet waits for a serving certificate ({one['name']})"
-        + (f", which is refused: {one['reason']}. Check the host." if one.get("reason") else ", approved within a minute.")
+        + (f", refused: {one['reason']}. Check the host." if one["reason"] else ", granted within a minute.")
         for one in found["pending_certificates"]
     ]
     if found["addons"]:

@@ -313,11 +313,13 @@ def test_status_shows_every_host_and_its_earliest_expiry():
     text = "\n".join(status.table(found))
     assert "soon.crt" in text
     assert found["nodes"][0]["etcd"] == "healthy"
-    pending = [{"name": "csr-1", "node": "w1", "reason": ""}, {"name": "csr-2", "node": "w1", "reason": "it names evil"}]
-    observed["cp1"]["cluster"]["pending_certificates"] = pending
+    observed["cp1"]["cluster"]["pending_certificates"] = [
+        {"name": "csr-1", "node": "w1", "reason": ""},
+        {"name": "csr-2", "node": "w1", "reason": "it names evil"},
+    ]
     text = "\n".join(status.table(status.status(cluster(), observed)))
-    assert "w1: its kubelet waits for a serving certificate (csr-1), approved within a minute" in text
-    assert "(csr-2), which is refused: it names evil. Check the host" in text
+    assert "w1: its kubelet waits for a serving certificate (csr-1), granted within a minute" in text
+    assert "(csr-2), refused: it names evil. Check the host" in text
     assert "1 of 1 members answer, 1 are needed; database 30 of 8000 MB, 20 in use\n" in text + "\n"
     observed["cp1"]["etcd"]["members"][0]["alarms"] = ["NOSPACE"]
     assert "20 in use; cp1 has the alarm NOSPACE" in "\n".join(status.table(status.status(cluster(), observed)))

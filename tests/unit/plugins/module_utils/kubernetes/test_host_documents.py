@@ -294,10 +294,10 @@ def test_equal_declarations_give_equal_documents():
 def test_the_approver_runs_on_a_control_plane_host_from_its_own_files_alone(tmp_path):
     """Its files as the document has them, run by another Python process: none is missing."""
     document = approver.document(control_plane=True)
-    for one in document["files"]:
-        path = tmp_path / one["path"].lstrip("/")
+    for name, item in files(document).items():
+        path = tmp_path / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(one["content"])
+        path.write_text(item["content"])
     service = files(document)[f"/etc/systemd/system/{approver.SERVICE}"]["content"]
     words = service.partition("ExecStart=/usr/bin/python3 ")[2].splitlines()[0].split()
     environment = {"PYTHONPATH": str(tmp_path / approver.FOLDER.lstrip("/"))}

@@ -32,8 +32,9 @@ from tests.support.requests_of_kubelets import alternatives, request, subject  #
 
 def certificate(ends, key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())
-    builder = made.CertificateBuilder().subject_name(subject("cp1")).issuer_name(subject("ca")).public_key(key.public_key())
-    builder = builder.serial_number(7).not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(ends)
+    builder = made.CertificateBuilder().subject_name(subject("cp1")).issuer_name(subject("ca"))
+    builder = builder.public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(datetime.datetime(2020, 1, 1)).not_valid_after(ends)
     builder = builder.add_extension(alternatives(["cp1"], ["10.0.0.11", "fd00::1"]), critical=False)
     return builder.sign(key, hashes.SHA256())
 

@@ -13,7 +13,7 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts.a
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 pytest.importorskip("cryptography", reason="creates the test's requests")
-from tests.support.requests_of_kubelets import request  # noqa: E402
+from tests.support.requests_of_kubelets import request
 
 W1 = {"w1": '["10.0.0.21"]'}
 
