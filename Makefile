@@ -47,7 +47,7 @@ test-roles: ## the roles' Molecule scenarios [ROLE=name] [LAB_DRIVER=nspawn|podm
 test-kubernetes-full: ## upgrade under load, kills at each play, repair, backup and restore of real clusters (as root; long)
 	@scripts/packages test roles kubernetes
 	@scripts/venv dev
-	@bin/lab kubernetes build
+	@bin/lab kubernetes build --judge
 	@python scripts/tests.py kubernetes
 
 chaos: ## every kill point and every fault, not only the sample that `make test` runs

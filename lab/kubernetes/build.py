@@ -18,9 +18,10 @@ _TABLES = tuple(f"/usr/sbin/{name}" for name in ("iptables", "ip6tables"))
 _NETFILTER = ("/usr/sbin/nft", *(f"{name}{suffix}" for name in _TABLES for suffix in ("", "-save", "-restore")))
 
 
-def build(wanted: Sequence[str], keep: bool = False) -> None:
+def build(wanted: Sequence[str], keep: bool = False, judge: bool = False) -> None:
     """Build what is missing of these Kubernetes versions, newest need first; two builds at once take turns.
 
+    ``judge``: also kube-bench.
     ``keep`` leaves the Go caches (13 GB for two versions) for a build that comes soon. Raises LabError.
     """
     for version in wanted:
@@ -32,8 +33,17 @@ def build(wanted: Sequence[str], keep: bool = False) -> None:
             _control_plane_images(version)
         _addon_images()
         _kubelogin()
+        if judge:
+            kube_bench()
         if not keep:
             shutil.rmtree(programs.build_folder(), ignore_errors=True)
+
+
+def kube_bench() -> tuple[Path, Path]:
+    """kube-bench, and an archive of its folder cfg with the benchmark that clusters are judged by."""
+    pinned = versions.KUBE_BENCH
+    settings = programs.folder_of(pinned, "cfg", ("config.yaml", versions.CIS_BENCHMARK))
+    return programs.program(pinned), settings
 
 
 def missing(version: str) -> list[str]:

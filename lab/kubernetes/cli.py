@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`bin/lab kubernetes`: what the lab's clusters are made of.
 
-bin/lab kubernetes build [--newer | --version V] [--keep]   build what is missing, by default of both pinned versions
+bin/lab kubernetes build [--newer | --version V] [--keep] [--judge]
+                                                            build what is missing, by default of both pinned versions
 bin/lab kubernetes status                                   what is there, what is not
 bin/lab kubernetes program NAME [--version V]               the path of a built program (kubectl, kubeadm ...)
 """
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen.add_argument("--version", choices=versions.KUBERNETES, help="one of the pinned versions")
     chosen.add_argument("--newer", action="store_const", dest="version", const=versions.NEWER, help="the newer of them")
     added.add_argument("--keep", action="store_true", help="keep the Go caches (13 GB) for the next build")
+    added.add_argument("--judge", action="store_true", help="build kube-bench too")
     added.set_defaults(run=_build)
     added = commands.add_parser("status", help="what is there")
     added.set_defaults(run=_status)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    build.build([options.version] if options.version else versions.KUBERNETES, options.keep)
+    build.build([options.version] if options.version else versions.KUBERNETES, options.keep, options.judge)
     return 0
 
 

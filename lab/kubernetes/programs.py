@@ -14,6 +14,7 @@ import json
 import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +60,20 @@ def program(wanted: Program) -> Path:
             _module(wanted, work)
             flags = f"-s -w {wanted.variables.format(version=wanted.version)}"
             _go(["build", *_FLAGS, "-ldflags", flags, "-o", str(part), wanted.package], work)
+    return target
+
+
+def folder_of(wanted: Program, inside: str, members: Sequence[str]) -> Path:
+    """A tar archive of ``members`` of the module's folder ``inside``, such as files that the program reads."""
+    target = cache.programs(wanted.name, wanted.version) / f"{inside}.tar"
+    recipe = repr((wanted.module, wanted.version, inside, tuple(members)))
+    if not cache.is_made(target, recipe):
+        work = _work(f"{wanted.name}-{wanted.version}")
+        _module(wanted, work)
+        source = Path(json.loads(_go(["list", "-m", "-json", wanted.module], work))["Dir"]) / inside
+        with cache.making(target, recipe) as part, tarfile.open(part, "w") as archive:
+            for name in members:
+                archive.add(source / name, f"{inside}/{name}")
     return target
 
 

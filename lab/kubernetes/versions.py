@@ -104,4 +104,17 @@ KUBELOGIN = Program(
         "github.com/int128/kubelogin v1.36.0/go.mod h1:rsHeL8/MdHw0bdI9b6cLPo0UYNkKS+qKJctPXWD4gf8=",
     ),
 )
+# Judges clusters by the CIS benchmark, whose points are files of the module.
+KUBE_BENCH = Program(
+    "kube-bench",
+    "github.com/aquasecurity/kube-bench",
+    "github.com/aquasecurity/kube-bench",
+    "0.10.4",
+    "-X github.com/aquasecurity/kube-bench/cmd.KubeBenchVersion=v{version}",
+    (
+        "github.com/aquasecurity/kube-bench v0.10.4 h1:CvtNN2ydaHTaSlJBM5JFqCiN4EHDOPgooF8n59yigDw=",
+        "github.com/aquasecurity/kube-bench v0.10.4/go.mod h1:lqY6yVYEYEmgs4i6ap6AGF55aVRCbNwuTX/CxWID8nE=",
+    ),
+)
+CIS_BENCHMARK = "cis-1.10"
 HELLO_IMAGE = "example.test/hello:1"

@@ -23,7 +23,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the plan, or one failure with every obstacle."""
         result, given = super().run(tmp, task_vars), plain(self._task.args)
-        settings = {key: given[key] for key in ("at_once", "again", "manifest") if key in given}
+        settings = {key: given[key] for key in ("at_once", "again", "manifest", "updates", "reboot") if key in given}
         try:
             plan = verbs.plan(given["verb"], given["cluster"], given["observed"], given.get("only"), settings)
         except PhotonError as error:

@@ -24,7 +24,7 @@ options:
   verb:
     description: The plan to make.
     type: str
-    choices: [create, delete, resize, upgrade, repair, restore, state]
+    choices: [create, delete, resize, upgrade, repair, restore, state, update]
     required: true
   cluster:
     description: The cluster, as M(photon.platform.kubernetes_clusters) returns it.
@@ -46,6 +46,14 @@ options:
     description: Whether a repair in place was tried before.
     type: bool
     default: false
+  updates:
+    description: Host to the result of M(photon.platform.linux_update) (update).
+    type: dict
+  reboot:
+    description: Whether hosts reboot that must (update).
+    type: str
+    choices: [required, never]
+    default: required
   manifest:
     description: The manifest of the backup to restore.
     type: dict

@@ -96,6 +96,7 @@ class Cluster:
             "prod_balancers": list(BALANCERS) if control_plane > 1 else [],
         }
         self.declared: dict[str, Any] = {"name": "prod", **declared}
+        self.services: list[dict[str, Any]] = []  # of the balancers, besides the API
         self._known: dict[str, Any] = {}  # an inventory knows a host although it is gone
 
     def __enter__(self) -> Cluster:
@@ -196,14 +197,17 @@ class Cluster:
     def etcd(self, member: str = "") -> list[str]:
         """The names of etcd's voting members that answer, by etcd's own program."""
         members = json.loads(self.etcdctl("member", "list", "-w", "json", member=member))["members"]
-        return sorted(one["name"] for one in members if not one.get("isLearner"))
+        voters = {url: one["name"] for one in members if not one.get("isLearner") for url in one["clientURLs"]}
+        said = self.etcdctl("endpoint", "health", "--cluster", "-w", "json", member=member, check=False)
+        healthy = {one["endpoint"] for one in json.loads(said) if one["health"]}
+        return sorted(name for url, name in voters.items() if url in healthy)
 
-    def etcdctl(self, *words: str, member: str = "") -> str:
+    def etcdctl(self, *words: str, member: str = "", check: bool = True) -> str:
         """etcd's own program, in the container of a member."""
         pki = "/etc/kubernetes/pki/etcd"
         keys = ["--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
-        pod = f"etcd-{member or self.groups['prod_control_plane'][0]}"
-        return self.kubectl("-n", "kube-system", "exec", pod, "--", "etcdctl", *keys, *words, member=member)
+        exec_ = ["-n", "kube-system", "exec", f"etcd-{member or self.groups['prod_control_plane'][0]}", "--"]
+        return self.kubectl(*exec_, "etcdctl", *keys, *words, member=member, check=check)
 
     def keep(self, word: str, member: str = "") -> None:
         """Write a ConfigMap and a Secret that later has to be there."""
@@ -233,6 +237,11 @@ class Cluster:
         """Requests to the workload's Service at every node's port."""
         hosts = [*self.groups["prod_control_plane"], *self.groups["prod_workers"]]
         return ServiceLoad([self.address(host) for host in hosts], NODE_PORT)
+
+    def settle(self, host: str) -> None:
+        """Wait until a host answers and its node is Ready: what a killed run began there has ended."""
+        until(lambda: self.lab.run(host, ["systemctl", "is-active", "kubelet"], check=False).returncode == 0)
+        until(lambda: self.nodes()[host][0], 300)
 
     def address(self, host: str) -> str:
         """A host's address."""
@@ -286,6 +295,7 @@ class Cluster:
                         "group": "prod_control_plane", "port": 6443, "health": {"type": "kubernetes"},
                         "timeouts": {"client": "4h", "server": "4h"},
                     },
+                    *self.services,
                 ],
             }  # fmt: skip
         (folder / "group_vars" / "all.yml").write_text(json.dumps(variables, indent=1), encoding="utf-8")

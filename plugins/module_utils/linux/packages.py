@@ -24,8 +24,8 @@ from .document import File, Repository
 
 LOCK_SECONDS = 300
 _INSTALL_SECONDS = 1800
-_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none"}
-_APT = (
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none"}
+APT = (
     "-o",
     f"DPkg::Lock::Timeout={LOCK_SECONDS}",
     "-o",
@@ -128,7 +128,7 @@ class Apt(Manager):
                 self._update(options)
                 result = self._get(options, words)
             if result.returncode != 0:
-                raise _install_failure(words, result)
+                raise install_failure(words, result)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove packages, but not dependencies that are no longer needed."""
@@ -137,9 +137,9 @@ class Apt(Manager):
             "remove",
             "--yes",
             "--allow-change-held-packages",
-            *_APT,
+            *APT,
             *names,
-            environment=_QUIET,
+            environment=QUIET,
             timeout=_INSTALL_SECONDS,
             code="PackageInstallFailed",
         )
@@ -159,13 +159,13 @@ class Apt(Manager):
     def repair(self) -> None:
         """Finish an installation that dpkg did not complete."""
         if os.path.isdir("/var/lib/dpkg/updates") and os.listdir("/var/lib/dpkg/updates"):
-            run("dpkg", "--configure", "-a", environment=_QUIET, timeout=_INSTALL_SECONDS)
+            run("dpkg", "--configure", "-a", environment=QUIET, timeout=_INSTALL_SECONDS)
 
     def _update(self, options: Sequence[str]) -> str:
         """Fetch the package lists and return apt's complaints, which matter only if a package is then not found."""
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
-            result = run("apt-get", "update", *_APT, *options, environment=_QUIET, timeout=900)
+            result = run("apt-get", "update", *APT, *options, environment=QUIET, timeout=900)
             if "Could not get lock" not in result.stderr or time.monotonic() > deadline:
                 return "; ".join(line for line in result.stderr.splitlines() if line.startswith(("E:", "W:")))
             time.sleep(1)
@@ -179,10 +179,10 @@ class Apt(Manager):
             "--no-install-recommends",
             "--allow-downgrades",
             "--allow-change-held-packages",
-            *_APT,
+            *APT,
             *options,
             *words,
-            environment=_QUIET,
+            environment=QUIET,
             timeout=_INSTALL_SECONDS,
         )
 
@@ -246,7 +246,7 @@ class Dnf(Manager):
             return
         if re.search(r"No match for argument|Unable to find a match", result.stderr + result.stdout):
             raise not_found(wanted, {}, last_words(result))
-        raise _install_failure(words, result)
+        raise install_failure(words, result)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove packages."""
@@ -323,7 +323,8 @@ def not_found(lacking: Mapping[str, str], offered: Mapping[str, Sequence[str]], 
     )
 
 
-def _install_failure(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> PhotonError:
+def install_failure(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> PhotonError:
+    """Return the error of a failed installation of ``words``: PackageInstallFailed or DiskFull."""
     said = last_words(result)
     if _FULL.search(result.stderr + result.stdout):
         return _full(", ".join(words), result)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...model.errors import PhotonError
-from . import create, delete, repair, resize, restore, state, upgrade
+from . import create, delete, repair, resize, restore, state, update, upgrade
 
-VERBS = ("create", "delete", "resize", "upgrade", "repair", "restore", "state")
+VERBS = ("create", "delete", "resize", "upgrade", "repair", "restore", "state", "update")
 
 
 def plan(
@@ -24,7 +24,7 @@ def plan(
     """Return the plan of one of VERBS; PhotonError lists every obstacle.
 
     ``observed``: host -> result of module kubernetes_info, or of a task that failed to reach it. ``settings``: at_once
-    (upgrade), again (repair), manifest (restore).
+    (upgrade), again (repair), manifest (restore), updates and reboot (update).
     """
     reached = {host: None if _silent(answer) else answer for host, answer in observed.items()}
     given = settings or {}
@@ -45,6 +45,9 @@ def plan(
         return delete.plan(cluster, reached)
     if verb == "restore":
         return restore.plan(cluster, reached, given["manifest"])
+    if verb == "update":
+        updates = {host: answer if "updates" in answer else None for host, answer in given["updates"].items()}
+        return update.plan(cluster, reached, updates, given.get("reboot", update.REQUIRED))
     if verb == "state":
         return state.state(cluster, reached)
     raise PhotonError("InvalidOperation", f"must be one of {', '.join(VERBS)}, got {verb!r}")

@@ -20,7 +20,9 @@ from ansible_collections.photon.platform.plugins.module_utils.kubernetes.plans i
     restore,
     rotate,
     state,
+    update,
     upgrade,
+    verbs,
 )
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from hypothesis import assume, given, settings
@@ -833,3 +835,79 @@ def test_a_lost_file_of_keys_is_repaired(there):
     found = observed(declared)
     found["cp2"]["host"]["encryption"] = there
     assert create.plan(declared, found)["settle"] == ["cp2"]
+
+
+# --- updates of hosts ------------------------------------------------------------------------------------------------
+
+UP_TO_DATE = {"updates": [], "reboot_reasons": []}
+OUTDATED = {"updates": [{"name": "libc6", "before": "1", "after": "2"}], "reboot_reasons": []}
+TO_REBOOT = {"updates": [], "reboot_reasons": ["required by libc6"]}
+
+
+def to_update(control_plane=3, **answers):
+    """A cluster with two balancers, and what each host answers about its packages."""
+    declared = {**cluster(control_plane), "balancers": ["lb1", "lb2"]}
+    hosts = [*declared["balancers"], *(member["name"] for member in declared["members"])]
+    return declared, observed(declared), {**dict.fromkeys(hosts, UP_TO_DATE), **answers}
+
+
+def test_hosts_with_updates_follow_balancers_first_and_workers_last():
+    declared, found, updates = to_update(w1=OUTDATED, cp2=TO_REBOOT, lb2=OUTDATED, w2=OUTDATED, cp1=OUTDATED)
+    plan = update.plan(declared, found, updates)
+    assert (plan["balancers"], plan["control_plane"], plan["workers"]) == (["lb2"], ["cp1", "cp2"], ["w1", "w2"])
+    assert plan["helper"] == {"cp1": "cp2", "cp2": "cp1", "w1": "cp1", "w2": "cp1"}
+    assert plan["actions"][2]["reasons"] == ["reboot: required by libc6"]
+
+
+def test_hosts_that_are_up_to_date_are_left_alone():
+    declared, found, updates = to_update()
+    assert update.plan(declared, found, updates)["actions"] == []
+
+
+def test_without_reboots_only_packages_count():
+    declared, found, updates = to_update(w1=TO_REBOOT, w2=OUTDATED)
+    plan = update.plan(declared, found, updates, "never")
+    assert (plan["workers"], plan["control_plane"]) == (["w2"], [])
+    with pytest.raises(PhotonError, match="must be one of required, never, got 'always'"):
+        update.plan(declared, found, updates, "always")
+
+
+def test_an_interrupted_update_resumes_with_the_host_it_left_cordoned():
+    declared, found, updates = to_update(w1=OUTDATED)
+    set_everywhere(found, lambda one: one["cluster"]["nodes"][4].update(unschedulable=True, cordoned=True))
+    plan = update.plan(declared, found, updates)
+    assert (plan["begun"], plan["workers"], plan["cordoned"]) == (["w2"], ["w2", "w1"], [])
+
+
+def test_a_node_that_an_administrator_cordoned_stays_so():
+    declared, found, updates = to_update(w1=OUTDATED)
+    set_everywhere(found, lambda one: [one["cluster"]["nodes"][n].update(unschedulable=True) for n in (3, 4)])
+    plan = update.plan(declared, found, updates)
+    assert (plan["workers"], plan["cordoned"], plan["begun"]) == (["w1"], ["w1"], [])
+
+
+def test_a_single_control_plane_member_helps_itself():
+    declared, found, updates = to_update(1, cp1=OUTDATED, w1=OUTDATED)
+    assert update.plan(declared, found, updates)["helper"] == {"cp1": "cp1", "w1": "cp1"}
+
+
+def test_a_member_whose_api_is_down_helps_nobody():
+    declared, found, updates = to_update(w1=OUTDATED)
+    found["cp1"]["cluster"]["reachable"] = False
+    assert update.plan(declared, found, updates)["helper"] == {"w1": "cp2"}
+
+
+@pytest.mark.parametrize("name", ["lb1", "cp3", "w2"])
+def test_nothing_is_updated_while_a_host_is_unreachable(name):
+    declared, found, updates = to_update(w1=OUTDATED)
+    with pytest.raises(PhotonError, match=f"Nothing was changed:\n- {name} is unreachable") as error:
+        verbs.plan("update", declared, found, settings={"updates": {**updates, name: {"unreachable": True}}})
+    assert error.value.code == "HostUnreachable"
+
+
+def test_nothing_is_updated_while_the_cluster_is_not_ready():
+    declared, found, updates = to_update(w1=OUTDATED)
+    set_everywhere(found, lambda one: one["etcd"]["members"][2].update(healthy=False))
+    with pytest.raises(PhotonError, match=r"cp3's etcd does not answer\. Run cluster_repair first") as error:
+        update.plan(declared, found, updates)
+    assert error.value.code == "ClusterNotReady"
