@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -22,9 +23,17 @@ def kubernetes_backup(path: str) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from None
 
 
+def kubernetes_backups_superseded(names: Iterable[str], cluster: str, keep: int) -> list[str]:
+    """Return the files of a cluster's backups that are older than the ``keep`` newest."""
+    return archive.superseded([str(name) for name in names], str(cluster), int(keep))
+
+
 class FilterModule:
     """Register the filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return filter name -> function."""
-        return {"kubernetes_backup": kubernetes_backup}
+        return {
+            "kubernetes_backup": kubernetes_backup,
+            "kubernetes_backups_superseded": kubernetes_backups_superseded,
+        }

@@ -26,11 +26,12 @@ options:
     description:
       - C(healthy) waits until all members are voters that answer. C(snapshot) writes a backup. C(member_absent) removes
         a member. C(restored) restores a backup's data and keys on a clean host, before C(kubeadm init).
+        C(rehearsed) restores a backup into a scratch etcd and counts its objects; nothing of it stays.
         C(restore_completed) ends a restore, when the cluster is complete.
         C(maintained) compacts etcd, reclaims disk space on one member after the other and clears the alarm C(NOSPACE),
         when a member has the alarm or much unused space.
     type: str
-    choices: [healthy, snapshot, member_absent, restored, restore_completed, maintained]
+    choices: [healthy, snapshot, rehearsed, member_absent, restored, restore_completed, maintained]
     required: true
   path:
     description: The backup's file on this host.
@@ -44,7 +45,8 @@ options:
     type: str
     default: ""
   configuration:
-    description: For C(restored), the text for C(kubeadm init), which determines the image with etcd's programs.
+    description:
+      - For C(restored) and C(rehearsed), the text for C(kubeadm init), which determines the image with etcd's programs.
     type: str
     default: ""
   members:
@@ -88,6 +90,10 @@ manifest:
     The backup's C(cluster), C(cluster_id), C(version), C(members), C(nodes), C(made), C(snapshot_bytes), C(sha256).
   returned: for snapshot
   type: dict
+found:
+  description: The numbers of C(objects) and C(nodes) in the backup.
+  returned: for rehearsed
+  type: dict
 error_code:
   description: The reason of the failure, such as C(QuorumAtRisk), C(EtcdUnhealthy) or C(BackupInvalid).
   returned: failure
@@ -102,12 +108,20 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.kubernetes.hosts import etcd
+from ..module_utils.kubernetes.hosts import etcd, rehearsal
 from ..module_utils.model.errors import PhotonError
 
 SPEC = {
     "state": {
-        "choices": ["healthy", "snapshot", "member_absent", "restored", "restore_completed", "maintained"],
+        "choices": [
+            "healthy",
+            "snapshot",
+            "rehearsed",
+            "member_absent",
+            "restored",
+            "restore_completed",
+            "maintained",
+        ],
         "required": True,
     },
     "path": {"type": "path"},
@@ -126,6 +140,7 @@ def main() -> None:
         argument_spec=SPEC,
         required_if=[
             ("state", "snapshot", ("path",)),
+            ("state", "rehearsed", ("path", "configuration")),
             ("state", "restored", ("path", "configuration", "name", "address")),
             ("state", "member_absent", ("name", "address"), True),
         ],
@@ -157,7 +172,9 @@ def _answer(given: dict[str, Any], check: bool) -> dict[str, Any]:
         done = etcd.end_restore(check)
         return {"changed": bool(done), "actions": done}
     if check:
-        return {"changed": True, "actions": [state]}
+        return {"changed": state != "rehearsed", "actions": [state]}
+    if state == "rehearsed":
+        return {"changed": False, "actions": [], "found": rehearsal.rehearse(given["path"], given["configuration"])}
     if state == "snapshot":
         manifest = etcd.snapshot(given["path"])
         return {"changed": True, "actions": [f"{given['path']} written"], "manifest": manifest}

@@ -42,7 +42,7 @@ def test_a_backup_that_is_damaged_is_refused(cluster, backup, tmp_path):
         place = archive.getmember("snapshot.db").offset_data + 5000
     content[place] ^= 1
     bad.write_bytes(content)
-    assert "no usable backup" in cluster.play("cluster_restore", fails=True, photon_backup=str(bad))
+    assert "is not a usable backup" in cluster.play("cluster_restore", fails=True, photon_backup=str(bad))
 
 
 def test_a_restore_onto_the_running_cluster_is_refused(cluster, backup):

@@ -9,8 +9,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -47,18 +48,18 @@ def verify(path: str) -> dict[str, Any]:
         with tarfile.open(path, mode="r:") as archive:
             manifest = json.loads(_content(archive, MANIFEST))
             if manifest.get("format") != FORMAT:
-                raise _invalid(path, f"its format is {manifest.get('format')!r}, not {FORMAT}")
+                raise invalid(path, f"its format is {manifest.get('format')!r}, not {FORMAT}")
             digests = manifest["sha256"]
             names = sorted(name for name in archive.getnames() if name != MANIFEST)
             if names != sorted(digests):
-                raise _invalid(path, f"it contains {', '.join(names)} but should contain {', '.join(sorted(digests))}")
+                raise invalid(path, f"it contains {', '.join(names)} but should contain {', '.join(sorted(digests))}")
             for name, wanted in digests.items():
                 if _digest_of(archive, name) != wanted:
-                    raise _invalid(path, f"{name} does not match its digest")
+                    raise invalid(path, f"{name} does not match its digest")
             with archive.extractfile(SNAPSHOT) as handle:  # type: ignore[union-attr]
                 check_snapshot(handle, path)
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise _invalid(path, str(error)) from error
+        raise invalid(path, str(error)) from error
     return manifest
 
 
@@ -94,8 +95,24 @@ def check_snapshot(handle: Any, name: str) -> int:
         tail = tail[-32:]
     # bbolt writes whole pages, so only a snapshot with a digest is not a multiple of 512 bytes.
     if size % 512 != 32 or total.digest() != tail:
-        raise _invalid(name, "the etcd snapshot in it is truncated or damaged")
+        raise invalid(name, "the etcd snapshot in it is truncated or damaged")
     return size
+
+
+def invalid(path: str, reason: str) -> PhotonError:
+    """Return the error of a backup that cannot be used."""
+    return PhotonError("BackupInvalid", f"{path} is not a usable backup: {reason}. Use another one.", {"path": path})
+
+
+def superseded(names: Iterable[str], cluster: str, keep: int) -> list[str]:
+    """Return the files to remove so that the ``keep`` newest backups of a cluster stay (pure); 0 keeps all.
+
+    Files are recognized by their names, CLUSTER-20261125T031500Z.tar, whose order is that of their times; all others
+    stay.
+    """
+    pattern = re.compile(rf"{re.escape(cluster)}-\d{{8}}T\d{{6}}Z\.tar")
+    found = sorted((name for name in names if pattern.fullmatch(os.path.basename(name))), key=os.path.basename)
+    return found[:-keep] if keep > 0 else []
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -128,7 +145,3 @@ def _sum(handle: Any) -> str:
     while piece := handle.read(_PIECE):
         total.update(piece)
     return total.hexdigest()
-
-
-def _invalid(path: str, reason: str) -> PhotonError:
-    return PhotonError("BackupInvalid", f"{path} is not a usable backup: {reason}. Use another one.", {"path": path})

@@ -134,7 +134,7 @@ def restore(path: str, configuration: str, name: str, address: str) -> list[str]
     os.mkdir(f"{home}/.restore", 0o700)
     try:
         files = archive.extract(path, f"{home}/.restore/{archive.SNAPSHOT}")
-        with _programs(configuration) as folder:
+        with programs(configuration) as folder:
             must(
                 f"{folder}/etcdutl", "snapshot", "restore", f"{home}/.restore/{archive.SNAPSHOT}",
                 "--data-dir", f"{home}/.restore/data", "--name", name,
@@ -241,7 +241,7 @@ def _save(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _programs(configuration: str) -> Iterator[str]:
+def programs(configuration: str) -> Iterator[str]:
     """Provide a folder with etcd's programs from its image, which the host pulls as kubeadm would."""
     with secret_file("images.yaml", configuration) as path:
         names = must("kubeadm", "config", "images", "list", "--config", path).split()

@@ -10,6 +10,7 @@ import tarfile
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.kubernetes import archive
+from ansible_collections.photon.platform.plugins.module_utils.kubernetes.hosts import rehearsal
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -72,3 +73,24 @@ def test_truncated_snapshot_with_a_matching_digest_is_refused(tmp_path):
 def test_missing_file_is_reported(tmp_path):
     with pytest.raises(PhotonError, match="No such file"):
         archive.verify(str(tmp_path / "none.tar"))
+
+
+@pytest.mark.parametrize(
+    ("keep", "removed"),
+    [(0, []), (1, ["20261101T000000Z", "20261231T235959Z"]), (2, ["20261101T000000Z"]), (3, []), (9, [])],
+)
+def test_only_older_backups_of_the_same_cluster_are_superseded(keep, removed):
+    stamps = ["20261231T235959Z", "20270101T000000Z", "20261101T000000Z"]
+    others = ["/b/prod-2-20261101T000000Z.tar", "/b/prod-20261101T000000Z.tar.part", "/b/prod-old.tar", "/b/prod.tar"]
+    found = archive.superseded([*others, *(f"/b/prod-{stamp}.tar" for stamp in stamps)], "prod", keep)
+    assert found == [f"/b/prod-{stamp}.tar" for stamp in removed]
+
+
+def test_a_rehearsal_misses_what_the_manifest_names():
+    found = {"objects": 300, "system": 1, "nodes": ["cp1", "w1"]}
+    assert rehearsal.checked(found, {"nodes": ["w1", "cp1"]}, "b.tar") == {"objects": 300, "nodes": 2}
+    with pytest.raises(PhotonError, match="restored data lack node w2") as error:
+        rehearsal.checked(found, {"nodes": ["cp1", "w1", "w2"]}, "b.tar")
+    assert error.value.code == "BackupInvalid"
+    with pytest.raises(PhotonError, match="lack namespace kube-system"):
+        rehearsal.checked({**found, "system": 0}, {"nodes": []}, "b.tar")
