@@ -83,7 +83,7 @@ def test_a_version_that_is_not_collected_is_refused(cluster, bundle, collected):
     output = cluster.play(
         "cluster_bundle", photon_bundle=str(bundle), photon_bundle_versions=["1.37.9"], fails=True, **collected
     )
-    assert "the packages lack kubeadm 1.37.9, kubectl 1.37.9, kubelet 1.37.9" in output
+    assert "packages are missing: kubeadm 1.37.9, kubectl 1.37.9, kubelet 1.37.9" in output
     assert "PackageNotFound" in output
 
 
@@ -96,7 +96,7 @@ def test_an_image_that_is_not_collected_is_refused(cluster, bundle, collected, t
         photon_bundle_versions=[NEW],
         **{**collected, "photon_bundle_images": some},
     )
-    assert "the image archives lack registry.k8s.io/etcd:" in output
+    assert "images are missing: registry.k8s.io/etcd:" in output
     assert "ImageNotFound" in output
     assert not (tmp_path / "b.tar").exists()
 

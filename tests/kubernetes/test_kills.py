@@ -15,7 +15,7 @@ from lab.kubernetes.versions import NEWER as NEW
     [
         "Group its hosts",
         "Look at the host",
-        "Prepare the host",
+        "Prepare new hosts",
         "Make the first member",
         "Deploy the network",
         "Make what joins",
@@ -47,7 +47,7 @@ def fixture_cluster(make):
     "step",
     [
         "Ask the control plane",
-        "Prepare the host",
+        "Prepare new hosts",
         "Make what joins",
         "Join as a worker",
         "Settle labels, taints and serving certificates",

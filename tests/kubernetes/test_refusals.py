@@ -52,7 +52,7 @@ def fixture_refused(cluster):
         assert {host: cluster.on(host, STATE) for host in hosts} == there
         assert labels(cluster) == nodes
         for word in words:
-            assert word in said, said[-3000:]
+            assert word.lower() in said.lower(), said[-3000:]
 
     yield refused
     cluster.groups, cluster.declared = before
@@ -69,7 +69,7 @@ def test_a_host_that_is_gone(cluster, refused, playbook):
     cluster.make("w3")
     cluster.lab.destroy(["w3"])
     cluster.groups["prod_workers"] = ["w1", "w2", "w3"]
-    refused(playbook, "w3", "cannot be reached", "nothing was changed")
+    refused(playbook, "w3", "is unreachable", "nothing was changed")
 
 
 @pytest.mark.parametrize("playbook", ["cluster_create", "cluster_resize"])
@@ -96,7 +96,7 @@ def test_a_host_of_another_cluster(cluster, refused, make):
     refused("cluster_create", "w2", "trusts another cluster's authority", "nothing was changed")
     refused("cluster_resize", "w2", "trusts another cluster's authority", "nothing was changed")
     cluster.groups["prod_workers"] = ["w1", "cp2"]
-    refused("cluster_create", "cp2", "is a control-plane member, declared as worker", "nothing was changed")
+    refused("cluster_create", "cp2", "is a control-plane member but declared as worker", "nothing was changed")
     cluster.lab.destroy(["cp2", "w2"])
     cluster.make("w2")
 

@@ -68,7 +68,7 @@ def test_a_worker_that_vanished_leaves_and_comes_back_new(cluster):
     cluster.lab.destroy(["w2"])
     until(lambda: not cluster.nodes()["w2"][0])
     said = cluster.play("cluster_repair", fails=True)
-    assert "w2 cannot be reached" in said
+    assert "w2 is unreachable" in said
     assert "w2" not in cluster.nodes()
     cluster.make("w2")
     repaired(cluster)

@@ -54,7 +54,7 @@ def test_a_restore_onto_the_running_cluster_is_refused(cluster, backup):
 
 
 @pytest.mark.parametrize(
-    "step", ["Prepare the host", "Restore the data", "Make the first member", "Join the control plane"]
+    "step", ["Prepare new hosts", "Restore the data", "Make the first member", "Join the control plane"]
 )
 def test_all_hosts_are_new_and_the_restore_is_killed(cluster, backup, step):
     cluster.wipe("cp1", "cp2", "cp3", "w1")

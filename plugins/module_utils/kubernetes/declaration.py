@@ -197,8 +197,17 @@ def _check_across(checker: Checker, clusters: Sequence[Cluster]) -> None:
             checker.add(f"{path}.name", f"{name!r} uses the same inventory groups as {seen[stem]}", "NameTaken")
             continue
         seen[stem] = path
+        shared = set(cluster[CONTROL_PLANE]) & set(cluster["balancers"])
+        if shared and cluster["endpoint"]["port"] == _API_PORT:
+            checker.add(
+                f"{path}.endpoint.port",
+                f"must not be {_API_PORT}, which the API servers use on the balancers {', '.join(sorted(shared))}. "
+                "Choose another port, such as 8443.",
+            )
         for kind, group in cluster["groups"].items():
             for host in cluster[kind]:
+                if kind == "balancers" and host in shared:
+                    continue  # role haproxy runs on members too, so that the endpoint needs no other hosts
                 if host in owners and owners[host] != group:
                     checker.add(
                         f"{path}.members.{host}",
@@ -222,7 +231,7 @@ def _finished(cluster: Cluster) -> Cluster:
     endpoint["address"] = endpoint["address"] or members[0]["address"]
     endpoint["host"] = endpoint["host"] or endpoint["address"]
     own = endpoint["address"] in {member["address"] for member in members}
-    endpoint["bind_port"] = endpoint["port"] if own else 6443
+    endpoint["bind_port"] = endpoint["port"] if own else _API_PORT
     net = cluster["networks"]
     net["api"], net["dns"] = networks.service_addresses(networks.parse(net["services"]))
     dns = cluster["addons"]["coredns"]
@@ -255,6 +264,7 @@ def _finished(cluster: Cluster) -> Cluster:
     return cluster
 
 
+_API_PORT = 6443  # of the API servers behind a balancer
 _CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "value": None, "effect": "NoSchedule"}
 
 

@@ -123,16 +123,13 @@ def forget(api: Api, name: str) -> None:
 
 
 def approve_all(api: Api) -> tuple[list[str], list[str]]:
-    """Approve what recorded nodes request; return the names of nodes with approved requests, and every refusal."""
+    """Approve what recorded nodes request; return the names of nodes with approved requests, and every refusal.
+
+    Requests of other nodes wait: such a node may be about to be recorded, or be approved by somebody else.
+    """
     pending = [one for one in requests(api, recorded(api)) if not one.approved]
     granted = [one for one in pending if one.reason == ""]
     for one in granted:
         approve(api, one)
     refused = [explanation(one) for one in pending if one.reason]
-    refused += [
-        f"the request {one.name} is not approved: the cluster has no declared node {one.node}. Declare the host, or "
-        f"delete the request: kubectl delete csr {one.name}"
-        for one in pending
-        if one.reason is None
-    ]
     return [one.node for one in granted], refused

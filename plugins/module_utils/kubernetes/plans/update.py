@@ -33,7 +33,9 @@ def plan(cluster: Cluster, observed: Observed, updates: Observed, reboot: str = 
     """
     if reboot not in (REQUIRED, NEVER):
         raise PhotonError("SpecInvalid", f"hosts_update_reboot: must be one of {REQUIRED}, {NEVER}, got {reboot!r}")
-    hosts = [*cluster["balancers"], *(member["name"] for member in cluster["members"])]
+    members = [member["name"] for member in cluster["members"]]
+    balancers = [name for name in cluster["balancers"] if name not in members]  # others are updated as members
+    hosts = [*balancers, *members]
     silent = [name for name in hosts if updates.get(name) is None]
     health = state(cluster, observed)
     reasons = [("HostUnreachable", f"{name} is unreachable. Check the host and its network.") for name in silent]
@@ -52,7 +54,7 @@ def plan(cluster: Cluster, observed: Observed, updates: Observed, reboot: str = 
     chosen = [*begun, *(name for name in hosts if work[name] and name not in begun)]
     return {
         "source": health["source"],
-        "balancers": [name for name in chosen if name in cluster["balancers"]],
+        "balancers": [name for name in chosen if name in balancers],
         "control_plane": [name for name in chosen if name in cluster["control_plane"]],
         "workers": [name for name in chosen if name in cluster["workers"]],
         "helper": {name: _helper(cluster, observed, name) for name in chosen if name in nodes},

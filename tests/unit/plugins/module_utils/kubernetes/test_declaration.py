@@ -507,3 +507,15 @@ def test_a_network_of_one_s_own_finds_its_plugins_and_may_replace_kube_proxy():
     assert [(flag["name"], flag["value"]) for flag in flags] == [
         ("cloud-provider", "external"), ("node-ip", "10.0.0.23"), ("v", "4"),
     ]  # fmt: skip
+
+
+def test_balancers_may_run_on_control_plane_members_with_a_port_of_their_own():
+    groups = {**GROUPS, "prod_balancers": GROUPS["prod_control_plane"]}
+    declared = cluster(endpoint={"address": "10.0.0.5", "port": 8443})
+    found = read(declared, groups=groups)[0]
+    assert found["balancers"] == found["control_plane"]
+    assert (found["endpoint"]["port"], found["endpoint"]["bind_port"]) == (8443, 6443)
+    found = mistakes(cluster(endpoint={"address": "10.0.0.5"}), groups=groups)
+    assert "must not be 6443" in found[f"{ROOT}.endpoint.port"]
+    found = mistakes(declared, groups={**GROUPS, "prod_balancers": GROUPS["prod_workers"]})
+    assert "is in the inventory groups prod_workers and prod_balancers" in found[f"{ROOT}.members.w1"]

@@ -897,6 +897,13 @@ def test_a_member_whose_api_is_down_helps_nobody():
     assert update.plan(declared, found, updates)["helper"] == {"w1": "cp2"}
 
 
+def test_members_that_are_balancers_too_are_updated_as_members():
+    declared, found, updates = to_update(cp1=OUTDATED)
+    declared["balancers"] = ["cp1", "cp2"]
+    plan = update.plan(declared, found, updates)
+    assert (plan["balancers"], plan["control_plane"]) == ([], ["cp1"])
+
+
 @pytest.mark.parametrize("name", ["lb1", "cp3", "w2"])
 def test_nothing_is_updated_while_a_host_is_unreachable(name):
     declared, found, updates = to_update(w1=OUTDATED)

@@ -72,8 +72,7 @@ def test_recorded_nodes_get_their_certificate_and_a_refused_request_holds_up_nob
     granted, refused = serving.approve_all(api)
     assert (granted, api.approved()) == (["w1"], ["csr-1"])
     assert "csr-0 of w1 is not approved: it names api.example.com" in refused[0]
-    assert "csr-2 is not approved: the cluster has no declared node w9" in refused[1]
-    assert len(refused) == 2
+    assert len(refused) == 1, "a node that is not declared may be declared later"
 
 
 @pytest.mark.parametrize("data", [None, {}, {"w1": "[]"}, {"w1": '["10.0.0.22"]'}])
