@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full chaos bench dist lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full mutants chaos bench dist lint format sanity clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
@@ -49,6 +49,11 @@ test-kubernetes-full: ## upgrade under load, kills at each play, repair, backup 
 	@scripts/venv dev
 	@bin/lab kubernetes build --judge
 	@python scripts/tests.py kubernetes
+
+mutants: ## changed lines of the roles and of the accounting, each of which unit tests must notice
+	@scripts/packages test
+	@scripts/venv dev
+	@python tests/benchmarks/run.py --only role_mutants --only mutants
 
 chaos: ## every kill point and every fault, not only the sample that `make test` runs
 	@scripts/packages test

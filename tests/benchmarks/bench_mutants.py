@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tests.support.accounting_mutants import ALLOCATION_MUTANTS, DOCUMENT_MUTANTS
@@ -20,7 +21,7 @@ from tests.support.accounting_mutants_services import (
     VM_RESULT_MUTANTS,
     WRITE_MUTANTS,
 )
-from tests.support.mutants import CAUGHT, Copy, Verdict, judge_all
+from tests.support.mutants import CAUGHT, Copy, Mutant, Verdict, judge_all
 
 MUTANTS = [
     *ALLOCATION_MUTANTS, *DOCUMENT_MUTANTS, *VM_CLAIM_MUTANTS, *WRITE_MUTANTS, *VM_RESULT_MUTANTS, *TENANCY_MUTANTS,
@@ -32,22 +33,9 @@ BASELINE_SECONDS = 1800.0
 
 def run(context: Any) -> dict[str, float]:
     """Figures: percent of the mutants that a named test caught, those apart that no test can notice; their number."""
-    context.work.chmod(0o711)  # PostgreSQL of the tests runs under an account of its own
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        first = stack.enter_context(Copy.of(context.root, context.work / "0"))
-        tests = sorted({test for mutant in MUTANTS for test in mutant.tests})
-        failed = first.passes(tests, BASELINE_SECONDS)
-        if failed:
-            raise RuntimeError("without a mutant these tests must pass:\n" + "\n".join(failed))
-        # A mutant runs a few of these tests: twice the time of all of them is enough on any machine.
-        limit = max(60.0, 2 * (time.monotonic() - started))
-        more = [stack.enter_context(first.again(context.work / str(number))) for number in range(1, WORKERS)]
-        verdicts = list(judge_all(MUTANTS, [first, *more], limit))
-    context.table(["file", "line", "mutant", "outcome", "by, or why not"], [_row(each) for each in verdicts])
+    verdicts, seconds = judged(context, MUTANTS)
     counted = [each for each in verdicts if each.outcome == CAUGHT or not each.mutant.equivalent]
     caught = sum(each.outcome == CAUGHT for each in counted)
-    seconds = time.monotonic() - started
     print(
         f"{len(verdicts)} mutants, {len(verdicts) - len(counted)} of them equivalent, {caught} caught, {seconds:.0f} s"
     )
@@ -56,6 +44,24 @@ def run(context: Any) -> dict[str, float]:
         "accounting_mutants": len(counted),
         "accounting_mutants_s": seconds,
     }
+
+
+def judged(context: Any, mutants: Sequence[Mutant]) -> tuple[list[Verdict], float]:
+    """Try mutants in copies of the checkout; returns their verdicts, of which a table is printed, and the seconds."""
+    context.work.chmod(0o711)  # PostgreSQL of the tests runs under an account of its own
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Copy.of(context.root, context.work / "0"))
+        tests = sorted({test for mutant in mutants for test in mutant.tests})
+        failed = first.passes(tests, BASELINE_SECONDS)
+        if failed:
+            raise RuntimeError("without a mutant these tests must pass:\n" + "\n".join(failed))
+        # A mutant runs a few of these tests: twice the time of all of them is enough on any machine.
+        limit = max(60.0, 2 * (time.monotonic() - started))
+        more = [stack.enter_context(first.again(context.work / str(number))) for number in range(1, WORKERS)]
+        verdicts = list(judge_all(mutants, [first, *more], limit))
+    context.table(["file", "line", "mutant", "outcome", "by, or why not"], [_row(each) for each in verdicts])
+    return verdicts, time.monotonic() - started
 
 
 def _row(verdict: Verdict) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.benchmarks.bench_mutants import MUTANTS
+from tests.benchmarks import bench_mutants, bench_role_mutants
 from tests.support import mutants
 from tests.support.mutants import DROP, UTILS, Copy, Edit, Mutant, edit
 
@@ -150,6 +150,9 @@ WRITES = {
 }
 
 
+MUTANTS = [*bench_mutants.MUTANTS, *bench_role_mutants.MUTANTS]
+
+
 @pytest.fixture(scope="module")
 def edits() -> dict[Mutant, Edit]:
     """What each mutant changes; every one fits the source, else its ValueError is seen here."""
@@ -160,7 +163,8 @@ def test_each_mutant_is_listed_once_and_its_tests_exist(edits: dict[Mutant, Edit
     assert len({(mutant.file, each.text, mutant.tests) for mutant, each in edits.items()}) == len(MUTANTS)
     for test in {test for mutant in MUTANTS for test in mutant.tests}:
         path, _colons, name = test.partition("::")
-        assert f"def {name.partition('[')[0]}(" in (mutants.ROOT / path).read_text(), test
+        assert not name or f"def {name.partition('[')[0]}(" in (mutants.ROOT / path).read_text(), test
+        assert (mutants.ROOT / path).is_file()
 
 
 @pytest.mark.parametrize("file", WRITES)
