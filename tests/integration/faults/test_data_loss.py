@@ -255,6 +255,25 @@ def test_an_unregistered_vm_is_registered_again(site: Site) -> None:
     site.settled(declared)
 
 
+def test_an_unregistered_vm_is_found_on_its_renamed_datastore(site: Site) -> None:
+    declared, registered = tree(1, **ONE), tree(1, register=True, **ONE)
+    for each in (declared, registered):
+        del each["photon_image_datastores"]  # it names the datastore
+    site.good(declared)
+    uuid, admin = site.record("web-01").id, site.admin["vc1"]
+    file = site.record("web-01").place.vmx
+    admin.power("web-01", "poweredOff")
+    admin.unregister("web-01")
+    admin.rename_datastore(file.partition("]")[0].lstrip("["), "SAN 01 (prod)")
+    outcome = site.run(declared)
+    assert codes(outcome) == {"acme/web/web-01": "DependencyFailed"}
+    assert "[SAN 01 (prod)]" in message(outcome)
+    assert codes(site.run(declared)) == codes(outcome), "also when the new name is recorded"
+    site.good(registered)
+    assert (len(site.rows(uuid)), len(site.rows())) == (1, 1)
+    site.settled(declared)
+
+
 def test_an_unregistered_vm_waits_for_its_host(site: Site) -> None:
     site.good(tree(1, **ONE))
     host, admin = site.host_of("web-01"), site.admin["vc1"]

@@ -9,6 +9,7 @@ Nothing here is deleted: what carries our mark where no record expects it is rep
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...model import entities, states
@@ -21,7 +22,8 @@ from ..state import CurrentState
 from .actions import RegisterVm, task_of
 from .claims import claim_of
 from .desired import Desired
-from .record import Vm
+from .observed import datastore_of
+from .record import Place, Vm
 
 Marks = Mapping[str, list[tuple[str, Any]]]  # {photon.id: [(endpoint id, row of a VM that no record knows)]}
 
@@ -66,7 +68,7 @@ def read_files(planning: Planning, context: Any) -> dict[str, str]:
     wanted: dict[str, dict[str, str]] = {}  # configuration files by endpoint and VM
     for vm in (Vm.of(current) for current in _items(planning) if current is not None):
         if vm.place is not None and vm.place.vmx and _is_missing(vm, state):
-            wanted.setdefault(vm.place.endpoint, {})[vm.id] = vm.place.vmx
+            wanted.setdefault(vm.place.endpoint, {})[vm.id] = _present_file(vm, vm.place, state)
     found: dict[str, str] = {}
     for endpoint_id, files in wanted.items():
         session = context.session(state.must(endpoint_id))
@@ -185,6 +187,8 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
                 "declare the host, or register the VM in vSphere",
             )
     endpoint_id, row = found[0] if found else (recorded.place.endpoint if recorded.place else "", None)
+    if recorded.place is not None and current.id in planning.left_files:
+        recorded = replace(recorded, place=replace(recorded.place, vmx=planning.left_files[current.id]))
     planning.plan.add(
         RegisterVm(
             verb=UPDATE,
@@ -263,6 +267,17 @@ def _is_missing(vm: Vm, state: CurrentState) -> bool:
     inventory = state.inventories.get(vm.place.endpoint)
     missing = inventory is not None and inventory.vm(vm.id, vm.place.moid) is None
     return missing and not state.elsewhere(vm.id, vm.place.endpoint)
+
+
+def _present_file(vm: Vm, place: Place, state: CurrentState) -> str:
+    """The VM's configuration file under the present name of its datastore, which is that of a disk next to it."""
+    file, stores = str(place.vmx), state.inventories[place.endpoint].datastores
+    for disk in vm.disks:
+        store = state.get(disk.datastore)
+        row = stores.get(str(store.observed.get("moid"))) if store is not None else None
+        if row is not None and disk.path and datastore_of(disk.path) == datastore_of(file):
+            return f"[{row.name}] {file.partition('] ')[2]}"
+    return file
 
 
 def _unrecorded(planning: Planning) -> Iterator[tuple[str, Any]]:

@@ -213,12 +213,13 @@ def _follow(vmx: str | None, recorded: tuple[Disk, ...], seen: dict[str, Disk]) 
     """The configuration file's path under its datastore's present name, taken from the disks in its directory."""
     for disk in recorded:
         now = seen.get(disk.name)
-        if vmx and disk.path and now is not None and now.path and _store(disk.path) == _store(vmx):
-            return f"[{_store(now.path)}] {vmx.partition('] ')[2]}" if _same_rest(disk.path, now.path) else vmx
+        if vmx and disk.path and now is not None and now.path and datastore_of(disk.path) == datastore_of(vmx):
+            return f"[{datastore_of(now.path)}] {vmx.partition('] ')[2]}" if _same_rest(disk.path, now.path) else vmx
     return vmx
 
 
-def _store(path: str) -> str:
+def datastore_of(path: str) -> str:
+    """The datastore's name in ``[ds] dir/file``."""
     return path.partition("]")[0].lstrip("[")
 
 
