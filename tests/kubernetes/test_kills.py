@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from lab.kubernetes.versions import NEWER as NEW
+from tests.support.kubernetes_lab import until
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,34 @@ def test_members_that_leave_by_a_run_that_is_killed(cluster, step):
     assert cluster.kept("resize")
 
 
-def test_a_new_control_plane_member_is_known_to_the_balancers(cluster):
-    said = cluster.on("lb1", "echo 'show stat' | socat - /run/haproxy/admin.sock || cat /etc/haproxy/haproxy.cfg")
-    assert all(cluster.address(name) in said or name in said for name in ("cp1", "cp2", "cp3"))
+STATISTICS = """
+python3 - <<'END'
+import socket
+one = socket.socket(socket.AF_UNIX)
+one.connect("/run/haproxy/admin.sock")
+one.sendall(b"show stat\\n")
+print(b"".join(iter(lambda: one.recv(65536), b"")).decode())
+END
+"""
+
+
+def servers(cluster, balancer):
+    """Member -> what the balancer's own check of its API server says."""
+    rows = [line.split(",") for line in cluster.on(balancer, STATISTICS).splitlines() if line.count(",") > 17]
+    return {row[1]: row[17] for row in rows if row[1].startswith("cp")}
+
+
+def test_the_balancers_send_requests_to_the_members_that_there_are(cluster):
+    everybody = dict.fromkeys(("cp1", "cp2", "cp3"), "UP")
+    for balancer in ("lb1", "lb2"):
+        until(lambda balancer=balancer: servers(cluster, balancer) == everybody)
+    cluster.groups["prod_control_plane"] = ["cp1"]
+    cluster.play("cluster_resize")
+    assert [servers(cluster, balancer) for balancer in ("lb1", "lb2")] == [{"cp1": "UP"}] * 2
+    cluster.groups["prod_control_plane"] = ["cp1", "cp2", "cp3"]
+    cluster.play("cluster_resize")
+    for balancer in ("lb1", "lb2"):
+        until(lambda balancer=balancer: servers(cluster, balancer) == everybody)
 
 
 def test_a_majority_does_not_leave(cluster):

@@ -46,11 +46,13 @@ def test_a_backup_that_is_damaged_is_refused(cluster, backup, tmp_path):
 
 
 def test_a_restore_onto_the_running_cluster_is_refused(cluster, backup):
-    """Its hosts have the backup's data and authority; a restore that did nothing would be taken for one that worked."""
+    """What was written after the backup stays: neither is it lost, nor is a restore reported that did nothing."""
+    cluster.keep("later")
     told = cluster.play("cluster_restore", fails=True, photon_backup=str(backup))
     assert "cp1 is a control-plane member of cluster prod with data" in told
     assert "kubernetes_restore_reset=true" in told
     assert cluster.whole()
+    assert cluster.kept("later")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ def test_all_hosts_are_new_and_the_restore_is_killed(cluster, backup, step):
     assert cluster.whole()
     assert cluster.etcd() == ["cp1", "cp2", "cp3"]
     assert cluster.kept("backup")
+    assert "kept-later" not in cluster.kubectl("get", "configmaps")
 
 
 def test_keys_of_encryption_change_and_all_is_readable(cluster):
@@ -77,11 +80,24 @@ def test_keys_of_encryption_change_and_all_is_readable(cluster):
     assert cluster.idle("cluster_rotate")
 
 
+SERVED = """
+for port in 6443 2379 10257 10259; do
+  openssl s_client -connect 127.0.0.1:$port -cert /etc/kubernetes/pki/apiserver-etcd-client.crt \
+    -key /etc/kubernetes/pki/apiserver-etcd-client.key </dev/null 2>/dev/null | openssl x509 -noout -serial
+done
+"""
+
+
 def test_certificates_are_renewed_when_asked(cluster):
-    text = "openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -serial"
-    before = cluster.on("cp1", text)
+    """On all members, and what each program presents, not only what is in a file."""
+    members = ("cp1", "cp2", "cp3")
+    before = {name: cluster.on(name, SERVED).split() for name in members}
     cluster.play("cluster_rotate", kubernetes_rotate_days=5000)
-    assert cluster.on("cp1", text) != before
+    after = {name: cluster.on(name, SERVED).split() for name in members}
+    for name in members:
+        assert len(after[name]) == len(before[name]) == 4
+        api, etcd = (after[name][place] != before[name][place] for place in (0, 1))
+        assert (api, etcd) == (True, True), f"{name} presents an old certificate"
     assert cluster.whole()
     assert cluster.kept("backup")
 

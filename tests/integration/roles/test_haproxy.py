@@ -184,12 +184,23 @@ def test_full_disk_leaves_the_old_configuration_active(pair):
     assert pair.answers(8090) in ("web1", "web2")
 
 
-@pytest.mark.parametrize("seconds", [1.5, 2.5, 4, 6])
-def test_killed_run_is_completed_by_the_next(pair, seconds):
-    port = int(8100 + 2 * seconds)
+@pytest.mark.parametrize(
+    ("task", "seconds"),
+    [
+        ("Check the whole declaration before any host is touched", 0.2),
+        ("Check, install and load the configuration", 0.3),
+        ("Check, install and load the configuration", 0.9),
+        ("Check, install and load the configuration", 1.5),
+    ],
+)
+def test_killed_run_is_completed_by_the_next(pair, task, seconds):
+    """Killed a moment after a task began, and always before the run would have ended."""
+    port = int(8100 + 10 * seconds + len(task))
     pair.variables["haproxy_services"] = [*pair.variables["haproxy_services"], pair.service("late", port)]
     run = pair.start_play()
+    begun = any(line.startswith("TASK [") and line.partition("]")[0].endswith(task) for line in run.stdout)
     time.sleep(seconds)
+    assert (begun, run.poll()) == (True, None), "the run had ended already"
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert pair.answers() in ("web1", "web2")

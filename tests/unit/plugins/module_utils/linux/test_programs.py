@@ -25,6 +25,12 @@ def test_names_for_another_manager_are_refused():
         programs.missing({"dnf": ["haproxy"]})
 
 
-def test_no_packages_need_no_manager():
+def test_no_packages_need_no_manager(monkeypatch):
+    def none():
+        raise AssertionError("no package manager is needed")
+
+    monkeypatch.setattr(programs.packages, "manager", none)
     assert programs.missing({}) == []
     programs.install([])
+    with pytest.raises(AssertionError):
+        programs.install(["haproxy"])
