@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +14,9 @@ from typing import Any
 
 from ..model.declaration.fields import Checker
 from ..model.errors import PhotonError
-from . import checks_settings, networks, versions
+from . import checks_runtime, checks_settings, networks, versions
 from .bundle import manifest_text
+from .checks_runtime import read_text, text_or_file
 from .encryption import covers
 from .plans import bundle
 
@@ -55,7 +55,7 @@ def check(
     _networks(checker, cluster)
     _endpoint(checker, cluster)
     _packages(checker, cluster, read_bundle)
-    runtime_settings(checker, cluster["runtime"], f"{path}.runtime", read_file)
+    checks_runtime.runtime_settings(checker, cluster["runtime"], f"{path}.runtime", read_file)
     _oidc(checker, cluster)
     _encryption(checker, cluster)
     _namespaces(checker, cluster)
@@ -217,23 +217,15 @@ def _endpoint(checker: Checker, cluster: Cluster) -> None:
                 f"{path}.address",
                 f"is the address of {taken['name']}. Use a VIP or a balancer's address.",
             )
-    if endpoint["host"] and not _is_name_or_address(endpoint["host"]):
-        hint = " Write it in lowercase letters." if _is_name_or_address(endpoint["host"].lower()) else ""
+    if endpoint["host"] and not checks_settings.is_name_or_address(endpoint["host"]):
+        hint = " Write it in lowercase letters." if checks_settings.is_name_or_address(endpoint["host"].lower()) else ""
         checker.add(f"{path}.host", f"{endpoint['host']!r} is not a valid host name.{hint}")
     for index, name in enumerate(endpoint["certificate_names"]):
-        if not _is_name_or_address(name.removeprefix("*.")):
+        if not checks_settings.is_name_or_address(name.removeprefix("*.")):
             checker.add(f"{path}.certificate_names[{index}]", f"{name!r} is neither a host name nor an address")
     own_port = count == 1 and endpoint["address"] in (None, "", *(m["address"] for m in cluster["members"]))
     if own_port and endpoint["port"] in _MEMBER_PORTS:
         checker.add(f"{path}.port", f"{endpoint['port']} is used by {_MEMBER_PORTS[endpoint['port']]} on the member")
-
-
-def _is_name_or_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return checks_settings.is_domain(text)
-    return True
 
 
 def _kubeadm(checker: Checker, cluster: Cluster) -> None:
@@ -279,36 +271,6 @@ def _bundle(checker: Checker, cluster: Cluster, manifest: Mapping[str, Any]) -> 
             f"{cluster['path']}.packages.bundle",
             f"{name} lacks the images {', '.join(lacking)}. Add them with playbook cluster_bundle.",
         )
-
-
-def runtime_settings(checker: Checker, runtime: dict[str, Any], path: str, read_file: Callable[[str], str]) -> None:
-    """Report the mistakes in registries and proxy; file names of authorities are replaced by their content."""
-    seen = set()
-    for registry in runtime["registries"]:
-        where, host = registry["path"], registry["host"]
-        name, colon, port = host.partition(":")
-        if host != "_default" and not (_is_name_or_address(name) and port.isdigit() == bool(colon)):
-            checker.add(
-                f"{where}.host", f"{host!r}: must be a host name without scheme and path. URLs belong to mirrors."
-            )
-        if host in seen:
-            checker.add(f"{where}.host", f"{host!r} is defined twice")
-        seen.add(host)
-        for index, mirror in enumerate(registry["mirrors"]):
-            if (
-                urllib.parse.urlsplit(mirror).scheme not in ("http", "https")
-                or not urllib.parse.urlsplit(mirror).hostname
-            ):
-                checker.add(f"{where}.mirrors[{index}]", f"{mirror!r} is not a valid URL. Write https://host:port.")
-            elif "@" in urllib.parse.urlsplit(mirror).netloc:
-                checker.add(f"{where}.mirrors[{index}]", "must not contain a user, which the runtime would not use")
-        if registry["only_mirrors"] and not registry["mirrors"]:
-            checker.add(f"{where}.mirrors", "is required with only_mirrors")
-        _text_or_file(checker, registry, "ca", where, read_file)
-    for key in ("http", "https"):
-        value = (runtime["proxy"] or {}).get(key)
-        if value and not (urllib.parse.urlsplit(value).hostname and "://" in value):
-            checker.add(f"{path}.proxy.{key}", "is not a valid URL. Write http://host:port.")
 
 
 def _oidc(checker: Checker, cluster: Cluster) -> None:
@@ -415,45 +377,18 @@ def _bindings(namespace: dict[str, Any]) -> Iterator[tuple[str, int, str]]:
 def _files(checker: Checker, cluster: Cluster, read_file: Callable[[str], str]) -> None:
     """Check files on the controller: certificates and keys are read, manifests only checked for existence."""
     for issuer in cluster["oidc"]:
-        _text_or_file(checker, issuer, "certificate_authority", issuer["path"], read_file)
+        text_or_file(checker, issuer, "certificate_authority", issuer["path"], read_file)
     repository = cluster["packages"]["repository"]
     if repository:
-        _text_or_file(checker, repository, "key", f"{cluster['path']}.packages.repository", read_file)
+        text_or_file(checker, repository, "key", f"{cluster['path']}.packages.repository", read_file)
     addons, path = cluster["addons"], cluster["path"]
     manifests = {f"{path}.networks.manifest": cluster["networks"]["manifest"]}
     manifests |= {f"{path}.addons.storage_class.manifest": (addons["storage_class"] or {}).get("manifest")}
     manifests |= {f"{path}.addons.manifests[{index}]": name for index, name in enumerate(addons["manifests"])}
     for where, name in manifests.items():
         if name:
-            _read(checker, _also_of_bundle(cluster, read_file), name, where, "")
+            read_text(checker, _also_of_bundle(cluster, read_file), name, where, "")
 
 
 def _also_of_bundle(cluster: Cluster, read_file: Callable[[str], str]) -> Callable[[str], str]:
     return lambda name: manifest_text(name, cluster["packages"]["bundle"] or "", read_file)
-
-
-def _text_or_file(
-    checker: Checker, entry: dict[str, Any], key: str, path: str, read_file: Callable[[str], str]
-) -> None:
-    """Return a certificate or repository key that is given as text or as a file name."""
-    wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
-    given = entry[key]
-    if given and "-----BEGIN " not in given:
-        entry[key] = _read(checker, read_file, given, f"{path}.{key}", wanted)
-    elif given and wanted not in given:
-        checker.add(f"{path}.{key}", f"must contain the line {wanted}")
-
-
-def _read(checker: Checker, read_file: Callable[[str], str], name: str, path: str, wanted: str) -> str:
-    try:
-        text = read_file(name)
-    except PhotonError as error:
-        checker.add(path, error.message)
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is not a text file"
-        checker.add(path, f"the file {name!r} on the controller cannot be read: {why}")
-        return ""
-    if wanted not in text:
-        checker.add(path, f"the file {name!r} does not contain the line {wanted}")
-    return text

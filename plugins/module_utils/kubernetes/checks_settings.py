@@ -65,6 +65,15 @@ def check(checker: Checker, cluster: Cluster) -> None:
         checker.add(f"{cluster['path']}.kube_proxy", "is not used with networks.proxy_mode none")
 
 
+def is_name_or_address(text: str) -> bool:
+    """Return whether the text is a host name or an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return is_domain(text)
+    return True
+
+
 def is_domain(name: str) -> bool:
     """Return whether this is a DNS name of lowercase labels, at most 253 characters."""
     return len(name) <= 253 and bool(_DOMAIN.match(name))

@@ -103,6 +103,13 @@ RUNTIME: Schema = {
         "text",
         "directory of the CNI plugins; default: /usr/lib/cni (apt), /opt/cni/bin (dnf, and with the plugin manifest)",
     ),
+    "imports": Field(
+        "list", "configuration files of your own on the hosts that containerd reads too", initial=[], elements="text"
+    ),
+    "extra": Field("text", "tables in TOML at the end of containerd's configuration, such as further runtimes"),
+    "configuration": Field(
+        "text", "a configuration of containerd that replaces the role's, as text (of a template) or its file"
+    ),
     "restrict_oom_score_adj": Field(
         "boolean", "for hosts that are containers: never set an OOM score below the host's own", default=False
     ),

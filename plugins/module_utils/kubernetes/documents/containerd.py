@@ -46,7 +46,7 @@ def files(runtime: Mapping[str, Any], no_proxy: Iterable[str] = ()) -> list[File
 
     containerd reads certs.d at every pull, the other files only at start.
     """
-    result = [_file(CONFIGURATION, configuration(runtime), [UNIT])]
+    result = [_file(CONFIGURATION, runtime["configuration"] or configuration(runtime), [UNIT])]
     for registry in runtime["registries"]:
         folder = f"{CERTIFICATES}/{registry['host']}"
         result.append(_file(f"{folder}/hosts.toml", hosts(registry, folder), []))
@@ -106,7 +106,10 @@ def configuration(runtime: Mapping[str, Any]) -> str:
             f"[{cri}.containerd.runtimes.runc.options]",
             f"  SystemdCgroup = {systemd}",
         ]
-    return "\n".join(lines) + "\n"
+    if runtime["imports"]:
+        lines.insert(1, f"imports = [{', '.join(map(_value, runtime['imports']))}]")
+    extra = ["# runtime.extra", *runtime["extra"].splitlines()] if runtime["extra"] else []
+    return "\n".join([*lines, *extra]) + "\n"
 
 
 def hosts(registry: Mapping[str, Any], folder: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...model.declaration.fields import Checker
-from .. import checks
+from .. import checks_runtime
 from ..declaration import mistakes_error
 from ..schema import RUNTIME, complete, plain
 from . import containerd
@@ -42,7 +42,7 @@ def document(
     if engine not in _ENGINES:
         checker.add("container_runtime_engine", f"must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if not checker.mistakes:
-        checks.runtime_settings(checker, runtime, "container_runtime", read_file)
+        checks_runtime.runtime_settings(checker, runtime, "container_runtime", read_file)
         if engine == "docker":
             _check_docker(checker, runtime)
         elif reason := containerd.mismatch(runtime["containerd"], version):

@@ -172,6 +172,49 @@ def hosts_toml(**registry):
     return tomllib.loads(texts[f"{containerd.CERTIFICATES}/{declared['host']}/hosts.toml"]), texts
 
 
+SANDBOXED = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.sandboxed]\n  runtime_type = "io.sandboxed.v1"\n'
+
+
+def configured(**runtime_settings):
+    """containerd's configuration as containerd reads it."""
+    found = one(runtime=runtime_settings)["runtime"]
+    return tomllib.loads({item["path"]: item["content"] for item in containerd.files(found)}[containerd.CONFIGURATION])
+
+
+@pytest.mark.parametrize("version", ["1.7", "2"])
+def test_own_tables_and_imports_are_added_to_the_role_s(version):
+    plain = configured(containerd=version)
+    more = configured(containerd=version, extra=SANDBOXED, imports=["/etc/a.toml"])
+    assert more.pop("imports") == ["/etc/a.toml"]
+    runtimes = more["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]
+    assert runtimes.pop("sandboxed") == {"runtime_type": "io.sandboxed.v1"}
+    if version == "2":
+        del more["plugins"]["io.containerd.grpc.v1.cri"]
+    assert more == plain
+
+
+def test_an_own_configuration_replaces_the_role_s():
+    assert configured(configuration="version = 3\nroot = '/srv'\n") == {"version": 3, "root": "/srv"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "reason"),
+    [
+        ({"extra": "[a"}, "extra", "is not valid TOML"),
+        ({"extra": "oom_score = 1"}, "extra", "must consist of tables only"),
+        ({"extra": SANDBOXED.replace("sandboxed]", "runc]")}, "extra", "repeats a table of the role"),
+        ({"imports": ["own.toml"]}, "imports[0]", "is not an absolute path"),
+        ({"configuration": "version = \n"}, "configuration", "is not valid TOML"),
+        ({"configuration": "no-such-file.toml"}, "configuration", "cannot be read"),
+        ({"configuration": "version = 3\n", "extra": SANDBOXED}, "extra", "has no effect with configuration"),
+    ],
+)
+def test_what_containerd_would_not_read_is_refused(settings, key, reason):
+    with pytest.raises(PhotonError, match=reason) as error:
+        one(runtime=settings)
+    assert error.value.data["path"] == f"photon_clusters[0].runtime.{key}"
+
+
 def test_mirrors_are_used_in_order_and_the_registry_last():
     parsed, _ = hosts_toml(ca="ca.pem")
     assert list(parsed["host"]) == ["https://m1", "https://m2"]
