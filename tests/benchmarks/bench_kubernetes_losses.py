@@ -1,4 +1,4 @@
-"""A cluster with three control-plane members: DNS while each of them is lost in turn, and etcd's full database.
+"""A cluster with three control-plane members: DNS while each is lost in turn, and etcd's full database.
 
 On real hosts of the lab (root, Debian), whose builds of Kubernetes are made where they are missing. A lost member is cut
 off its network, so that its packets vanish as those of a host without power do.
@@ -36,11 +36,12 @@ def run(context: Any) -> dict[str, float]:
 
 def dns(cluster: Cluster) -> dict[str, float]:
     """The longest time without any answer, seen from a worker, and the share of queries without one."""
+    server = cluster.kubectl("-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
     silent, lost, sent = {}, 0, 0
     for member in cluster.groups["prod_control_plane"]:
-        until(lambda: dns_probe.longest_loss(probe(cluster, 1)) == 0)
+        until(lambda: dns_probe.longest_loss(probe(cluster, server, 1)) == 0)
         with ThreadPoolExecutor() as pool:
-            found = pool.submit(probe, cluster, LOST_SECONDS)
+            found = pool.submit(probe, cluster, server, LOST_SECONDS)
             time.sleep(2)
             cluster.lab.cut(member)
             queries = found.result()
@@ -76,8 +77,7 @@ def kubectl(*words: str) -> list[str]:
     return ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=20s", *words]
 
 
-def probe(cluster: Cluster, seconds: float) -> list[list[float | None]]:
+def probe(cluster: Cluster, server: str, seconds: float) -> list[list[float | None]]:
     """Ask the cluster's DNS from the worker for some seconds."""
-    address = cluster.kubectl("-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
-    words = ["python3", "-", address, NAME, str(seconds)]
+    words = ["python3", "-", server, NAME, str(seconds)]
     return json.loads(cluster.lab.run("w1", words, input=Path(dns_probe.__file__).read_text(encoding="utf-8")).stdout)
