@@ -1,6 +1,6 @@
-"""A cluster with three control-plane members: DNS while each is lost in turn, and etcd's full database.
+"""Three control-plane members: DNS while each of them is lost in turn, and recovery from a full database of etcd.
 
-On real hosts of the lab (root, Debian), whose builds of Kubernetes are made where they are missing. A lost member is cut
+On real hosts of the lab (root, Debian), whose builds of Kubernetes are made where missing. A lost member is cut
 off its network, so that its packets vanish as those of a host without power do.
 """
 
