@@ -117,4 +117,15 @@ KUBE_BENCH = Program(
     ),
 )
 CIS_BENCHMARK = "cis-1.10"
+# Gives nodes the identity of their VMs. The newest release lags behind Kubernetes.
+VSPHERE_CLOUD_PROVIDER = Program(
+    "vsphere-cloud-controller-manager",
+    "k8s.io/cloud-provider-vsphere",
+    "k8s.io/cloud-provider-vsphere/cmd/vsphere-cloud-controller-manager",
+    "1.34.0",
+    sums=(
+        "k8s.io/cloud-provider-vsphere v1.34.0 h1:XVn67iOmwld6pQI6DGCxwiA515VsHofIOUIwaVN8VLo=",
+        "k8s.io/cloud-provider-vsphere v1.34.0/go.mod h1:W+o/i/LjkiXU3yNt8fXcoY97zroeOUfCk0vWtXfUJAQ=",
+    ),
+)
 HELLO_IMAGE = "example.test/hello:1"

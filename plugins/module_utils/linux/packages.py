@@ -325,12 +325,18 @@ def not_found(lacking: Mapping[str, str], offered: Mapping[str, Sequence[str]], 
 
 def install_failure(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> PhotonError:
     """Return the error of a failed installation of ``words``: PackageInstallFailed or DiskFull."""
-    said = last_words(result)
+    said = "; ".join([*failed_packages(result.stderr + result.stdout), last_words(result)])
     if _FULL.search(result.stderr + result.stdout):
         return _full(", ".join(words), result)
     return PhotonError(
         "PackageInstallFailed", f"{', '.join(words)} could not be installed: {said}", {"packages": list(words)}
     )
+
+
+def failed_packages(said: str) -> list[str]:
+    """Name the packages that dpkg could not process, which apt's own errors leave out (pure)."""
+    names = dict.fromkeys(re.findall(r"dpkg: error processing (?:package|archive) (\S+)", said))
+    return [f"dpkg failed for {', '.join(names)}"] if names else []
 
 
 def _full(what: str, result: subprocess.CompletedProcess[str]) -> PhotonError:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.linux import updates
 from ansible_collections.photon.platform.plugins.module_utils.linux.updates import Update
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 APT = """NOTE: This is only a simulation!
 Reading package lists...
@@ -60,6 +63,17 @@ def test_updates_of_dnf_are_read_without_what_they_obsolete():
 )
 def test_a_newer_kernel_than_the_running_one_requires_a_reboot(installed, running, newest):
     assert updates.newest_kernel([f"vmlinuz-{version}" for version in installed], running) == newest
+
+
+def test_a_failed_update_names_the_package(monkeypatch):
+    said = "dpkg: error processing package libc6 (--configure):\n installed script returned error exit status 3\n"
+    failed = subprocess.CompletedProcess((), 100, "", f"{said}E: Sub-process /usr/bin/dpkg returned an error code\n")
+    monkeypatch.setattr(updates.packages, "manager", updates.packages.Apt)
+    monkeypatch.setattr(updates.packages.Apt, "repair", lambda _self: None)
+    monkeypatch.setattr(updates, "run", lambda *_words, **_options: failed)
+    with pytest.raises(PhotonError, match="dpkg failed for libc6; E: Sub-process") as error:
+        updates.apply()
+    assert error.value.code == "PackageInstallFailed"
 
 
 def test_a_package_that_asks_for_a_reboot_is_named(tmp_path, monkeypatch):
