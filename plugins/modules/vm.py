@@ -97,6 +97,10 @@ options:
       environment:
         description: Names and values for the guest.
         type: dict
+  wait_for_address:
+    description: 'Seconds within which it must report an address while it is started; 0: none needed.'
+    type: int
+    default: 0
   spread_over:
     description: Keep the VMs of this item evenly over these.
     type: str
@@ -243,6 +247,10 @@ options:
           environment:
             description: Names and values for the guest.
             type: dict
+      wait_for_address:
+        description: 'Seconds within which it must report an address while it is started; 0: none needed.'
+        type: int
+        default: 0
       spread_over:
         description: Keep the VMs of this item evenly over these.
         type: str

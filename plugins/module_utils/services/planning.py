@@ -126,7 +126,8 @@ class Plan:
     """Actions in the order in which they can be applied, the items that cannot be, and warnings.
 
     ``observed``: ``{document id: observed facts}`` that differ from the record without any change being wanted, and
-    ``observed_states`` the power states of VMs among them; they are recorded as far as possible.
+    ``observed_states`` the power states of VMs among them; they are recorded as far as possible. ``waits``: seconds
+    within which VMs have to report their addresses, by id.
     """
 
     actions: list[Action] = field(default_factory=list)
@@ -134,6 +135,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     observed: dict[str, dict[str, Any]] = field(default_factory=dict)
     observed_states: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:

@@ -164,21 +164,22 @@ def lookup_vms(
     return found
 
 
-def wait_for_addresses(session: Session, moids: Iterable[str], timeout: float = 120.0) -> dict[str, str]:
-    """Wait until the guests report a usable address: ``{moid: address}`` of those that did within ``timeout`` seconds.
+def wait_for_addresses(session: Session, waits: Mapping[str, float]) -> dict[str, str]:
+    """Wait until guests report a usable address: ``{moid: address}`` of those that did within their ``waits`` (seconds
+    by moid).
 
     One call per round for all of them, 0.2 to 5 s apart.
     """
-    missing = set(moids)
+    began, pause = time.monotonic(), 0.2
+    missing = dict(waits)
     found: dict[str, str] = {}
-    deadline, pause = time.monotonic() + timeout, 0.2
     while missing:
         found |= {moid: address for moid, address in _read_addresses(session, missing).items() if address}
-        missing -= found.keys()
-        left = deadline - time.monotonic()
-        if not missing or left <= 0 or session.interrupted():
+        passed = time.monotonic() - began
+        missing = {moid: wait for moid, wait in missing.items() if moid not in found and wait > passed}
+        if not missing or session.interrupted():
             break
-        time.sleep(min(pause, left))
+        time.sleep(min(pause, max(missing.values()) - passed))
         pause = min(pause * 1.5, 5.0)
     return found
 

@@ -98,6 +98,45 @@ def test_an_endpoint_that_leaves_during_the_wait_for_addresses_ends_no_run(
     site.settled(tree(1, **ONE))
 
 
+def test_a_vm_that_must_have_an_address_fails_without_one_and_stays(site: Site) -> None:
+    site.good(tree(0))
+    site.lab.control.guests(off=True, endpoint="vc1")
+    declared = {**tree(2, wait_for_address=1, **ONE), "photon_wait_for_addresses": 0}
+    outcome = site.run(declared)
+    assert codes(outcome) == {"acme/web/web-[01:02]": "AddressTimeout"}
+    assert outcome["counts"]["vm"] == {"create": 2}
+    assert site.record("web-01").state == "STARTED"
+    again = site.run(declared)  # whoever started them: the address is what the item asks for
+    assert codes(again) == {"acme/web/web-[01:02]": "AddressTimeout"}
+    assert not again["changed"]
+    site.lab.control.guests(endpoint="vc1")
+    for name in ("web-01", "web-02"):
+        site.lab.control.nics("vc1", name, [{"adapter": 0, "addresses": ["10.1.2.3/24"]}])
+    outcome = site.good(tree(2, wait_for_address=60, **ONE))
+    assert {site.record(name).address for name in ("web-01", "web-02")} == {"10.1.2.3"}
+    site.settled(tree(2, wait_for_address=60, **ONE))
+
+
+def test_a_module_waits_for_the_address_of_its_vm(site: Site) -> None:
+    site.good(tree(1, **ONE))
+    site.lab.control.guests(delay_ms=700, endpoint="vc1")
+    item = {"flavor": "core-100", "image": "debian", "boot_disk_flavor": "core-100", "zone": "a", "state": "started"}
+    outcome = site.vm(name="db-1", wait_for_address=60, **item)
+    assert outcome["failures"] == []
+    assert site.record("db-1").address
+    outcome = site.vm(name="db-2", wait_for_address=60, port_groups=[], **item)
+    assert codes(outcome) == {"acme/web/db-2": "SpecInvalid"}
+
+
+def test_vms_without_an_adapter_are_warned_of_once_per_item(site: Site) -> None:
+    declared = {key: value for key, value in tree(3, **ONE).items() if key != "photon_default_port_group"}
+    outcome = site.good(declared)
+    [warning] = [warning for warning in outcome["warnings"] if "without a network adapter" in warning]
+    assert warning.startswith("photon_tenants[0].projects[0].vms[0]: ")
+    wanted = {**declared, "photon_tenants": tree(3, port_groups=[], **ONE)["photon_tenants"]}
+    assert site.good(wanted)["warnings"] == []
+
+
 # -- F18: adapters and names -----------------------------------------------------------------------------------------
 
 

@@ -339,7 +339,7 @@ def test_the_first_adapters_routable_address_is_chosen(site, open_session, name)
         {"adapter": 0, "addresses": ["fe80::1/64", "2001:db8::5/64", "10.0.0.5/24"]},
         address="10.244.0.1",
     )
-    assert wait_for_addresses(session, [row.moid], timeout=30) == {row.moid: "10.0.0.5"}
+    assert wait_for_addresses(session, {row.moid: 30}) == {row.moid: "10.0.0.5"}
     known = {row.uuid: again(session, row).change_version}
 
     def seen(recorded):
@@ -359,7 +359,7 @@ def test_the_first_adapters_routable_address_is_chosen(site, open_session, name)
         address="172.17.0.1",
     )
     assert seen(None) == (None, 2)
-    assert wait_for_addresses(session, [row.moid], timeout=0) == {}
+    assert wait_for_addresses(session, {row.moid: 0}) == {}
     assert lookup_vms(session, uuids=[row.uuid])[0].guest_address is None
 
 

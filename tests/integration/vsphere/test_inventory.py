@@ -193,8 +193,8 @@ def test_addresses_are_waited_for_together(bench, make_vms, name):
     with connect(bench.spec(name)) as session:
         started = run_jobs(session, [power_on(row.moid, row.name) for row in rows[:2]])
         assert [outcome for _job, outcome in started] == [None, None]
-        found = wait_for_addresses(session, [row.moid for row in rows[:2]], timeout=30)
+        found = wait_for_addresses(session, {row.moid: 30 for row in rows[:2]})
         assert set(found) == {row.moid for row in rows[:2]}
         assert len(set(found.values())) == 2
-        assert wait_for_addresses(session, [rows[2].moid], timeout=0) == {}
+        assert wait_for_addresses(session, {rows[2].moid: 0}) == {}
         assert read_inventory(session).vm(rows[0].uuid).guest_address == found[rows[0].moid]

@@ -138,6 +138,13 @@ VM: Schema = {
     ),
     "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
     "metadata": Field("mapping", "cloud-init data of the guest", options=METADATA, secret=True),
+    "wait_for_address": Field(
+        "int",
+        "seconds within which it must report an address while it is started; 0: none needed",
+        default=0,
+        minimum=0,
+        maximum=3600,
+    ),
     "spread_over": Field("text", "keep the VMs of this item evenly over these", choices=LEVELS),
     "max_skew": Field(
         "int", "difference in number that spread_over never exceeds; omitted: as even as possible", minimum=1
@@ -256,7 +263,8 @@ SITE: Schema = {
     ),
     "photon_wait_for_addresses": Field(
         "int",
-        "seconds that a run waits for the addresses of the VMs that it started; 0: not at all",
+        "seconds that a run waits for the addresses of the VMs that it started, and warns of those without one; "
+        "0: not at all; see wait_for_address of a VM",
         default=30,
         minimum=0,
         maximum=3600,

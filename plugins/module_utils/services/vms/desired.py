@@ -37,7 +37,8 @@ class Desired:
     """A VM as it is declared, resolved.
 
     ``vm`` has the recorded id and place of an existing VM. ``power`` None leaves the power state alone. ``needs`` are
-    the documents that it was resolved from. ``metadata`` is the item whose metadata the guest gets, None where a
+    the documents that it was resolved from. ``wait`` are the seconds within which it has to report its address, 0
+    for none. ``metadata`` is the item whose metadata the guest gets, None where a
     partial declaration leaves the guest's keys alone.
     """
 
@@ -49,6 +50,7 @@ class Desired:
     power: str | None
     force: bool
     register: bool
+    wait: int
     needs: tuple[str, ...]
     metadata: Item | None
 
@@ -132,6 +134,7 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
         POWER.get(item.get("state") or ""),
         bool(item.get("force")),
         bool(item.get("register")),
+        _wait(item, vm),
         (*project.needs, *spec.needs),
         item if writes_guest else None,
     )
@@ -239,6 +242,15 @@ def _port_groups(item: Item, kept: Vm | None, planning: Planning) -> tuple[str, 
     names = _kept(item, "port_groups", kept)
     default = planning.options.default_port_group
     return tuple(names if names is not None else [default] if default else ())
+
+
+def _wait(item: Item, vm: Vm) -> int:
+    seconds = item.get("wait_for_address") or 0
+    if seconds and not vm.port_groups:
+        raise PhotonError(
+            "SpecInvalid", f"VM {vm.name} has no network adapter to wait for: set port_groups, or no wait_for_address"
+        )
+    return int(seconds)
 
 
 def _groups(item: Item, kept: Vm | None, project: Project) -> tuple[Group, ...]:

@@ -119,6 +119,10 @@ def _plan_item(
     current = state.find(entities.VM, project.document.id, item["name"])
     allow(planning, "update" if current else "create", project)
     desired = resolve(item, current, project, planning)
+    if desired.wait:
+        planning.plan.waits[desired.vm.id] = desired.wait
+    if not desired.vm.port_groups and item.get("port_groups") is None and (current is None or planning.whole):
+        _warn_of_no_adapter(desired, planning)
     if current is None:
         return [(desired, None)]
     seen = observed.find(Vm.of(current), state)
@@ -128,6 +132,16 @@ def _plan_item(
         return [(desired, current)]
     _plan_existing(desired, current, seen, planning)
     return []
+
+
+def _warn_of_no_adapter(desired: Desired, planning: Planning) -> None:
+    """Once for all VMs of an item."""
+    warning = (
+        f"{desired.path}: VMs without a network adapter: set port_groups ([] where none is wanted), or the default "
+        "port group of all VMs (photon_default_port_group)"
+    )
+    if warning not in planning.plan.warnings:
+        planning.plan.warnings.append(warning)
 
 
 def _plan_existing(desired: Desired, current: Document, seen: observed.Observed, planning: Planning) -> None:
