@@ -86,14 +86,13 @@ class _Runner:
     # -- the kinds of work on one endpoint -----------------------------------------------------------------------
 
     def _delete(self, endpoint: Document, actions: list[DeleteVm]) -> None:
-        chosen = [(action, jobs.delete(action)) for action in actions]
-        for action, job in chosen:
-            if job is None:
+        first = {action.id: jobs.delete(action) for action in actions}
+        for action in actions:
+            if first[action.id] is None:
                 self.record(Result(action, None, changed=True))
-        for action, job, outcome in self._outcomes(endpoint, [job for _action, job in chosen if job], actions):
-            if isinstance(outcome, PhotonError):
-                self.record(Result(action, action.document, job.operation != "STOP_VM" and action.power_off,
-                                   job.operation, outcome))  # fmt: skip
+        for action, job, outcome in self._outcomes(endpoint, [job for job in first.values() if job], actions):
+            if isinstance(outcome, PhotonError):  # the jobs before the one that failed were done
+                self.record(Result(action, action.document, job is not first[action.id], job.operation, outcome))
             elif job.operation == "DELETE_VM":
                 self.record(Result(action, None, changed=True))
 
