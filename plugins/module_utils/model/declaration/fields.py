@@ -224,12 +224,11 @@ def _unusable(value: Any) -> str | None:
     return next((character for member in members if (character := _unusable(member))), None)
 
 
-def _text(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
+def _text(checker: Checker, spec: Field, given: Any, path: str) -> str:
     if isinstance(given, str) and given.strip():
         return given
     shown = "an empty one" if isinstance(given, str) else spec.shown(given)
-    checker.add(path, f"must be text, not {shown}{_as_text(given, path)}", spec.code)
-    return None
+    raise PhotonError(spec.code, f"must be text, not {shown}{_as_text(given, path)}")
 
 
 def _as_text(given: Any, path: str) -> str:
@@ -240,17 +239,15 @@ def _as_text(given: Any, path: str) -> str:
     return ": put it in quotes" if isinstance(given, (bool, int, float)) else ""
 
 
-def _thumbprint(checker: Checker, spec: Field, given: Any, path: str) -> str | None:
+def _thumbprint(checker: Checker, spec: Field, given: Any, path: str) -> str:
     """A certificate's fingerprint as browsers and openssl show it: SHA-256, or an older one of SHA-1, or SHA-512."""
     if isinstance(given, str) and _HEXADECIMAL.fullmatch(given.replace(":", "").replace(" ", "")):
         return given
-    checker.add(
-        path,
+    raise PhotonError(
+        spec.code,
         f"{spec.shown(given)} is not a SHA-256 fingerprint (64 hexadecimal digits): show the server's with "
         "'openssl s_client -connect ADDRESS:443 </dev/null | openssl x509 -noout -fingerprint -sha256'",
-        spec.code,
     )
-    return None
 
 
 _HEXADECIMAL = re.compile("(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})")
@@ -271,7 +268,7 @@ def _name_range(checker: Checker, spec: Field, given: Any, path: str) -> list[st
 
 
 def _text_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
-    return names.expand(given) if _text(checker, spec, given, path) else []
+    return names.expand(_text(checker, spec, given, path))
 
 
 def _vm_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]:
@@ -289,31 +286,29 @@ def _vm_range(checker: Checker, spec: Field, given: Any, path: str) -> list[str]
     return _name_range(checker, spec, given, path)
 
 
-def _boolean(checker: Checker, spec: Field, given: Any, path: str) -> bool | None:
+def _boolean(checker: Checker, spec: Field, given: Any, path: str) -> bool:
     value = _BOOLEANS.get(given.strip().lower()) if isinstance(given, str) else given
     if isinstance(value, bool):
         return value
-    checker.add(path, f"must be true or false, not {spec.shown(given)}", spec.code)
-    return None
+    raise PhotonError(spec.code, f"must be true or false, not {spec.shown(given)}")
 
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int | None:
+def _number(checker: Checker, spec: Field, given: Any, path: str) -> float | int:
     whole = spec.type == "int"
     try:
         if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError
         value = int(str(given)) if whole else float(given)
     except ValueError:
-        checker.add(path, f"must be a {'whole ' if whole else ''}number, not {spec.shown(given)}", spec.code)
-        return None
+        message = f"must be a {'whole ' if whole else ''}number, not {spec.shown(given)}"
+        raise PhotonError(spec.code, message) from None
     if not (spec.minimum is None or value >= spec.minimum) or not (spec.maximum is None or value <= spec.maximum):
         bounds = [f"at least {spec.minimum:g}"] if spec.minimum is not None else []
         bounds += [f"at most {spec.maximum:g}"] if spec.maximum is not None else []
-        checker.add(path, f"{given} is out of range: {' and '.join(bounds)}", spec.code)
-        return None
+        raise PhotonError(spec.code, f"{given} is out of range: {' and '.join(bounds)}")
     return value
 
 
@@ -324,28 +319,27 @@ def _capacity(checker: Checker, spec: Field, given: Any, path: str) -> int:
     return amount
 
 
-def _is_mapping(checker: Checker, spec: Field, given: Any, path: str, example: str = "") -> bool:
+def _entries(spec: Field, given: Any, example: str = "") -> dict[str, Any]:
+    """The entries of a mapping, its keys as text."""
     if not isinstance(given, Mapping):
         hint = f": write {example}" if example else ""
-        checker.add(path, f"must be a mapping, not {spec.shown(given)}{hint}", spec.code)
-    return isinstance(given, Mapping)
+        raise PhotonError(spec.code, f"must be a mapping, not {spec.shown(given)}{hint}")
+    return {str(key): value for key, value in given.items()}
 
 
-def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]] | None:
-    if not _is_mapping(checker, spec, given, path, "{vm.count: 10, vm.memory: 40 GB}"):
-        return None
+def _quota(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, tuple[int, str]]:
     parsed = {}
-    for key, text in given.items():
+    for key, text in _entries(spec, given, "{vm.count: 10, vm.memory: 40 GB}").items():
         try:
-            parsed[str(key)] = quota.parse(str(key), text)
+            parsed[key] = quota.parse(key, text)
         except PhotonError as error:
-            checker.add(join(path, str(key)), error.message, error.code)
+            checker.add(join(path, key), error.message, error.code)
     return parsed
 
 
-def _cost(checker: Checker, spec: Field, given: Any, path: str) -> Any:
+def _cost(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any]:
     """Check only that it is a mapping: its rules depend on the flavor's kind."""
-    return dict(given) if _is_mapping(checker, spec, given, path, "{vm.cpu: 2, vm.memory: 4 GB}") else None
+    return _entries(spec, given, "{vm.cpu: 2, vm.memory: 4 GB}")
 
 
 def _flavor_kind(checker: Checker, spec: Field, given: Any, path: str) -> str:
@@ -356,52 +350,44 @@ def _security_group(checker: Checker, spec: Field, given: Any, path: str) -> str
     return authorization.check_group(given)
 
 
-def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, str] | None:
+def _strings(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, str]:
     """A mapping of text to text; numbers and booleans become text."""
-    if not isinstance(given, Mapping):
-        checker.add(path, f"must be a mapping of names to text, not {spec.shown(given)}", spec.code)
-        return None
     result = {}
-    for key, value in given.items():
+    for key, value in _entries(spec, given).items():
         if isinstance(value, (Mapping, list)) or value is None:
-            checker.add(join(path, str(key)), f"must be text, not {spec.shown(value)}", spec.code)
+            checker.add(join(path, key), f"must be text, not {spec.shown(value)}", spec.code)
         else:
-            result[str(key)] = ("true" if value else "false") if isinstance(value, bool) else str(value)
+            result[key] = ("true" if value else "false") if isinstance(value, bool) else str(value)
     return result
 
 
-def _free(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
+def _free(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any]:
     """A mapping that is passed on unchanged."""
-    return dict(given) if _is_mapping(checker, spec, given, path) else None
+    return _entries(spec, given)
 
 
 def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
     return checker.mapping(spec.options or {}, given, path, spec)
 
 
-def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any] | None:
+def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any]:
     """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be one."""
-    if not _is_mapping(checker, spec, given, path, _CREDENTIAL):
-        return None
-    for name, entry in given.items():
+    entries = _entries(spec, given, _CREDENTIAL)
+    for name, entry in entries.items():
         if not isinstance(entry, Mapping):
-            checker.add(join(path, str(name)), f"must be a mapping, not {spec.shown(entry)}: write {_CREDENTIAL}")
+            checker.add(join(path, name), f"must be a mapping, not {spec.shown(entry)}: write {_CREDENTIAL}")
         elif set(entry) - {"username", "password"}:
-            checker.add(join(path, str(name)), f"has unknown keys: write {_CREDENTIAL}")
-    return dict(given)
+            checker.add(join(path, name), f"has unknown keys: write {_CREDENTIAL}")
+    return entries
 
 
 _CREDENTIAL = "name: {username: ..., password: ...}"
 
 
-def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any] | None:
+def _list(checker: Checker, spec: Field, given: Any, path: str) -> list[Any]:
     if not isinstance(given, (list, tuple)):
-        checker.add(
-            path,
-            f"must be a list, not {spec.shown(given)}: write [{_example(spec.options) if spec.options else '...'}]",
-            spec.code,
-        )
-        return None
+        example = _example(spec.options) if spec.options else "..."
+        raise PhotonError(spec.code, f"must be a list, not {spec.shown(given)}: write [{example}]")
     if spec.minimum and len(given) < spec.minimum:
         checker.add(path, f"must have at least {spec.minimum:g} member", spec.code)
     member = Field(spec.elements, spec.description, options=spec.options, code=spec.code, secret=spec.secret)
