@@ -12,7 +12,7 @@ from __future__ import annotations
 import pathlib
 import re
 
-from ansible_collections.photon.platform.plugins.module_utils.model.declaration import ITEMS, SITE, describe
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import ITEMS, SITE, Field
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import schema as schemas
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "declaration.md"
@@ -47,13 +47,13 @@ TYPES = {
 def table(name: str) -> str:
     """One Markdown table."""
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key, row in describe(TABLES[name]).items():
-        kind = TYPES.get(row["type"], row["type"])
-        if row["type"] == "list":
-            kind = f"list of {TYPES.get(row['elements'], row['elements'])}s".replace("texts", "text")
-        meaning = row["description"]
-        if row["choices"]:
-            meaning += ": " + ", ".join(f"`{choice}`" for choice in row["choices"])
+    for key, row in TABLES[name].items():
+        kind = TYPES.get(row.type, row.type)
+        if row.type == "list":
+            kind = f"list of {TYPES.get(row.elements, row.elements)}s".replace("texts", "text")
+        meaning = row.description
+        if row.choices:
+            meaning += ": " + ", ".join(f"`{choice}`" for choice in row.choices)
         lines.append(f"| `{key}` | {kind} | {_default(row)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
@@ -63,10 +63,10 @@ def page(text: str) -> str:
     return MARKED.sub(lambda match: f"{match[1]}{table(match[2])}{match[3]}", text)
 
 
-def _default(row: dict) -> str:
-    if row["required"]:
-        return "required" if row["required"] is True else "required, unless it is there or absent"
-    value = row["default"] if row["default"] is not None else row["initial"]
+def _default(row: Field) -> str:
+    if row.required:
+        return "required" if row.required is True else "required, unless it is there or absent"
+    value = row.default if row.default is not None else row.initial
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from .declared import Declaration
 from .fields import Checker, Field, Mistake
 from .known import Known
-from .schema import CONNECTION, ITEMS, SITE, argument_spec, describe, with_initial
+from .schema import CONNECTION, ITEMS, SITE, argument_spec, with_initial
 from .validate import check_items, validate
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Mistake",
     "argument_spec",
     "check_items",
-    "describe",
     "validate",
     "with_initial",
 ]

@@ -296,27 +296,6 @@ SITE: Schema = {
 CONNECTION = ("photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_credentials")
 
 
-def describe(schema: Schema) -> dict[str, dict[str, object]]:
-    """Return the table as plain data: per key type, required, default, initial, choices, elements, options and
-    description."""
-    table: dict[str, dict[str, object]] = {}
-    for key, spec in schema.items():
-        row: dict[str, object] = {
-            "type": spec.type,
-            "required": spec.required,
-            "default": spec.default,
-            "initial": spec.initial,
-            "choices": list(spec.choices),
-            "description": spec.description,
-        }
-        if spec.elements:
-            row["elements"] = spec.elements
-        if spec.options:
-            row["options"] = describe(spec.options)
-        table[key] = row
-    return table
-
-
 def with_initial(kind: str, item: Mapping[str, object]) -> dict[str, object]:
     """Fill omitted keys of a module's item for a new entity with the initial values."""
     filled = dict(item)

@@ -64,12 +64,12 @@ def test_module_items_with_the_name_of_their_argument() -> None:
 @pytest.mark.parametrize("kind", declared.ITEMS)
 def test_the_tables_make_argument_specs(kind: str) -> None:
     spec = declared.argument_spec(declared.ITEMS[kind])
-    table = declared.describe(declared.ITEMS[kind])
+    table = declared.ITEMS[kind]
     assert set(spec) == set(table)
     for key, row in spec.items():
         assert row["type"] in {"str", "bool", "int", "float", "dict", "list"}, key
         assert ("elements" in row) == (row["type"] == "list")
-        assert table[key]["description"]
+        assert table[key].description
 
 
 def test_every_choice_can_be_chosen() -> None:
