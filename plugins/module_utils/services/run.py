@@ -79,9 +79,7 @@ def run_items(
     scope: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Items of one kind as its module takes them; otherwise as run_site."""
-    declaration = Declaration()
-    declaration.of(kind)
-    setattr(declaration, f"{kind}s", check_items(kind, items, root=root, scope=scope))
+    declaration = Declaration(**{f"{kind}s": check_items(kind, items, root=root, scope=scope)})
     return _run(request, lambda _snapshot: declaration)
 
 

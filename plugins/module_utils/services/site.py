@@ -145,13 +145,18 @@ def check_identities(state: CurrentState) -> None:
 
 def _read(planning: Planning, context: Context) -> None:
     """Read the endpoints that the declaration needs; all of them where a kind asks for it."""
-    state, declaration = planning.state, planning.declaration
-    endpoints = state.of(entities.ENDPOINT)
-    if not planning.whole and not _needs_fleet(declaration):
+    state, declared = planning.state, planning.declaration
+    others = (
+        declared.endpoints, declared.hosts, declared.datastores, declared.images, declared.disks,
+        declared.image_datastores,
+    )  # fmt: skip
+    everything = planning.whole or any(others)
+    if not (everything or declared.vms):
         return
-    first = [e for e in endpoints if planning.whole or e.id in _endpoints_of_vms(planning)]
-    if not planning.whole and len(first) < len(endpoints) and _needs_all(planning):
-        first = endpoints
+    endpoints = state.of(entities.ENDPOINT)
+    needed = set() if everything else _endpoints_of_vms(planning)
+    # Only changes of VMs that exist can do with their own endpoints.
+    first = [e for e in endpoints if everything or None in needed or e.id in needed]
     leaving = prune.leaving_vms(planning) | vms_to_read(planning)
     context.read_endpoints(state, first, leaving)
     if any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values()):
@@ -163,27 +168,6 @@ def _read(planning: Planning, context: Context) -> None:
             planning.plan.fail(entities.ENDPOINT, endpoint.name, error)
         else:
             planning.plan.warnings.append(f"endpoint {endpoint.name} could not be read: {error.message}")
-
-
-def _needs_fleet(declaration: Declaration) -> bool:
-    return bool(
-        declaration.endpoints
-        or declaration.hosts
-        or declaration.datastores
-        or declaration.images
-        or declaration.vms
-        or declaration.disks
-        or declaration.image_datastores
-    )
-
-
-def _needs_all(planning: Planning) -> bool:
-    """Only changes of VMs that exist can do with their own endpoints."""
-    declaration = planning.declaration
-    others = (
-        declaration.endpoints, declaration.hosts, declaration.datastores, declaration.images, declaration.disks
-    )  # fmt: skip
-    return any(others) or bool(declaration.image_datastores) or None in _endpoints_of_vms(planning)
 
 
 def _endpoints_of_vms(planning: Planning) -> set[str | None]:

@@ -1,12 +1,19 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Endpoints that are one vCenter."""
+"""Endpoints that are one vCenter, and those that a declaration needs."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
+from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM
+from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Declaration
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+from ansible_collections.photon.platform.plugins.module_utils.services import site
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options, Plan, Planning
 from ansible_collections.photon.platform.plugins.module_utils.services.site import check_identities
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import EndpointInventory
@@ -28,3 +35,48 @@ def test_one_vcenter_under_two_names_is_refused_once_however_often_it_is_checked
         assert set(state.inventories) == {"e2"}
         assert {key: error.code for key, error in state.unreachable.items()} == {"e1": "DuplicateHost"}
         assert "same vCenter as endpoint localhost" in state.unreachable["e1"].message
+
+
+class Reader:
+    """Notes which endpoints are read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def read_endpoints(self, state: CurrentState, endpoints: list[Document], _detailed: set[str]) -> None:
+        self.read += [each.id for each in endpoints]
+
+
+def item(name: str, **fields: str) -> dict[str, str]:
+    return {"tenant": "acme", "project": "web", "name": name, **fields}
+
+
+@pytest.mark.parametrize(
+    ("declared", "whole", "expected"),
+    [
+        ({}, True, ["e1", "e2"]),
+        ({"tenants": [{"name": "acme"}], "flavors": [{"name": "f"}]}, False, []),
+        ({"hosts": [{"name": "esx01"}]}, False, ["e1", "e2"]),
+        ({"image_datastores": ["ds"]}, False, ["e1", "e2"]),
+        ({"vms": [item("web-01")]}, False, ["e1"]),
+        ({"vms": [item("web-02", state="absent")]}, False, []),
+        ({"vms": [item("web-01"), item("new")]}, False, ["e1", "e2"]),
+        ({"vms": [item("web-01")], "disks": [item("data")]}, False, ["e1", "e2"]),
+    ],
+)
+def test_only_the_endpoints_that_a_declaration_needs_are_read(
+    monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any], whole: bool, expected: list[str]
+) -> None:
+    monkeypatch.setattr(site.registry, "KINDS", {})  # no kind asks for more
+    state = CurrentState(
+        [
+            *(Document(entities.ENDPOINT, name, id=name) for name in ("e1", "e2")),
+            Document(entities.TENANT, "acme", id="t"),
+            Document(entities.PROJECT, "web", "t", id="p"),
+            Document(entities.VM, "web-01", "p", id="v1", observed={"endpoint": "e1"}),
+        ]
+    )
+    reader = Reader()
+    planning = Planning(Declaration(**declared), state, Plan(), SYSTEM, "api", Options(), str, whole=whole)
+    site._read(planning, reader)  # type: ignore[arg-type]
+    assert reader.read == expected

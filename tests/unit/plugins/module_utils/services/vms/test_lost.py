@@ -202,8 +202,8 @@ def test_copies_and_marks_that_no_record_expects_are_reported() -> None:
 
 
 def test_marks_are_read_only_where_a_declared_vm_is_missing() -> None:
-    plan = planning(documents=[Document(entities.TENANT, "acme", id="t"), Document(entities.PROJECT, "web", "t", id="p"),
-                               recorded()])  # fmt: skip
+    project = [Document(entities.TENANT, "acme", id="t"), Document(entities.PROJECT, "web", "t", id="p")]
+    plan = planning(documents=[*project, recorded()])
     item = {"tenant": "acme", "project": "web", "name": "web-01"}
     plan.declaration.vms.append(item)
     assert lost.needs_marks(plan)
