@@ -58,7 +58,9 @@ class Step:
 
 @dataclass(slots=True)
 class Task:
-    """One operation on one entity: QUEUED, STARTED, then COMPLETED or ERROR. ``data`` makes it repeatable.
+    """One operation on one entity: QUEUED, STARTED, then COMPLETED or ERROR.
+
+    ``data`` is what recovery must know in addition to the entity's document.
 
     ``run_id`` is the run that works on it; add_tasks fills it in.
     """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from ..cloudstore import Claim, Task
+from ..cloudstore import Claim, Step, Task
 from ..model import entities, states
 from ..model.authorization import Actor
 from ..model.declaration import Declaration
@@ -337,6 +337,12 @@ def delete_action(
     return planning.plan.add(
         cls(verb=DELETE, kind=document.kind, name=name, document=document, reason=reason, path=path, **fields)
     )
+
+
+def task_of(kind: str, operation: str, entity_id: str, steps: Iterable[str]) -> Task:
+    """The journal entry of external work in these steps."""
+    queued = [Step(number, name) for number, name in enumerate(steps)]
+    return Task(operation, kind, entity_id, queued, state="STARTED")
 
 
 def retire(planning: Planning, document: Document, users: str, reason: str, path: str = "") -> Action:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...cloudstore import Step, Task
+from ...cloudstore import Task
 from ...model import entities, states
 from ...model.authorization import authorize
 from ...model.declaration import with_initial
@@ -17,7 +17,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.names import listed
 from ...vsphere import blocking_vms
-from ..planning import DELETE, Action, Planning, delete_action, record_action
+from ..planning import DELETE, Action, Planning, delete_action, record_action, task_of
 from ..state import CurrentState
 from . import facts
 from .record import HostFacts, effective_state, host_state
@@ -301,16 +301,7 @@ def _check_operations(host: Document, operations: tuple[str, ...], seen: HostFac
 def _task(host: Document, operations: tuple[str, ...]) -> Task | None:
     """The journal entry of operations in vSphere; the platform's own need none."""
     names = [name for name in operations if name in IN_VSPHERE]
-    if not names:
-        return None
-    return Task(
-        names[0],
-        entities.HOST,
-        host.id,
-        state="STARTED",
-        steps=[Step(number, name, "QUEUED") for number, name in enumerate(names)],
-        data={"endpoint": host.body["endpoint"], "moid": host.observed["moid"]},
-    )
+    return task_of(entities.HOST, names[0], host.id, names) if names else None
 
 
 def _check_deletable(host: Document) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...cloudstore import Step, Task
-from ...model import entities
 from ...model.entities import Document
 from ..planning import Action
 from ..state import CurrentState
@@ -108,15 +106,3 @@ def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
         "datastore": state.name_of(vm.boot_disk.datastore),
         "address": vm.address,
     }
-
-
-def task_of(operation: str, entity_id: str, steps: tuple[str, ...], data: dict[str, Any]) -> Task:
-    """The journal entry of an action on a VM: what makes its calls repeatable is in ``data``."""
-    return Task(
-        operation,
-        entities.VM,
-        entity_id,
-        state="STARTED",
-        steps=[Step(number, name, "QUEUED") for number, name in enumerate(steps)],
-        data=data,
-    )

@@ -17,9 +17,9 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import existing_files, find_marked, guestinfo
 from ..fleet.facts import is_there
-from ..planning import UPDATE, Planning
+from ..planning import UPDATE, Planning, task_of
 from ..state import CurrentState
-from .actions import RegisterVm, task_of
+from .actions import RegisterVm
 from .claims import claim_of
 from .desired import Desired
 from .observed import datastore_of
@@ -178,7 +178,8 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
         return False
     if len(found) > 1:
         raise _restored(desired.label, found, state)
-    if not found:
+    marked = found[0] if found else None
+    if marked is None:
         refuse_missing_host(desired.label, recorded, state)
         if recorded.place is None or state.get(recorded.place.host) is None:
             raise PhotonError(
@@ -186,7 +187,6 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
                 f"VM {desired.label}: the host that it was on is not declared, so its files are not registered; "
                 "declare the host, or register the VM in vSphere",
             )
-    endpoint_id, row = found[0] if found else (recorded.place.endpoint if recorded.place else "", None)
     if recorded.place is not None and current.id in planning.left_files:
         recorded = replace(recorded, place=replace(recorded.place, vmx=planning.left_files[current.id]))
     planning.plan.add(
@@ -195,15 +195,15 @@ def plan_register(desired: Desired, current: Document, planning: Planning) -> bo
             kind=entities.VM,
             name=desired.label,
             document=current,
-            reason="taken over from its restored copy" if row is not None else "registered again from its files",
-            after={"registered": row.name if row is not None else str(recorded.place and recorded.place.vmx)},
+            reason="taken over from its restored copy" if marked else "registered again from its files",
+            after={"registered": marked[1].name if marked else str(recorded.place and recorded.place.vmx)},
             changes=["registered"],
             path=desired.path,
             needs=desired.needs,
-            task=task_of("REGISTER_VM", current.id, ("REGISTER_VM",), {"endpoint": endpoint_id}),
+            task=task_of(entities.VM, "REGISTER_VM", current.id, ("REGISTER_VM",)),
             claim=claim_of(current, state),
             vm=recorded,
-            marked=(endpoint_id, row) if row is not None else None,
+            marked=marked,
         )
     )
     return True

@@ -15,10 +15,10 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from ..placement import Candidate, place_all, settle
-from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing
+from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing, task_of
 from ..state import CurrentState
 from . import lost, observed
-from .actions import CreateVm, DeleteVm, UpdateVm, task_of
+from .actions import CreateVm, DeleteVm, UpdateVm
 from .claims import claim_of
 from .desired import Desired, Item, Project, allow, project_of, resolve
 from .drift import compare
@@ -83,7 +83,7 @@ def plan_delete(current: Document, planning: Planning, reason: str, force: bool 
         path,
         DeleteVm,
         needs=tuple(document.id for document in chain),
-        task=task_of("DELETE_VM", current.id, steps, {"endpoint": vm.place.endpoint if vm.place else None}),
+        task=task_of(entities.VM, "DELETE_VM", current.id, steps),
         vm=seen.record(vm) if seen is not None else vm,
         moid=seen.row.moid if seen is not None else None,
         power_off=power != states.STOPPED,
@@ -158,6 +158,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
         _note_observed(current, document, planning)
         planning.plan.add(Action(verb=KEEP, **common))
         return
+    steps = drift.steps or ("SET_METADATA",)
     planning.plan.add(
         UpdateVm(
             verb=UPDATE,
@@ -167,12 +168,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
             after=drift.after,
             changes=[*drift.after],
             needs=tuple(i for i in desired.needs if i != current.id),
-            task=task_of(
-                drift.steps[-1] if drift.steps else "SET_METADATA",
-                current.id,
-                drift.steps or ("SET_METADATA",),
-                {"endpoint": seen.endpoint, "moid": seen.row.moid},
-            ),
+            task=task_of(entities.VM, steps[-1], current.id, steps),
             claim=claim_of(document, state),
             vm=vm,
             previous=seen.record(recorded),
@@ -303,7 +299,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
     document = state.put(vm.write_to(fresh))
     power = desired.power or states.STOPPED
     steps = ("CREATE_VM", *states.route(entities.VM, states.STOPPED, power))
-    host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)  # type: ignore[union-attr, arg-type]
+    host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)
     places = {host.id, host.body["endpoint"], host.body.get("zone"), *(disk.datastore for disk in vm.disks)}
     places.update(demand.datastore for demand in candidate.demands)
     planning.plan.add(
@@ -323,12 +319,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
                 "state": power,
             },
             needs=(*desired.needs, *(str(i) for i in places if i)),
-            task=task_of(
-                "CREATE_VM",
-                document.id,
-                ("RESERVE_RESOURCE", *steps),
-                {"endpoint": vm.place.endpoint, "folder": vm.place.folder, "name": vm.place.name},  # type: ignore[union-attr]
-            ),
+            task=task_of(entities.VM, "CREATE_VM", vm.id, ("RESERVE_RESOURCE", *steps)),
             claim=claim_of(document, state),
             desired=desired,
             vm=vm,
