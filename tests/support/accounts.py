@@ -16,6 +16,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model import entit
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.claims import claim_of
+from ansible_collections.photon.platform.plugins.module_utils.services.vms.desired import Desired
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Disk, Place, Vm
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
     DatastoreRow,
@@ -61,6 +62,13 @@ def datastore(number: int) -> Document:
 
 def document(vm: Vm) -> Document:
     return vm.write_to(Document(entities.VM, vm.name, vm.project, id=vm.id))
+
+
+def desired(vm: Vm, label: str = "acme/web/web-01", **fields: Any) -> Desired:
+    """A VM as it is declared; the power state and the guest's keys stay as they are."""
+    values = {"path": "", "flavor_name": "", "image_name": "", "power": None, "force": False, "register": False,
+              "wait": 0, "needs": (), "metadata": None, **fields}  # fmt: skip
+    return Desired(vm, label, **values)
 
 
 def row(uuid: str, host_number: int, **facts: Any) -> VmRow:

@@ -50,9 +50,7 @@ def fixture_server():
         thread.join()
 
 
-@pytest.mark.parametrize(
-    ("answered", "loss"), [({0, 1, 2, 3, 4}, 0), ({0, 4}, 3), ({0, 1, 3}, 1), (set(), 5)]
-)
+@pytest.mark.parametrize(("answered", "loss"), [({0, 1, 2, 3, 4}, 0), ({0, 4}, 3), ({0, 1, 3}, 1), (set(), 5)])
 def test_queries_without_an_answer_are_counted(server, answered, loss):
     found = dns_probe.probe("127.0.0.1", NAME, 1.0, server(answered), patience=0.1)
     assert [number for number, (_sent, got) in enumerate(found) if got is not None] == sorted(answered)

@@ -201,5 +201,3 @@ def test_an_upgrade_runs_kubeadm_of_the_new_version_alone(monkeypatch, first, ve
     uploaded = [words for words in ran if "upload-config" in words]
     assert len(uploaded) == int(first), "kubelet's new settings go into the cluster once, before the first member"
     assert ran[-1] == ("closed",)
-
-

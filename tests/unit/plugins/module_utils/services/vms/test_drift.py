@@ -13,13 +13,12 @@ from ansible_collections.photon.platform.plugins.module_utils.model import entit
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
-from ansible_collections.photon.platform.plugins.module_utils.services.vms.desired import Desired
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.drift import Drift, compare
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.observed import observe
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Disk, Place, Vm
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import DiskRow, NicRow
 
-from tests.support.accounts import GB, host, row
+from tests.support.accounts import GB, desired, host, row
 
 DISK = Disk("boot-disk", "f", GB, True, datastore="d1", path="[ds1] web/boot.vmdk", uuid="u1", unit=0)
 VM = Vm("v1", "web-01", "p1", "STOPPED", "f", "i", 2, 3 * GB, {}, (DISK,), port_groups=("lan", "dmz"),
@@ -39,8 +38,8 @@ def drift(
     devices = [DiskRow(2000, 0, capacity, "[ds1] web/boot.vmdk", uuid="u1", bus=0, files=("[ds1] web/boot.vmdk",))]
     facts = {"disks": devices, "nics": [nic(0, "lan"), nic(1, "dmz")], "extra_config": {}, **dict(row_facts)}
     there = replace(row("v1", 1, **facts), power_state="poweredOn" if running else "poweredOff")
-    desired = Desired(replace(recorded, **wanted), "acme/web/web-01", "", "", "", power, force, False, (), None)
-    return compare(desired, recorded, observe(recorded, there, "e1", STATE), STATE)
+    declared = desired(replace(recorded, **wanted), power=power, force=force)
+    return compare(declared, recorded, observe(recorded, there, "e1", STATE), STATE)
 
 
 def test_a_vm_as_it_is_declared_needs_nothing() -> None:

@@ -23,6 +23,8 @@ from ansible_collections.photon.platform.plugins.module_utils.services.vms.lost 
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Disk, Place, Vm
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import EndpointInventory, HostRow, VmRow
 
+from tests.support import accounts
+
 HOST = Document(entities.HOST, "esx01", id="h1", body={"endpoint": "e1"},
                 observed={"moid": "host-18", "hardware_uuid": "machine-1"})  # fmt: skip
 VM = Vm("uuid-1", "web-01", "p", "STARTED", "f", "i", 1, 1 << 30, {}, (Disk("boot-disk", "f", 1, True),),
@@ -69,8 +71,7 @@ def planning(marks: dict[str, list[VmRow]] | None = None, *, documents: Any = ()
 
 
 def desired(name: str = "web-01", **fields: Any) -> Desired:
-    vm = replace(VM, id=f"uuid-{name}", name=name)
-    return Desired(vm, f"acme/web/{name}", "", "", "", None, False, fields.pop("register", False), (), None)
+    return accounts.desired(replace(VM, id=f"uuid-{name}", name=name), f"acme/web/{name}", **fields)
 
 
 def recorded(name: str = "web-01", vm_state: str = "STARTED", **place: Any) -> Document:
