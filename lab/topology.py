@@ -101,6 +101,7 @@ class _Reader:
             "storage_policies",
             "guest_delay_ms",
             "lease_seconds",
+            "api_version",
         }
         if not self.keys(item, at, {"name", "kind"}, optional):
             return {}
@@ -116,6 +117,7 @@ class _Reader:
             "datacenter": "ha-datacenter" if kind == "esxi" else item.get("datacenter", "dc1"),
             "guest_delay_ms": item.get("guest_delay_ms", 100),
             "lease_seconds": item.get("lease_seconds", 300),
+            "api_version": str(item.get("api_version", "")),
             "clusters": [
                 self.cluster(c, f"{at}.clusters[{i}]", name) for i, c in enumerate(self.items(item, "clusters", at))
             ],

@@ -13,7 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// apiVersion is announced by every endpoint; pyvmomi hides whatever is newer than what a server announces.
+// apiVersion is announced unless the topology says otherwise; pyvmomi hides whatever is newer than what a server announces.
 const apiVersion = "8.0.3.0"
 
 // builder makes the inventory of one endpoint before that endpoint listens.
@@ -34,7 +34,7 @@ func buildModel(spec *endpointSpec, directory string) (*simulator.Model, error) 
 	}
 	model.Datacenter, model.Cluster, model.Host, model.Machine, model.Datastore, model.Portgroup = 0, 0, 0, 0, 0, 0
 	about := &model.ServiceContent.About
-	about.ApiVersion, about.Version, about.InstanceUuid = apiVersion, "8.0.3", nameUUID("about", spec.Name)
+	about.ApiVersion, about.Version, about.InstanceUuid = spec.APIVersion, "8.0.3", nameUUID("about", spec.Name)
 	if spec.Kind == "esxi" {
 		about.InstanceUuid = "" // vCenters alone have one
 		model.ServiceContent.VStorageObjectManager = nil

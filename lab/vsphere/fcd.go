@@ -80,7 +80,7 @@ func (e *endpoint) consumer(file string) *vmRecord {
 	return nil
 }
 
-// beforeDisks brings size and consumer of the first-class disks up to date.
+// beforeDisks brings size, consumer and metadata of the first-class disks up to date.
 func (e *endpoint) beforeDisks(_ http.ResponseWriter, _ *http.Request, _ *simulator.Method) bool {
 	consumers := map[string]types.ManagedObjectReference{}
 	for _, vm := range e.index.all() {
@@ -94,7 +94,7 @@ func (e *endpoint) beforeDisks(_ http.ResponseWriter, _ *http.Request, _ *simula
 				if size := e.diskSize(fileOf(o)); size > 0 {
 					o.Config.CapacityInMB = size >> 20
 				}
-				o.Config.ConsumerId = nil
+				o.Config.ConsumerId, o.Config.Metadata = nil, o.Metadata
 				if vm, ok := e.model.Map().Get(consumers[fileOf(o)]).(*simulator.VirtualMachine); ok {
 					o.Config.ConsumerId = []types.ID{{Id: vm.Config.Uuid}}
 				}
@@ -111,7 +111,7 @@ func diskNotFound(id types.ID) (types.AnyType, types.BaseMethodFault, string) {
 func (e *endpoint) createFCD(w http.ResponseWriter, _ *http.Request, m *simulator.Method) bool {
 	call := m.Body.(*types.CreateDisk_Task)
 	backing, ok := call.Spec.BackingSpec.(*types.VslmCreateSpecDiskFileBackingSpec)
-	if !ok || call.Spec.CapacityInMB <= 0 {
+	if !ok || call.Spec.CapacityInMB <= 0 || (len(call.Spec.Metadata) > 0 && !e.hasMetadata()) {
 		writeFault(w, &types.InvalidArgument{InvalidProperty: "spec"}, "A size and a file backing are needed")
 		return true
 	}

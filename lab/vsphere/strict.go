@@ -63,7 +63,10 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"DeleteVStorageObject_Task":       (*endpoint).deleteFCD,
 		"ExtendDisk_Task":                 (*endpoint).extendFCD,
 		"UpdateVStorageObjectPolicy_Task": (*endpoint).updateFCDPolicy,
-		"RetrieveVStorageObject":          (*endpoint).beforeDisks,
+
+		"VCenterUpdateVStorageObjectMetadataEx_Task": (*endpoint).updateFCDMetadata,
+
+		"RetrieveVStorageObject": (*endpoint).beforeDisks,
 
 		"Fetch":                (*endpoint).fetch,
 		"RetrieveProperties":   (*endpoint).beforeRead,

@@ -22,6 +22,7 @@ type endpointSpec struct {
 	Datacenter   string          `json:"datacenter"`
 	GuestDelayMS int             `json:"guest_delay_ms"`
 	LeaseSeconds int             `json:"lease_seconds"`
+	APIVersion   string          `json:"api_version"`
 	Clusters     []clusterSpec   `json:"clusters"`
 	Hosts        []hostSpec      `json:"hosts"` // outside any cluster; exactly one for kind esxi
 	Datastores   []datastoreSpec `json:"datastores"`
@@ -97,6 +98,9 @@ func (t *topology) check() error {
 		}
 		if e.LeaseSeconds == 0 {
 			e.LeaseSeconds = 300
+		}
+		if e.APIVersion == "" {
+			e.APIVersion = apiVersion
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ from ansible_collections.photon.platform.plugins.module_utils.services.images.pl
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Options, Plan
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
-from ansible_collections.photon.platform.plugins.module_utils.vsphere.disks import ListedDisk
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.listing import ListedDisk
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import (
     DatastoreRow,
     EndpointInventory,

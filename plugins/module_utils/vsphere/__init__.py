@@ -8,38 +8,32 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 
 from __future__ import annotations
 
+from .diskfiles import FCD, PER_BUS, VMDK, DiskFile, NewDisk, Slot, free_slots
 from .disks import (
-    FCD,
-    PER_BUS,
-    VMDK,
-    DiskFile,
-    ListedDisk,
-    NewDisk,
-    Slot,
     attach_disks,
     choose_backing,
     copy_disk,
     create_disk,
     created_disk,
     delete_disk,
-    detach_disk,
-    detach_managed,
-    find_first_class,
-    free_slots,
+    detach_backings,
     grow_disk,
-    list_directories,
-    list_disks,
     make_directory,
     read_disk,
+    read_uuid,
 )
 from .drs import change_rules, compare_rules, read_rules, wanted_rule
 from .files import DatastoreReader, existing_files
+from .first_class import attach as attach_first_class
+from .first_class import describe as describe_first_class
+from .first_class import find_unknown, read_all
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
 from .images import TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
 from .jobs import Job, run_jobs
+from .listing import ListedDisk, list_directories, list_disks
 from .names import folder_path
 from .policies import Policies, read_policies
 from .rows import EndpointSpec
@@ -77,6 +71,7 @@ __all__ = [
     "TemplateSpec",
     "VmSpec",
     "attach_disks",
+    "attach_first_class",
     "blocking_vms",
     "change_rules",
     "choose_backing",
@@ -89,16 +84,16 @@ __all__ = [
     "created_disk",
     "delete_disk",
     "delete_template",
+    "describe_first_class",
     "destroy",
-    "detach_disk",
+    "detach_backings",
     "detach_disks",
-    "detach_managed",
     "ensure_folders",
     "enter_maintenance",
     "existing_files",
     "exit_maintenance",
-    "find_first_class",
     "find_marked",
+    "find_unknown",
     "folder_path",
     "free_slots",
     "grow_disk",
@@ -110,11 +105,13 @@ __all__ = [
     "make_directory",
     "power_off",
     "power_on",
+    "read_all",
     "read_disk",
     "read_heavy",
     "read_inventory",
     "read_policies",
     "read_rules",
+    "read_uuid",
     "reconfigure",
     "register_vm",
     "run_jobs",

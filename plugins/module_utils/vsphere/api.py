@@ -13,6 +13,7 @@ from ..model.libraries import missing_library
 # The oldest API that has everything used here. A newer server answers an older client in the client's own terms, so
 # types and enumeration values that a later release added cannot break the reading of an answer.
 API_VERSION = "vim25/6.7"
+METADATA_VERSION = "vim25/7.0.2.0"  # the first that knows the metadata of first-class disks
 
 _loaded: SimpleNamespace | None = None
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from . import devices, guestinfo, retrieve
+from . import devices, first_class, guestinfo, retrieve
 from .addresses import choose_address
 from .rows import EndpointInventory, NetworkRow, VmRow
 from .session import Session
@@ -96,7 +96,9 @@ def read_inventory(
     elsewhere are found by their uuid; a datacenter that does not exist raises NotFound.
     """
     about, known = session.content.about, known or {}
-    inventory = EndpointInventory(session.spec.type, (about.instanceUuid or "").lower())
+    inventory = EndpointInventory(
+        session.spec.type, (about.instanceUuid or "").lower(), no_first_class=first_class.refusal(session)
+    )
     tables: Tables = {}
     for kind, moid, values in retrieve.from_view(session, PATHS):
         tables.setdefault(kind, {})[moid] = values

@@ -247,10 +247,12 @@ class EndpointInventory:
 
     ``instance_uuid`` identifies the endpoint itself, under whatever address it is reached. ``vms_by_uuid`` lists
     several VMs where they share an instanceUuid, and also those outside the endpoint's datacenter, which ``vms`` omits.
+    ``no_first_class`` says why it cannot hold first-class disks; empty where it can.
     """
 
     type: str
     instance_uuid: str = ""
+    no_first_class: str = "it was not asked for them"
     hosts: dict[str, HostRow] = field(default_factory=dict)
     datastores: dict[str, DatastoreRow] = field(default_factory=dict)
     networks: dict[str, NetworkRow] = field(default_factory=dict)

@@ -60,7 +60,8 @@ class Session:
         self._counting = threading.Lock()
         self._context = tls.context_for(spec)
         self._thumbprint = tls.normalize(spec.thumbprint)
-        self.stub = _stub(self)
+        self.stub = _stub(self, api.load().version)
+        self._newer: Any = None
 
     def __enter__(self) -> Session:
         return self
@@ -75,6 +76,13 @@ class Session:
     def reference(self, kind: str, moid: str) -> Any:
         """Return a managed object of this endpoint: ``reference("VirtualMachine", "vm-12")``."""
         return api.reference(kind, moid, self.stub)
+
+    @property
+    def first_class_disks(self) -> Any:
+        """The manager of first-class disks, asked in the API version that knows their metadata."""
+        if self._newer is None:
+            self._newer = _stub(self, api.load().support.versionMap[api.METADATA_VERSION], shared=True)
+        return api.reference("VcenterVStorageObjectManager", self.content.vStorageObjectManager._moId, self._newer)
 
     def login(self) -> None:
         """Log in."""
@@ -183,7 +191,9 @@ class Session:
         self.drop()
 
     def drop(self) -> None:
-        self.stub.DropConnections()
+        for stub in (self.stub, self._newer):
+            if stub is not None:
+                stub.DropConnections()
 
     def _negotiate(self, where: str, refused: PhotonError) -> None:
         """Use the newest API version that both sides know: this server does not speak the one asked for."""
@@ -246,8 +256,11 @@ class Session:
         )
 
 
-def _stub(session: Session) -> Any:
-    """Build pyvmomi's SOAP adapter with our connection and counter; connecting fails before anything was sent."""
+def _stub(session: Session, version: str, *, shared: bool = False) -> Any:
+    """Build pyvmomi's SOAP adapter with our connection and counter; connecting fails before anything was sent.
+
+    ``shared``: a second one, on the login of the session's own.
+    """
     loaded = api.load()
 
     class Stub(loaded.soap.SoapStubAdapter):
@@ -256,7 +269,7 @@ def _stub(session: Session) -> Any:
 
         @property
         def cookie(self) -> str:
-            return self._cookie
+            return session.stub.cookie if shared else self._cookie
 
         @cookie.setter
         def cookie(self, value: str) -> None:
@@ -288,7 +301,7 @@ def _stub(session: Session) -> Any:
     stub = Stub(
         host=session.spec.address,
         port=session.spec.port,
-        version=loaded.version,
+        version=version,
         poolSize=10,
         connectionPoolTimeout=30,
     )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import PhotonError
-from . import api, devices, disks, guestinfo, retrieve
+from . import api, devices, guestinfo, retrieve
+from .diskfiles import UUID_KEY
 from .jobs import Job
 from .names import escape
 from .rows import ADAPTERS, CONTROLLERS, FIRST_BUS, DatastoreRow, HostRow, NetworkRow
@@ -235,7 +236,7 @@ def create_spec(spec: VmSpec) -> Any:
         firmware=spec.firmware,
         annotation=spec.annotation or None,
         files=vim.vm.FileInfo(vmPathName=spec.file(f"{spec.name}.vmx")),
-        extraConfig=options_of({disks.UUID_KEY: "TRUE"} | spec.extra_config | markers),
+        extraConfig=options_of({UUID_KEY: "TRUE"} | spec.extra_config | markers),
         deviceChange=disk_changes(spec) + [_added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)],
     )
 

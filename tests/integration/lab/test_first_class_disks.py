@@ -17,12 +17,17 @@ class FirstClass:
     def __init__(self, client):
         self.client, self.manager = client, client.content.vStorageObjectManager
 
-    def create(self, name="data", mib=4, *, keep=True, kind="thin", profile=None, datastore="shared"):
+    def create(self, name="data", mib=4, *, keep=True, kind="thin", profile=None, datastore="shared", metadata=()):
         backing = vim.vslm.CreateSpec.DiskFileBackingSpec(
             datastore=self.client.datastore(datastore), provisioningType=kind
         )
         spec = vim.vslm.CreateSpec(
-            name=name, capacityInMB=mib, backingSpec=backing, keepAfterDeleteVm=keep, profile=profile or []
+            name=name,
+            capacityInMB=mib,
+            backingSpec=backing,
+            keepAfterDeleteVm=keep,
+            profile=profile or [],
+            metadata=list(metadata),
         )
         return self.client.result(self.manager.CreateDisk_Task(spec))
 
@@ -185,6 +190,21 @@ def test_a_disk_whose_file_vanished_is_listed_and_not_found(vc, fcd, control):
     assert fcd.ids() == [disk.config.id.id]
     with pytest.raises(vim.fault.NotFound):
         fcd.read(disk)
+
+
+def test_metadata_is_set_at_creation_and_changes_key_by_key(vc, fcd):
+    pair = vim.KeyValue
+    disk = fcd.create(metadata=[pair(key="a", value="1"), pair(key="b", value="2")])
+
+    def metadata():
+        return {each.key: each.value for each in fcd.read(disk).config.metadata}
+
+    assert metadata() == {"a": "1", "b": "2"}
+    method = fcd.manager.VCenterUpdateVStorageObjectMetadataEx_Task
+    vc.result(method(disk.config.id, vc.datastore(), [pair(key="a", value="3"), pair(key="c", value="4")], ["b"]))
+    assert metadata() == {"a": "3", "c": "4"}
+    with pytest.raises(vim.fault.NotFound):
+        vc.result(method(vim.vslm.ID(id="none"), vc.datastore(), [], ["a"]))
 
 
 def test_an_esxi_host_has_no_first_class_disks(esx):

@@ -15,6 +15,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     VMDK,
     DatastoreReader,
     DiskFile,
+    EndpointSpec,
     ListedDisk,
     NewDisk,
     Slot,
@@ -25,15 +26,17 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     create_disk,
     created_disk,
     delete_disk,
+    describe_first_class,
     destroy,
-    detach_disk,
-    find_first_class,
+    detach_backings,
+    find_unknown,
     free_slots,
     grow_disk,
     list_disks,
     make_directory,
     power_off,
     power_on,
+    read_all,
     read_disk,
     read_inventory,
     read_policies,
@@ -41,6 +44,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     run_jobs,
 )
 
+from lab import Lab
 from tests.support.administrator import Administrator
 
 MIB = 1 << 20
@@ -81,7 +85,13 @@ class Disks:
 
     def attach(self, vm, *disks):
         slots = free_slots(self.rows(vm), len(disks), vm.name)
-        self.run(*attach_disks(vm.moid, vm.name, list(zip(disks, slots, strict=True))))
+        self.attach_at(vm, list(zip(disks, slots, strict=True)))
+
+    def attach_at(self, vm, places):
+        self.run(*(job for job, _disks in attach_disks(vm.moid, vm.name, places)))
+
+    def detach(self, vm, *disks):
+        self.run(*(job for job, _disks in detach_backings(vm.moid, vm.name, disks)))
 
     def extent(self, disk):
         return disk.path.replace(".vmdk", "-flat.vmdk")
@@ -92,7 +102,7 @@ class Disks:
             self.run(power_off(row.moid, row.name))
             for disk in self.made.values():
                 with contextlib.suppress(PhotonError):
-                    self.run(detach_disk(row.moid, row.name, disk))
+                    self.detach(row, disk)
             self.run(destroy(row.moid, row.name, row.uuid))
         for disk in self.made.values():
             with contextlib.suppress(PhotonError):  # one that vanished
@@ -123,10 +133,39 @@ def refused(call, *args, **more):
 
 def test_first_class_disks_are_chosen_where_the_endpoint_has_them(bench):
     with connect(bench.spec("vc")) as session:
-        assert [choose_backing(session, each) for each in ("auto", "fcd", "vmdk")] == [FCD, FCD, VMDK]
+        inventory = read_inventory(session)
+        assert [choose_backing(inventory, "vc", each) for each in ("auto", "fcd", "vmdk")] == [FCD, FCD, VMDK]
     with connect(bench.spec("esx")) as session:
-        assert [choose_backing(session, each) for each in ("auto", "vmdk")] == [VMDK, VMDK]
-        assert refused(choose_backing, session, "fcd").code == "UpdateNotSupported"
+        inventory = read_inventory(session)
+        assert [choose_backing(inventory, "esx", each) for each in ("auto", "vmdk")] == [VMDK, VMDK]
+        assert refused(choose_backing, inventory, "esx", "fcd").code == "UpdateNotSupported"
+
+
+def test_before_api_7_0_2_disks_are_managed_vmdks():
+    """Simulated: the vCenter announces an older version, and refuses metadata as such a one does."""
+    topology = {
+        "endpoints": [
+            {
+                "name": "old",
+                "kind": "vcenter",
+                "api_version": "7.0.1.0",
+                "clusters": [{"name": "c1", "hosts": [{"name": "h1"}]}],
+                "datastores": [{"name": "shared", "capacity": "10 GB"}],
+            }
+        ]
+    }
+    with Lab.start(topology) as lab:
+        endpoint = lab.endpoints["old"]
+        spec = EndpointSpec("old", "old", "vcenter", endpoint.address, endpoint.username, endpoint.password,
+                            endpoint.port, str(endpoint.ca_file))  # fmt: skip
+        with connect(spec) as session:
+            inventory = read_inventory(session)
+            assert [choose_backing(inventory, "old", each) for each in ("auto", "vmdk")] == [VMDK, VMDK]
+            error = refused(choose_backing, inventory, "old", "fcd")
+            assert (error.code, "7.0.1.0" in error.message) == ("UpdateNotSupported", True)
+            [store] = inventory.datastores.values()
+            [(_job, outcome)] = run_jobs(session, [create_disk(NewDisk("a", MIB, store, marks={"k": "v"}), FCD)])
+            assert isinstance(outcome, PhotonError)
 
 
 @BACKINGS
@@ -142,9 +181,9 @@ def test_a_disk_from_its_creation_to_its_end(on, bench, make_vms, name, backing)
     assert (row.path, row.capacity, row.bus, row.unit, row.uuid) == (disk.path, 4 * MIB, 0, 1, detached.uuid)
     disks.run(power_on(vm.moid, vm.name), reconfigure(vm.moid, vm.name, extend_disks={row.key: 8 * MIB}))
     assert disks.rows(vm)[1].capacity == 8 * MIB
-    disks.run(detach_disk(vm.moid, vm.name, disk))
+    disks.detach(vm, disk)
     assert [each.path for each in disks.rows(vm)] == [disks.rows(vm)[0].path]
-    disks.run(detach_disk(vm.moid, vm.name, disk))  # done already
+    disks.detach(vm, disk)  # done already
     assert disks.extent(disk).partition("] ")[2] in bench.files(name, disks.store.name)
     disks.run(grow_disk(disk, 16 * MIB))
     assert list_disks(disks.session, [disks.store])[disk.path].capacity == 16 * MIB
@@ -162,7 +201,8 @@ def test_a_disk_outlives_its_vm_and_its_bytes_move_with_it(on, bench, make_vms, 
     disk = disks.create()
     disks.attach(first, disk)
     bench.lab.control.damage(disk.path, MIB, 3, endpoint=name)
-    disks.run(detach_disk(first.moid, first.name, disk), destroy(first.moid, first.name, first.uuid))
+    disks.detach(first, disk)
+    disks.run(destroy(first.moid, first.name, first.uuid))
     disks.attach(second, disk)
     center = bench.lab.endpoints[name].datacenter
     with DatastoreReader(disks.session, center) as reader:
@@ -193,14 +233,14 @@ def test_many_disks_of_a_vm_take_one_call_and_open_a_second_controller(on, bench
     bench.reset_calls()
     slots = free_slots(disks.rows(vm), 16, vm.name)
     assert [(slot.bus, slot.unit, slot.fresh) for slot in slots[-3:]] == [(0, 15, False), (1, 0, True), (1, 1, True)]
-    disks.run(*attach_disks(vm.moid, vm.name, list(zip(made, slots, strict=True))))
+    disks.attach_at(vm, list(zip(made, slots, strict=True)))
     calls = bench.calls(name)
     assert (calls["ReconfigVM_Task"], calls["AttachDisk_Task"]) == (1, 16 if backing == FCD else 0)
     assert {(row.path, row.bus, row.unit) for row in disks.rows(vm)[1:]} == {
         (disk.path, slot.bus, slot.unit) for disk, slot in zip(made, slots, strict=True)
     }
-    disks.run(*(detach_disk(vm.moid, vm.name, disk) for disk in made[-2:]))
-    disks.run(*attach_disks(vm.moid, vm.name, [(made[-1], Slot(1, 3, True))]))  # the empty controller is still there
+    disks.detach(vm, *made[-2:])
+    disks.attach_at(vm, [(made[-1], Slot(1, 3, True))])  # the empty controller is still there
     assert [row.unit for row in disks.rows(vm) if row.bus == 1] == [3]
 
 
@@ -236,17 +276,27 @@ def test_a_copy_reports_its_progress(on, bench, name):
     disks.made[target] = DiskFile("copy", VMDK, target, disks.store)
 
 
-def test_what_an_interrupted_create_left_is_found_by_its_name(on, bench):
+def test_what_an_interrupted_create_left_is_found_by_its_metadata(on, bench):
+    """First-class disks exist only simulated."""
     disks = on("vc", FCD)
+    other = disks.create("other")
     bench.rule("vc", "CreateDisk_Task", "drop_after", count=1)
-    assert refused(disks.create, "lost").data["unknown"]
-    disks.create("other")
+    assert refused(disks.create, "lost", marks={"photon.id": "7"}).data["unknown"]
     found, deadline = [], time.monotonic() + 60
     while not found:  # the task that nobody waited for may still run
         assert time.monotonic() < deadline
-        found = find_first_class(disks.session, disks.store, ["lost"])
-    assert [(each.name, each.capacity) for each in found] == [("lost", 4 * MIB)]
+        found = find_unknown(disks.session, [disks.store], {other.id})
+    assert [(each.name, each.capacity, each.marks) for each in found] == [("lost", 4 * MIB, {"photon.id": "7"})]
     disks.made[found[0].path] = found[0]
+
+
+def test_metadata_of_a_first_class_disk_changes_key_by_key(on):
+    """First-class disks exist only simulated."""
+    disks = on("vc", FCD)
+    disk = disks.create(marks={"a": "1", "b": "2"})
+    disks.run(describe_first_class(disk, {"a": "3", "b": "", "c": "4"}, None, {}))
+    assert [each.marks for each in read_all(disks.session, [(disks.store, disk.id)])] == [{"a": "3", "c": "4"}]
+    assert read_all(disks.session, [(disks.store, "none")]) == []
 
 
 def test_a_disk_that_vanished_is_reported_gone(on, bench):

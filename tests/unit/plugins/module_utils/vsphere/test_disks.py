@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere.disks import (
-    NewDisk,
-    Slot,
-    create_disk,
-    free_slots,
-)
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.diskfiles import NewDisk, Slot, free_slots
+from ansible_collections.photon.platform.plugins.module_utils.vsphere.disks import create_disk
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import DatastoreRow, DiskRow
 
 
