@@ -120,6 +120,18 @@ options:
     default: false
 """
 
+    BACKING = r"""
+options:
+  disk_backing:
+    description:
+      - What new disks are made of. V(auto) makes first-class disks where the endpoint has them with metadata (a vCenter
+        with API 7.0.2 or later), and managed VMDKs elsewhere. V(fcd) fails where it has none.
+      - A disk keeps what it was made of.
+    type: str
+    choices: [auto, fcd, vmdk]
+    default: auto
+"""
+
     READING = r"""
 attributes:
   check_mode:

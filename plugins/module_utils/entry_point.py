@@ -23,24 +23,15 @@ Work = Callable[[run.Request], dict[str, Any]]
 
 
 class Shape(NamedTuple):
-    """A module of one kind: the scope of its items, whether it is required, and the nested items that it omits."""
+    """A module of one kind: the scope of its items, whether it is required, the nested items that it omits, and options
+    that it has besides those of all modules."""
 
     scope: tuple[str, ...] = ()
     scope_required: bool = True
     leave_out: tuple[str, ...] = ()
-    placing: bool = False
+    more: Spec | None = None
 
 
-KINDS: dict[str, Shape] = {
-    "tenant": Shape(leave_out=("projects",)),
-    "project": Shape(scope=("tenant",), leave_out=("images", "vms", "disks")),
-    "flavor": Shape(),
-    "zone": Shape(),
-    "host": Shape(),
-    "image": Shape(scope=("tenant", "project"), scope_required=False),
-    "vm": Shape(scope=("tenant", "project"), placing=True),
-    "disk": Shape(scope=("tenant", "project")),
-}
 READING: Spec = {
     "cloudstore_url": {"type": "str"},
     "cloudstore_allow_ephemeral": {"type": "bool", "default": False},
@@ -69,6 +60,17 @@ PLACING: Spec = {
     "max_recreates": {"type": "int", "default": 10},
     "wait_for_addresses": {"type": "int", "default": 30},
     "cloudstore_new": {"type": "bool", "default": False},
+}
+DISK_BACKING: Spec = {"disk_backing": {"type": "str", "choices": ["auto", "fcd", "vmdk"], "default": "auto"}}
+KINDS: dict[str, Shape] = {
+    "tenant": Shape(leave_out=("projects",)),
+    "project": Shape(scope=("tenant",), leave_out=("images", "vms", "disks")),
+    "flavor": Shape(),
+    "zone": Shape(),
+    "host": Shape(),
+    "image": Shape(scope=("tenant", "project"), scope_required=False),
+    "vm": Shape(scope=("tenant", "project"), more=PLACING),
+    "disk": Shape(scope=("tenant", "project"), more=DISK_BACKING),
 }
 _SECRET = ("metadata", "declaration")  # kept out of the system log as a whole
 
@@ -112,7 +114,7 @@ def kind_spec(kind: str) -> Spec:
         name: {"type": "str", "required": True} if shape.scope_required else {"type": "str"} for name in shape.scope
     }
     plural = {f"{kind}s": {"type": "list", "elements": "dict", "options": item}}
-    return {**scope, **single, **plural, **CHANGING, **OWNING, **(PLACING if shape.placing else {})}
+    return {**scope, **single, **plural, **CHANGING, **OWNING, **(shape.more or {})}
 
 
 def finish(module: AnsibleModule, work: Work, *, one: str = "", **request: Any) -> None:
@@ -176,6 +178,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
             max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],
             wait_for_addresses=30 if params.get("wait_for_addresses") is None else params["wait_for_addresses"],
             default_port_group=params.get("default_port_group"),
+            disk_backing=params.get("disk_backing") or "auto",
             cloudstore_new=bool(params.get("cloudstore_new")),
             base_directory=params["base_directory"] or os.getcwd(),
         ),

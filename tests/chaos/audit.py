@@ -20,6 +20,7 @@ from ansible_collections.photon.platform.plugins.module_utils.services.vms.recor
 
 POWER = {"STARTED": "poweredOn", "STOPPED": "poweredOff", "SUSPENDED": "suspended"}
 OPEN_LEASES = ("initializing", "ready")
+DISK_DIRECTORIES = ("photon-disks/", "fcd/")
 
 
 def disagreements(snapshot: Snapshot, state: dict[str, Any]) -> list[str]:
@@ -143,7 +144,7 @@ def _files(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
         for store in each["datastores"]:
             for file in store["files"]:
                 name = f"[{store['name']}] {file.replace('-flat.vmdk', '.vmdk')}"
-                if file == "photon-disks/" or name in recorded:
+                if file in DISK_DIRECTORIES or name in recorded:
                     continue
                 if file.split("/")[0] not in homes[store["name"]]:
                     yield f"{file} on {name}/{store['name']} belongs to no VM"

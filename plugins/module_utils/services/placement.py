@@ -12,7 +12,7 @@ from typing import Any
 
 from ..model import entities
 from ..model.errors import PhotonError
-from ..vsphere import folder_path
+from ..vsphere import folder_path, unit_of
 from .disks.record import Disk
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
 from .planning import Demand
@@ -227,7 +227,7 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     place = Place(endpoint.id, host.id, name, folder, directory, host.observed.get("cluster"), vmx=vmx)
     disks = tuple(
         replace(disk, datastore=store, path=_file(state, store, directory, f"{disk.name}.vmdk"), uuid=None,
-                unit=at if at < 7 else at + 1)  # unit 7 of a SCSI bus is the controller's own
+                unit=unit_of(at))
         for at, (disk, store) in enumerate(zip(vm.disks, row["datastores"], strict=False))
     )  # fmt: skip
     for demand, store in zip(candidate.demands, row["datastores"][len(vm.disks) :], strict=True):

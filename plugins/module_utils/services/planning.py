@@ -199,6 +199,7 @@ class Options:
     max_recreates: int = 10
     wait_for_addresses: float = 30.0
     default_port_group: str | None = None
+    disk_backing: str = "auto"
     base_directory: str = "."
     lease_seconds: float = 30.0
     cloudstore_new: bool = False

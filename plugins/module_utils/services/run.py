@@ -197,6 +197,7 @@ def _take_settings(declaration: Declaration, context: Context, request: Request)
     options.policy, options.quality = settings["placement_policy"], settings["placement_quality"]
     options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
     options.max_recreates = settings["max_recreates"]
+    options.disk_backing = settings["disk_backing"]
     options.wait_for_addresses = settings["wait_for_addresses"]
     options.cloudstore_new = options.cloudstore_new or settings["cloudstore_new"]
     options.atomic = options.atomic or settings["atomic"]

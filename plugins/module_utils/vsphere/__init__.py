@@ -8,7 +8,7 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 
 from __future__ import annotations
 
-from .diskfiles import FCD, PER_BUS, VMDK, DiskFile, NewDisk, Slot, free_slots
+from .diskfiles import FCD, PER_BUS, VMDK, DiskFile, NewDisk, Slot, free_slots, unit_of
 from .disks import (
     attach_disks,
     choose_backing,
@@ -36,7 +36,7 @@ from .jobs import Job, run_jobs
 from .listing import ListedDisk, list_directories, list_disks
 from .names import folder_path
 from .policies import Policies, read_policies
-from .rows import EndpointSpec
+from .rows import FIRST_BUS, EndpointSpec
 from .session import Session, connect
 from .vms import (
     DiskSpec,
@@ -55,6 +55,7 @@ from .vms import (
 
 __all__ = [
     "FCD",
+    "FIRST_BUS",
     "PER_BUS",
     "VMDK",
     "DatastoreReader",
@@ -117,6 +118,7 @@ __all__ = [
     "run_jobs",
     "set_uuid",
     "suspend",
+    "unit_of",
     "wait_for_addresses",
     "wanted_rule",
 ]

@@ -64,6 +64,11 @@ class Slot:
     fresh: bool
 
 
+def unit_of(place: int) -> int:
+    """Return the unit number of the disk at a place of a SCSI bus, counted from 0."""
+    return place if place < _OWN_UNIT else place + 1
+
+
 def free_slots(present: Sequence[DiskRow], count: int, vm: str) -> list[Slot]:
     """Choose places for more disks: on the first SCSI bus, then on the next ones. Raises StateError beyond 60 disks."""
     taken = {(disk.bus, disk.unit) for disk in present}

@@ -11,13 +11,11 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from . import api, devices, guestinfo, retrieve
-from .diskfiles import UUID_KEY
+from .diskfiles import PER_BUS, UUID_KEY, unit_of
 from .jobs import Job
 from .names import escape
 from .rows import ADAPTERS, CONTROLLERS, FIRST_BUS, DatastoreRow, HostRow, NetworkRow
 from .session import Session
-
-_DISKS_PER_CONTROLLER = 15  # unit 7 of a SCSI bus is the controller's own
 
 
 @dataclass(slots=True)
@@ -248,15 +246,13 @@ def disk_changes(spec: VmSpec) -> list[Any]:
             "UnsupportedDiskController",
             f"VM {spec.name}: unknown disk controller {spec.controller!r}; use one of {', '.join(sorted(CONTROLLERS))}",
         )
-    if len(spec.disks) > _DISKS_PER_CONTROLLER:
-        raise PhotonError(
-            "SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; at most {_DISKS_PER_CONTROLLER} are possible"
-        )
+    if len(spec.disks) > PER_BUS:
+        raise PhotonError("SpecInvalid", f"VM {spec.name} has {len(spec.disks)} disks; at most {PER_BUS} are possible")
     if not spec.disks:
         return []
     controller = api.load().support.GetWsdlType("urn:vim25", CONTROLLERS[spec.controller])
     return [_added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
-        _added(_disk(spec, disk, -10 - at, at if at < 7 else at + 1), None if disk.path else "create")
+        _added(_disk(spec, disk, -10 - at, unit_of(at)), None if disk.path else "create")
         for at, disk in enumerate(spec.disks)
     ]
 

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site on the small data centre whose VMs and persistent disks are on one endpoint: a vCenter, or an ESXi host."""
+"""A site on the small data centre whose VMs and persistent disks are on one endpoint: a vCenter, or an ESXi host.
+
+First-class disks exist only simulated: no vCenter is at hand.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,14 @@ photon_tenants:
         quota_percent: 100
 """
 HOSTS = {
-    "vc": ({"name": "esx[01:03].lab", "endpoint": "vc1", "zone": "a"}, "shared1"),
-    "esx": ({"name": "esx09.lab", "endpoint": "esx9", "zone": "a"}, "datastore1"),
+    "vc1": ({"name": "esx[01:03].lab", "endpoint": "vc1", "zone": "a"}, "shared1"),
+    "esx9": ({"name": "esx09.lab", "endpoint": "esx9", "zone": "a"}, "datastore1"),
+}
+# The endpoint and photon_disk_backing of each backing.
+BACKINGS = {
+    "simulated-first-class-disks": ("vc1", "auto", "fcd"),
+    "vmdks-on-a-vcenter": ("vc1", "vmdk", "vmdk"),
+    "vmdks-on-an-esxi-host": ("esx9", "auto", "vmdk"),
 }
 VM = {"flavor": "core-100", "image": "debian", "boot_disk_flavor": "core-100"}
 
@@ -42,12 +51,17 @@ VM = {"flavor": "core-100", "image": "debian", "boot_disk_flavor": "core-100"}
 class DiskSite(Site):
     """A site with short ways to declare VMs and disks, and to look at a disk."""
 
-    backing = "vc"
+    endpoint, setting, backing = BACKINGS["vmdks-on-a-vcenter"]
 
     def declare(self, vms: list[dict[str, Any]], disks: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         tree = copy.deepcopy(yaml.safe_load(SITE))
-        host, store = HOSTS[self.backing]
-        tree |= {"photon_hosts": [host], "photon_image_datastores": [store], **more}
+        host, store = HOSTS[self.endpoint]
+        tree |= {
+            "photon_hosts": [host],
+            "photon_image_datastores": [store],
+            "photon_disk_backing": self.setting,
+            **more,
+        }
         project = tree["photon_tenants"][0]["projects"][0]
         project["vms"] = [{**VM, **vm} for vm in vms]
         project["disks"] = [{"flavor": "core-100", "capacity": "1 GB", **disk} for disk in disks]
@@ -60,7 +74,8 @@ class DiskSite(Site):
         """The files of persistent disks on all datastores."""
         stores = [store for state in self.lab.control.state().values() for store in state["datastores"]]
         files = [f"[{s['name']}] {f}" for s in stores for f in s["files"]]
-        return sorted(f for f in files if f.endswith(".vmdk") and "photon-disks/" in f and "-flat" not in f)
+        ours = ("] photon-disks/", "] fcd/")
+        return sorted(f for f in files if f.endswith(".vmdk") and "-flat" not in f and any(d in f for d in ours))
 
     def devices(self, vm: str) -> list[dict[str, Any]]:
         """The disks of a VM as vSphere has them."""
@@ -69,12 +84,11 @@ class DiskSite(Site):
 
     @property
     def endpoint_admin(self) -> Administrator:
-        return self.admin["vc1" if self.backing == "vc" else "esx9"]
+        return self.admin[self.endpoint]
 
     def remove_file(self, name: str) -> None:
-        """An administrator deletes the file of a disk."""
-        admin = self.endpoint_admin
-        admin.wait(admin.content.virtualDiskManager.DeleteVirtualDisk_Task(self.disk(name).path, admin.datacenter))
+        """The file of a disk is lost."""
+        self.lab.control.vanish(self.disk(name).path, endpoint=self.endpoint)
 
     def usage(self) -> dict[str, int]:
         """What the project is charged for persistent disks."""
@@ -83,8 +97,8 @@ class DiskSite(Site):
         return {k: c.usage for k, c in counters.items() if k.startswith("persistent-disk") and c.usage}
 
 
-@pytest.fixture(params=["vc", "esx"])
+@pytest.fixture(params=list(BACKINGS))
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DiskSite]:
     with Lab.start(small()) as lab, contextlib.closing(DiskSite(lab, tmp_path)) as made:
-        made.backing = request.param
+        made.endpoint, made.setting, made.backing = BACKINGS[request.param]
         yield made

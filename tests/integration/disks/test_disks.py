@@ -1,7 +1,10 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Persistent disks on a vCenter and on an ESXi host: they outlive their VMs, move, grow, and never vanish unasked."""
+"""Persistent disks, the same on all three backings: they outlive their VMs, move, grow, and never vanish unasked.
+
+First-class disks (``simulated-first-class-disks``) exist only simulated.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ def test_a_life(site: Any) -> None:
     site.good(declare(vms, [{**DATA, "attached_to": ""}]))
     disk = site.disk("data")
     assert (disk.state, disk.size, disk.vm) == ("DETACHED", GB, None)
+    assert (disk.backing, bool(disk.first_class)) == (site.backing, site.backing == "fcd")
     assert site.files() == [disk.path]
     assert site.usage() == {
         "persistent-disk": 1,
@@ -75,12 +79,13 @@ def test_a_new_vm_gets_its_new_disks(site: Any) -> None:
 
 
 def test_a_new_vm_has_its_disks_before_its_first_start(site: Any) -> None:
-    """One call makes the VM with its disks; none changes it afterwards."""
+    """One call makes the VM with its disks, and none changes it after its start; a first-class disk takes one more."""
     site.good(site.declare([], [{**DATA, "attached_to": ""}]))
-    before = Counter(site.lab.control.calls()[site.endpoint_admin.name])
+    before = Counter(site.lab.control.calls()[site.endpoint])
     site.good(site.declare([{"name": "web-1", "state": "started"}], [{**DATA, "attached_to": "web-1"}]))
-    made = Counter(site.lab.control.calls()[site.endpoint_admin.name]) - before
+    made = Counter(site.lab.control.calls()[site.endpoint]) - before
     assert (made["CreateVM_Task"], made["PowerOnVM_Task"], made["ReconfigVM_Task"]) == (1, 1, 0)
+    assert made["AttachDisk_Task"] == (site.backing == "fcd")
     assert site.disk("data").state == "ATTACHED"
 
 
@@ -173,6 +178,35 @@ def test_what_was_done_by_hand_is_recorded(site: Any) -> None:
     assert site.disagreements() == []
     site.settled(site.declare(vms, [{**DATA, "attached_to": "web-1"}]))
     assert site.disk("data").vm == site.record("web-1").id
+
+
+def test_a_disk_keeps_what_it_is_made_of(site: Any) -> None:
+    site.good(site.declare([], [{**DATA, "attached_to": ""}]))
+    before = site.disk("data")
+    for setting in ("auto", "vmdk"):
+        site.setting = setting
+        site.settled(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
+        assert (site.disk("data").backing, site.disk("data").uuid) == (site.backing, before.uuid)
+
+
+def test_first_class_disks_are_refused_where_there_are_none(site: Any) -> None:
+    site.setting = "fcd"
+    outcome = site.run(site.declare([], [{**DATA, "attached_to": ""}]))
+    if site.endpoint == "esx9":
+        assert codes(outcome) == {"acme/web/data": "UpdateNotSupported"}
+        assert "photon_disk_backing" in message(outcome)
+        assert site.files() == []
+    else:
+        assert site.disk("data").backing == "fcd"
+
+
+def test_a_disk_that_was_grown_by_hand_is_recorded(site: Any) -> None:
+    site.good(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
+    admin = site.endpoint_admin
+    admin.grow_disk(site.record("web-1").id, 1, 3 << 20)
+    outcome = site.run(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
+    assert codes(outcome) == {"acme/web/data": "UpdateNotSupported"}
+    site.settled(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1", "capacity": "3 GB"}]))
 
 
 def test_bad_input_is_refused_before_anything_is_touched(site: Any) -> None:

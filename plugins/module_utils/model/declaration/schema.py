@@ -249,6 +249,13 @@ SITE: Schema = {
         choices=("normal", "optimal"),
     ),
     "photon_default_port_group": Field("text", "port group of VMs that name none"),
+    "photon_disk_backing": Field(
+        "text",
+        "what new persistent disks are made of: first-class disks where the endpoint has them (auto), always (fcd), or "
+        "managed VMDKs (vmdk)",
+        default="auto",
+        choices=("auto", "fcd", "vmdk"),
+    ),
     "photon_prune": Field(
         "text",
         "report or delete resources of this site that are no longer declared",

@@ -12,8 +12,8 @@ from ...cloudstore import Step, Task
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
-from ...vsphere import DiskSpec
-from ..planning import Action, Plan
+from ..planning import CREATE as NEW
+from ..planning import Action
 from ..state import CurrentState
 from .record import Disk
 
@@ -39,8 +39,14 @@ class DiskAction(Action):
     failed_step: str = ""
 
     def signature(self, state: CurrentState) -> dict[str, Any]:
-        """Its datastore."""
-        return {"datastore": state.name_of(self.disk.datastore), "steps": list(self.steps)}
+        """Its datastore and its backing."""
+        store, backing = state.name_of(self.disk.datastore), self.disk.backing
+        return {"datastore": store, "backing": backing, "steps": list(self.steps)}
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether an earlier run may have begun with it."""
+        return self.verb != NEW
 
     def is_due(self, step: str) -> bool:
         """Whether this step is still to be done."""
@@ -48,18 +54,6 @@ class DiskAction(Action):
 
     def fail_at(self, step: str, error: PhotonError) -> None:
         self.failure, self.failed_step = error, step
-
-
-def attachable(plan: Plan) -> dict[str, list[DiskSpec]]:
-    """The disks that are ready to be attached, by the VM that gets them."""
-    found: dict[str, list[DiskSpec]] = {}
-    for action in plan.of_type(DiskAction):
-        ready = action.is_due(ATTACH) and not any(action.is_due(step) for step in (CREATE, DETACH, GROW))
-        if ready and action.target is not None:
-            disk = action.disk
-            spec = DiskSpec(disk.name, disk.size or disk.capacity, path=disk.path)
-            found.setdefault(action.target, []).append(spec)
-    return found
 
 
 def task_of(entity_id: str, steps: tuple[str, ...], endpoint: str | None, vms: tuple[str | None, ...]) -> Task:
@@ -79,6 +73,7 @@ def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
     disk = Disk.of(document)
     return {
         "datastore": state.name_of(disk.datastore),
+        "backing": disk.backing,
         "path": disk.path,
         "uuid": disk.uuid,
         "wwn": disk.wwn,

@@ -25,6 +25,18 @@ from ..vms.observed import observe
 from ..vms.record import Vm
 from . import actions
 from .actions import DiskAction
+from .backings import (
+    Chain,
+    chain,
+    file_of,
+    find_created,
+    finish_step,
+    new_disk,
+    note,
+    run,
+    run_chains,
+    store_of,
+)
 from .observed import Sight
 from .record import Disk, claim_of, directory_of
 
@@ -56,82 +68,101 @@ def _open(applying: Applying) -> list[DiskAction]:
 def _prepare(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
     _detach(endpoint, [a for a in chosen if a.is_due(actions.DETACH)], applying)
     _create(endpoint, [a for a in chosen if a.is_due(actions.CREATE)], applying)
-    free = [a for a in chosen if a.is_due(actions.GROW) and (a.source is not None or a.previous.vm is None)]
-    grown = [vsphere.grow_disk(_backing(a, applying), a.disk.capacity, key=a.id) for a in free]
-    _note(_run(endpoint, grown, applying), {a.id: [a] for a in free}, actions.GROW)
+    _grow(endpoint, [a for a in chosen if a.is_due(actions.GROW) and not _grows_with_vm(a)], applying)
+
+
+def _grows_with_vm(action: DiskAction) -> bool:
+    """A managed VMDK that stays attached grows with its VM; a first-class disk grows by itself."""
+    attached = action.previous.vm is not None and action.source is None
+    return attached and action.disk.backing == vsphere.VMDK
 
 
 def _detach(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
     inventory = applying.state.inventories[endpoint.id]
-    by_vm: dict[str, list[DiskAction]] = defaultdict(list)
-    for action in chosen:
-        by_vm[str(action.source)].append(action)
-    jobs, keys = [], {}
-    for vm_id, some in by_vm.items():
+    chains = []
+    for vm_id, some in _by_vm(chosen, lambda action: action.source).items():
         row = inventory.vm(vm_id)
         if row is None:  # the VM went: nothing has the disk
-            _finish_step(some, actions.DETACH)
+            finish_step(some, actions.DETACH)
             continue
-        jobs.append(vsphere.detach_managed(row.moid, row.name, [_backing(a, applying) for a in some], key=vm_id))
-        keys[vm_id] = some
-    _note(_run(endpoint, jobs, applying), keys, actions.DETACH)
+        files = [file_of(action, applying) for action in some]
+        chains.append(chain(vsphere.detach_backings(row.moid, row.name, files, key=vm_id), files, some))
+    note(run_chains(endpoint, chains, applying), actions.DETACH)
 
 
 def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
-    session = applying.context.session(endpoint) if chosen else None
-    made: dict[str, PhotonError | None] = {}
+    found = find_created(endpoint, chosen, applying)
+    directories: dict[str, PhotonError | None] = {}
     jobs = []
     for action in chosen:
-        store = _store(action, applying)
-        if store.moid not in made:
-            made[store.moid] = _directory_error(session, store)
-        failure = made[store.moid]
+        if action.id in found:
+            jobs.append(_read_uuid(found[action.id], action.id))
+            continue
+        failure = _directory_error(endpoint, action, directories, applying)
         if failure is not None:
             action.fail_at(actions.CREATE, failure)
             continue
-        new = vsphere.NewDisk(action.disk.name, action.disk.capacity, store, str(action.disk.path))
-        made_disk = vsphere.created_disk(new, vsphere.VMDK, None)
-        jobs.append(
-            vsphere.create_disk(
-                new,
-                vsphere.VMDK,
-                key=action.id,
-                done_by=frozenset({"FileAlreadyExists"}),  # its path has its id: an interrupted run made it
-                then=lambda _done, file=made_disk, key=action.id: _read_uuid(file, key),
-            )
-        )
+        jobs.append(_create_one(action, applying))
     by_id = {a.id: a for a in chosen}
-    for job, outcome in _run(endpoint, jobs, applying):
+    for job, outcome in run(endpoint, jobs, applying):
         action = by_id[job.key]
         if isinstance(outcome, PhotonError):
             action.fail_at(actions.CREATE, outcome)
         elif job.operation == "read_uuid":
             size = action.disk.size or action.disk.capacity
-            action.disk = replace(action.disk, uuid=outcome, size=size, vm=None)
-            _finish_step([action], actions.CREATE)
+            place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid}
+            action.disk = replace(action.disk, size=size, vm=None, **place)
+            finish_step([action], actions.CREATE)
+
+
+def _create_one(action: DiskAction, applying: Applying) -> Any:
+    new, backing = new_disk(action, applying), str(action.disk.backing)
+    return vsphere.create_disk(
+        new,
+        backing,
+        key=action.id,
+        # The path of a VMDK has the disk's id: an interrupted run made it.
+        done_by=frozenset({"FileAlreadyExists"} if backing == vsphere.VMDK else ()),
+        then=lambda outcome: _read_uuid(vsphere.created_disk(new, backing, outcome), action.id),
+    )
 
 
 def _read_uuid(file: Any, key: str) -> Any:
-    """The job that reads the uuid of a disk that was just created."""
+    """The job that reads the uuid of a disk that was just created; its result is the disk with it."""
     what = f"read of the uuid of disk {file.name}"
 
     def submit(session: Any) -> Any:
-        found = vsphere.read_disk(session, file)
-        if found is None:
+        uuid = vsphere.read_uuid(session, file)
+        if uuid is None:
             raise PhotonError("DiskNotFound", f"disk {file.name} was deleted concurrently; run again")
-        return found.uuid
+        return replace(file, uuid=uuid)
 
     return vsphere.Job(key, what, submit, operation="read_uuid")
 
 
-def _directory_error(session: Any, store: Any) -> PhotonError | None:
-    try:
-        vsphere.make_directory(session, directory_of(store.name), store.datacenter)
-    except PhotonError as error:
-        if error.ends_run:
-            raise
-        return error
-    return None
+def _directory_error(
+    endpoint: Document, action: DiskAction, made: dict[str, PhotonError | None], applying: Applying
+) -> PhotonError | None:
+    """Make the directory of a managed VMDK, once for each datastore; returns why it cannot be had."""
+    if action.disk.backing == vsphere.FCD:
+        return None
+    store = store_of(action, applying)
+    if store.moid not in made:
+        made[store.moid] = None
+        try:
+            session = applying.context.session(endpoint)
+            vsphere.make_directory(session, directory_of(store.name), store.datacenter)
+        except PhotonError as error:
+            if error.ends_run:
+                raise
+            made[store.moid] = error
+    return made[store.moid]
+
+
+def _grow(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
+    jobs = [vsphere.grow_disk(file_of(a, applying), a.disk.capacity, key=a.id) for a in chosen]
+    by_id = {a.id: [a] for a in chosen}
+    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.GROW)
 
 
 # -- after the work on VMs -----------------------------------------------------------------------------------------
@@ -145,7 +176,7 @@ def _attach_and_record(endpoint: Document, chosen: list[DiskAction], applying: A
     rows = _read(session, inventory, touched)
     _grow_attached(endpoint, growing, rows, applying)
     _attach(endpoint, attaching, rows, applying)
-    touched |= {a.source for a in chosen if a.source is not None}
+    touched |= {vm for a in chosen if a.steps for vm in (a.source, a.previous.vm) if vm is not None}
     after = _read(session, inventory, touched)
     _record(endpoint, chosen, after, applying)
 
@@ -161,7 +192,7 @@ def _read(session: Any, inventory: Any, vm_ids: Iterable[str]) -> dict[str, Any]
 
 
 def _grow_attached(endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], applying: Applying) -> None:
-    jobs, keys = [], {}
+    chains: list[Chain] = []
     for vm_id, some in _by_vm(chosen, lambda action: action.previous.vm).items():
         row = rows.get(vm_id)
         sizes = {}
@@ -172,13 +203,14 @@ def _grow_attached(endpoint: Document, chosen: list[DiskAction], rows: dict[str,
             else:
                 sizes[device.key] = action.disk.capacity
         if sizes:
-            keys[vm_id] = [a for a in some if a.failure is None]
-            jobs.append(vsphere.reconfigure(row.moid, row.name, key=vm_id, extend_disks=sizes))
-    _note(_run(endpoint, jobs, applying), keys, actions.GROW)
+            job = vsphere.reconfigure(row.moid, row.name, key=vm_id, extend_disks=sizes)
+            chains.append([(job, [a for a in some if a.failure is None])])
+    note(run_chains(endpoint, chains, applying), actions.GROW)
 
 
 def _attach(endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], applying: Applying) -> None:
-    """One change per VM; where it is refused each disk is tried alone, so that one does not fail the others."""
+    """Attach what can be; where several are refused together each is tried alone, so that one does not fail the
+    others."""
     by_vm = _by_vm(chosen, lambda action: action.target)
     refused = _attach_together(endpoint, by_vm, rows, applying)
     while refused:
@@ -194,8 +226,8 @@ def _read_again(endpoint: Document, vm_ids: Iterable[str], applying: Applying) -
 def _attach_together(
     endpoint: Document, by_vm: dict[str, list[DiskAction]], rows: dict[str, Any], applying: Applying
 ) -> dict[str, list[DiskAction]]:
-    """Attach the disks of each VM in one call; returns those of several that were refused together."""
-    jobs, keys = [], {}
+    """Attach the disks of each VM in as few calls as possible; returns those of several that were refused together."""
+    chains: list[Chain] = []
     for vm_id, some in by_vm.items():
         row = rows.get(vm_id)
         if row is None:
@@ -203,25 +235,25 @@ def _attach_together(
                 action.fail_at(actions.ATTACH, _no_vm(action, applying))
             continue
         there = [a for a in some if any(d.is_among(a.disk.identities) for d in row.disks or ())]
-        _finish_step(there, actions.ATTACH)
+        finish_step(there, actions.ATTACH)
         missing = [a for a in some if a not in there]
         if not missing:
             continue
         try:
             slots = vsphere.free_slots(row.disks or (), len(missing), row.name)
-            wanted = [(_backing(a, applying), slot) for a, slot in zip(missing, slots, strict=True)]
-            jobs += vsphere.attach_disks(row.moid, row.name, wanted, key=vm_id)
-            keys[vm_id] = missing
         except PhotonError as error:
             for action in missing:
                 action.fail_at(actions.ATTACH, error)
+            continue
+        files = [file_of(action, applying) for action in missing]
+        pairs = list(zip(files, slots, strict=True))
+        chains.append(chain(vsphere.attach_disks(row.moid, row.name, pairs, key=vm_id), files, missing))
     refused: dict[str, list[DiskAction]] = {}
-    for job, outcome in _run(endpoint, jobs, applying):
-        some = keys[job.key]
+    for some, job, outcome in run_chains(endpoint, chains, applying):
         if isinstance(outcome, PhotonError) and len(some) > 1 and not outcome.data.get("unknown"):
             refused[job.key] = some
         else:
-            _note([(job, outcome)], keys, actions.ATTACH)
+            note([(some, job, outcome)], actions.ATTACH)
     return refused
 
 
@@ -231,8 +263,15 @@ def _attach_together(
 def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
     session, inventory = applying.context.session(endpoint), applying.state.inventories[endpoint.id]
     due = [a for a in chosen if a.is_due(actions.DELETE)]
-    jobs = [vsphere.delete_disk(_backing(a, applying), key=a.id) for a in due]
-    _note(_run(endpoint, jobs, applying), {a.id: [a] for a in due}, actions.DELETE)
+    found = find_created(endpoint, due, applying)
+    jobs, by_id = [], {a.id: [a] for a in due}
+    for action in due:
+        file = found.get(action.id) or file_of(action, applying)
+        if file.id or file.path:
+            jobs.append(vsphere.delete_disk(file, key=action.id))
+        else:  # it was never made
+            finish_step([action], actions.DELETE)
+    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.DELETE)
     rows = _read(session, inventory, {a.source for a in chosen if a.source is not None})
     _record(endpoint, chosen, rows, applying)
 
@@ -290,7 +329,8 @@ def _facts(action: DiskAction) -> Disk:
     disk = replace(disk, vm=vm)
     if disk.is_unfinished:
         # What was certainly not made needs no place: the next run may find a better one.
-        place = {} if _is_unknown(action) else {"endpoint": None, "datastore": None, "path": None}
+        unplaced = {"endpoint": None, "datastore": None, "path": None, "backing": None}
+        place = {} if _is_unknown(action) else unplaced
         return replace(disk, state=states.ERROR, **place)  # type: ignore[arg-type]
     return disk.settled()
 
@@ -304,54 +344,11 @@ def _failed(action: DiskAction) -> tuple[Any, ...]:
     return (action.task.id, number, "ERROR", None, action.failure)  # type: ignore[union-attr]
 
 
-def _note(outcomes: Iterable[tuple[Any, Any]], by_key: dict[str, list[DiskAction]], step: str) -> None:
-    for job, outcome in outcomes:
-        if isinstance(outcome, PhotonError):
-            for action in by_key[job.key]:
-                action.fail_at(step, outcome)
-        else:
-            _finish_step(by_key[job.key], step)
-
-
-def _finish_step(chosen: Iterable[DiskAction], step: str) -> None:
-    for action in chosen:
-        action.done.append(step)
-
-
-def _run(endpoint: Document, jobs: list[Any], applying: Applying) -> Iterable[tuple[Any, Any]]:
-    return vsphere.run_jobs(applying.context.session(endpoint), jobs) if jobs else ()
-
-
 def _by_vm(chosen: Iterable[DiskAction], of: Callable[[DiskAction], str | None]) -> dict[str, list[DiskAction]]:
     groups: dict[str, list[DiskAction]] = defaultdict(list)
     for action in chosen:
         groups[str(of(action))].append(action)
     return groups
-
-
-def _store(action: DiskAction, applying: Applying) -> Any:
-    """The row of the datastore that the disk is on."""
-    state = applying.state
-    store = state.must(str(action.disk.datastore))
-    row = state.inventories[store.scope].datastores.get(store.observed["moid"])
-    if row is None:
-        raise PhotonError(
-            "DatastoreNotFound", f"disk {action.name}: datastore {store.name} left its endpoint; run again"
-        )
-    return row
-
-
-def _backing(action: DiskAction, applying: Applying) -> Any:
-    """The disk's file, as the calls name it."""
-    disk = action.disk
-    return vsphere.DiskFile(
-        disk.name,
-        vsphere.VMDK,
-        str(disk.path),
-        _store(action, applying),
-        uuid=disk.uuid or "",
-        capacity=disk.size or disk.capacity,
-    )
 
 
 def _left(action: DiskAction) -> PhotonError:

@@ -25,6 +25,7 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         "attached_to": state.name_of(disk.vm),
         "endpoint": state.name_of(disk.endpoint),
         "datastore": state.name_of(disk.datastore),
+        "backing": disk.backing,
         "path": disk.path,
         "uuid": disk.uuid,
         "wwn": disk.wwn,

@@ -14,6 +14,7 @@ from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import refund
+from ...vsphere import VMDK, choose_backing
 from ..fleet.record import DatastoreFacts, HostFacts
 from ..planning import CREATE, DELETE, KEEP, UPDATE, Planning, compare, delete_action
 from ..state import CurrentState
@@ -86,10 +87,10 @@ def plan_delete(
         path,
         DiskAction,
         needs=tuple(document.id for document in chain),
-        task=task_of(current.id, steps, disk.endpoint, (disk.vm,)) if disk.path else None,
+        task=task_of(current.id, steps, disk.endpoint, (disk.vm,)) if disk.endpoint else None,
         disk=disk,
         previous=disk,
-        steps=steps if disk.path else (),
+        steps=steps if disk.endpoint else (),
         source=disk.vm,
     )
 
@@ -172,13 +173,9 @@ def _power_of(vm: Document, planning: Planning) -> str:
 def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Planning) -> None:
     state, seen, disk = planning.state, desired.seen, desired.disk
     store = state.must(str(disk.datastore))
-    if disk.is_unfinished and DatastoreFacts.of(store).type == "VSAN":
-        raise PhotonError(
-            "NoConstraintMatchingDatastore",
-            f"disk {desired.label}: datastore {store.name} is a vSAN datastore, which holds no plain disk files: use a "
-            "flavor that asks for another type (storage.SHARED_VMFS)",
-        )
-    disk = replace(disk, endpoint=store.scope, path=disk.path or file_of(store.name, disk.id))
+    disk = replace(disk, endpoint=store.scope, backing=disk.backing or _backing(desired, store, planning))
+    if disk.backing == VMDK:
+        disk = replace(disk, path=disk.path or file_of(store.name, disk.id))
     previous = seen.disk
     steps: list[str] = []
     source = previous.vm if previous.vm is not None and (vm is None or vm.id != previous.vm) else None
@@ -226,6 +223,23 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
             target=target,
         )
     )
+
+
+def _backing(desired: Desired, store: Document, planning: Planning) -> str:
+    """What a new disk is made of. Raises UpdateNotSupported and NoConstraintMatchingDatastore."""
+    state = planning.state
+    inventory = state.inventories.get(store.scope)
+    if inventory is None:
+        raise unread(replace(desired.disk, endpoint=store.scope), state)
+    backing = choose_backing(inventory, str(state.name_of(store.scope)), planning.options.disk_backing)
+    if backing == VMDK and DatastoreFacts.of(store).type == "VSAN":
+        raise PhotonError(
+            "NoConstraintMatchingDatastore",
+            f"disk {desired.label}: datastore {store.name} is a vSAN datastore, which holds first-class disks and no "
+            "plain disk files: set photon_disk_backing to auto on a vCenter with API 7.0.2 or later, or use a flavor "
+            "that asks for another type (storage.SHARED_VMFS)",
+        )
+    return backing
 
 
 def _reason(verb: str, disk: Disk, difference: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ...cloudstore import Claim
 from ...model import states
 from ...model.entities import Document
+from ...vsphere import VMDK
 from ..state import CurrentState
 
 Cost = dict[str, tuple[int, str]]
@@ -34,6 +35,7 @@ class Disk:
     ``capacity`` in bytes. ``affinity`` are names of VMs, ``wanted_vm`` the id of the VM that it was last declared to be
     attached to. Facts: ``endpoint`` and ``datastore`` (ids), ``path`` (``[ds] dir/id.vmdk``), the backing's ``uuid``
     (None until the file was made once), ``size`` in bytes, and ``vm``, the id of the VM that it is attached to.
+    ``backing`` is fcd or vmdk (None until it is placed), ``first_class`` the id of a first-class disk.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Disk:
     uuid: str | None = None
     size: int | None = None
     vm: str | None = None
+    backing: str | None = None
+    first_class: str | None = None
 
     @property
     def wwn(self) -> str | None:
@@ -93,6 +97,8 @@ class Disk:
             seen.get("uuid"),
             seen.get("size"),
             seen.get("vm"),
+            seen.get("backing") or (VMDK if seen.get("uuid") else None),
+            seen.get("first_class"),
         )
 
     def write_to(self, document: Document) -> Document:
@@ -114,6 +120,8 @@ class Disk:
             "uuid": self.uuid,
             "size": self.size,
             "vm": self.vm,
+            "backing": self.backing,
+            "first_class": self.first_class,
         }
         return replace(document, state=self.state, body=body, observed=observed if self.endpoint else {})
 

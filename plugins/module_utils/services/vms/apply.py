@@ -21,7 +21,7 @@ from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
-from ..disks.actions import attachable
+from ..disks.backings import attachable
 from ..planning import Action, Outcome
 from . import jobs
 from .actions import CreateVm, DeleteVm, RegisterVm, UpdateVm
@@ -135,7 +135,7 @@ class _Runner:
         session, inventory = context.session(endpoint), state.inventories[endpoint.id]
         made = jobs.folders(session, inventory, [action.vm for action in actions], state)
         bound = {action.id for action in actions if self.rules.binds(action.document)}
-        attached = attachable(self.applying.plan)  # there before the first start
+        attached = attachable(self.applying)  # there before the first start
         prepared = self._prepared(
             actions,
             lambda action: jobs.create(

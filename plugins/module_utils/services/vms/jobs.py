@@ -50,11 +50,12 @@ def create(
     state: CurrentState,
     store_id: str,
     alone: bool,
-    attached: Iterable[vsphere.DiskSpec] = (),
+    attached: Iterable[vsphere.DiskFile] = (),
 ) -> Any:
     """CREATE_VM, and unless ``alone`` each further step as soon as the one before it is done.
 
-    ``attached`` are existing disks that the VM gets with its own, as far as its first controller has room.
+    ``attached`` are existing disks that the VM gets before it starts, as far as its first controller has room: managed
+    VMDKs with its own disks, first-class disks in a call each.
     """
     vm, place = action.vm, action.vm.place
     host, store, image = state.must(place.host), state.must(vm.boot_disk.datastore), state.must(vm.image)  # type: ignore[union-attr, arg-type]
@@ -69,6 +70,9 @@ def create(
     if row is None:
         raise PhotonError("HostNotFound", f"VM {action.name}: host {host.name} left its endpoint; run again")
     hardware = image.body.get("settings") or {}
+    chosen = [*attached][: max(0, vsphere.PER_BUS - len(vm.disks))]
+    managed = [file for file in chosen if file.backing == vsphere.VMDK]
+    first_class = [file for file in chosen if file.backing == vsphere.FCD]
     spec = vsphere.VmSpec(
         uuid=vm.id,
         name=place.name,  # type: ignore[union-attr]
@@ -83,7 +87,7 @@ def create(
         disks=[
             vsphere.DiskSpec(disk.name, disk.capacity, parent=copy["path"] if disk.boot else None) for disk in vm.disks
         ]
-        + [*attached][: max(0, vsphere.PER_BUS - len(vm.disks))],
+        + [vsphere.DiskSpec(file.name, file.capacity, path=file.path) for file in managed],
         nics=[
             vsphere.NicSpec(
                 _network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3")
@@ -99,7 +103,24 @@ def create(
         spec,
         key=vm.id,
         operation="CREATE_VM",
-        then=lambda moid: _chain(following, moid, vm, row.moid),
+        then=lambda moid: _attach_first(
+            first_class, len(spec.disks), moid, vm, lambda: _chain(following, moid, vm, row.moid)
+        ),
+    )
+
+
+def _attach_first(files: list[vsphere.DiskFile], taken: int, moid: str, vm: Vm, then: Callable[[], Any]) -> Any:
+    """Attach first-class disks to a new VM, one after another, then do what follows. ``taken``: its places in use."""
+    if not files:
+        return then()
+    slot = vsphere.Slot(vsphere.FIRST_BUS, vsphere.unit_of(taken), fresh=False)
+    return vsphere.attach_first_class(
+        moid,
+        vm.name,
+        files[0],
+        slot,
+        vm.id,
+        {"operation": "ATTACH_DISK", "then": lambda _result: _attach_first(files[1:], taken + 1, moid, vm, then)},
     )
 
 
