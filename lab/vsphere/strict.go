@@ -63,6 +63,7 @@ func init() { // not a plain initialiser: the methods refer back to the table's 
 		"DeleteVStorageObject_Task":       (*endpoint).deleteFCD,
 		"ExtendDisk_Task":                 (*endpoint).extendFCD,
 		"UpdateVStorageObjectPolicy_Task": (*endpoint).updateFCDPolicy,
+		"RelocateVStorageObject_Task":     (*endpoint).relocateFCD,
 
 		"VCenterUpdateVStorageObjectMetadataEx_Task": (*endpoint).updateFCDMetadata,
 

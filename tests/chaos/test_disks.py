@@ -49,7 +49,10 @@ CASES: dict[str, tuple[Tree, Tree]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_work_on_disks(tmp_path: Path, case: str) -> None:
-    before, wanted = CASES[case]
-    names = kill_everywhere(f"{case} of 2 disks", tmp_path, before, wanted, sample=SAMPLE)
+@pytest.mark.parametrize("backing", ["vmdk", "simulated-fcd"])
+def test_work_on_disks(tmp_path: Path, backing: str, case: str) -> None:
+    """First-class disks exist only simulated."""
+    setting = {"photon_disk_backing": backing.rpartition("-")[2]}
+    before, wanted = ({**each, **setting} for each in CASES[case])
+    names = kill_everywhere(f"{case} of 2 disks ({backing})", tmp_path, before, wanted, sample=SAMPLE)
     assert "before commit" in names

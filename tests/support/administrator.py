@@ -210,6 +210,11 @@ class Administrator:
         self.wait(self.content.virtualDiskManager.CreateVirtualDisk_Task(path, self.datacenter, spec))
         return path
 
+    def move_disk(self, path: str, target: str) -> None:
+        """Move a VMDK that no VM has."""
+        manager, center = self.content.virtualDiskManager, self.datacenter
+        self.wait(manager.MoveVirtualDisk_Task(path, center, target, center, True))
+
     def attach(self, vm: Any, path: str, unit: int | None = None) -> Any:
         """Attach a VMDK that exists, at the first free unit unless one is named. Answers the disk."""
         before = {disk.backing.fileName for disk in self.disks(vm)}

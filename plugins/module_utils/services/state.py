@@ -23,7 +23,7 @@ class CurrentState:
     ``unreachable`` with its error instead. ``versions``: each document's version when it was read. ``busy``: the open
     tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key. ``capacity``: the
     recorded inventories by provider and resource. ``disk_files``: the listed directories of persistent disks, by
-    datastore, directory and path.
+    datastore, directory and path; ``moved_disks`` the datastore and path of those that were moved, by disk.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class CurrentState:
         self._hosts: dict[str, dict[str, Document]] | None = None
         self._disks: dict[str, Document] | None = None  # persistent ones by uuid and by path
         self.disk_files: dict[str, dict[str, dict[str, Any]]] = {}
+        self.moved_disks: dict[str, tuple[str, str]] = {}
         for document in documents:
             self.put(document)
         self.versions: dict[str, int] = {document.id: document.version for document in self._by_id.values()}

@@ -26,7 +26,7 @@ from .drs import change_rules, compare_rules, read_rules, wanted_rule
 from .files import DatastoreReader, existing_files
 from .first_class import attach as attach_first_class
 from .first_class import describe as describe_first_class
-from .first_class import find_unknown, read_all
+from .first_class import find_disks, find_unknown, read_all
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
@@ -93,6 +93,7 @@ __all__ = [
     "enter_maintenance",
     "existing_files",
     "exit_maintenance",
+    "find_disks",
     "find_marked",
     "find_unknown",
     "folder_path",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -77,12 +77,12 @@ def read_all(session: Session, wanted: Iterable[tuple[DatastoreRow, str]]) -> li
 
 def find_unknown(session: Session, datastores: Iterable[DatastoreRow], known: Collection[str]) -> list[DiskFile]:
     """Read the first-class disks on these datastores whose ids are not among ``known``."""
-    wanted = []
-    for store in datastores:
-        what, reference = f"read of the disks on {store.name}", session.reference("Datastore", store.moid)
-        listed = session.call(what, session.first_class_disks.ListVStorageObject, reference, read=True)
-        wanted += [(store, each.id) for each in listed if each.id not in known]
-    return read_all(session, wanted)
+    return read_all(session, [(store, disk) for store, disk in _listed(session, datastores) if disk not in known])
+
+
+def find_disks(session: Session, datastores: Iterable[DatastoreRow], wanted: Collection[str]) -> list[DiskFile]:
+    """Read the first-class disks of these ids, on whichever of the datastores they are."""
+    return read_all(session, [(store, disk) for store, disk in _listed(session, datastores) if disk in wanted])
 
 
 def attach(moid: str, vm: str, disk: DiskFile, slot: Slot, key: Any, options: dict[str, Any]) -> Job:
@@ -150,6 +150,13 @@ def describe(disk: DiskFile, marks: Mapping[str, str], key: Any, options: dict[s
         )
 
     return new_job(what, submit, key, options, operation="describe_disk", datastore=disk.datastore.moid)
+
+
+def _listed(session: Session, datastores: Iterable[DatastoreRow]) -> Iterator[tuple[DatastoreRow, str]]:
+    for store in datastores:
+        what, reference = f"read of the disks on {store.name}", session.reference("Datastore", store.moid)
+        for each in session.call(what, session.first_class_disks.ListVStorageObject, reference, read=True):
+            yield store, each.id
 
 
 def _read(store: DatastoreRow, disk: str) -> Job:

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_items
+from pyVmomi import vim
 
 from tests.support.site import codes, message
 
@@ -207,6 +208,30 @@ def test_a_disk_that_was_grown_by_hand_is_recorded(site: Any) -> None:
     outcome = site.run(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
     assert codes(outcome) == {"acme/web/data": "UpdateNotSupported"}
     site.settled(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1", "capacity": "3 GB"}]))
+
+
+def test_a_detached_disk_that_was_moved_by_hand(site: Any) -> None:
+    """A first-class disk is followed by its id; the file of a managed VMDK counts as lost until it is back."""
+    tree = site.declare([{"name": "web-1"}], [{**DATA, "attached_to": ""}])
+    site.good(tree)
+    before, admin = site.disk("data"), site.endpoint_admin
+    if site.backing == "fcd":
+        manager, identity = admin.content.vStorageObjectManager, vim.vslm.ID(id=before.first_class)
+        place = vim.vslm.CreateSpec.DiskFileBackingSpec(datastore=admin.datastore("local-esx01"))
+        here = admin.datastore(before.path[1:].partition("]")[0])
+        admin.wait(manager.RelocateVStorageObject_Task(identity, here, vim.vslm.RelocateSpec(backingSpec=place)))
+        site.settled(tree)
+        after = site.disk("data")
+        assert (after.path, after.uuid) == (f"[local-esx01] fcd/{before.first_class}.vmdk", before.uuid)
+        assert site.named("datastore", "local-esx01").id == after.datastore
+        return
+    away = before.path.replace(before.id, "away")
+    admin.move_disk(before.path, away)
+    assert codes(site.run(tree)) == {"acme/web/data": "DiskNotFound"}
+    assert site.files() == [away]
+    admin.move_disk(away, before.path)
+    site.settled(tree)
+    assert site.disk("data").uuid == before.uuid
 
 
 def test_bad_input_is_refused_before_anything_is_touched(site: Any) -> None:

@@ -192,6 +192,19 @@ def test_a_disk_whose_file_vanished_is_listed_and_not_found(vc, fcd, control):
         fcd.read(disk)
 
 
+def test_a_disk_moves_to_another_datastore_with_its_bytes_and_its_id(vc, fcd):
+    disk = fcd.create()
+    vc.write(path(disk), b"kept")
+    place = vim.vslm.CreateSpec.DiskFileBackingSpec(datastore=vc.datastore("second"))
+    spec = vim.vslm.RelocateSpec(backingSpec=place)
+    vc.result(fcd.manager.RelocateVStorageObject_Task(disk.config.id, vc.datastore(), spec))
+    with pytest.raises(vim.fault.NotFound):
+        fcd.read(disk)
+    moved = fcd.manager.RetrieveVStorageObject(disk.config.id, vc.datastore("second"))
+    assert path(moved) == f"[second] fcd/{disk.config.id.id}.vmdk"
+    assert vc.read(path(moved), 0, 3) == b"kept"
+
+
 def test_metadata_is_set_at_creation_and_changes_key_by_key(vc, fcd):
     pair = vim.KeyValue
     disk = fcd.create(metadata=[pair(key="a", value="1"), pair(key="b", value="2")])

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...model import entities, states
 from ...model.errors import PhotonError
-from ...vsphere import list_directories
+from ...vsphere import ListedDisk, find_disks, list_directories
 from ..planning import Planning
 from ..state import CurrentState
 from .record import Disk
@@ -69,6 +69,9 @@ class Sight:
             raise unread(disk, state)
         if disk.id in self.attached:
             return self._attached(disk, *self.attached[disk.id])
+        if disk.id in state.moved_disks:
+            store_id, path = state.moved_disks[disk.id]
+            disk = replace(disk, datastore=store_id, path=path)
         vm_row = self._recorded_vm(disk)
         vm = disk.vm if vm_row is not None else None
         file, listed = self._file(disk)
@@ -145,7 +148,10 @@ def read_planned(planning: Planning, context: Any) -> None:
 
 
 def read_files(state: CurrentState, context: Any) -> None:
-    """List the directories of the recorded disks on every datastore that has one, one search for each."""
+    """List the directories of the recorded disks on every datastore that has one, one search for each.
+
+    A detached first-class disk that is not in its directory any more is looked for by its id.
+    """
     wanted: dict[str, dict[str, tuple[str, set[str]]]] = {}  # by endpoint and datastore: moid and directories
     for disk in map(Disk.of, state.of(entities.DISK)):
         store = state.get(disk.datastore)
@@ -162,3 +168,20 @@ def read_files(state: CurrentState, context: Any) -> None:
         for store_id, (_moid, folders) in stores.items():
             listing: Mapping[str, Any] = {folder: found[folder] for folder in folders if folder in found}
             state.disk_files[store_id] = dict(listing)
+        _follow_moved(endpoint_id, session, state)
+
+
+def _follow_moved(endpoint_id: str, session: Any, state: CurrentState) -> None:
+    """Note where the first-class disks are now that their datastores' listings do not show."""
+    sight, missing = Sight(state), {}
+    for disk in map(Disk.of, state.of(entities.DISK)):
+        if disk.endpoint == endpoint_id and disk.first_class and disk.vm is None and sight.see(disk).gone:
+            missing[disk.first_class] = disk.id
+    if not missing:
+        return
+    stores = {d.observed.get("moid"): d.id for d in state.of(entities.DATASTORE, endpoint_id)}
+    rows = [row for moid, row in state.inventories[endpoint_id].datastores.items() if moid in stores and row.accessible]
+    for file in find_disks(session, rows, missing):
+        state.moved_disks[missing[file.id]] = (stores[file.datastore.moid], file.path)
+        folder, listing = file.path.rpartition("/")[0], state.disk_files.setdefault(stores[file.datastore.moid], {})
+        listing.setdefault(folder, {})[file.path] = ListedDisk(0, file.capacity, thin=True)

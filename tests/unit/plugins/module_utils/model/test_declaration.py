@@ -47,6 +47,7 @@ def test_normal_form(tree: dict[str, Any]) -> None:
         "wait_for_addresses": 30,
         "cloudstore_new": False,
         "placement_policy": "spread",
+        "disk_backing": "auto",
         "placement_quality": "normal",
         "atomic": False,
         "default_port_group": None,
