@@ -98,8 +98,8 @@ def detach_backings(
 
 
 def grow_disk(disk: DiskFile, capacity: int, key: Any = None, **options: Any) -> Job:
-    """Grow a disk to ``capacity`` bytes; no disk shrinks. An attached managed VMDK grows with its VM
-    (``reconfigure``) instead."""
+    """Grow a detached disk to ``capacity`` bytes; no disk shrinks. One that is attached grows with its VM
+    (``reconfigure``), which may run."""
     return (first_class if disk.backing == FCD else managed).grow(disk, capacity, key, options)
 
 

@@ -113,7 +113,7 @@ def detach(moid: str, vm: str, disk: DiskFile, key: Any, options: dict[str, Any]
 
 
 def grow(disk: DiskFile, capacity: int, key: Any, options: dict[str, Any]) -> Job:
-    """Grow a disk, attached or not."""
+    """Grow a disk that no VM has."""
     what = f"grow disk {disk.name}"
 
     def submit(session: Session) -> Any:

@@ -201,6 +201,16 @@ def test_first_class_disks_are_refused_where_there_are_none(site: Any) -> None:
         assert site.disk("data").backing == "fcd"
 
 
+def test_a_disk_of_a_running_vm_grows_and_moves(site: Any) -> None:
+    vms = [{"name": "web-[1:2]", "state": "started"}]
+    site.good(site.declare(vms, [{**DATA, "attached_to": "web-1"}]))
+    site.settled(site.declare(vms, [{**DATA, "attached_to": "web-1", "capacity": "2 GB"}]))
+    assert site.devices("web-1")[1]["capacity"] == 2 * GB
+    site.settled(site.declare(vms, [{**DATA, "attached_to": "web-2", "capacity": "3 GB"}]))
+    assert [disk["capacity"] for disk in site.devices("web-2")][1:] == [3 * GB]
+    assert [row["power_state"] for row in site.rows()] == ["poweredOn"] * 2
+
+
 def test_a_disk_that_was_grown_by_hand_is_recorded(site: Any) -> None:
     site.good(site.declare([{"name": "web-1"}], [{**DATA, "attached_to": "web-1"}]))
     admin = site.endpoint_admin

@@ -72,9 +72,8 @@ def _prepare(endpoint: Document, chosen: list[DiskAction], applying: Applying) -
 
 
 def _grows_with_vm(action: DiskAction) -> bool:
-    """A managed VMDK that stays attached grows with its VM; a first-class disk grows by itself."""
-    attached = action.previous.vm is not None and action.source is None
-    return attached and action.disk.backing == vsphere.VMDK
+    """A disk that stays attached grows in a change of its VM, which may run."""
+    return action.previous.vm is not None and action.source is None
 
 
 def _detach(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
