@@ -26,11 +26,13 @@ EXAMPLES = r"""
 
 import json
 import os
+import re
 import sys
 
 from ansible.plugins.callback import CallbackBase
 
 OURS = "photon.platform."
+_CHAIN = re.compile(r"^.*The lookup plugin 'photon\.platform\.\w+' failed: ", re.DOTALL)  # Ansible's own steps before
 
 
 class CallbackModule(CallbackBase):
@@ -50,7 +52,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: object, ignore_errors: bool = False) -> None:
         if not self._take(result, failed=True) and not ignore_errors:
-            self.failures.append(f"{result.task.get_name()}: {result.result.get('msg') or 'failed'}")
+            message = _CHAIN.sub("", str(result.result.get("msg") or "failed"))
+            self.failures.append(f"{result.task.get_name()}: {message}")
 
     def v2_runner_on_unreachable(self, result: object) -> None:
         self.failures.append(f"{result.host.get_name()} is unreachable: {result.result.get('msg') or ''}")

@@ -77,9 +77,7 @@ def _toml(checker: Checker, text: str, path: str) -> dict[str, Any] | None:
         return None
 
 
-def text_or_file(
-    checker: Checker, entry: dict[str, Any], key: str, path: str, read_file: Callable[[str], str]
-) -> None:
+def text_or_file(checker: Checker, entry: dict[str, Any], key: str, path: str, read_file: Callable[[str], str]) -> None:
     """Read a certificate or repository key that is given as text or as a file name."""
     wanted = "-----BEGIN PGP PUBLIC KEY BLOCK-----" if key == "key" else "-----BEGIN CERTIFICATE-----"
     given = entry[key]

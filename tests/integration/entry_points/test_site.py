@@ -212,4 +212,5 @@ def test_an_undefined_variable_is_named_with_its_key_path(site):
     planned = site.command("photon-plan")
     assert planned.returncode == 1
     assert "photon_default_port_group: 'nope' is undefined" in planned.stderr
+    assert "lookup plugin" not in planned.stderr, "Ansible's own steps before the message are left out"
     assert "Traceback" not in planned.stderr
