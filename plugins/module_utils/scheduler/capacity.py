@@ -14,7 +14,7 @@ from .explain import reason
 from .fleet import LEVELS, Fleet
 from .moves import moved, without_hosts
 from .place import place
-from .policies import Policy, read_policy
+from .policies import Policy
 from .reading import Item
 from .requests import Batch, Kind
 from .search import Search
@@ -25,14 +25,12 @@ EXACT_WORK = 400_000
 MORE_THAN_ENOUGH = 1_000_000
 
 
-def host_scores(
-    fleet: Mapping[str, Any], *, policy: str = "spread", weights: Mapping[str, float] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Return ``{host id: {score, parts}}`` from 0 to 100 as things are, for the policies spread and pack.
+def host_scores(fleet: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return ``{host id: {score, parts}}`` from 0 to 100 as things are: the more room, the better.
 
     ``parts`` are the free shares of CPU, memory and storage in percent. Raises SpecInvalid.
     """
-    hosts, chosen = Fleet(fleet), read_policy(policy, weights)
+    hosts, chosen = Fleet(fleet), Policy()
     state = State(hosts, Batch([], hosts), chosen)
     scores = {}
     for number, host in enumerate(hosts.hosts):

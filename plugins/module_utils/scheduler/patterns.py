@@ -146,7 +146,7 @@ class _Master:
         self.kinds, self._counts = kinds, counts
         self._columns: dict[tuple[int, Mix], None] = {}  # an ordered set of (kind, mix)
         self._values: list[float] = []
-        self._program = self._new(counts, [len(kind.hosts) for kind in kinds], whole=False)
+        self._program = self._new(counts, [len(kind.hosts) for kind in kinds])
         self._pricing = [_Knapsack(kind, counts) for kind in kinds]
 
     def solve(self, budget: Budget) -> tuple[int, bool]:
@@ -181,7 +181,7 @@ class _Master:
             left[column[0]] -= chosen[column]
             for shape, number in column[1]:
                 missing[shape] -= number * chosen[column]
-        rest = self._new([max(0, need) for need in missing], left, whole=True)
+        rest = self._new([max(0, need) for need in missing], left)
         for column in self._columns:
             self._add_column(rest, column, whole=True)
         rest.run(max(0.1, budget.left(ROUNDING_SECONDS)))
@@ -189,7 +189,7 @@ class _Master:
             chosen[column] += round(value)
         return +chosen
 
-    def _new(self, counts: list[int], hosts: list[int], *, whole: bool) -> Program:
+    def _new(self, counts: list[int], hosts: list[int]) -> Program:
         """Return a program without mixes, in which VMs may be left out at a high cost."""
         program = Program()
         for count in counts:
