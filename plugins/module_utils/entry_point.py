@@ -9,6 +9,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
@@ -160,7 +161,8 @@ def leave(module: AnsibleModule, answer: dict[str, Any], failure: dict[str, Any]
 def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
     """The service's request from the common arguments."""
     params = module.params
-    fields = {
+    given = {option.name: params[option.name] for option in fields(Options) if params.get(option.name) is not None}
+    values = {
         "cloudstore_url": params["cloudstore_url"],
         "allow_ephemeral": params["cloudstore_allow_ephemeral"],
         "act_as": params["act_as"],
@@ -170,20 +172,9 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
         "diff_limit": params.get("diff_limit"),
         "site": params.get("site"),
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
-        "options": Options(
-            policy=params.get("policy") or "spread",
-            quality=params.get("quality") or "normal",
-            seed=params.get("seed") or 0,
-            atomic=bool(params.get("atomic")),
-            max_recreates=10 if params.get("max_recreates") is None else params["max_recreates"],
-            wait_for_addresses=30 if params.get("wait_for_addresses") is None else params["wait_for_addresses"],
-            default_port_group=params.get("default_port_group"),
-            disk_backing=params.get("disk_backing") or "auto",
-            cloudstore_new=bool(params.get("cloudstore_new")),
-            base_directory=params["base_directory"] or os.getcwd(),
-        ),
+        "options": Options(**{"base_directory": os.getcwd(), **given}),
     }
-    return run.Request(**{**fields, **changes})
+    return run.Request(**{**values, **changes})
 
 
 def read_json(path: str) -> Any:

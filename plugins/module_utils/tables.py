@@ -13,10 +13,9 @@ from typing import Any
 from .model import units
 from .model.errors import PhotonError
 from .model.names import collapse
-from .services.site_report import in_use
+from .services.site_report import QUOTA_KEYS, in_use
 
 Row = Mapping[str, Any]
-_QUOTA = ("vm.count", "vm.cpu", "vm.memory", "ephemeral-disk.capacity")
 _BAR = 10
 
 
@@ -55,8 +54,8 @@ def _tenants(resources: Sequence[Row], sort: str | None) -> list[str]:
     for row in sorted((r for r in resources if r["kind"] in ("tenant", "project")), key=lambda r: r["path"]):
         indent = "  " if row["kind"] == "project" else ""
         own = used.get(row["name"], {}) if row["kind"] == "tenant" else None
-        rows.append([indent + row["name"], *(_quota(row["quota"].get(key), own, key) for key in _QUOTA)])
-    return _table(["TENANT / PROJECT", *(key.upper() for key in _QUOTA)], rows)
+        rows.append([indent + row["name"], *(_quota(row["quota"].get(key), own, key) for key in QUOTA_KEYS)])
+    return _table(["TENANT / PROJECT", *(key.upper() for key in QUOTA_KEYS)], rows)
 
 
 def _hosts(resources: Sequence[Row], sort: str | None) -> list[str]:
@@ -86,18 +85,11 @@ def _host_order(row: Row, sort: str | None) -> tuple[Any, ...]:
 
 
 def _vms(resources: Sequence[Row], sort: str | None) -> list[str]:
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for row in sorted((r for r in resources if r["kind"] == "vm"), key=lambda r: r["path"]):
-        key = (
-            f"{row['tenant']}/{row['project']}",
-            row["flavor"],
-            row["state"],
-            row["zone"] or "-",
-            row["host"] or "-",
-            row["datastore"] or "-",
-        )
-        groups.setdefault(key, []).append(row["name"])
-    rows = [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
+    rows = _grouped(
+        (row, (row["flavor"], row["state"], row["zone"], row["host"], row["datastore"]))
+        for row in resources
+        if row["kind"] == "vm"
+    )
     column = _VM_COLUMNS.index(sort.upper()) if sort and sort.upper() in _VM_COLUMNS else 0
     return _table(_VM_COLUMNS, sorted(rows, key=lambda row: (row[column], row)))
 
@@ -106,19 +98,21 @@ _VM_COLUMNS = ["PROJECT", "VMS", "FLAVOR", "STATE", "ZONE", "HOST", "DATASTORE"]
 
 
 def _disks(resources: Sequence[Row], sort: str | None) -> list[str]:
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for row in sorted((r for r in resources if r["kind"] == "disk"), key=lambda r: r["path"]):
-        key = (
-            f"{row['tenant']}/{row['project']}",
-            row["flavor"],
-            row["state"],
-            units.show(row["capacity"], "GB"),
-            row["datastore"] or "-",
-            row["attached_to"] or "-",
-        )
-        groups.setdefault(key, []).append(row["name"])
-    rows = [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
+    rows = _grouped(
+        (row, (row["flavor"], row["state"], units.show(row["capacity"], "GB"), row["datastore"], row["attached_to"]))
+        for row in resources
+        if row["kind"] == "disk"
+    )
     return _table(["PROJECT", "DISKS", "FLAVOR", "STATE", "CAPACITY", "DATASTORE", "ATTACHED TO"], sorted(rows))
+
+
+def _grouped(rows: Iterable[tuple[Row, tuple[str | None, ...]]]) -> list[list[str]]:
+    """Cells for the resources of each project that are shown alike, with their names as ranges."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row, cells in sorted(rows, key=lambda pair: pair[0]["path"]):
+        key = (f"{row['tenant']}/{row['project']}", *(cell or "-" for cell in cells))
+        groups.setdefault(key, []).append(row["name"])
+    return [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
 
 
 _TABLES = {"tenants": _tenants, "hosts": _hosts, "vms": _vms, "disks": _disks}

@@ -18,7 +18,7 @@ from ..model.names import collapse
 
 Row = Mapping[str, Any]
 DIMENSIONS = ("vcpus", "memory", "storage")
-_QUOTA_KEYS = ("vm.count", "vm.cpu", "vm.memory", "ephemeral-disk.capacity")
+QUOTA_KEYS = ("vm.count", "vm.cpu", "vm.memory", "ephemeral-disk.capacity")
 
 
 def summarize(resources: Sequence[Row], plan: Iterable[Row] = ()) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _by_zone_and_rack(hosts: Iterable[Row]) -> list[dict[str, Any]]:
 def _quotas(row: Row, used: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """The bars of a tenant show what its projects use; what was given to them is said apart from it."""
     bars, tenant = [], row["kind"] == "tenant"
-    for key in [*_QUOTA_KEYS, *sorted(set(row["quota"]) - set(_QUOTA_KEYS))]:
+    for key in [*QUOTA_KEYS, *sorted(set(row["quota"]) - set(QUOTA_KEYS))]:
         counter = row["quota"].get(key)
         if counter is not None and counter["limit"] is not None:
             amount = used.get(row["name"], {}).get(key, 0) if tenant else counter["usage"]

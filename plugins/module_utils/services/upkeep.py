@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from ..cloudstore import open_store
+from ..cloudstore.schema import nothing_to_upgrade
 from ..model.errors import PhotonError
 from . import verify as verification
 from .run import Request, changing, reading
@@ -49,10 +50,7 @@ def _version(url: str, allow_ephemeral: bool) -> tuple[int, int]:
     try:
         with open_store(url, allow_ephemeral=allow_ephemeral) as store:
             if store.schema_version is None:
-                raise PhotonError(
-                    "CloudStoreNotFound",
-                    "no CloudStore exists that could be upgraded: the first apply (site.yml) creates one",
-                )
+                raise nothing_to_upgrade()
             return store.schema_version, store.schema_version
     except PhotonError as error:
         if error.code != "SchemaTooOld":

@@ -24,7 +24,8 @@ _IMAGE_TYPES = {".ova": "OVA", ".vmdk": "VMDK"}
 def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> list[Item]:
     """The entities of one checked item, sharing what is the same for all of them."""
     base = {**scope, **item}
-    _RULES.get(kind, _no_rule)(checker, base)
+    if kind in _RULES:
+        _RULES[kind](checker, base)
     ranges = _RANGES[kind]
     if not ranges:
         return [base]
@@ -95,10 +96,6 @@ _SCOPES = {
 def _common_name(names: list[str]) -> str:
     """A name for the members of a range that stays when the range grows from one member on: ``web-*``."""
     return re.sub(r"\d+", "*", names[0]) if names else ""
-
-
-def _no_rule(checker: Checker, item: Item) -> None:
-    """Most kinds need nothing more than their schema."""
 
 
 def _flavor(checker: Checker, item: Item) -> None:

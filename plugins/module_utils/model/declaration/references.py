@@ -37,8 +37,7 @@ def check_project_quota(checker: Checker, project: Item) -> None:
     """A project has limits of its own or a part of its tenant's, not both."""
     if project["quota"] is not None and project["quota_percent"] is not None:
         checker.add(f"{project['path']}.quota_percent", "cannot be combined with quota: remove one of the two")
-    for key in set(project["quota"] or ()) & set(project["quota_exclude"] or ()):
-        checker.add(f"{project['path']}.quota_exclude", f"{key} is in quota as well: remove it from one of the two")
+    _check_exclude(checker, project)
 
 
 def warnings(declaration: Declaration) -> list[str]:
@@ -178,10 +177,14 @@ def _check_quotas(checker: Checker, declaration: Declaration, known: Known) -> N
         if project["state"] != "absent":
             projects[project["tenant"]].append(project)
     for tenant in declaration.tenants:
-        for key in set(tenant["quota"] or ()) & set(tenant["quota_exclude"] or ()):
-            checker.add(f"{tenant['path']}.quota_exclude", f"{key} is in quota as well: remove it from one of the two")
+        _check_exclude(checker, tenant)
         if tenant["state"] != "absent":
             _check_tenant_quota(checker, tenant, projects[tenant["name"]], known)
+
+
+def _check_exclude(checker: Checker, owner: Item) -> None:
+    for key in set(owner["quota"] or ()) & set(owner["quota_exclude"] or ()):
+        checker.add(f"{owner['path']}.quota_exclude", f"{key} is in quota as well: remove it from one of the two")
 
 
 def _check_tenant_quota(checker: Checker, tenant: Item, projects: list[Item], known: Known) -> None:

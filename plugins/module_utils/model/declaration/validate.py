@@ -71,7 +71,7 @@ def check_items(
     (``{"tenant": "acme", "project": "web"}``). Raises SpecInvalid.
     """
     checker = Checker(complete=False)
-    schema = {key: spec for key, spec in ITEMS[kind].items() if key not in _NESTED.get(kind, ())}
+    schema = _alone(kind, ITEMS[kind])
     expanded: list[Item] = []
     for index, item in enumerate(items):
         path = f"{root or kind + 's'}[{index}]"
@@ -79,9 +79,8 @@ def check_items(
         normal["path"] = path
         expanded += expand.items(checker, kind, normal, {**_SCOPE.get(kind, {}), **(scope or {})})
     expand.duplicates(checker, kind, expanded)
-    for item in expanded:
-        if kind == "project":
-            references.check_project_quota(checker, item)
+    for item in expanded if kind == "project" else ():
+        references.check_project_quota(checker, item)
     _raise(checker.mistakes, f"the {kind}s" if len(expanded) != 1 else f"the {kind}")
     return expanded
 
@@ -96,21 +95,18 @@ _NOT_SETTINGS = {
 
 
 def _flatten_tenant(checker: Checker, declaration: Declaration, tenant: Item) -> None:
-    declaration.tenants.append({key: value for key, value in tenant.items() if key != "projects"})
+    declaration.tenants.append(_alone("tenant", tenant))
     for project in tenant["projects"] or []:
-        declaration.projects.append(
-            {
-                "tenant": tenant["name"],
-                **{key: value for key, value in project.items() if key not in _NESTED["project"]},
-            }
-        )
+        declaration.projects.append({"tenant": tenant["name"], **_alone("project", project)})
         scope = {"tenant": tenant["name"], "project": project["name"]}
-        for image in project["images"] or []:
-            declaration.images.extend(expand.items(checker, "image", image, scope))
-        for vm in project["vms"] or []:
-            declaration.vms.extend(expand.items(checker, "vm", vm, scope))
-        for disk in project["disks"] or []:
-            declaration.disks.extend(expand.items(checker, "disk", disk, scope))
+        for plural in _NESTED["project"]:
+            for item in project[plural] or []:
+                getattr(declaration, plural).extend(expand.items(checker, plural.removesuffix("s"), item, scope))
+
+
+def _alone(kind: str, values: Mapping[str, Any]) -> Item:
+    """An item, or its schema, without the items in it."""
+    return {key: value for key, value in values.items() if key not in _NESTED.get(kind, ())}
 
 
 def _raise(mistakes: list[Mistake], what: str) -> None:

@@ -9,8 +9,11 @@ import json
 import pathlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.photon.platform.plugins.module_utils import entry_point
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 RUN = (
@@ -108,3 +111,16 @@ def test_a_fault_of_ours_is_a_sentence(run, tmp_path):
     assert answer["failed"]
     assert answer["error_code"] == "CloudStoreUnavailable"
     assert "Traceback" not in answer["msg"]
+
+
+def test_arguments_are_the_options_of_a_run():
+    """Those that are omitted, or that a module does not have, keep their defaults."""
+    common = dict.fromkeys(entry_point.READING) | {"base_directory": "/srv"}
+    given = {"policy": "pack", "atomic": True, "max_recreates": 0, "seed": None, "default_port_group": None}
+    module = SimpleNamespace(params={**common, **given}, check_mode=True, _name="vm")
+    expected = Options(policy="pack", atomic=True, max_recreates=0, base_directory="/srv")
+    assert entry_point.request_of(module).options == expected
+
+
+def test_every_argument_of_a_placement_is_an_option_of_a_run():
+    assert entry_point.PLACING.keys() <= set(Options.__slots__)
