@@ -21,7 +21,7 @@ _NETFILTER = ("/usr/sbin/nft", *(f"{name}{suffix}" for name in _TABLES for suffi
 def build(wanted: Sequence[str], keep: bool = False, judge: bool = False) -> None:
     """Build what is missing of these Kubernetes versions, newest need first; two builds at once take turns.
 
-    ``judge``: also kube-bench.
+    ``judge``: also what tests alone use, kube-bench and the vSphere cloud provider.
     ``keep`` leaves the Go caches (13 GB for two versions) for a build that comes soon. Raises LabError.
     """
     for version in wanted:
@@ -35,6 +35,7 @@ def build(wanted: Sequence[str], keep: bool = False, judge: bool = False) -> Non
         _kubelogin()
         if judge:
             kube_bench()
+            programs.program(versions.VSPHERE_CLOUD_PROVIDER)
         if not keep:
             shutil.rmtree(programs.build_folder(), ignore_errors=True)
 

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen.add_argument("--version", choices=versions.KUBERNETES, help="one of the pinned versions")
     chosen.add_argument("--newer", action="store_const", dest="version", const=versions.NEWER, help="the newer of them")
     added.add_argument("--keep", action="store_true", help="keep the Go caches (13 GB) for the next build")
-    added.add_argument("--judge", action="store_true", help="build kube-bench too")
+    added.add_argument("--judge", action="store_true", help="build kube-bench and the vSphere cloud provider too")
     added.set_defaults(run=_build)
     added = commands.add_parser("status", help="what is there")
     added.set_defaults(run=_status)

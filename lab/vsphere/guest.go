@@ -9,8 +9,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// guests plays VMware Tools: a running VM with a network card reports an address after a while and loses it with its
-// power. The addresses are data only, out of 198.18.0.0/15; nothing answers there.
+// guests plays VMware Tools: a running VM with a network card reports its name and an address after a while and loses
+// them with its power. The addresses are data only, out of 198.18.0.0/15; nothing answers there.
 type guests struct {
 	e      *endpoint
 	prefix int // each endpoint has 8,192 addresses of its own
@@ -75,11 +75,11 @@ func (g *guests) report(ref types.ManagedObjectReference) {
 		wanted, reported := g.reports[ref]
 		g.mu.Unlock()
 		net := adapters(vm.Guest.Net)
-		address := ""
+		address, name := "", ""
 		status, running, state := types.VirtualMachineToolsStatusToolsNotRunning,
 			types.VirtualMachineToolsRunningStatusGuestToolsNotRunning, types.VirtualMachineGuestStateNotRunning
 		if on {
-			address = g.address(ref)
+			address, name = g.address(ref), vm.Name
 			status, running, state = types.VirtualMachineToolsStatusToolsOk,
 				types.VirtualMachineToolsRunningStatusGuestToolsRunning, types.VirtualMachineGuestStateRunning
 		}
@@ -93,6 +93,7 @@ func (g *guests) report(ref types.ManagedObjectReference) {
 		}
 		changes := []types.PropertyChange{
 			{Name: "guest.ipAddress", Val: address}, {Name: "summary.guest.ipAddress", Val: address},
+			{Name: "guest.hostName", Val: name}, {Name: "summary.guest.hostName", Val: name},
 			{Name: "guest.toolsStatus", Val: status}, {Name: "summary.guest.toolsStatus", Val: status},
 			{Name: "guest.toolsRunningStatus", Val: string(running)}, {Name: "summary.guest.toolsRunningStatus", Val: string(running)},
 			{Name: "guest.guestState", Val: string(state)},

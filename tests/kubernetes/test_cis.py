@@ -39,7 +39,8 @@ def fixture_results(make):
             with path.open("rb") as source:
                 subprocess.run(cluster.lab.command(host, words), stdin=source, check=True)
         words = f"run --benchmark {versions.CIS_BENCHMARK} --config-dir cfg --targets {targets} --json"
-        script = f"cd {FOLDER}; chmod 700 run; KUBECONFIG=/etc/kubernetes/admin.conf ./run {words}"
+        # It reads command lines from ps, which cuts them to COLUMNS.
+        script = f"cd {FOLDER}; chmod 700 run; COLUMNS=9999 KUBECONFIG=/etc/kubernetes/admin.conf ./run {words}"
         controls = json.loads(cluster.on(host, script))["Controls"]
         points = [one for control in controls for group in control["tests"] for one in group["results"]]
         found[host] = {one["test_number"]: one["status"] for one in points}
