@@ -65,6 +65,19 @@ def coredns(version: str) -> Program:
     )
 
 
+# Debian 13 has containerd 1.7, which kubelet 1.38 no longer supports.
+CONTAINERD_VERSION = "2.4.2"
+CONTAINERD = tuple(
+    Program(
+        name,
+        "github.com/containerd/containerd/v2",
+        f"github.com/containerd/containerd/v2/cmd/{name}",
+        CONTAINERD_VERSION,
+        "-X github.com/containerd/containerd/v2/version.Version=v{version}",
+        unpinned=("github.com/containerd/", "github.com/sirupsen/logrus", "go.opentelemetry.io/"),
+    )
+    for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+)
 METRICS_SERVER = Program(
     "metrics-server",
     "sigs.k8s.io/metrics-server",

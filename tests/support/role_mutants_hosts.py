@@ -103,7 +103,8 @@ HOST_MUTANTS = [
     _linux("plan", "unit_changes", "disabled units are overlooked", "wanted.enabled != unit.enabled", "False"),
     _linux("plan", "diff", "secrets in diffs", "if not one.secret else", "if True else"),
     _linux("updates", "newest_kernel", "a new kernel needs no reboot", "_order(newest) > _order(running)", "False"),
-    _linux("updates", "parse_apt", "updates are overlooked", "[Update(one[1], one[2] or", "[Update(one[2] or"),
+    _linux("updates", "parse_apt", "new packages are overlooked", "for one in found if one]",
+           "for one in found if one and one[2]]"),
     _haproxy("vips", "_address", "a host's address as VIP", "if text == str(ip):", "if False:"),
     _haproxy("vips", "_address", "a broadcast address as VIP", "ip == hosts.broadcast_address", "False"),
     _haproxy("vips", "priority", "all balancers have one priority", "200 - 10 * order.index(host)", "200"),
@@ -111,6 +112,6 @@ HOST_MUTANTS = [
     _haproxy("keepalived", "_instance", "balancers do not know each other", "if name != host]", "if False]"),
     _haproxy("keepalived", "_instance", "a dead HAProxy keeps the address", '"        haproxy_healthy",', '"",'),
     _haproxy("certificates", "_check_chain", "foreign issuers", "one.verify_directly_issued_by(issuer)", DROP),
-    _haproxy("certificates", "_check_key", "a key of another certificate", "if not any(owned):", "if False:"),
+    _haproxy("certificates", "_check_key", "the key of an issuer comes first", "if not owned[0]:", "if False:"),
     _haproxy("certificates", "_check_key", "two keys", "if len(keys) != 1:", "if not keys:"),
 ]  # fmt: skip

@@ -71,6 +71,10 @@ def test_declaration_is_rendered(declared):
     assert built["services"] == {"web": ["w1", "w2"], "db": ["w1", "w2"]}
     assert "priority 200" in built["keepalived"]["lb1"]
     assert "priority 190" in built["keepalived"]["lb2"]
+    for text in built["keepalived"].values():
+        instances = text.split("vrrp_instance ")[1:]
+        assert all("track_script {\n        haproxy_healthy\n" in instance for instance in instances)
+        assert all("track_file {\n        haproxy_down\n" in instance for instance in instances)
 
 
 MISTAKES = [

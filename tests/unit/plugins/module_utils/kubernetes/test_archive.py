@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 
 import pytest
@@ -94,3 +95,13 @@ def test_a_rehearsal_misses_what_the_manifest_names():
     assert error.value.code == "BackupInvalid"
     with pytest.raises(PhotonError, match="lack namespace kube-system"):
         rehearsal.checked({**found, "system": 0}, {"nodes": []}, "b.tar")
+
+
+@pytest.mark.parametrize("damage", [b"", b"x"])
+def test_a_snapshot_is_judged_by_the_digest_that_etcd_gave_it(damage):
+    changed = damage + SNAPSHOT[len(damage) :]
+    if not damage:
+        assert archive.check_snapshot(io.BytesIO(changed), "s.db") == len(SNAPSHOT)
+        return
+    with pytest.raises(PhotonError, match="truncated or damaged"):
+        archive.check_snapshot(io.BytesIO(changed), "s.db")

@@ -681,7 +681,7 @@ LABELS = ["secretbox:a:1", "secretbox:b:2", "aescbc:c:3"]
 RESOURCES = [("secrets",), ("secrets", "deployments.apps"), ("*.*",), ("*.", "*.apps")]
 
 
-@settings(deadline=None)
+@settings(deadline=None, report_multiple_bugs=False)
 @given(st.permutations(LABELS), st.integers(0, 2), st.integers(1, 3), st.integers(0, 2), st.data())
 def test_every_object_stays_readable_while_encryption_changes(keys, number, hosts, begun, data):
     """Interrupt runs after any host of any step: keys, provider, resources, from and to plain text."""
@@ -918,3 +918,33 @@ def test_nothing_is_updated_while_the_cluster_is_not_ready():
     with pytest.raises(PhotonError, match=r"cp3's etcd does not answer\. Run cluster_repair first") as error:
         update.plan(declared, found, updates)
     assert error.value.code == "ClusterNotReady"
+
+
+# --- etcd's quorum ---------------------------------------------------------------------------------------------------
+
+
+def test_a_majority_is_more_than_half():
+    assert [quorum.needed(voters) for voters in range(1, 8)] == [1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("voters", "leaving", "reason"),
+    [
+        ("TTT", "m1", ""),
+        ("TTF", "m3", ""),
+        ("TTF", "m1", "without m1 etcd would lose its quorum: 1 of 2 answer"),
+        ("TFF", "m3", "etcd has no quorum: 1 of 3 members answer"),
+        ("TTTFF", "m1", "without m1 etcd would lose its quorum: 2 of 4 answer"),
+        ("TTTTF", "m1", ""),
+        ("T", "m1", "m1 is the only member of etcd"),
+    ],
+)
+def test_a_member_leaves_only_where_a_majority_answers_before_and_after(voters, leaving, reason):
+    answers = {f"m{number}": answer == "T" for number, answer in enumerate(voters, 1)}
+    assert quorum.refusal(answers, leaving) == reason
+
+
+def test_learners_have_no_vote():
+    assert quorum.voters_of([voter("cp1"), voter("cp2", healthy=False), voter("cp3", learner=True)]) == {
+        "cp1": True, "cp2": False,
+    }  # fmt: skip

@@ -59,7 +59,7 @@ def test_an_unsigned_repository_is_used_only_where_it_is_trusted():
 
 def test_held_packages_are_left_out_of_updates_and_in_of_installations(host):
     files = packages.Dnf().repository_files([SIGNED], ["kubelet", "kubeadm"])
-    assert settings(files, "kubernetes")["excludepkgs"] == "kubelet kubeadm"
+    assert settings(files, "kubernetes").get("excludepkgs") == "kubelet kubeadm"
     packages.Dnf().install({"kubelet": "1.37.2-*", "socat": "present"}, None, refresh=False)
     (words,) = host.ran
     assert words[-3:] == ("install", "kubelet-1.37.2-*", "socat")

@@ -154,7 +154,7 @@ def fixture_backup(tmp_path, monkeypatch):
     def must(*words, **_options):
         ran.append(words)
         data = tmp_path / "etcd" / ".restore" / "data" / "member"
-        data.mkdir(parents=True)
+        data.mkdir(parents=True, exist_ok=True)
         (data / "db").write_text("restored")
 
     class Programs:
@@ -185,7 +185,7 @@ def test_a_restore_makes_this_host_the_only_member_and_leaves_all_watchers_behin
     (words,) = ran
     options = dict(zip(words[4::2], words[5::2], strict=False))
     assert options["--initial-cluster"] == "cp1=https://10.0.0.1:2380"
-    assert int(options["--bump-revision"]) >= 1_000_000_000
+    assert int(options.get("--bump-revision", 0)) >= 1_000_000_000
     assert "--mark-compacted" in words
     assert (folder / "etcd" / "member" / "db").read_text() == "restored"
     assert (folder / "kubernetes" / "pki" / "ca.key").stat().st_mode & 0o777 == 0o600
