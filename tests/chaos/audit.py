@@ -20,6 +20,7 @@ from ansible_collections.photon.platform.plugins.module_utils.services.vms.recor
 
 POWER = {"STARTED": "poweredOn", "STOPPED": "poweredOff", "SUSPENDED": "suspended"}
 OPEN_LEASES = ("initializing", "ready")
+OTHERS = "of-others/"  # the directory of disks that are not the platform's
 DISK_DIRECTORIES = ("photon-disks/", "fcd/")
 
 
@@ -81,15 +82,24 @@ def _vm(document: Any, row: dict[str, Any], endpoint: Any, known: CurrentState) 
         "memory_mb": vm.memory >> 20,
         "change_version": vm.place.change_version,
     }
+    shown = {**row, "datastores": sorted(set(row["datastores"]) - _of_others(row))}
     yield from (
-        f"{vm.name}: {key} is {value!r} in the CloudStore, {row[key]!r} in vSphere"
+        f"{vm.name}: {key} is {value!r} in the CloudStore, {shown[key]!r} in vSphere"
         for key, value in expected.items()
-        if (sorted(row[key]) if key == "datastores" else row[key]) != value
+        if shown[key] != value
     )
     if sorted(disk["capacity"] for disk in row["disks"]) != sorted(disk.capacity for disk in disks):
         yield f"{vm.name}: disks {row['disks']} are not {disks}"
     if row["extra_config"].get("photon.id") != vm.id:
         yield f"{vm.name} does not carry its id"
+
+
+def _of_others(row: dict[str, Any]) -> set[str]:
+    """The datastores that a VM uses for the disks of others alone."""
+    stores: dict[bool, set[str]] = {True: set(), False: set()}
+    for disk in row["disks"]:
+        stores[OTHERS in disk["file"]].add(disk["file"].partition("]")[0].lstrip("["))
+    return stores[True] - stores[False]
 
 
 def _disks(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:

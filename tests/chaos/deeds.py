@@ -14,9 +14,10 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from pyVmomi import vmodl
 
 from lab.errors import LabError
+from tests.chaos.audit import OTHERS
 from tests.support.site import Site
 
-FOREIGN = "[shared1] of-others/data-{number}.vmdk"
+FOREIGN = "[shared1] " + OTHERS + "data-{number}.vmdk"
 HOSTS = ("esx01.lab", "esx02.lab", "esx03.lab")
 GIB = 1 << 30
 Deed = Callable[["Schedule", random.Random], None]

@@ -24,6 +24,7 @@ from typing import Any
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
 from lab import Lab
+from tests.chaos.audit import OTHERS
 from tests.chaos.deeds import REFUSED, Schedule, do, is_ours
 from tests.chaos.interposer import Interposer
 from tests.chaos.scene import small, tree
@@ -220,7 +221,7 @@ def _converge(schedule: Schedule) -> Iterator[str]:
     for _attempt in range(8):
         _follow_up(schedule)
         last = _outcome(site, wanted)
-        if any("another run is working on" in warning for warning in last.get("warnings", ())):
+        if _is_open(last):
             time.sleep(LEASE)  # a run that lost its database could not end its lease
         elif not last["failures"] and not last.get("changed"):
             break
@@ -230,12 +231,21 @@ def _converge(schedule: Schedule) -> Iterator[str]:
     elif last.get("changed"):
         yield f"the runs never come to rest: {last['changes']}"
     yield from _losses(schedule, before)
-    by_hand = _by_hand(schedule)
-    yield from (finding for finding in site.disagreements() if not any(word in finding for word in by_hand))
+    by_hand, findings = _by_hand(schedule), site.disagreements()
+    if any("other run" in finding for finding in findings):
+        time.sleep(4 * LEASE)  # that of a run that lost its database
+        findings = site.disagreements()
+    yield from (finding for finding in findings if not any(word in finding for word in by_hand))
     uuids = [row["instance_uuid"] for row in site.rows()]
     recorded = {d.id for d in site.snapshot().documents if d.kind == "vm"}
     yield from (f"VM {uuid} is recorded and not in vSphere" for uuid in recorded if uuid not in uuids)
     yield from (f"VM {uuid} exists {uuids.count(uuid)} times" for uuid in recorded if uuids.count(uuid) > 1)
+
+
+def _is_open(outcome: dict[str, Any]) -> bool:
+    """Whether another run's lease was in the way."""
+    locked = any(failure["error_code"] == "ConcurrentTask" for failure in outcome["failures"])
+    return locked or any("another run is working on" in warning for warning in outcome.get("warnings", ()))
 
 
 def _follow_up(schedule: Schedule) -> None:
@@ -293,8 +303,14 @@ def _by_hand(schedule: Schedule) -> list[str]:
     recorded = {d.id for d in schedule.site.snapshot().documents if d.kind == "vm"}
     late = [row for row in schedule.site.rows() if row["instance_uuid"] in schedule.asked - recorded]
     return [
-        "clone-", "restored-", "of-others/",
+        "clone-", "restored-", OTHERS,
         *(directory for directory, uuid in schedule.unregistered.items() if uuid in schedule.asked),
-        *(path.partition("] ")[2] for path, uuid in schedule.detached.items() if uuid in schedule.asked),
+        *(text for path, uuid in schedule.detached.items() if uuid in schedule.asked for text in _texts(path)),
         *(row["name"] for row in late),
     ]  # fmt: skip
+
+
+def _texts(path: str) -> tuple[str, str]:
+    """A left disk, and its directory, as the audit names them; the path is ``[ds] dir/file``."""
+    file = path.partition("] ")[2]
+    return file, f"{file.rpartition('/')[0]}/ on "
