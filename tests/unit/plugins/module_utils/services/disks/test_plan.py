@@ -289,6 +289,8 @@ def test_a_vm_with_a_disk_is_not_deleted(with_vms) -> None:
     declare(with_vms, **DISK, attached_to="web-1")
     plan = with_vms.items("vm", [{"name": "web-1", "state": "absent"}])
     assert refused(plan).code == "PersistentDiskAttached"
+    assert "detach them in the same run" in refused(plan).message
+    assert with_vms.usage("acme/web")["vm.count"] == 2
 
 
 WHOLE = SITE.replace("{name: web, quota:", "{name: web, vms: [%s], disks: [%s], quota:")

@@ -74,6 +74,27 @@ def test_allowed_datastores_follow_a_new_name(datacenter: Datacenter) -> None:
     assert [datacenter.by_id(i).name for i in host.observed["datastores"]] == ["SAN 01"]
 
 
+def test_a_datastore_with_a_new_signature_and_a_new_name_keeps_its_record(cloud: Datacenter) -> None:
+    """A volume that was signed again has another URL under the same moid."""
+    before = cloud.find(entities.DATASTORE, "vc1/shared")
+    rename(cloud, "shared", "SAN 01")
+    cloud.endpoints["vc1"].datastores["datastore-shared"].url = "ds:///signed-again/"
+    cloud.apply(HOSTS)
+    assert cloud.find(entities.DATASTORE, "vc1/SAN 01").id == before.id
+
+
+def test_the_fewest_datastores_that_serve_all_hosts_keep_images(datacenter: Datacenter) -> None:
+    """The second largest one serves no host that the largest one does not."""
+    mounts = {"abc": ["a", "b", "c"], "bc": ["b", "c"], "cd": ["c", "d"]}
+    for name in mounts:
+        datacenter.datastore("vc1", name)
+    for host in ("a", "b", "c", "d"):
+        datacenter.host("vc1", host, [name for name, hosts in mounts.items() if host in hosts])
+    hosts = ", ".join(f"{{name: {name}, endpoint: vc1}}" for name in ("a", "b", "c", "d"))
+    datacenter.apply(f"photon_endpoints: [{{name: vc1, address: vc1.example.org}}]\nphoton_hosts: [{hosts}]\n")
+    assert sorted(image_stores(datacenter)) == ["abc", "cd"]
+
+
 @pytest.mark.parametrize("change", ["moid", "url"])
 def test_one_half_of_the_identity_is_enough(cloud: Datacenter, change: str) -> None:
     before = cloud.find(entities.DATASTORE, "vc1/shared")

@@ -345,6 +345,32 @@ def test_a_protected_vm_is_not_deleted(cloud) -> None:
     assert refused(declare(cloud, state="absent", force=True)).code == "DeletionProtected"
 
 
+# -- VMs that no item names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("template", "host"), [(False, "esx02"), (True, "esx01")])
+def test_a_vm_that_moved_is_followed_unless_it_was_made_a_template(cloud, template: bool, host: str) -> None:
+    declare(cloud, zone="a", **VM)
+    row = cloud.row("acme/web/web-01")
+    row.host, row.template = "host-esx02", template
+    plan = cloud.items("vm", [{"name": "web-02", **VM}])
+    state = CurrentState(cloud.documents)
+    assert state.must(vm(cloud).observed["host"]).name == host
+    assert (vm(cloud).id in plan.observed) == (not template)
+
+
+@pytest.mark.parametrize(("in_maintenance", "host"), [(False, "esx01"), (True, "esx02")])
+def test_an_unfinished_vm_goes_elsewhere_when_its_place_cannot_be_used(cloud, in_maintenance: bool, host: str) -> None:
+    declare(cloud, host_tags=["gpu"], **VM)
+    cloud.endpoints["vc1"].hosts["host-esx01"].in_maintenance = in_maintenance
+    row = cloud.row("acme/web/web-01")
+    del cloud.endpoints["vc1"].vms[row.moid], cloud.endpoints["vc1"].vms_by_uuid[row.uuid]
+    index = next(i for i, d in enumerate(cloud.documents) if d.kind == entities.VM)
+    cloud.documents[index] = replace(cloud.documents[index], state="ERROR")
+    cloud.documents[index].observed["vsphere"]["vmx"] = None
+    assert declare(cloud, host_tags=[], **VM).of(entities.VM)[0].after["host"] == host
+
+
 # -- what cannot change ------------------------------------------------------------------------------------------
 
 

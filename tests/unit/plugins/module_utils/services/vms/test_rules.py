@@ -156,6 +156,13 @@ def test_long_names_are_cut_and_stay_different() -> None:
     assert all(owner.owns(name) for name in names)
 
 
+def test_a_user_looks_after_the_rules_of_its_projects_alone() -> None:
+    owner = drs_rules.Owner("photon-1a2b3c4d.", frozenset({"acme/web"}))
+    assert owner.owns(owner.name("acme/web/db", "affinity"))
+    assert not owner.owns(owner.name("acme/web2/db", "affinity"))  # a name that only begins alike
+    assert not owner.owns(owner.name("acme/ops/db", "affinity"))
+
+
 def test_an_endpoint_that_cannot_be_read_has_no_plan_for_its_rules(cloud: Datacenter) -> None:
     cloud.items("vm", [{"name": "db-[1:2]", "anti_affinity": group(), **VM}])
     cloud.endpoints["vc1"] = PhotonError("EndpointUnreachable", "no answer")
