@@ -44,10 +44,18 @@ options:
       - Needed for a new one.
     type: str
   boot_disk_flavor:
-    description:
-      - Flavor of kind ephemeral-disk for the boot disk.
-      - Needed for a new one.
+    description: Flavor of kind ephemeral-disk for the boot disk; or boot_disk.
     type: str
+  boot_disk:
+    description: Flavor and size of the boot disk; it can grow, not shrink.
+    type: dict
+    suboptions:
+      flavor:
+        description: 'Flavor of kind ephemeral-disk; default: boot_disk_flavor.'
+        type: str
+      capacity:
+        description: 'Size, not less than the image''s; a plain number is GB; omitted: the image''s, or unchanged.'
+        type: str
   disks:
     description: Further ephemeral disks.
     type: list
@@ -194,10 +202,18 @@ options:
           - Needed for a new one.
         type: str
       boot_disk_flavor:
-        description:
-          - Flavor of kind ephemeral-disk for the boot disk.
-          - Needed for a new one.
+        description: Flavor of kind ephemeral-disk for the boot disk; or boot_disk.
         type: str
+      boot_disk:
+        description: Flavor and size of the boot disk; it can grow, not shrink.
+        type: dict
+        suboptions:
+          flavor:
+            description: 'Flavor of kind ephemeral-disk; default: boot_disk_flavor.'
+            type: str
+          capacity:
+            description: 'Size, not less than the image''s; a plain number is GB; omitted: the image''s, or unchanged.'
+            type: str
       disks:
         description: Further ephemeral disks.
         type: list

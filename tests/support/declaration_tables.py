@@ -20,6 +20,7 @@ TABLES = {
     "variables": SITE,
     **ITEMS,
     "tls": schemas.TLS,
+    "boot_disk": schemas.BOOT_DISK,
     "ephemeral_disk": schemas.EPHEMERAL_DISK,
     "metadata": schemas.METADATA,
     "group": schemas.GROUP,

@@ -78,7 +78,8 @@ class Site(Scene):
         self.good(declared)
         idle = self.good(declared)
         assert not idle["changed"], idle["changes"]
-        assert self.disagreements() == []
+        found = self.disagreements()
+        assert found == [], found
 
 
 def codes(outcome: dict[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ pyvmomi is imported by the first ``connect`` or the first job that is built.
 
 from __future__ import annotations
 
+from .bootdisks import BootDisk, grow_boot_disk
 from .diskfiles import FCD, PER_BUS, VMDK, DiskFile, NewDisk, Slot, free_slots, unit_of
 from .disks import (
     attach_disks,
@@ -58,6 +59,7 @@ __all__ = [
     "FIRST_BUS",
     "PER_BUS",
     "VMDK",
+    "BootDisk",
     "DatastoreReader",
     "DiskFile",
     "DiskSpec",
@@ -98,6 +100,7 @@ __all__ = [
     "find_unknown",
     "folder_path",
     "free_slots",
+    "grow_boot_disk",
     "grow_disk",
     "import_image",
     "inspect_image",

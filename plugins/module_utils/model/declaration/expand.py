@@ -122,11 +122,26 @@ def _image(checker: Checker, item: Item) -> None:
         )
 
 
+def _boot_disk(checker: Checker, item: Item) -> None:
+    """Put flavor and capacity of the boot disk, which have two forms, under one key each."""
+    boot, flavor, path = item["boot_disk"] or {}, item["boot_disk_flavor"], item["path"]
+    item["boot_disk_capacity"] = boot.get("capacity")
+    item["boot_disk_flavor"] = boot.get("flavor") or flavor
+    if boot.get("flavor") and flavor not in (None, boot["flavor"]):
+        checker.add(f"{path}.boot_disk.flavor", f"differs from boot_disk_flavor {flavor!r}: keep one of the two")
+    needed = checker.complete and item["state"] != "absent" and item["boot_disk_flavor"] is None
+    if needed and not any(mistake.path.startswith(f"{path}.boot_disk") for mistake in checker.mistakes):
+        checker.add(
+            f"{path}.boot_disk_flavor", "missing: flavor of kind ephemeral-disk for the boot disk", "InvalidEntity"
+        )
+
+
 def _vm(checker: Checker, item: Item) -> None:
     if item["max_skew"] is not None and item["spread_over"] is None:
         checker.add(
             f"{item['path']}.max_skew", "has no effect without spread_over: add spread_over: zone, rack or host"
         )
+    _boot_disk(checker, item)
     for key in ("disks", "affinity", "anti_affinity"):
         seen = set()
         for row in item[key] or []:

@@ -184,7 +184,6 @@ _SYNONYMS = {
     "size": "flavor",
     "availability_zone": "zone",
     "availabilityzone": "zone",
-    "boot_disk": "boot_disk_flavor",
     "attached_disks": "disks",
     "hostname": "address",
     "type": "kind",

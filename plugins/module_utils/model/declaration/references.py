@@ -119,7 +119,8 @@ def _check_vms(checker: Checker, declaration: Declaration, names: _Names) -> Non
             continue  # the members of a range share everything but the name
         path = vm["path"]
         names.need_flavor(checker, f"{path}.flavor", vm["flavor"], flavors.VM)
-        names.need_flavor(checker, f"{path}.boot_disk_flavor", vm["boot_disk_flavor"], flavors.EPHEMERAL_DISK)
+        boot = "boot_disk.flavor" if (vm["boot_disk"] or {}).get("flavor") else "boot_disk_flavor"
+        names.need_flavor(checker, f"{path}.{boot}", vm["boot_disk_flavor"], flavors.EPHEMERAL_DISK)
         for index, disk in enumerate(vm["disks"] or []):
             names.need_flavor(checker, f"{path}.disks[{index}].flavor", disk["flavor"], flavors.EPHEMERAL_DISK)
         images = names.images["", ""] | names.images[vm["tenant"], vm["project"]]

@@ -110,6 +110,14 @@ EPHEMERAL_DISK: Schema = {
     "flavor": Field("name", "flavor of kind ephemeral-disk", required=True),
     "capacity": Field("capacity", "size; a plain number is GB", required=True, minimum=1 << 20),
 }
+BOOT_DISK: Schema = {
+    "flavor": Field("name", "flavor of kind ephemeral-disk; default: boot_disk_flavor"),
+    "capacity": Field(
+        "capacity",
+        "size, not less than the image's; a plain number is GB; omitted: the image's, or unchanged",
+        minimum=1 << 20,
+    ),
+}
 METADATA: Schema = {
     "user_data": Field("text", "cloud-init user-data", secret=True),
     "meta_data": Field("free", "more cloud-init meta-data", secret=True),
@@ -126,8 +134,9 @@ VM: Schema = {
     "flavor": Field("name", "flavor of kind vm", required="create"),
     "image": Field("name", "project image or global image", required="create"),
     "boot_disk_flavor": Field(
-        "name", "flavor of kind ephemeral-disk for the boot disk", required="create", code="InvalidEntity"
+        "name", "flavor of kind ephemeral-disk for the boot disk; or boot_disk", code="InvalidEntity"
     ),
+    "boot_disk": Field("mapping", "flavor and size of the boot disk; it can grow, not shrink", options=BOOT_DISK),
     "disks": Field("list", "further ephemeral disks", initial=[], elements="mapping", options=EPHEMERAL_DISK),
     "zone": Field("name", "availability zone to be in; omitted: any"),
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),

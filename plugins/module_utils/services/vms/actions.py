@@ -17,8 +17,12 @@ from .record import Vm
 
 @dataclass(slots=True)
 class Reconfigure:
-    """What a VM's configuration is changed to; None and empty leave a part alone. Sizes in bytes by disk name."""
+    """What a VM's configuration is changed to; None and empty leave a part alone. Sizes in bytes by disk name.
 
+    ``boot_disk`` is the new size of a boot disk that is a child of its image's: a step of its own, with the VM off.
+    """
+
+    boot_disk: int | None = None
     vcpus: int | None = None
     memory: int | None = None
     disks: dict[str, int] = field(default_factory=dict)

@@ -107,14 +107,14 @@ class _Runner:
         for action, job, outcome in self._outcomes(endpoint, prepared, actions):
             if isinstance(outcome, PhotonError):
                 failed[action.id] = (job.operation, outcome)
-            else:
+            elif not job.data.get("part"):
                 done[action.id].append(job.operation)
         open_ones = [action for action in actions if action.id not in self.recorded]
         rows = _look(session, inventory, {a.id: a.moid for a in open_ones})  # also what changed since the plan
         for action in open_ones:
             step, error = failed.get(action.id, (None, None))
             # Changes that were not sent to vSphere are reverted in the record, the others are kept.
-            undone = error is not None and "RECONFIGURE_VM" in action.steps and "RECONFIGURE_VM" not in done[action.id]
+            undone = error is not None and bool({*action.steps}.intersection(jobs.CHANGES) - {*done[action.id]})
             vm = action.previous if undone else action.vm
             self._seen(action, vm, rows.get(action.id), endpoint, error is None or bool(done[action.id]), step, error)
 
@@ -156,7 +156,9 @@ class _Runner:
         waiting = [action for action in actions if action.id in bound and action.id in progress.moids]
         if any(self.rules.binds(action.document) for action in waiting):
             self.rules.write(endpoint)  # DRS may choose another host at power-on: it must know its rules by then
-        rest = self._prepared(waiting, lambda action: jobs.after_create(action, progress.moids[action.id], state))
+        rest = self._prepared(
+            waiting, lambda action: jobs.after_create(action, progress.moids[action.id], inventory, state)
+        )
         self._created(endpoint, rest, waiting, progress)
         finished = [action for action in actions if action.id in progress.moids and action.id not in self.recorded]
         found = {action.id: progress.moids[action.id] for action in finished}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...model import entities, flavors, states
+from ...model import entities, flavors, states, units
 from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
@@ -144,9 +144,9 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
 
 
 def _spec(item: Item, recorded: Vm | None, project: Project, planning: Planning) -> _Spec:
-    named = tuple(item.get(key) for key in ("flavor", "image", "boot_disk_flavor"))
+    named = tuple(item.get(key) for key in ("flavor", "image", "boot_disk_flavor", "boot_disk_capacity"))
     has = (recorded.flavor, recorded.image, *(d.flavor for d in recorded.disks)) if recorded else ()
-    key = (item.get("path"), named, has)
+    key = (item.get("path"), named, has, recorded.boot_disk.capacity if recorded else None)
     if key not in project.specs:
         project.specs[key] = _resolve(item, recorded, frozenset(has), project, planning)
     return project.specs[key]
@@ -160,8 +160,7 @@ def _resolve(item: Item, recorded: Vm | None, has: frozenset[str], project: Proj
     boot_flavor = _flavor(
         item.get("boot_disk_flavor"), recorded.boot_disk.flavor if recorded else None, flavors.EPHEMERAL_DISK, has,
         planning)  # fmt: skip
-    size = recorded.boot_disk.capacity if recorded and recorded.image == image.id else image.body["size"]
-    made = [_disk("boot-disk", boot_flavor, size, True)]
+    made = [_disk("boot-disk", boot_flavor, _boot_size(item, recorded, image, planning), True)]
     for declared in item.get("disks") or ():
         disk_flavor = _flavor(declared["flavor"], None, flavors.EPHEMERAL_DISK, has, planning)
         made.append(_disk(declared["name"], disk_flavor, declared["capacity"], False))
@@ -174,6 +173,24 @@ def _resolve(item: Item, recorded: Vm | None, has: frozenset[str], project: Proj
         tuple(cost for _disk_made, cost in made),
         tuple(sorted(i for i in needs if i in state.versions)),
     )
+
+
+def _boot_size(item: Item, recorded: Vm | None, image: Document, planning: Planning) -> int:
+    """The declared size of the boot disk, else the one that it has, for a new VM the image's. Raises InvalidEntity."""
+    wanted, size = item.get("boot_disk_capacity"), int(image.body["size"])
+    has = recorded.boot_disk.capacity if recorded and recorded.image == image.id else None
+    if wanted is not None and has is None and wanted < size:
+        raise PhotonError(
+            "InvalidEntity",
+            f"VM {item['name']}: its boot disk of {units.show(wanted)} is smaller than the image {image.name} "
+            f"({units.show(size)}): declare that size or more, or no capacity",
+        )
+    if wanted is None and has is not None and has > size and planning.whole:
+        planning.plan.warnings.append(
+            f"{item.get('path') or item['name']}: boot disks stay {units.show(has)}, larger than the image: no disk "
+            f"shrinks; declare boot_disk: {{capacity: {units.show(has)}}}"
+        )
+    return int(wanted or has or size)
 
 
 def _check_complete(item: Item, recorded: Vm | None) -> None:

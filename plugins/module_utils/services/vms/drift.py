@@ -74,6 +74,8 @@ def _compare_records(desired: Desired, recorded: Vm, drift: Drift, state: Curren
         drift.impossible.append(_FIXED["image"])
     if recorded.boot_disk.flavor != new.boot_disk.flavor:
         drift.impossible.append(_FIXED["boot_disk_flavor"])
+    elif recorded.image == new.image:
+        _compare_capacity(recorded.boot_disk, new.boot_disk, drift)
     _compare_disk_lists({d.name: d for d in recorded.disks[1:]}, {d.name: d for d in new.disks[1:]}, drift)
     if recorded.flavor != new.flavor:
         drift.note("flavor", state.name_of(recorded.flavor), state.name_of(new.flavor))
@@ -97,15 +99,23 @@ def _compare_disk_lists(old: dict[str, Disk], new: dict[str, Disk], drift: Drift
     for name, disk in new.items():
         if old[name].flavor != disk.flavor:
             drift.impossible.append(f"the flavor of disk {name} is set when the VM is created")
-        if disk.capacity < old[name].capacity:
-            drift.impossible.append(
-                f"disk {name} cannot shrink from {units.show(old[name].capacity)} to {units.show(disk.capacity)}: "
-                "declare its present size or more"
-            )
-        elif disk.capacity > old[name].capacity:
-            drift.note(f"disks.{name}.capacity", old[name].capacity, disk.capacity)
-            drift.reconfigure.disks[name] = disk.capacity
-            drift.resized = True
+        _compare_capacity(old[name], disk, drift)
+
+
+def _compare_capacity(old: Disk, new: Disk, drift: Drift) -> None:
+    if new.capacity < old.capacity:
+        drift.impossible.append(
+            f"disk {new.name} cannot shrink from {units.show(old.capacity)} to {units.show(new.capacity)}: "
+            "declare its present size or more"
+        )
+    elif new.capacity > old.capacity:
+        _grow(old.capacity, new, drift)
+        drift.resized = True
+
+
+def _grow(here: int, disk: Disk, drift: Drift) -> None:
+    drift.note("boot_disk.capacity" if disk.boot else f"disks.{disk.name}.capacity", here, disk.capacity)
+    drift.reconfigure.disks[disk.name] = disk.capacity
 
 
 def _compare_place(desired: Desired, recorded: Vm, seen: Observed, drift: Drift, state: CurrentState) -> None:
@@ -154,8 +164,7 @@ def _compare_disks(desired: Desired, seen: Observed, drift: Drift) -> None:
                 f"{units.show(here.capacity)} and cannot shrink: declare that size"
             )
         elif here.capacity < disk.capacity:
-            drift.note(f"disks.{disk.name}.capacity", here.capacity, disk.capacity)
-            drift.reconfigure.disks[disk.name] = disk.capacity
+            _grow(here.capacity, disk, drift)
     if seen.foreign:
         drift.warnings.append(
             f"VM {desired.label} has disks attached that are not the platform's: {', '.join(sorted(seen.foreign))}"
@@ -193,25 +202,33 @@ def _steps(desired: Desired, seen: Observed, drift: Drift) -> tuple[str, ...]:
     route = states.route(entities.VM, seen.power, target)
     if target != seen.power:
         drift.note("state", seen.power, target)
-    if not drift.reconfigure:
+    change, boot = drift.reconfigure, desired.vm.boot_disk
+    here = seen.disks.get(boot.name, boot)
+    if here.linked is not False:  # unknown counts as linked: the step looks, and grows any other disk in place
+        change.boot_disk = change.disks.pop(boot.name, None)
+    steps = ("GROW_BOOT_DISK",) if change.boot_disk is not None else ()
+    steps += ("RECONFIGURE_VM",) if change else ()
+    if not steps:
         return tuple(route)
-    reason = _needs_stop(seen, drift.reconfigure)
+    reason = _needs_stop(seen, change)
     if route[:1] == ["STOP_VM"]:
-        return ("STOP_VM", "RECONFIGURE_VM", *route[1:])
+        return ("STOP_VM", *steps, *route[1:])
     if reason is None:
-        return ("RECONFIGURE_VM", *route)
+        return (*steps, *route)
     if not desired.force:
         raise PhotonError(
             "InvalidVmState",
             f"VM {desired.label}: {reason}; set force: true to stop it, change it and start it again, "
             "or stop it first (state: stopped)",
         )
-    return ("STOP_VM", "RECONFIGURE_VM", *states.route(entities.VM, "STOPPED", target))
+    return ("STOP_VM", *steps, *states.route(entities.VM, "STOPPED", target))
 
 
 def _needs_stop(seen: Observed, change: Reconfigure) -> str | None:
     """Why the VM must be off for this change; None when it can be changed as it is."""
     hardware = {key: value for key in _HARDWARE if (value := getattr(change, key)) is not None}
+    if seen.power != "STOPPED" and change.boot_disk is not None:
+        return "its boot disk is a child of its image's disk, and grows only while the VM is off"
     if seen.power == "STOPPED" or not hardware:
         return None
     if seen.power == "SUSPENDED":

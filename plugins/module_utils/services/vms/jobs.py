@@ -25,7 +25,11 @@ _POWER = {
     "SUSPEND_VM": vsphere.suspend,
 }
 
+# Steps that change more than a VM's power state.
+CHANGES = ("GROW_BOOT_DISK", "RECONFIGURE_VM")
 _TAKEN = {"DuplicateName", "AlreadyExists", "FileAlreadyExists"}
+Then = Callable[[Any], Any]
+Change = Callable[[Then], Any]  # makes the job of a step, which is followed by what it is given
 Folders = dict[tuple[str, str], str]  # moids by (VM folder of the datacenter, path)
 
 
@@ -85,7 +89,10 @@ def create(
         memory=vm.memory,
         directory=place.directory,  # type: ignore[union-attr]
         disks=[
-            vsphere.DiskSpec(disk.name, disk.capacity, parent=copy["path"] if disk.boot else None) for disk in vm.disks
+            vsphere.DiskSpec(disk.name, image.body["size"], parent=copy["path"])  # a child is as large as its parent
+            if disk.boot
+            else vsphere.DiskSpec(disk.name, disk.capacity)
+            for disk in vm.disks
         ]
         + [vsphere.DiskSpec(file.name, file.capacity, path=file.path) for file in managed],
         nics=[
@@ -104,7 +111,11 @@ def create(
         key=vm.id,
         operation="CREATE_VM",
         then=lambda moid: _attach_first(
-            first_class, len(spec.disks), moid, vm, lambda: _chain(following, moid, vm, row.moid)
+            first_class,
+            len(spec.disks),
+            moid,
+            vm,
+            lambda: _chain(following, moid, vm, row.moid, _growing(vm, moid, row)),
         ),
     )
 
@@ -124,10 +135,10 @@ def _attach_first(files: list[vsphere.DiskFile], taken: int, moid: str, vm: Vm, 
     )
 
 
-def after_create(action: CreateVm, moid: str, state: CurrentState) -> Any:
+def after_create(action: CreateVm, moid: str, inventory: Any, state: CurrentState) -> Any:
     """The steps after CREATE_VM of a VM that was created alone, or that was found created; None when there are none."""
     host = state.must(action.vm.place.host).observed["moid"]  # type: ignore[union-attr, arg-type]
-    return _chain(action.steps[1:], moid, action.vm, host)
+    return _chain(action.steps[1:], moid, action.vm, host, _growing(action.vm, moid, inventory.hosts[host]))
 
 
 def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) -> Any:
@@ -135,8 +146,23 @@ def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) 
     if not action.steps:
         return None
     row = inventory.vm(action.id, action.moid)
+    host = inventory.hosts.get(row.host)
+    if "GROW_BOOT_DISK" in action.steps and host is None:
+        raise PhotonError(
+            "HostNotFound", f"VM {action.name} is outside the endpoint's datacenter, so its boot disk is not grown"
+        )
+
+    def reconfigure(then: Then) -> Any:
+        job = _reconfigure(action, row, session, inventory, state)
+        job.then = then
+        return job
+
     return _chain(
-        action.steps, row.moid, action.vm, row.host, lambda: _reconfigure(action, row, session, inventory, state)
+        action.steps,
+        row.moid,
+        action.vm,
+        row.host,
+        {**_growing(action.vm, row.moid, host), "RECONFIGURE_VM": reconfigure},
     )
 
 
@@ -200,18 +226,29 @@ def read(session: Any, moids: Mapping[str, str | None]) -> dict[str, Any]:
     return {row.uuid: row for rows in found.values() for row in rows if len(rows) == 1 or row.moid == moids[row.uuid]}
 
 
-def _chain(
-    steps: tuple[str, ...], moid: str, vm: Vm, host: str | None, reconfigure: Callable[[], Any] | None = None
-) -> Any:
+def _chain(steps: tuple[str, ...], moid: str, vm: Vm, host: str | None, changes: Mapping[str, Change]) -> Any:
+    """The first of these steps, each followed by the next; ``changes`` makes those that are no power operation."""
     if not steps:
         return None
     first, rest = steps[0], steps[1:]
-    if first == "RECONFIGURE_VM" and reconfigure is not None:
-        job = reconfigure()
-    else:
-        job = _POWER[first](moid, vm.name, key=vm.id, operation=first, host=host)
-    job.then = lambda _result: _chain(rest, moid, vm, host, reconfigure)
-    return job
+
+    def then(_result: Any) -> Any:
+        return _chain(rest, moid, vm, host, changes)
+
+    if first in changes:
+        return changes[first](then)
+    return _POWER[first](moid, vm.name, key=vm.id, operation=first, host=host, then=then)
+
+
+def _growing(vm: Vm, moid: str, host: Any) -> dict[str, Change]:
+    """What makes the step GROW_BOOT_DISK of a VM on a host (its row)."""
+    boot = vm.boot_disk
+
+    def grow(then: Then) -> Any:
+        disk = vsphere.BootDisk(moid, vm.name, boot.capacity, host.datacenter, boot.uuid, boot.path, boot.unit)
+        return vsphere.grow_boot_disk(disk, then=then, key=vm.id, operation="GROW_BOOT_DISK", host=host.moid)
+
+    return {"GROW_BOOT_DISK": grow}
 
 
 def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state: CurrentState) -> Any:

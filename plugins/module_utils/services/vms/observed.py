@@ -90,7 +90,8 @@ def observe(vm: Vm, row: Any, endpoint_id: str, state: CurrentState) -> Observed
         # A whole storage move is seen without the heavy properties: the VM has left every recorded datastore.
         moved = len(here) == 1 and all(disk.datastore not in here for disk in vm.disks)
         seen.disks = {
-            d.name: replace(d, datastore=here[0], path=None) if moved else _renamed(d, state) for d in vm.disks
+            d.name: replace(d, datastore=here[0], path=None, linked=None) if moved else _renamed(d, state)
+            for d in vm.disks
         }
         return seen
     _match(vm, seen, state)
@@ -171,6 +172,7 @@ def _match(vm: Vm, seen: Observed, state: CurrentState) -> None:
             path=match.path,
             uuid=match.uuid or disk.uuid,
             unit=match.unit,
+            linked=len(match.files) > 1,
         )
     seen.foreign = {each.path: each.key for each in attached}
 

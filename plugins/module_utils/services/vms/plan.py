@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ...model import entities, states
+from ...model import entities, states, units
 from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
@@ -298,7 +298,8 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
     fresh = current or planning.new(entities.VM, vm.name, vm.project, id=vm.id)
     document = state.put(vm.write_to(fresh))
     power = desired.power or states.STOPPED
-    steps = ("CREATE_VM", *states.route(entities.VM, states.STOPPED, power))
+    grow = ("GROW_BOOT_DISK",) if vm.boot_disk.capacity > state.must(vm.image).body["size"] else ()
+    steps = ("CREATE_VM", *grow, *states.route(entities.VM, states.STOPPED, power))
     host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)
     places = {host.id, host.body["endpoint"], host.body.get("zone"), *(disk.datastore for disk in vm.disks)}
     places.update(demand.datastore for demand in candidate.demands)
@@ -317,6 +318,7 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
                 "zone": candidate.answer.get("zone"),
                 "datastore": store.name,
                 "state": power,
+                **({"boot_disk": units.show(vm.boot_disk.capacity)} if grow else {}),
             },
             needs=(*desired.needs, *(str(i) for i in places if i)),
             task=task_of(entities.VM, "CREATE_VM", vm.id, ("RESERVE_RESOURCE", *steps)),

@@ -19,7 +19,7 @@ _PLAIN = (
     "metadata_digest", "metadata_declared",
 )  # fmt: skip
 _LISTS = ("port_groups", "tags", "host_tags")
-_SEEN = ("datastore", "path", "uuid", "unit")
+_SEEN = ("datastore", "path", "uuid", "unit", "linked")
 _VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx")
 
 
@@ -28,7 +28,8 @@ class Disk:
     """A disk of a VM: its intent, and where it was last seen.
 
     ``capacity`` in bytes. ``datastore`` is a document's id, ``path`` the backing file (``[ds] dir/disk.vmdk``),
-    ``uuid`` the backing's uuid, ``unit`` the unit number on its controller; each None while unknown.
+    ``uuid`` the backing's uuid, ``unit`` the unit number on its controller, ``linked`` whether it is a child of another
+    disk; each None while unknown.
     """
 
     name: str
@@ -41,10 +42,11 @@ class Disk:
     path: str | None = None
     uuid: str | None = None
     unit: int | None = None
+    linked: bool | None = None
 
     def seen_at(self, other: Disk) -> Disk:
         """This disk's intent at the place of ``other``."""
-        return replace(self, datastore=other.datastore, path=other.path, uuid=other.uuid, unit=other.unit)
+        return replace(self, **{key: getattr(other, key) for key in _SEEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,4 +185,5 @@ def _disk(body: Mapping[str, Any], seen: Mapping[str, Any]) -> Disk:
         seen.get("path"),
         seen.get("uuid"),
         seen.get("unit"),
+        seen.get("linked"),
     )

@@ -109,6 +109,13 @@ def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
         ({"zone": "c"}, "zone", "AvailabilityZoneNotFound"),
         ({"boot_disk_flavor": None}, "boot_disk_flavor", "InvalidEntity"),
         ({"boot_disk_flavor": "core-10"}, "boot_disk_flavor", "FlavorNotFound"),
+        ({"boot_disk_flavor": None, "boot_disk": {"capacity": 40}}, "boot_disk_flavor", "InvalidEntity"),
+        ({"boot_disk_flavor": None, "boot_disk": {"flavor": "core-10"}}, "boot_disk.flavor", "FlavorNotFound"),
+        ({"boot_disk": "core-100"}, "boot_disk", "SpecInvalid"),
+        ({"boot_disk": {"flavor": "core-200"}}, "boot_disk.flavor", "SpecInvalid"),
+        ({"boot_disk": {"size": 40}}, "boot_disk.size", "SpecInvalid"),
+        ({"boot_disk": {"capacity": "4 COUNT"}}, "boot_disk.capacity", "SpecInvalid"),
+        ({"wait_for_address": -1}, "wait_for_address", "SpecInvalid"),
         ({"state": "running"}, "state", "SpecInvalid"),
         ({"spread_over": "zones"}, "spread_over", "SpecInvalid"),
         ({"max_skew": 0}, "max_skew", "SpecInvalid"),
@@ -145,6 +152,13 @@ def test_one_mistake_in_a_vm(tree: dict[str, Any], change: dict[str, Any], path:
     found = mistakes(tree)
     assert list(found) == [f"{VM}.{path}"]
     assert found[f"{VM}.{path}"][0] == code
+
+
+def test_a_boot_disk_has_two_forms(tree: dict[str, Any]) -> None:
+    assert validate(tree).vms[0]["boot_disk_capacity"] is None
+    vm(tree).update(boot_disk_flavor=None, boot_disk={"flavor": "core-100", "capacity": 40})
+    [first, *_others] = validate(tree).vms
+    assert (first["boot_disk_flavor"], first["boot_disk_capacity"]) == ("core-100", 40 << 30)
 
 
 def test_all_mistakes_at_once(tree: dict[str, Any]) -> None:
