@@ -139,10 +139,12 @@ class Datacenter:
 
     # -- what is done ----------------------------------------------------------------------------------------------
 
-    def plan(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> site.Planned:
+    def plan(
+        self, text: str, actor: Actor = SYSTEM, whole: bool = False, pinned: Any = None, **options: Any
+    ) -> site.Planned:
         snapshot = self._snapshot()
         context = self._context(actor, options)
-        return site.plan(site.declare(yaml.safe_load(text), snapshot), context, snapshot, whole=whole)
+        return site.plan(site.declare(yaml.safe_load(text), snapshot), context, snapshot, whole=whole, pinned=pinned)
 
     def apply(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> Plan:
         return self._take(self.plan(text, actor, whole, **options))

@@ -90,8 +90,6 @@ def identity(session, moid):
     return vm.config.uuid, next(filter(None, polled(lambda: vm.guest.ipAddress, 60)))
 
 
-
-
 @pytest.fixture(name="api", scope="module")
 def fixture_api(tmp_path_factory, vcenter):
     """An API server with the nodes as their kubelets register them, and the cloud provider at work."""

@@ -49,7 +49,7 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
     }
     if vm is not None:
         place = Vm.of(vm).place
-        if place is None or place.host is None:
+        if place is None or state.get(place.host) is None:
             raise PhotonError(
                 "DependencyFailed",
                 f"disk {desired.label}: the host of VM {vm.name} is not declared; declare it, or move the VM",
@@ -61,6 +61,12 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
         if near is None:
             raise PhotonError("VmNotFound", f"disk {desired.label}: no vm named {name!r}, which its affinity names")
         stores[name] = Vm.of(near).boot_disk.datastore
+        if state.get(stores[name]) is None:
+            raise PhotonError(
+                "DependencyFailed",
+                f"disk {desired.label}: VM {name} of its affinity is not on a known datastore; declare the host that "
+                "it is on, or remove the affinity",
+            )
     if len(set(stores.values())) > 1:
         where = ", ".join(f"{name} on {state.name_of(store)}" for name, store in sorted(stores.items()))
         raise PhotonError(

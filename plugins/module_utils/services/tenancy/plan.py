@@ -212,10 +212,9 @@ def _inherit(drafts: dict[str, Draft], planning: Planning) -> None:
             groups, _already = set_groups(group_names(document.body, own_only=True), _groups_above(document, state))
             if groups == document.body.get("security_groups"):
                 continue
-            draft = drafts.get(document.id)
-            created = draft is not None and draft.current is None
-            if not created and not permits(planning.actor, "set_security_groups", kind, *state.chain(document)):
+            if not permits(planning.actor, "set_security_groups", kind, *state.chain(document)):
                 continue
+            draft = drafts.get(document.id)
             if draft is None:
                 draft = drafts[document.id] = _unchanged(document, state)
                 draft.reason = "inherited security groups differ"

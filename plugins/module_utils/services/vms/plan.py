@@ -272,7 +272,9 @@ def _candidate(desired: Desired, current: Document | None, planning: Planning) -
     if pinned:
         host = state.require(entities.HOST, "", pinned["host_name"])
         names = {s.name: s.id for i in host.observed.get("datastores", ()) if (s := state.get(i)) is not None}
-        candidate.host, candidate.datastore = host.id, names.get(pinned["datastore_name"], pinned["datastore_name"])
+        if (name := pinned["datastore_name"]) not in names:
+            raise PhotonError("DatastoreNotFound", f"host {host.name} does not mount datastore {name}: make a new plan")
+        candidate.host, candidate.datastore = host.id, names[name]
     elif current is not None and place is not None and state.get(place.host) is not None:
         candidate.held = True
         candidate.host, candidate.datastore = place.host, desired.vm.boot_disk.datastore

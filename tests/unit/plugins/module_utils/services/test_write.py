@@ -11,6 +11,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model import entit
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Declaration
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
+from ansible_collections.photon.platform.plugins.module_utils.services import write
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import (
     CREATE,
     DELETE,
@@ -149,6 +150,14 @@ def test_a_record_that_another_run_works_on_is_kept(platform, web) -> None:
     run.stop()
     assert [f.error.code for f in plan.failures] == ["ConcurrentTask"]
     assert platform.find(entities.PROJECT, "acme/web").id == web.id
+
+
+def test_a_record_that_changed_after_the_run_began_is_kept(platform, web) -> None:
+    delete = Action(verb=DELETE, kind=entities.PROJECT, name="acme/web", document=web)
+    platform.store.run(lambda tx: tx.update([web.with_body(deletion_protection=True)]))
+    errors = platform.store.run(lambda tx: write._end(tx, [delete]))
+    assert {key: error.code for key, error in errors.items()} == {web.id: "StaleVersion"}
+    assert platform.find(entities.PROJECT, "acme/web").body["deletion_protection"]
 
 
 def test_a_change_of_limits_and_an_update_in_one_plan(platform, web) -> None:

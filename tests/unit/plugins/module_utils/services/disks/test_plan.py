@@ -111,6 +111,18 @@ def test_a_refused_change_in_a_project_beyond_its_quota(with_vms) -> None:
     assert with_vms.usage("acme/web")["persistent-disk.capacity"] == 10 * GB
 
 
+def test_a_disk_of_a_lost_vm_whose_host_is_not_declared_any_more(with_vms) -> None:
+    """The VM's record names a host that was deleted; only this disk fails."""
+    with_vms.documents = [
+        replace(d, observed={**d.observed, "host": "gone"}) if d.name == "web-1" else d for d in with_vms.documents
+    ]
+    row = with_vms.row("acme/web/web-1")
+    del with_vms.endpoints["vc1"].vms[row.moid], with_vms.endpoints["vc1"].vms_by_uuid[row.uuid]
+    new = {"flavor": "core-100", "capacity": "1 GB"}
+    plan = with_vms.items("disk", [{"name": "a", "attached_to": "web-1", **new}, {"name": "b", **new}])
+    assert failures(plan) == {"acme/web/a": "DependencyFailed"}
+
+
 def test_a_disk_without_place_is_not_charged(cloud) -> None:
     plan = declare(cloud, name="data", flavor="moon", capacity="1 GB")
     assert refused(plan).code == "NoConstraintMatchingDatastore"
@@ -237,6 +249,16 @@ def test_affinity_to_vms_that_share_no_datastore(with_vms) -> None:
     cloud.documents = [moved if d.id == document.id else d for d in cloud.documents]
     plan = cloud.items("disk", [{**DISK, "affinity": ["web-1", "web-2"]}])
     assert refused(plan).code == "UnfullfillableDiskAffinities"
+
+
+@pytest.mark.parametrize("store", [None, "gone"])
+def test_affinity_to_a_vm_on_a_datastore_that_nobody_knows(with_vms, store: str | None) -> None:
+    """Only this disk fails, and it is not put just anywhere."""
+    for document in with_vms.documents:
+        if document.name == "web-1":
+            document.observed["disks"]["boot-disk"]["datastore"] = store
+    plan = with_vms.items("disk", [{**DISK, "name": "a", "affinity": ["web-1"]}, {**DISK, "name": "b"}])
+    assert failures(plan) == {"acme/web/a": "DependencyFailed"}
 
 
 def test_a_disk_is_not_moved_for_its_affinity(with_vms) -> None:

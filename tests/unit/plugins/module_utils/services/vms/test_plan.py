@@ -291,6 +291,25 @@ def test_a_vm_of_a_project_that_is_refused(cloud) -> None:
     }
 
 
+# -- places of a saved plan ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "store", "outcome"),
+    [
+        ("esx01", "shared", None),
+        ("esx01", "gone", "DatastoreNotFound"),
+        ("esx02", "local", "DatastoreNotFound"),
+        ("esx09", "shared", "HostNotFound"),
+    ],
+)
+def test_a_place_of_a_saved_plan_is_used_or_the_vm_fails(cloud, host: str, store: str, outcome: str | None) -> None:
+    text = SITE + "        vms: [{name: web-01, flavor: core-100, image: debian, boot_disk_flavor: core-100}]\n"
+    plan = cloud.plan(text, pinned={"acme/web/web-01": {"host_name": host, "datastore_name": store}}).plan
+    assert failures(plan) == ({"acme/web/web-01": outcome} if outcome else {})
+    assert [action.after["host"] for action in plan.of(entities.VM)] == ([] if outcome else [host])
+
+
 # -- power -------------------------------------------------------------------------------------------------------
 
 
