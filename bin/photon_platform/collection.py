@@ -64,14 +64,23 @@ def configuration() -> Path | None:
     return next((file.resolve() for file in files if file.is_file()), None)
 
 
-def search_path() -> list[Path]:
-    """Return the folders in which Ansible looks for collections, as the environment or ansible.cfg says."""
-    paths, folder = os.environ.get("ANSIBLE_COLLECTIONS_PATH", ""), Path.cwd()
-    if not paths and (file := configuration()):
+def setting(name: str) -> tuple[str, Path]:
+    """Return a setting of Ansible's section ``defaults``, and the folder that its relative paths start from.
+
+    The environment comes before ansible.cfg.
+    """
+    value, folder = os.environ.get(f"ANSIBLE_{name.upper()}", ""), Path.cwd()
+    if not value and (file := configuration()):
         config = configparser.ConfigParser(interpolation=None, strict=False)
         with contextlib.suppress(OSError, configparser.Error):
             config.read(file)
-        paths, folder = config.get("defaults", "collections_path", fallback=""), file.parent
+        value, folder = config.get("defaults", name, fallback=""), file.parent
+    return value, folder
+
+
+def search_path() -> list[Path]:
+    """Return the folders in which Ansible looks for collections, as the environment or ansible.cfg says."""
+    paths, folder = setting("collections_path")
     entries = [entry for entry in paths.split(os.pathsep) if entry] or DEFAULT_PATHS
     return [folder / Path(entry).expanduser() for entry in entries]
 

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import getpass
+import io
 import json
+import locale
 import os
 import signal
 import subprocess
@@ -22,6 +25,7 @@ from . import collection
 from .collection import Failure
 
 USAGE = 64
+PROGRESS = "photon.platform.progress"
 _REPEATED = ("inventory", "extra_vars", "vault_id", "vault_password_file", "tags", "skip_tags")
 _PASSED = "passed through to ansible-playbook"
 
@@ -39,6 +43,9 @@ def command(work: Callable[[], int]) -> Callable[[], int]:
 
     @functools.wraps(work)
     def main() -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names may hold what the terminal's encoding does not
+                stream.reconfigure(errors="replace")
         try:
             collection.find_python()
             code = work()
@@ -134,7 +141,7 @@ def _wait(words: list[str], environment: dict[str, str], pid_file: Path) -> int:
     def interrupt(number: int, _frame: Any) -> None:
         try:
             os.kill(int(pid_file.read_text()), number)
-            print("interrupted: waiting for what is under way; once more: do not wait", file=sys.stderr)
+            _say("interrupted: waiting for what is under way; once more: do not wait\n")
         except (OSError, ValueError):  # it has not begun, or has ended
             child.send_signal(signal.SIGTERM)
 
@@ -143,8 +150,28 @@ def _wait(words: list[str], environment: dict[str, str], pid_file: Path) -> int:
     try:
         return child.wait()
     finally:
+        _say("")
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _encoding() -> dict[str, str]:
+    """Ansible refuses locales of other encodings than UTF-8: give it one, and the terminal its own characters."""
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+        encoding = locale.getlocale()[1] or ""
+    except (locale.Error, ValueError):  # not installed, or unknown
+        encoding = ""
+    if encoding.lower().replace("-", "") == "utf8":
+        return {}
+    return {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": f"{sys.stderr.encoding}:replace"}
+
+
+def _say(text: str) -> None:
+    """Print below what is there; on a terminal in place of the bars, which are drawn again below it."""
+    terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    with contextlib.suppress(OSError):
+        print(f"\r\x1b[J{text}" if terminal else text, end="", file=sys.stderr, flush=True)
 
 
 def broken_yaml(inventories: list[str]) -> list[str]:
@@ -189,8 +216,10 @@ def _environment(scratch: str, outcome: Path) -> dict[str, str]:
     if not Path(environment.get("ANSIBLE_HOME") or "~/.ansible").expanduser().exists():
         environment["ANSIBLE_HOME"] = scratch  # Ansible would create it although there is nothing to keep
     environment.update(
+        _encoding(),
         ANSIBLE_COLLECTIONS_PATH=os.pathsep.join(map(str, path)),
         ANSIBLE_STDOUT_CALLBACK="photon.platform.outcome",
+        ANSIBLE_CALLBACKS_ENABLED=",".join(filter(None, (collection.setting("callbacks_enabled")[0], PROGRESS))),
         ANSIBLE_LOCALHOST_WARNING="False",
         ANSIBLE_CACHE_PLUGIN="memory",
         ANSIBLE_LOCAL_TEMP=scratch,

@@ -80,6 +80,12 @@ options:
         declared there is reported, and with C(photon_prune) set to V(delete) removed, when the whole site is applied.
       - Without it new items belong to no site.
     type: str
+  wait_for_runs:
+    description:
+      - Seconds to wait for another run that works on the same resources. When it still does they fail with
+        C(ConcurrentTask). V(0) does not wait. Check mode never waits.
+    type: int
+    default: 600
 """
 
     PLACING = r"""

@@ -51,7 +51,7 @@ CHANGING: Spec = {
     "result": {"type": "str", "choices": ["summary", "full"], "default": "summary"},
     "diff_limit": {"type": "int"},
 }
-OWNING: Spec = {"site": {"type": "str"}}
+OWNING: Spec = {"site": {"type": "str"}, "wait_for_runs": {"type": "int", "default": 600}}
 PLACING: Spec = {
     "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
     "quality": {"type": "str", "choices": ["normal", "optimal"], "default": "normal"},

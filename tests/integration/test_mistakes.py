@@ -14,11 +14,13 @@ import argparse
 import os
 import sqlite3
 import sys
+import time
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.photon.platform.plugins.module_utils import entry_point, plan_text
-from ansible_collections.photon.platform.plugins.module_utils.cloudstore import database, errors
+from ansible_collections.photon.platform.plugins.module_utils import entry_point, plan_text, progress_text
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Step, Task, database, errors, open_store
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore.progress import Reader
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import info
 from ansible_collections.photon.platform.plugins.plugin_utils import controller
@@ -288,6 +290,24 @@ def test_63_a_stranger_is_told_what_and_who_may(applied):
     declared = tree(4, tags=["changed"])
     lines = "\n".join(plan_text.failure_lines(plan(applied, declared, act_as=stranger)))
     has(lines, "vm acme/web/web-[01:04]", "eve@corp may not update vm acme/web", "only ")
+
+
+def test_65_of_two_runs_at_once_the_second_says_whom_it_waits_for(applied):
+    [vm] = [d for d in applied.snapshot().documents if d.name == "web-01"]
+    reader = Reader(applied.url)
+    with open_store(applied.url, mode="write", allow_ephemeral=True, by="a colleague") as store:
+        run = store.begin_run()
+        store.run(lambda tx: tx.add_tasks([Task("STOP_VM", "vm", vm.id, [Step(0, "STOP_VM")], state="STARTED")]))
+        second = applied.start(tree(4) | {"photon_site": "mistakes"})
+        until = time.monotonic() + 120
+        while not (seen := reader.read(second.process.pid)) or not seen.waiting:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        has(progress_text.line(seen, {}), f"waiting for run {run.id[:8]} by ", "(a colleague)", " since ")
+        store.run(lambda tx: tx.finish_tasks({t.id: None for t in tx.open_tasks([vm.id]).values()}))
+        run.end()
+    outcome = second.end()["outcome"]
+    assert (outcome["failures"], outcome["changed"]) == ([], False)
 
 
 def test_66_a_closed_terminal_leaves_no_traceback(capfd):

@@ -10,12 +10,15 @@ See docs/cloudstore.md.
 from __future__ import annotations
 
 from .errors import Conflict
+from .journal import RUN, WAIT
 from .rows import Change, Claim, Inventory, Snapshot, Step, Task
 from .runs import Run
 from .store import CloudStore, open_store
 from .transaction import Transaction
 
 __all__ = [
+    "RUN",
+    "WAIT",
     "Change",
     "Claim",
     "CloudStore",

@@ -22,7 +22,7 @@ from .library import load
 from .location import POSTGRESQL, SQLITE, Location
 
 Result = TypeVar("Result")
-_CLOCK = {
+CLOCK = {
     SQLITE: "((julianday('now') - 2440587.5) * 86400.0)",
     POSTGRESQL: "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
 }
@@ -59,7 +59,9 @@ class Database:
             self._sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
             load("psycopg")
-            self.engine = self._sa.create_engine("postgresql+psycopg://", creator=self._connect_postgresql)
+            self.engine = self._sa.create_engine(
+                "postgresql+psycopg://", creator=lambda: connect_postgresql(location, writable=writable)
+            )
 
     def close(self) -> None:
         self.engine.dispose()
@@ -67,7 +69,7 @@ class Database:
     @property
     def clock(self) -> Any:
         """The database's time as a SQL expression, seconds since the epoch."""
-        return self._sa.literal_column(_CLOCK[self.dialect], self._sa.Double)
+        return self._sa.literal_column(CLOCK[self.dialect], self._sa.Double)
 
     def time(self, connection: Any) -> float:
         """The database's time now."""
@@ -132,7 +134,7 @@ class Database:
         if self.dialect != SQLITE:
             gate = f" FROM (SELECT pg_advisory_xact_lock{'' if alone else '_shared'}({_WRITE_LOCK})) AS gate"
         statement = self._sa.text(
-            f"INSERT INTO commits (key, at) SELECT :key, {_CLOCK[self.dialect]}{gate} "
+            f"INSERT INTO commits (key, at) SELECT :key, {CLOCK[self.dialect]}{gate} "
             f"{'WHERE true ' if not gate else ''}ON CONFLICT DO NOTHING RETURNING at"
         )
         return connection.execute(statement, {"key": name}).scalar_one_or_none()
@@ -241,25 +243,27 @@ class Database:
             raise
         return connection
 
-    def _connect_postgresql(self) -> Any:
-        psycopg = load("psycopg")
-        # A controller that is paused inside a transaction must not hold its rows indefinitely.
-        settings = "-c idle_in_transaction_session_timeout=60000"
-        defaults = {
-            "application_name": "photon-cloudstore",
-            "connect_timeout": "10",
-            "keepalives_idle": "10",
-            "keepalives_interval": "5",
-            "keepalives_count": "3",
-        }
-        if self._writable:
-            defaults["target_session_attrs"] = "read-write"
-        try:
-            given = psycopg.conninfo.conninfo_to_dict(self.location.target)
-        except psycopg.ProgrammingError as error:
-            raise errors.unavailable(self.location.shown, error, "correct photon_cloudstore_url") from error
-        options = f"{settings} {given.get('options', '')}".strip()
-        return psycopg.connect(**{**defaults, **given, "options": options})
+
+def connect_postgresql(location: Location, *, writable: bool) -> Any:
+    """Open a connection of the driver. Raises CloudStoreUnavailable for a URL that libpq does not read."""
+    psycopg = load("psycopg")
+    # A controller that is paused inside a transaction must not hold its rows indefinitely.
+    settings = "-c idle_in_transaction_session_timeout=60000"
+    defaults = {
+        "application_name": "photon-cloudstore",
+        "connect_timeout": "10",
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+    }
+    if writable:
+        defaults["target_session_attrs"] = "read-write"
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(location.target)
+    except psycopg.ProgrammingError as error:
+        raise errors.unavailable(location.shown, error, "correct photon_cloudstore_url") from error
+    options = f"{settings} {given.get('options', '')}".strip()
+    return psycopg.connect(**{**defaults, **given, "options": options})
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -17,6 +17,7 @@ from .errors import TryAgain
 from .library import load
 from .rows import Step, Task
 
+RUN, WAIT = "run", "WAIT_FOR_RUN"  # kind and operation of a run's task while it waits for another run
 _OPEN = ("QUEUED", "STARTED")
 _TASK = (
     "id", "operation", "entity_kind", "entity_id", "run_id", "state", "by", "queued_at", "started_at", "ended_at",
@@ -37,6 +38,9 @@ _SET_STEP = Bulk(
     ),
 )
 _COMPLETE_STEPS = Update("steps", ("task_id",), ("state", "ended_at"), lambda step: step.c.ended_at.is_(None))
+_NOTE_STEPS = Update(
+    "steps", ("task_id", "sequence"), ("state", "result", "ended_at"), lambda step: step.c.ended_at.is_(None)
+)
 _FAIL_STEPS = Update("steps", ("task_id",), ("state", "ended_at", "error"), lambda step: step.c.state == "STARTED")
 
 
@@ -139,6 +143,23 @@ def as_error(error: PhotonError | Mapping[str, Any] | None) -> dict[str, Any] | 
     if isinstance(error, PhotonError):
         return error.to_dict()
     return dict(error) if error else None
+
+
+def note_steps(connection: Any, now: float, notes: Mapping[tuple[str, int], tuple[str, Any]]) -> None:
+    """Record ``{(task id, sequence): (state, result)}`` of steps that have not ended."""
+    _NOTE_STEPS.execute(
+        connection,
+        [
+            {
+                "task_id": task_id,
+                "sequence": sequence,
+                "state": state,
+                "result": dump_or_none(result),
+                "ended_at": None if state in _OPEN else now,
+            }
+            for (task_id, sequence), (state, result) in notes.items()
+        ],
+    )
 
 
 def tasks_of(connection: Any, tables: Any, condition: Any) -> list[Task]:

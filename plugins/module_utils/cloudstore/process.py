@@ -22,6 +22,17 @@ def is_dead(process: str) -> bool:
     return here == _here() and pid.isdigit() and _started(int(pid)) != started
 
 
+def is_below(process: str, ancestor: int) -> bool:
+    """Whether that process runs here and descends from the process of this id."""
+    here, pid, started = [*process.rsplit("/", 2), "", ""][:3]
+    if here != _here() or not pid.isdigit() or _started(int(pid)) != started:
+        return False
+    current = int(pid)
+    while current > 1 and current != ancestor:
+        current = _parent(current)
+    return current == ancestor
+
+
 def describe() -> str:
     """Return ``user@machine`` for people."""
     try:
@@ -42,9 +53,20 @@ def _here() -> str:
 
 def _started(pid: int) -> str:
     """Return the start time of a process in ticks since boot; empty for one that has ended."""
+    fields = _fields(pid)
+    return "" if not fields or fields[0] in ("Z", "X") else fields[19]
+
+
+def _parent(pid: int) -> int:
+    """Return the id of a process's parent; 0 for one that has ended."""
+    fields = _fields(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _fields(pid: int) -> list[str]:
+    """Return what /proc says of a process after its name, or nothing."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
+            return file.read().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return "" if fields[0] in ("Z", "X") else fields[19]
+        return []

@@ -9,18 +9,21 @@ import contextlib
 import threading
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from ..model.errors import PhotonError
 from . import process
 from .database import Database
 from .grooming import KEPT, groom
-from .journal import tasks_of
+from .journal import note_steps, tasks_of
 from .lease import Lease
 from .rows import Task
 from .tables import tables
 
 HEARTBEAT = "photon-lease"  # the thread's name
+NOTE_EVERY = 1.0  # seconds
+Notes = dict[tuple[str, int], tuple[str, Any]]  # state and result of steps, by task and sequence
 
 
 class Run:
@@ -34,6 +37,8 @@ class Run:
         self._lost: PhotonError | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._notes: Notes = {}
+        self._noting = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -58,6 +63,11 @@ class Run:
     def renew(self) -> None:
         """Extend the lease now. Raises LeaseLost."""
         self._renew(self._database)
+
+    def note(self, task_id: str, sequence: int, state: str, result: Any = None) -> None:
+        """Have the heartbeat journal how far a step came, for those who watch: no run needs it to go on."""
+        with self._noting:
+            self._notes[task_id, sequence] = (state, result)
 
     def start(self) -> None:
         """Start the heartbeat."""
@@ -86,10 +96,15 @@ class Run:
     def _is_due(self) -> bool:
         return self._lost is None and _now() - self._renewed > self.ttl * 2 / 3
 
-    def _renew(self, database: Database) -> None:
+    def _renew(self, database: Database, notes: Notes | None = None) -> None:
         started = _now()
+
+        def work(connection: Any, now: float) -> None:
+            self.lease.renew(connection, now)
+            note_steps(connection, now, notes or {})
+
         try:
-            database.write(self.lease.renew)
+            database.write(work)
         except PhotonError as error:
             if error.ends_run:
                 self._lost = error
@@ -100,9 +115,14 @@ class Run:
         # A connection of its own: the run's may all be busy.
         own = Database(self._database.location, writable=True, file=self._database.file)
         try:
-            while self._lost is None and not self._stopping.wait(self.ttl / 3):
-                with contextlib.suppress(PhotonError):  # check() raises what is final and renews after other failures
-                    self._renew(own)
+            renewed = _now()
+            while self._lost is None and not self._stopping.wait(min(NOTE_EVERY, self.ttl / 3)):
+                with self._noting:
+                    notes, self._notes = self._notes, {}
+                if notes or _now() - renewed >= self.ttl / 3:
+                    renewed = _now()
+                    with contextlib.suppress(PhotonError):  # check() raises what is final and renews otherwise
+                        self._renew(own, notes)
         finally:
             own.close()
 
@@ -154,6 +174,15 @@ def take_over(database: Database, run: Run) -> list[Task]:
         return [t for t in found if t.ended_at is None and t.id not in before]
 
     return database.write(work)
+
+
+def working(connection: Any, now: float, ids: Collection[str]) -> dict[str, str]:
+    """``{id: holder}`` of those among these runs that live and have unfinished tasks."""
+    table, task = tables().runs, tables().tasks
+    unfinished = task.select().where(task.c.ended_at.is_(None)).with_only_columns(task.c.run_id)
+    rows = connection.execute(table.select().where(table.c.id.in_(list(ids)), table.c.id.in_(unfinished)))
+    holders = {row.id: row.holder for row in rows}
+    return {key: holders[key] for key in sorted(live(connection, now) & holders.keys())}
 
 
 def live(connection: Any, now: float) -> set[str]:

@@ -10,7 +10,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -158,12 +158,17 @@ class CloudStore:
         """
         if self._run is not None:
             self._run.stop()
-        self._run = runs.begin(self.database, self.by, ttl)
+        user = process.describe()
+        self._run = runs.begin(self.database, self.by if self.by == user else f"{user} ({self.by})", ttl)
         return self._run
 
     def take_over(self, run: Run) -> list[Task]:
         """The unfinished tasks of dead, expired and ended runs, which are this run's from now on."""
         return runs.take_over(self.database, run)
+
+    def working(self, run_ids: Collection[str]) -> dict[str, str]:
+        """``{run id: holder}`` of those among these runs that live and have unfinished tasks."""
+        return self.database.read(lambda connection: runs.working(connection, self.database.time(connection), run_ids))
 
     def history(self, entity_id: str) -> list[Change]:
         """All changes of one entity, oldest first, deleted ones included."""

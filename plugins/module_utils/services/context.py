@@ -127,6 +127,13 @@ class Applying:
     state: CurrentState
     context: Context
 
+    def note(self, task: Any, operation: str, *, open_with: Mapping[str, Any] | None = None) -> None:
+        """Journal that a task's step is done; ``open_with``: how far it came (done, of, unit)."""
+        state = "COMPLETED" if open_with is None else "STARTED"
+        for step in task.steps:
+            if step.operation == operation:
+                self.context.run.note(task.id, step.sequence, state, open_with)
+
 
 def _change_version(vm: Document) -> str | None:
     return vm.observed.get("vsphere", {}).get("change_version")

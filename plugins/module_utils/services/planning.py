@@ -187,7 +187,7 @@ class Plan:
 class Options:
     """Behaviour of a run; the defaults are the declaration's. ``base_directory`` is where relative files start.
 
-    ``wait_for_addresses`` and ``lease_seconds`` are seconds.
+    ``wait_for_addresses``, ``wait_for_runs`` and ``lease_seconds`` are seconds.
     """
 
     policy: str = "spread"
@@ -198,6 +198,7 @@ class Options:
     max_deletes: int = 10
     max_recreates: int = 10
     wait_for_addresses: float = 30.0
+    wait_for_runs: float = 600.0
     default_port_group: str | None = None
     disk_backing: str = "auto"
     base_directory: str = "."

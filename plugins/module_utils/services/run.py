@@ -17,7 +17,7 @@ from ..cloudstore import Conflict
 from ..model.authorization import SYSTEM, Actor, check_group
 from ..model.declaration import Declaration, check_items
 from ..model.errors import PhotonError
-from . import recovery, registry, report, saved_plan, site, write
+from . import recovery, registry, report, saved_plan, site, waiting, write
 from .context import Applying, Context, open_context
 from .interruption import Interruption, interruptible
 from .planning import Options
@@ -128,8 +128,7 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
     """Plan and begin until no other controller came in between, then do the external work kind by kind."""
     recovered: list[str] = []
     for attempt in range(1, ATTEMPTS + 1):
-        snapshot = recovery.settled_snapshot(context, recovered)
-        planned = _plan(declare(snapshot), context, snapshot, request)
+        planned = _planned(request, declare, context, recovered)
         applying = Applying(planned.plan, planned.state, context)
         context.interruption.check()
         try:
@@ -165,6 +164,17 @@ def _apply(request: Request, declare: Any, context: Context) -> site.Planned:
     return planned
 
 
+def _planned(request: Request, declare: Any, context: Context, recovered: list[str]) -> site.Planned:
+    """Plan, and plan again after another run that works on the same resources has ended."""
+    began = time.monotonic()
+    while True:
+        snapshot = recovery.settled_snapshot(context, recovered)
+        planned = _plan(declare(snapshot), context, snapshot, request)
+        until = began + context.options.wait_for_runs
+        if not planned.others or not waiting.wait_for(planned.others, context, until):
+            return planned
+
+
 def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
     actor = actor_of(request.act_as)
     return open_context(
@@ -198,7 +208,7 @@ def _take_settings(declaration: Declaration, context: Context, request: Request)
     options.prune, options.max_deletes = settings["prune"], settings["max_deletes"]
     options.max_recreates = settings["max_recreates"]
     options.disk_backing = settings["disk_backing"]
-    options.wait_for_addresses = settings["wait_for_addresses"]
+    options.wait_for_addresses, options.wait_for_runs = settings["wait_for_addresses"], settings["wait_for_runs"]
     options.cloudstore_new = options.cloudstore_new or settings["cloudstore_new"]
     options.atomic = options.atomic or settings["atomic"]
     options.default_port_group = options.default_port_group or settings.get("default_port_group")

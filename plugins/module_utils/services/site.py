@@ -24,7 +24,8 @@ from .state import CurrentState
 class Planned:
     """A plan, the state as it will be after it, and the versions of the documents that it was made from.
 
-    ``store_id``: the identity of the CloudStore; None where there was none yet.
+    ``store_id``: the identity of the CloudStore; None where there was none yet. ``others``: the live runs that work on
+    something that the declaration names.
     """
 
     declaration: Declaration
@@ -32,6 +33,7 @@ class Planned:
     state: CurrentState
     versions: dict[str, int] = field(default_factory=dict)
     store_id: str | None = None
+    others: set[str] = field(default_factory=set)
 
 
 def declare(tree: Mapping[str, Any], snapshot: Any) -> Declaration:
@@ -88,11 +90,11 @@ def plan(
         if kind.plan_unused is not None:
             kind.plan_unused(planning)
     drop_superseded(planning.plan)
-    _refuse_busy(planning)
+    others = _refuse_busy(planning)
     for kind in registry.KINDS.values():
         if kind.plan_after is not None:
             kind.plan_after(planning)
-    return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id)
+    return Planned(declaration, planning.plan, state, dict(state.versions), context.store.store_id, others)
 
 
 def plan_absent(planning: Planning, kind: registry.Kind) -> None:
@@ -192,9 +194,10 @@ def drop_superseded(result: Plan) -> None:
     result.actions = [a for a in result.actions if a.verb == DELETE or a.id not in gone]
 
 
-def _refuse_busy(planning: Planning) -> None:
-    """What another controller's live run works on is left to it."""
+def _refuse_busy(planning: Planning) -> set[str]:
+    """Leave to another controller's live run what it works on; returns the ids of such runs."""
     plan, busy = planning.plan, planning.state.busy
+    others = {busy[action.id].run_id for action in plan.actions if action.id in busy}
     left = [f"{a.kind} {a.name} ({busy[a.id].operation})" for a in plan.actions if a.verb == KEEP and a.id in busy]
     if left:
         plan.warnings.append(
@@ -202,8 +205,6 @@ def _refuse_busy(planning: Planning) -> None:
             "has ended"
         )
     refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
-    if not refused:
-        return
     plan.actions = [action for action in plan.actions if action.verb == KEEP or action.id not in busy]
     for action in refused:
         task = busy[action.id]
@@ -214,3 +215,4 @@ def _refuse_busy(planning: Planning) -> None:
             {"task_id": task.id, "operation": task.operation},
         )
         plan.fail(action.kind, action.name, error, action.path)
+    return others

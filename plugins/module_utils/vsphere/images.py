@@ -11,7 +11,7 @@ the file as it is would not be a usable disk. vSphere makes further copies from 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ IMAGE_KEY = "photon.image"
 _READY_WITHIN = 120.0
 _PROGRESS_EVERY = 10.0  # a lease ends after 300 s without a sign of life
 _MEMORY = 256 << 20  # a template is never started
+Report = Callable[[int, int], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,10 +61,10 @@ class Template:
     path: str
 
 
-def import_image(session: Session, path: str, spec: TemplateSpec) -> Template:
+def import_image(session: Session, path: str, spec: TemplateSpec, report: Report | None = None) -> Template:
     """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
-    What an earlier run left unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises
+    ``report(sent, length)`` is called with the bytes that were sent, again and again. What an earlier run left unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises
     the errors of ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and
     those of the fault table.
     """
@@ -83,7 +84,7 @@ def import_image(session: Session, path: str, spec: TemplateSpec) -> Template:
     entity = None
     try:
         entity, urls = _ready(session, lease, what)
-        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what)
+        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what, report)
         session.call(what, lease.HttpNfcLeaseComplete)
     except Exception as error:
         _give_up(session, lease, entity, spec, error)
@@ -222,7 +223,9 @@ def _lease_error(what: str, error: Any) -> PhotonError:
     return task_error(what, error)
 
 
-def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str) -> None:
+def _upload(
+    session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str, report: Report | None
+) -> None:
     """POST the disk's stream to the one URL of the lease and report the progress to the lease."""
     if len(urls) != 1:
         raise PhotonError(
@@ -243,6 +246,8 @@ def _upload(session: Session, lease: Any, urls: list[Any], reader: imagefile.Dis
                 raise PhotonError("Interrupted", f"{what}: the run was interrupted; run again", {"what": what})
             yield chunk
             sent += len(chunk)
+            if report is not None:
+                report(sent, length)
             if time.monotonic() - reported > _PROGRESS_EVERY:
                 reported = time.monotonic()
                 session.call(what, lease.HttpNfcLeaseProgress, min(99, 100 * sent // length))

@@ -285,6 +285,13 @@ SITE: Schema = {
         minimum=0,
         maximum=3600,
     ),
+    "photon_wait_for_runs": Field(
+        "int",
+        "seconds that a run waits for another run that works on the same resources; 0: not at all",
+        default=600,
+        minimum=0,
+        maximum=86400,
+    ),
     "photon_cloudstore_new": Field(
         "boolean", "start with an empty CloudStore although vSphere has VMs of this site", default=False
     ),

@@ -82,11 +82,11 @@ def _detach(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     for vm_id, some in _by_vm(chosen, lambda action: action.source).items():
         row = inventory.vm(vm_id)
         if row is None:  # the VM went: nothing has the disk
-            finish_step(some, actions.DETACH)
+            finish_step(some, actions.DETACH, applying)
             continue
         files = [file_of(action, applying) for action in some]
         chains.append(chain(vsphere.detach_backings(row.moid, row.name, files, key=vm_id), files, some))
-    note(run_chains(endpoint, chains, applying), actions.DETACH)
+    note(run_chains(endpoint, chains, applying), actions.DETACH, applying)
 
 
 def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
@@ -111,7 +111,7 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
             size = action.disk.size or action.disk.capacity
             place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid}
             action.disk = replace(action.disk, size=size, vm=None, **place)
-            finish_step([action], actions.CREATE)
+            finish_step([action], actions.CREATE, applying)
 
 
 def _create_one(action: DiskAction, applying: Applying) -> Any:
@@ -161,7 +161,7 @@ def _directory_error(
 def _grow(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
     jobs = [vsphere.grow_disk(file_of(a, applying), a.disk.capacity, key=a.id) for a in chosen]
     by_id = {a.id: [a] for a in chosen}
-    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.GROW)
+    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.GROW, applying)
 
 
 # -- after the work on VMs -----------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def _grow_attached(endpoint: Document, chosen: list[DiskAction], rows: dict[str,
         if sizes:
             job = vsphere.reconfigure(row.moid, row.name, key=vm_id, extend_disks=sizes)
             chains.append([(job, [a for a in some if a.failure is None])])
-    note(run_chains(endpoint, chains, applying), actions.GROW)
+    note(run_chains(endpoint, chains, applying), actions.GROW, applying)
 
 
 def _attach(endpoint: Document, chosen: list[DiskAction], rows: dict[str, Any], applying: Applying) -> None:
@@ -234,7 +234,7 @@ def _attach_together(
                 action.fail_at(actions.ATTACH, _no_vm(action, applying))
             continue
         there = [a for a in some if any(d.is_among(a.disk.identities) for d in row.disks or ())]
-        finish_step(there, actions.ATTACH)
+        finish_step(there, actions.ATTACH, applying)
         missing = [a for a in some if a not in there]
         if not missing:
             continue
@@ -252,7 +252,7 @@ def _attach_together(
         if isinstance(outcome, PhotonError) and len(some) > 1 and not outcome.data.get("unknown"):
             refused[job.key] = some
         else:
-            note([(some, job, outcome)], actions.ATTACH)
+            note([(some, job, outcome)], actions.ATTACH, applying)
     return refused
 
 
@@ -269,8 +269,8 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
         if file.id or file.path:
             jobs.append(vsphere.delete_disk(file, key=action.id))
         else:  # it was never made
-            finish_step([action], actions.DELETE)
-    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.DELETE)
+            finish_step([action], actions.DELETE, applying)
+    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.DELETE, applying)
     rows = _read(session, inventory, {a.source for a in chosen if a.source is not None})
     _record(endpoint, chosen, rows, applying)
 

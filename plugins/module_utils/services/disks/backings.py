@@ -118,16 +118,17 @@ def run_chains(
         waiting = [each for each in waiting if each]
 
 
-def note(outcomes: Iterable[tuple[list[DiskAction], Any, Any]], step: str) -> None:
+def note(outcomes: Iterable[tuple[list[DiskAction], Any, Any]], step: str, applying: Applying) -> None:
     """Note of each action whether the step was done or failed."""
     for some, _job, outcome in outcomes:
         if isinstance(outcome, PhotonError):
             for action in some:
                 action.fail_at(step, outcome)
         else:
-            finish_step(some, step)
+            finish_step(some, step, applying)
 
 
-def finish_step(chosen: Iterable[DiskAction], step: str) -> None:
+def finish_step(chosen: Iterable[DiskAction], step: str, applying: Applying) -> None:
     for action in chosen:
         action.done.append(step)
+        applying.note(action.task, step)

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ... import vsphere
@@ -67,8 +68,9 @@ def _copies(action: CopyImage, applying: Applying) -> tuple[Copies, list[PhotonE
         by_endpoint[store.scope].append(store)
     copies: Copies = dict(action.document.body["copies"])
     errors: list[PhotonError] = []
+    progress = _CopyProgress(action, applying, len(action.targets) - len(by_endpoint))
     with ThreadPoolExecutor(max(1, len(by_endpoint))) as pool:
-        work = [pool.submit(_on_endpoint, i, stores, action, applying) for i, stores in by_endpoint.items()]
+        work = [pool.submit(_on_endpoint, i, stores, action, applying, progress) for i, stores in by_endpoint.items()]
         for future in work:
             made, failed = future.result()
             copies.update(made)
@@ -76,8 +78,31 @@ def _copies(action: CopyImage, applying: Applying) -> tuple[Copies, list[PhotonE
     return copies, errors
 
 
+@dataclass(slots=True)
+class _CopyProgress:
+    """Journals how many bytes of an image were uploaded, to all endpoints, and how many further copies were made."""
+
+    action: CopyImage
+    applying: Applying
+    further: int
+    uploads: dict[str, tuple[int, int]] = field(default_factory=dict)
+    copied: set[str] = field(default_factory=set)
+
+    def sent(self, endpoint_id: str, done: int, of: int) -> None:
+        self.uploads[endpoint_id] = (done, of)
+        done, of = (sum(part) for part in zip(*tuple(self.uploads.values()), strict=True))
+        self._note("UPLOAD_IMAGE", {"done": done, "of": of, "unit": "B"})
+
+    def copy(self, store_id: str) -> None:
+        self.copied.add(store_id)
+        self._note("REPLICATE_IMAGE", {"done": len(self.copied), "of": self.further, "unit": "COUNT"})
+
+    def _note(self, operation: str, amounts: dict[str, Any]) -> None:
+        self.applying.note(self.action.task, operation, open_with=amounts)
+
+
 def _on_endpoint(
-    endpoint_id: str, stores: list[Document], action: CopyImage, applying: Applying
+    endpoint_id: str, stores: list[Document], action: CopyImage, applying: Applying, progress: _CopyProgress
 ) -> tuple[Copies, list[PhotonError]]:
     endpoint, context = applying.state.must(endpoint_id), applying.context
     made: Copies = {}
@@ -89,10 +114,12 @@ def _on_endpoint(
             spec = _spec(action.document, store, endpoint, session, applying)
             if source is not None:
                 template = vsphere.copy_image(session, source[0], source[1], spec)
+                progress.copy(store.id)
             elif action.file is None:
                 raise PhotonError("ImageUploadError", "its file is not declared, so no copy can be uploaded: set file")
             else:
-                template = vsphere.import_image(session, context.path(action.file), spec)
+                report = functools.partial(progress.sent, endpoint_id)
+                template = vsphere.import_image(session, context.path(action.file), spec, report)
             source = source or (template, spec.host.datacenter)
             made[store.id] = {"path": template.path, "template_moid": template.moid, "template_uuid": template.uuid}
         except PhotonError as error:

@@ -264,6 +264,8 @@ class _Runner:
         by_id = {action.id: action for action in actions}
         if prepared:
             for job, outcome in vsphere.run_jobs(self.applying.context.session(endpoint), prepared):
+                if not isinstance(outcome, PhotonError):
+                    self.applying.note(by_id[job.key].task, job.operation)
                 yield by_id[job.key], job, outcome
 
     def _flush(self) -> None:

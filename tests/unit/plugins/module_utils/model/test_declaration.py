@@ -45,6 +45,7 @@ def test_normal_form(tree: dict[str, Any]) -> None:
         "max_deletes": 10,
         "max_recreates": 10,
         "wait_for_addresses": 30,
+        "wait_for_runs": 600,
         "cloudstore_new": False,
         "placement_policy": "spread",
         "disk_backing": "auto",
