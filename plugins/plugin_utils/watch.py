@@ -66,9 +66,9 @@ class Bars:
         from ..module_utils import progress_text
 
         width, height = os.get_terminal_size(self._file)
-        lines = progress_text.bars(
-            progress, rates, max(20, width - 1), unicode=self._unicode, color=self._color
-        )[: max(1, height - 1)]
+        lines = progress_text.bars(progress, rates, max(20, width - 1), unicode=self._unicode, color=self._color)[
+            : max(1, height - 1)
+        ]
         text = "".join(f"\r{line}\x1b[K\n" for line in lines)
         with _forks:
             if self._ended:

@@ -64,9 +64,10 @@ class Template:
 def import_image(session: Session, path: str, spec: TemplateSpec, report: Report | None = None) -> Template:
     """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
-    ``report(sent, length)`` is called with the bytes that were sent, again and again. What an earlier run left unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises
-    the errors of ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and
-    those of the fault table.
+    ``report(sent, length)`` is called with the bytes that were sent, again and again. What an earlier run left
+    unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises the errors of
+    ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those of the
+    fault table.
     """
     image = imagefile.open_image(path)
     found = _find(session, spec)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the progress is written to: a terminal (a real one, of the kernel's), pipes, and what happens when they close."""
+"""What the progress is written to: a terminal (the kernel's own kind), pipes, and what happens when they close."""
 
 from __future__ import annotations
 
