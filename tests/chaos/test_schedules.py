@@ -37,7 +37,7 @@ def test_a_database_server_that_restarts(tmp_path: Path) -> None:
     reason = postgresql.missing()
     if reason:
         pytest.skip(f"CANNOT TEST POSTGRESQL: {reason}")
-    with postgresql.running() as server, ThreadPoolExecutor(1) as background:
+    with postgresql.running(fsync=True) as server, ThreadPoolExecutor(1) as background:
         problems = []
         for seed in range(FIRST + NUMBER - ON_POSTGRESQL, FIRST + NUMBER):
             url = server.create(f"schedule-{uuid.uuid4().hex}")
