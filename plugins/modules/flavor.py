@@ -27,6 +27,9 @@ options:
       - What one costs, by quota key.
       - Needed for a new one.
     type: dict
+  storage_policy:
+    description: 'Name of the vCenter storage policy of its disks, for disk flavors; an empty text: none.'
+    type: str
   state:
     description: Whether it exists.
     type: str
@@ -52,6 +55,9 @@ options:
           - What one costs, by quota key.
           - Needed for a new one.
         type: dict
+      storage_policy:
+        description: 'Name of the vCenter storage policy of its disks, for disk flavors; an empty text: none.'
+        type: str
       state:
         description: Whether it exists.
         type: str

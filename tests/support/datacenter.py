@@ -149,9 +149,9 @@ class Datacenter:
     def apply(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> Plan:
         return self._take(self.plan(text, actor, whole, **options))
 
-    def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
+    def items(self, kind: str, items: list[dict[str, Any]], actor: Actor = SYSTEM, **options: Any) -> Plan:
         """What the module of one kind does; VMs and disks of the project acme/web."""
-        return self._take(self._plan_items(kind, items, actor))
+        return self._take(self._plan_items(kind, items, actor, **options))
 
     def plan_items(self, items: list[dict[str, Any]], actor: Actor = SYSTEM) -> Plan:
         """What the module for VMs would do."""
@@ -169,10 +169,10 @@ class Datacenter:
         counters = self.counters.get(self.find(entities.PROJECT, path).id, {})
         return {key: counter.usage for key, counter in counters.items() if counter.usage}
 
-    def _plan_items(self, kind: str, items: list[dict[str, Any]], actor: Actor) -> site.Planned:
+    def _plan_items(self, kind: str, items: list[dict[str, Any]], actor: Actor, **options: Any) -> site.Planned:
         scope = {"tenant": "acme", "project": "web"} if kind in (entities.VM, entities.DISK) else {}
         declaration = Declaration(**{f"{kind}s": check_items(kind, items, scope=scope)})
-        return site.plan(declaration, self._context(actor, {}), self._snapshot())
+        return site.plan(declaration, self._context(actor, options), self._snapshot())
 
     def _snapshot(self) -> Snapshot:
         snapshot = GivenSnapshot(list(self.documents))

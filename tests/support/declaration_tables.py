@@ -33,6 +33,7 @@ TYPES = {
     "text_range": "text or range",
     "thumbprint": "text",
     "vm_range": "name or range",
+    "optional_text": "text",
     "capacity": "size",
     "quota": "quantities by key",
     "cost": "quantities by key",

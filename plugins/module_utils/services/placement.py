@@ -13,6 +13,7 @@ from typing import Any
 from ..model import entities
 from ..model.errors import PhotonError
 from ..vsphere import folder_path, unit_of
+from . import policies
 from .disks.record import Disk
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
 from .planning import Demand
@@ -136,7 +137,7 @@ def scheduler_fleet(state: CurrentState, recorded: Mapping[str, Usage] | None = 
                 "id": d.id,
                 "name": d.name,
                 "type": facts.type,
-                "tags": sorted({facts.type, _family(facts.type), *d.body["tags"]}),
+                "tags": sorted({facts.type, _family(facts.type), *d.body["tags"], *policies.tags_of(d, state)}),
                 "capacity": facts.capacity,
                 "used": foreign[d.id].space + own[d.id].space,
                 "usable_for_vms": facts.accessible and d.body["usable_for_vms"],
@@ -343,7 +344,12 @@ def _request(name: str, candidate: Candidate, count: int, tenant: str) -> dict[s
         "memory": vm.memory,
         "tenant": tenant,
         "disks": [
-            {"flavor": d.flavor, "capacity": d.capacity, "tags": list(d.datastore_tags), "boot": d.boot}
+            {
+                "flavor": d.flavor,
+                "capacity": d.capacity,
+                "tags": policies.with_tag(d.datastore_tags, d.policy),
+                "boot": d.boot,
+            }
             for d in vm.disks
         ]
         + [_demanded(each) for each in candidate.demands],

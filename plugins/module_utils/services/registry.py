@@ -16,6 +16,7 @@ from typing import Any
 from ..cloudstore import Claim, Inventory, Task
 from ..model import entities
 from ..model.entities import Document
+from . import policies
 from .context import Applying, Context
 from .disks import actions as disks_actions
 from .disks import apply as disks_apply
@@ -117,6 +118,7 @@ _ROWS = (
         plan=flavors.plan_flavors,
         plan_delete=flavors.plan_delete,
         plan_unused=flavors.plan_unused,
+        read=policies.read_planned,
         describe=tenancy_describe.flavor,
     ),
     Kind(

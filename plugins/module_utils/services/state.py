@@ -24,6 +24,8 @@ class CurrentState:
     tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key. ``capacity``: the
     recorded inventories by provider and resource. ``disk_files``: the listed directories of persistent disks, by
     datastore, directory and path; ``moved_disks`` the datastore and path of those that were moved, by disk.
+    ``policies``: the storage policies of each vCenter (see policies.py), or the PhotonError of reading them;
+    ``disk_policies`` the names of those of detached first-class disks, by disk.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class CurrentState:
         self._disks: dict[str, Document] | None = None  # persistent ones by uuid and by path
         self.disk_files: dict[str, dict[str, dict[str, Any]]] = {}
         self.moved_disks: dict[str, tuple[str, str]] = {}
+        self.policies: dict[str, Any] = {}
+        self.disk_policies: dict[str, str] = {}
         for document in documents:
             self.put(document)
         self.versions: dict[str, int] = {document.id: document.version for document in self._by_id.values()}

@@ -28,6 +28,7 @@ from .files import DatastoreReader, existing_files
 from .first_class import attach as attach_first_class
 from .first_class import describe as describe_first_class
 from .first_class import find_disks, find_unknown, read_all
+from .first_class import set_policy as set_first_class_policy
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
@@ -120,6 +121,7 @@ __all__ = [
     "reconfigure",
     "register_vm",
     "run_jobs",
+    "set_first_class_policy",
     "set_uuid",
     "suspend",
     "unit_of",

@@ -82,10 +82,13 @@ def removals(devices: Mapping[int, Any], keys: Iterable[int]) -> list[Any]:
     return [_change("remove", _typed(devices[key])) for key in keys if key in devices]
 
 
-def extensions(devices: Mapping[int, Any], sizes: Mapping[int, int], vm: str) -> list[Any]:
-    """Build the changes that grow these disks, ``{key: bytes}``. Raises DiskNotFound."""
+def disk_edits(devices: Mapping[int, Any], sizes: Mapping[int, int], policies: Mapping[int, str], vm: str) -> list[Any]:
+    """Build the changes that grow disks, ``{key: bytes}``, and give them storage policies, ``{key: id or ""}``.
+
+    Raises DiskNotFound.
+    """
     changes = []
-    for key, size in sizes.items():
+    for key in sorted({*sizes, *policies}):
         device = devices.get(key)
         if device is None or retrieve.type_of(device) != "VirtualDisk":
             raise PhotonError(
@@ -99,9 +102,19 @@ def extensions(devices: Mapping[int, Any], sizes: Mapping[int, int], vm: str) ->
             thinProvisioned=thin == "true" if thin else None,
             uuid=retrieve.text(device, "backing/uuid") or None,
         )
+        size = sizes.get(key) or int(retrieve.text(device, "capacityInBytes", "0"))
         disk.capacityInKB, disk.capacityInBytes = size >> 10, size
-        changes.append(_change("edit", disk))
+        change = _change("edit", disk)
+        if key in policies:
+            change.profile = profile(policies[key])
+        changes.append(change)
     return changes
+
+
+def profile(policy: str) -> list[Any]:
+    """Build what gives a disk a storage policy by its id; an empty one is the datastore's default."""
+    vm = api.load().vim.vm
+    return [vm.DefinedProfileSpec(profileId=policy) if policy else vm.DefaultProfileSpec()]
 
 
 def reconnections(devices: Mapping[int, Any], networks: Mapping[int, NetworkRow], vm: str) -> list[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..model.errors import PhotonError
-from . import api, retrieve
+from . import api, devices, retrieve
 from .diskfiles import FCD, FIRST_CONTROLLER, GONE, DiskFile, NewDisk, Slot, new_job
 from .jobs import Job, run_jobs
 from .rows import DatastoreRow
@@ -176,6 +176,18 @@ def _read(store: DatastoreRow, disk: str) -> Job:
         return DiskFile(found.name, FCD, found.backing.filePath, store, disk, "", found.capacityInMB << 20, marks)
 
     return Job((store.moid, disk), what, submit)
+
+
+def set_policy(disk: DiskFile, policy: str, key: Any, options: dict[str, Any]) -> Job:
+    """Give a disk a storage policy by its id; an empty one is the datastore's default."""
+    what = f"set the storage policy of disk {disk.name}"
+
+    def submit(session: Session) -> Any:
+        store = session.reference("Datastore", disk.datastore.moid)
+        method = session.first_class_disks.UpdateVStorageObjectPolicy_Task
+        return session.call(what, method, _id(disk.id), store, devices.profile(policy))
+
+    return new_job(what, submit, key, options, operation="set_policy", datastore=disk.datastore.moid)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -61,8 +61,7 @@ class Policies:
         return {result.object.key: result.profileId[0].uniqueId for result in results or [] if result.profileId}
 
     def _ask(self, what: str, function: Any, *args: Any) -> Any:
-        with _cookie(self.session):
-            return self.session.call(what, function, *args, read=True)
+        return _call(self.session, what, function, *args)
 
 
 def read_policies(session: Session) -> Policies:
@@ -88,13 +87,17 @@ def _read(session: Session) -> Policies:
         poolSize=0,
     )
     stub.scheme = session.connection
-    with _cookie(session):
-        service = pbm.ServiceInstance("ServiceInstance", stub)
-        content = session.call(what, service.RetrieveContent, read=True)
-        manager, kind = content.profileManager, pbm.profile.ResourceType(resourceType="STORAGE")
-        found = session.call(what, manager.PbmQueryProfile, kind, "REQUIREMENT", read=True)
-        profiles = session.call(what, manager.PbmRetrieveContent, found, read=True) if found else []
+    content = _call(session, what, pbm.ServiceInstance("ServiceInstance", stub).RetrieveContent)
+    manager, kind = content.profileManager, pbm.profile.ResourceType(resourceType="STORAGE")
+    found = _call(session, what, manager.PbmQueryProfile, kind, "REQUIREMENT")
+    profiles = _call(session, what, manager.PbmRetrieveContent, found) if found else []
     return Policies(session, content, {each.name: each.profileId.uniqueId for each in profiles})
+
+
+def _call(session: Session, what: str, function: Any, *args: Any) -> Any:
+    session.count()
+    with _cookie(session):
+        return session.call(what, function, *args, read=True)
 
 
 @contextlib.contextmanager

@@ -169,7 +169,8 @@ class DiskRow:
     """A virtual disk. ``files`` is its chain of backing files, the one written to first: ``path``, then its parents.
 
     ``uuid`` is the backing's; it stays when the file moves or a snapshot is taken. ``bus`` is the number of the SCSI
-    bus (None on other controllers) and ``unit`` the place on it.
+    bus (None on other controllers) and ``unit`` the place on it. ``policy`` is the name of its storage policy, empty
+    without one, None where it was not asked for.
     """
 
     key: int
@@ -180,6 +181,7 @@ class DiskRow:
     uuid: str = ""
     bus: int | None = None
     files: tuple[str, ...] = ()
+    policy: str | None = None
 
     def is_among(self, names: Collection[str]) -> bool:
         """Return whether one of the backing files, or the uuid, is in ``names``."""

@@ -21,13 +21,15 @@ from .session import Session
 @dataclass(slots=True)
 class DiskSpec:
     """A disk of a new VM, in bytes. With ``parent`` (``[ds] dir/disk.vmdk``) it is a child of that VMDK and holds only
-    what differs; its capacity must then be the parent's. ``path`` attaches an existing VMDK instead.
+    what differs; its capacity must then be the parent's. ``path`` attaches an existing VMDK instead. ``policy`` is the
+    id of a storage policy for a new one.
     """
 
     name: str
     capacity: int
     parent: str | None = None
     path: str | None = None
+    policy: str = ""
 
 
 @dataclass(slots=True)
@@ -170,6 +172,7 @@ def reconfigure(
     edit_nics: Mapping[int, NetworkRow] | None = None,
     remove_devices: Iterable[int] = (),
     extend_disks: Mapping[int, int] | None = None,
+    disk_policies: Mapping[int, str] | None = None,
     uuid: str | None = None,
     **options: Any,
 ) -> Job:
@@ -177,7 +180,8 @@ def reconfigure(
 
     ``extra_config``: a value of ``""`` removes its key. ``edit_nics``: ``{device key: port group}`` connects adapters
     whose type and MAC address stay. ``remove_devices`` keeps the files of disks; absent devices are done.
-    ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow.
+    ``extend_disks``: ``{device key: new size in bytes}``; a child disk cannot grow. ``disk_policies``: ``{device key:
+    id of a storage policy}``, an empty one for the datastore's default.
     """
     config = api.load().vim.vm.ConfigSpec(instanceUuid=uuid)
     if vcpus is not None:
@@ -191,11 +195,11 @@ def reconfigure(
     what = f"reconfigure VM {name}"
 
     def submit(session: Session) -> Any:
-        present = devices.read(session, moid) if removed or edit_nics or extend_disks else {}
+        present = devices.read(session, moid) if removed or edit_nics or extend_disks or disk_policies else {}
         changes = [
             *devices.removals(present, removed),
             *devices.reconnections(present, edit_nics or {}, name),
-            *devices.extensions(present, extend_disks or {}, name),
+            *devices.disk_edits(present, extend_disks or {}, disk_policies or {}, name),
             *added,
         ]
         if changes:
@@ -252,7 +256,7 @@ def disk_changes(spec: VmSpec) -> list[Any]:
         return []
     controller = api.load().support.GetWsdlType("urn:vim25", CONTROLLERS[spec.controller])
     return [_added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
-        _added(_disk(spec, disk, -10 - at, unit_of(at)), None if disk.path else "create")
+        _added(_disk(spec, disk, -10 - at, unit_of(at)), None if disk.path else "create", disk.policy)
         for at, disk in enumerate(spec.disks)
     ]
 
@@ -287,8 +291,10 @@ def _refuse_foreign_disks(what: str, values: Mapping[str, Any], own: Collection[
         )
 
 
-def _added(device: Any, file_operation: str | None = None) -> Any:
-    return api.load().vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation=file_operation, device=device)
+def _added(device: Any, file_operation: str | None = None, policy: str = "") -> Any:
+    kind = api.load().vim.vm.device.VirtualDeviceSpec
+    profile = devices.profile(policy) if policy else []
+    return kind(operation="add", fileOperation=file_operation, device=device, profile=profile)
 
 
 def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:

@@ -99,6 +99,12 @@ def _common_name(names: list[str]) -> str:
 
 
 def _flavor(checker: Checker, item: Item) -> None:
+    if item["kind"] == flavors.VM and item["storage_policy"]:
+        checker.add(
+            f"{item['path']}.storage_policy",
+            "a vm flavor has no storage policy: set it on the flavors of its disks",
+            "InvalidFlavorSpecification",
+        )
     if item["cost"] is None or item["kind"] not in flavors.KINDS or item["state"] == "absent":
         return
     try:

@@ -230,6 +230,11 @@ def _text(checker: Checker, spec: Field, given: Any, path: str) -> str:
     raise PhotonError(spec.code, f"must be text, not {shown}{_as_text(given, path)}")
 
 
+def _optional_text(checker: Checker, spec: Field, given: Any, path: str) -> str:
+    """Text, or an empty one that means none."""
+    return "" if given == "" else _text(checker, spec, given, path)
+
+
 def _as_text(given: Any, path: str) -> str:
     """How to write in YAML what was meant as text."""
     if isinstance(given, (Mapping, list)):
@@ -413,6 +418,7 @@ TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "text_range": _text_range,
     "thumbprint": _thumbprint,
     "vm_range": _vm_range,
+    "optional_text": _optional_text,
     "boolean": _boolean,
     "int": _number,
     "number": _number,

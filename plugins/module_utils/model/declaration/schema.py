@@ -91,6 +91,11 @@ FLAVOR: Schema = {
     "name": Field("name", "name of the flavor, unique per kind", required=True),
     "kind": Field("flavor_kind", "vm, ephemeral-disk or persistent-disk", required=True),
     "cost": Field("cost", "what one costs, by quota key", required="create", code="InvalidFlavorSpecification"),
+    "storage_policy": Field(
+        "optional_text",
+        "name of the vCenter storage policy of its disks, for disk flavors; an empty text: none",
+        code="InvalidFlavorSpecification",
+    ),
     "state": _STATE,
 }
 IMAGE: Schema = {

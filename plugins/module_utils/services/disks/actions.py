@@ -18,6 +18,7 @@ from ..state import CurrentState
 from .record import Disk
 
 CREATE, DETACH, GROW, ATTACH, DELETE = "CREATE_DISK", "DETACH_DISK", "GROW_DISK", "ATTACH_DISK", "DELETE_DISK"
+SET_POLICY = "SET_POLICY"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +26,8 @@ class DiskAction(Action):
     """Work on a disk: ``steps`` in order (none: the record alone).
 
     ``disk`` is the disk as it is meant to be, ``previous`` as it was seen before. ``source`` and ``target`` are the
-    ids of the VMs that it is detached from and attached to. ``done`` are the steps that were done, ``failure`` the
-    error that ended them, ``failed_step`` where.
+    ids of the VMs that it is detached from and attached to. ``policy`` is the name of the storage policy that it gets.
+    ``done`` are the steps that were done, ``failure`` the error that ended them, ``failed_step`` where.
     """
 
     disk: Disk
@@ -34,6 +35,7 @@ class DiskAction(Action):
     steps: tuple[str, ...] = ()
     source: str | None = None
     target: str | None = None
+    policy: str = ""
     done: list[str] = field(default_factory=list)
     failure: PhotonError | None = None
     failed_step: str = ""

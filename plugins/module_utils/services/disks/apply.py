@@ -33,6 +33,7 @@ from .backings import (
     finish_step,
     new_disk,
     note,
+    policy_of,
     run,
     run_chains,
     store_of,
@@ -110,7 +111,7 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
         elif job.operation == "read_uuid":
             size = action.disk.size or action.disk.capacity
             place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid}
-            action.disk = replace(action.disk, size=size, vm=None, **place)
+            action.disk = replace(action.disk, size=size, vm=None, policy=action.policy, **place)
             finish_step([action], actions.CREATE, applying)
 
 
@@ -175,6 +176,7 @@ def _attach_and_record(endpoint: Document, chosen: list[DiskAction], applying: A
     rows = _read(session, inventory, touched)
     _grow_attached(endpoint, growing, rows, applying)
     _attach(endpoint, attaching, rows, applying)
+    _set_policies(endpoint, [a for a in chosen if a.is_due(actions.SET_POLICY)], applying)
     touched |= {vm for a in chosen if a.steps for vm in (a.source, a.previous.vm) if vm is not None}
     after = _read(session, inventory, touched)
     _record(endpoint, chosen, after, applying)
@@ -256,6 +258,31 @@ def _attach_together(
     return refused
 
 
+def _set_policies(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
+    """A first-class disk has its policy itself, a managed VMDK as a device of its VM."""
+    own = [a for a in chosen if a.disk.backing == vsphere.FCD]
+    jobs = [vsphere.set_first_class_policy(file_of(a, applying), policy_of(a, applying), a.id, {}) for a in own]
+    by_id = {a.id: [a] for a in own}
+    note(
+        ((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.SET_POLICY, applying
+    )
+    by_vm = _by_vm([a for a in chosen if a not in own], lambda action: action.target or action.previous.vm)
+    rows = _read_again(endpoint, by_vm, applying)
+    chains: list[Chain] = []
+    for vm_id, some in by_vm.items():
+        row, keys = rows.get(vm_id), {}
+        for action in some:
+            device = next((d for d in row.disks or () if d.is_among(action.disk.identities)), None) if row else None
+            if device is None:
+                action.fail_at(actions.SET_POLICY, _left(action))
+            else:
+                keys[device.key] = policy_of(action, applying)
+        if keys:
+            job = vsphere.reconfigure(row.moid, row.name, key=vm_id, disk_policies=keys)
+            chains.append([(job, [a for a in some if a.failure is None])])
+    note(run_chains(endpoint, chains, applying), actions.SET_POLICY, applying)
+
+
 # -- deletions -----------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +350,8 @@ def _facts(action: DiskAction) -> Disk:
         disk = replace(disk, size=action.previous.size)
     elif actions.GROW in action.done:
         disk = replace(disk, size=disk.capacity)
+    if actions.SET_POLICY in action.done:
+        disk = replace(disk, policy=action.policy)
     detached = actions.DETACH in action.done
     vm = action.target if actions.ATTACH in action.done else None if detached else action.previous.vm
     disk = replace(disk, vm=vm)

@@ -13,6 +13,7 @@ from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import guestinfo
+from .. import policies
 from ..context import Applying
 from . import actions
 from .actions import DiskAction
@@ -53,8 +54,18 @@ def new_disk(action: DiskAction, applying: Applying) -> vsphere.NewDisk:
     """The disk, as it is created."""
     disk = action.disk
     return vsphere.NewDisk(
-        disk.name, disk.capacity, store_of(action, applying), disk.path or "", marks=marks_of(action, applying)
+        disk.name,
+        disk.capacity,
+        store_of(action, applying),
+        disk.path or "",
+        policy=policy_of(action, applying),
+        marks=marks_of(action, applying),
     )
+
+
+def policy_of(action: DiskAction, applying: Applying) -> str:
+    """The id of the storage policy that the disk gets; empty without one."""
+    return policies.id_on(action.policy, action.disk.datastore, f"disk {action.name}", applying.state)
 
 
 def marks_of(action: DiskAction, applying: Applying) -> dict[str, str]:

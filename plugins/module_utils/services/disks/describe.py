@@ -26,6 +26,7 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
         "endpoint": state.name_of(disk.endpoint),
         "datastore": state.name_of(disk.datastore),
         "backing": disk.backing,
+        "storage_policy": disk.policy or None,
         "path": disk.path,
         "uuid": disk.uuid,
         "wwn": disk.wwn,

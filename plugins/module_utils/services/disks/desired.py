@@ -14,6 +14,7 @@ from ...model.authorization import authorize
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
+from .. import policies
 from ..planning import Demand, Planning
 from ..vms.desired import Project, project_of
 from ..vms.record import Vm
@@ -29,6 +30,7 @@ class Desired:
 
     ``disk`` has the facts of an existing one. ``target`` is the name of the VM that it is to be attached to, None
     for no VM. ``demand`` is the input of the VM's placement, where the VM is new. ``absent``: it is to be deleted.
+    ``policy`` is the name of its flavor's storage policy.
     """
 
     disk: Disk
@@ -40,6 +42,7 @@ class Desired:
     target: str | None = None
     force: bool = False
     absent: bool = False
+    policy: str = ""
     demand: Demand | None = None
 
     @property
@@ -124,6 +127,7 @@ def _resolve(
         (*project.needs, flavor.id) if flavor.id in state.versions else project.needs,
         target,
         bool(item.get("force")),
+        policy=flavor.body.get("storage_policy") or "",
     )
     _take_quota(desired, planning)
     return desired
@@ -309,7 +313,8 @@ def _note_demands(planning: Planning) -> None:
         datastore = desired.disk.datastore
         if datastore is None and bound:
             datastore = Vm.of(bound[0]).boot_disk.datastore  # type: ignore[arg-type]
-        desired.demand = Demand(desired.disk.id, desired.disk.capacity, desired.disk.datastore_tags, datastore)
+        tags = tuple(policies.with_tag(desired.disk.datastore_tags, desired.policy))
+        desired.demand = Demand(desired.disk.id, desired.disk.capacity, tags, datastore)
         label = f"{desired.label.rpartition('/')[0]}/{desired.target}"
         planning.demands.setdefault(label, []).append(desired.demand)
 

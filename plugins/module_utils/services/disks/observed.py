@@ -81,7 +81,8 @@ class Sight:
         if listed and file is None and vm is not None and not disk.is_unfinished:
             return Seen(replace(disk, state=states.ERROR), gone=True, vm_row=vm_row)
         size = file.capacity if file is not None and file.capacity and vm is None else disk.size
-        now = replace(disk, vm=vm, path=self._path(disk), size=size)
+        policy = state.disk_policies.get(disk.id, disk.policy)
+        now = replace(disk, vm=vm, path=self._path(disk), size=size, policy=policy)
         return Seen(now if now.is_unfinished else now.settled(), vm_row=vm_row)
 
     def _attached(self, disk: Disk, endpoint_id: str, vm_row: Any, row: Any) -> Seen:
@@ -95,6 +96,7 @@ class Sight:
             uuid=row.uuid or disk.uuid,
             size=row.capacity or disk.size,
             vm=vm_row.uuid if ours else None,
+            policy=self.state.disk_policies.get(disk.id, disk.policy) if row.policy is None else row.policy,
         )
         now = replace(now, state=states.ATTACHED)
         file, listed = self._file(now)

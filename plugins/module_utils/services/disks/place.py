@@ -11,6 +11,7 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
+from .. import policies
 from ..placement import place_volumes
 from ..planning import Planning
 from ..state import CurrentState
@@ -44,9 +45,16 @@ def place_disks(wanted: list[tuple[Desired, Document | None]], planning: Plannin
 def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict[str, Any]:
     disk = desired.disk
     request: dict[str, Any] = {
-        "disks": [{"capacity": disk.capacity, "tags": list(disk.datastore_tags), "boot": False}],
+        "disks": [
+            {
+                "capacity": disk.capacity,
+                "tags": policies.with_tag(disk.datastore_tags, desired.policy),
+                "boot": False,
+            }
+        ],
         "tenant": state.tenant_of(state.must(disk.project)).name,
     }
+    policies.check(desired.policy, f"disk {desired.label}", state, _endpoint_of(vm))
     if vm is not None:
         place = Vm.of(vm).place
         if place is None or state.get(place.host) is None:
@@ -76,6 +84,11 @@ def _request(desired: Desired, vm: Document | None, state: CurrentState) -> dict
     if stores:
         request["datastore"] = next(iter(stores.values()))
     return request
+
+
+def _endpoint_of(vm: Document | None) -> str | None:
+    place = Vm.of(vm).place if vm is not None else None
+    return place.endpoint if place is not None else None
 
 
 def _told(desired: Desired, error: PhotonError) -> PhotonError:

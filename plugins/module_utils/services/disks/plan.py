@@ -15,6 +15,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import refund
 from ...vsphere import VMDK, choose_backing
+from .. import policies
 from ..fleet.record import DatastoreFacts, HostFacts
 from ..planning import CREATE, DELETE, KEEP, UPDATE, Planning, compare, delete_action
 from ..state import CurrentState
@@ -195,11 +196,14 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
         _check_reach(desired.label, disk, vm, state)
         room.take(desired, vm, source)
         steps.append(actions.ATTACH)
+    if _changes_policy(desired, disk, vm, planning):
+        steps.append(actions.SET_POLICY)
     disk = replace(disk, wanted_vm=vm.id if vm is not None else None)
     facts = replace(disk, vm=previous.vm, state=previous.state if desired.current else states.CREATING)
     recorded = desired.current
     document = state.put(facts.write_to(recorded or state.must(disk.id)))
-    difference = compare(_view(previous, None, state) if recorded is not None else None, _view(disk, vm, state))
+    shown = replace(disk, policy=desired.policy if disk.is_unfinished or actions.SET_POLICY in steps else disk.policy)
+    difference = compare(_view(previous, None, state) if recorded is not None else None, _view(shown, vm, state))
     verb = CREATE if recorded is None else UPDATE if difference.changes or steps else KEEP
     target = vm.id if actions.ATTACH in steps else None  # type: ignore[union-attr]
     planning.plan.add(
@@ -221,8 +225,23 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
             steps=tuple(steps),
             source=source,
             target=target,
+            policy=desired.policy,
         )
     )
+
+
+def _changes_policy(desired: Desired, disk: Disk, vm: Document | None, planning: Planning) -> bool:
+    """Whether an existing disk gets another storage policy; vSphere sets that of a managed VMDK through a VM."""
+    if disk.is_unfinished or desired.policy == disk.policy:
+        return False
+    policies.id_on(desired.policy, disk.datastore, f"disk {desired.label}", planning.state)
+    if disk.backing == VMDK and vm is None:
+        planning.plan.warnings.append(
+            f"disk {desired.label} gets the storage policy {desired.policy or 'of its datastore'} when it is attached "
+            "to a VM: vSphere sets that of a VMDK no other way"
+        )
+        return False
+    return True
 
 
 def _backing(desired: Desired, store: Document, planning: Planning) -> str:
@@ -269,6 +288,7 @@ def _view(disk: Disk, vm: Document | None, state: CurrentState) -> dict[str, Any
         "flavor": state.name_of(disk.flavor),
         "capacity": disk.capacity,
         "datastore": state.name_of(disk.datastore),
+        **({"storage_policy": disk.policy} if disk.policy else {}),
         "attached_to": owner.name if owner else "",
         "affinity": list(disk.affinity),
         "tags": list(disk.tags),

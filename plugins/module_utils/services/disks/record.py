@@ -35,7 +35,8 @@ class Disk:
     ``capacity`` in bytes. ``affinity`` are names of VMs, ``wanted_vm`` the id of the VM that it was last declared to be
     attached to. Facts: ``endpoint`` and ``datastore`` (ids), ``path`` (``[ds] dir/id.vmdk``), the backing's ``uuid``
     (None until the file was made once), ``size`` in bytes, and ``vm``, the id of the VM that it is attached to.
-    ``backing`` is fcd or vmdk (None until it is placed), ``first_class`` the id of a first-class disk.
+    ``backing`` is fcd or vmdk (None until it is placed), ``first_class`` the id of a first-class disk, ``policy`` the
+    name of its storage policy, empty without one.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Disk:
     vm: str | None = None
     backing: str | None = None
     first_class: str | None = None
+    policy: str = ""
 
     @property
     def wwn(self) -> str | None:
@@ -99,6 +101,7 @@ class Disk:
             seen.get("vm"),
             seen.get("backing") or (VMDK if seen.get("uuid") else None),
             seen.get("first_class"),
+            seen.get("policy") or "",
         )
 
     def write_to(self, document: Document) -> Document:
@@ -122,6 +125,7 @@ class Disk:
             "vm": self.vm,
             "backing": self.backing,
             "first_class": self.first_class,
+            "policy": self.policy,
         }
         return replace(document, state=self.state, body=body, observed=observed if self.endpoint else {})
 

@@ -16,8 +16,9 @@ from ..state import CurrentState
 
 
 def flavor(document: Document, view: Any) -> dict[str, Any]:
-    """Return the kind and the cost of a flavor."""
-    return {"flavor_kind": document.scope, "cost": document.body["cost"]}
+    """Return the kind, the cost and the storage policy of a flavor."""
+    body = document.body
+    return {"flavor_kind": document.scope, "cost": body["cost"], "storage_policy": body.get("storage_policy")}
 
 
 def tenant(document: Document, view: Any) -> dict[str, Any]:

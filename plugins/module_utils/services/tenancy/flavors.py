@@ -73,7 +73,8 @@ def _plan_flavor(item: dict[str, Any], planning: Planning) -> None:
     if current is None:
         if item["cost"] is None:
             raise PhotonError("InvalidFlavorSpecification", f"flavor {kind}/{name} does not exist yet: set its cost")
-        document = planning.new(entities.FLAVOR, name, kind, body={"cost": _stored(item["cost"])})
+        body = {"cost": _stored(item["cost"]), **_policy_of(item, {}, planning)}
+        document = planning.new(entities.FLAVOR, name, kind, body=body)
         authorize(planning.actor, "create", entities.FLAVOR, *state.chain(document))
         record_action(planning, None, document, _view, path=path)
         return
@@ -85,17 +86,26 @@ def _plan_flavor(item: dict[str, Any], planning: Planning) -> None:
             f"flavor {kind}/{name} is used by {users} {_users(current, users)}, so its cost cannot change: "
             "declare another flavor for what is new",
         )
-    document = replace(current, state=states.READY).with_body(cost=cost)
+    body = {"cost": cost, **_policy_of(item, current.body, planning)}
+    document = replace(current, state=states.READY, body=body)
     authorize(planning.actor, "read" if document == current else "update", entities.FLAVOR, *state.chain(current))
     record_action(planning, current, document, _view_of_existing, path=path)
 
 
+def _policy_of(item: dict[str, Any], recorded: Mapping[str, Any], planning: Planning) -> dict[str, str]:
+    """The storage policy of a flavor's disks, as its body holds it; it changes under their users, who follow."""
+    declared = item.get("storage_policy")
+    name = recorded.get("storage_policy") if declared is None and not planning.whole else declared
+    return {"storage_policy": name} if name else {}
+
+
 def _view(flavor: Document) -> dict[str, Any]:
-    return {"cost": shown(flavor.body["cost"])}
+    policy = flavor.body.get("storage_policy")
+    return {"cost": shown(flavor.body["cost"]), **({"storage_policy": policy} if policy else {})}
 
 
 def _view_of_existing(flavor: Document) -> dict[str, Any]:
-    return {"state": flavor.state, **_view(flavor)}
+    return {"state": flavor.state, "storage_policy": None, **_view(flavor)}
 
 
 def _stored(cost: flavors.Cost) -> dict[str, list[Any]]:

@@ -17,7 +17,8 @@ from .record import Vm
 
 @dataclass(slots=True)
 class Reconfigure:
-    """What a VM's configuration is changed to; None and empty leave a part alone. Sizes in bytes by disk name.
+    """What a VM's configuration is changed to; None and empty leave a part alone. ``disks`` are sizes in bytes,
+    ``policies`` ids of storage policies ("": the default), both by disk name.
 
     ``boot_disk`` is the new size of a boot disk that is a child of its image's: a step of its own, with the VM off.
     """
@@ -26,12 +27,13 @@ class Reconfigure:
     vcpus: int | None = None
     memory: int | None = None
     disks: dict[str, int] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
     port_groups: tuple[str, ...] | None = None
     extra_config: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         hardware = self.vcpus is not None or self.memory is not None
-        return hardware or bool(self.disks or self.extra_config) or self.port_groups is not None
+        return hardware or bool(self.disks or self.policies or self.extra_config) or self.port_groups is not None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...model import entities, flavors, states, units
@@ -96,7 +96,7 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
     recorded = Vm.of(current) if current is not None else None
     kept = None if planning.whole else recorded  # where omitted keys are taken from
     spec = _spec(item, recorded, project, planning)
-    disks = _disks(item, spec, recorded, kept)
+    disks = _disks(item, spec, recorded, kept, planning)
     spread_over, spread_group = _spread(item, kept, project)
     digest, declared = _metadata(item, kept, planning)
     vm = Vm(
@@ -221,7 +221,8 @@ def _image(name: str | None, recorded: Vm | None, project: Project, planning: Pl
 
 def _disk(name: str, flavor: Document, capacity: int, boot: bool) -> tuple[Disk, Cost]:
     cost = _table(flavor)
-    disk = Disk(name, flavor.id, capacity, boot, flavors.EPHEMERAL_DISK, flavors.datastore_tags(cost))
+    tags, policy = flavors.datastore_tags(cost), flavor.body.get("storage_policy") or ""
+    disk = Disk(name, flavor.id, capacity, boot, flavors.EPHEMERAL_DISK, tags, policy=policy)
     return disk, flavors.disk_cost(flavors.EPHEMERAL_DISK, flavor.name, cost, capacity)
 
 
@@ -233,13 +234,18 @@ def _kept(item: Item, key: str, kept: Vm | None) -> Any:
     return item.get(key) if item.get(key) is not None or kept is None else getattr(kept, key)
 
 
-def _disks(item: Item, spec: _Spec, recorded: Vm | None, kept: Vm | None) -> tuple[Disk, ...]:
+def _disks(item: Item, spec: _Spec, recorded: Vm | None, kept: Vm | None, planning: Planning) -> tuple[Disk, ...]:
     """The desired disks, each with the place of the recorded disk of its name."""
     places = {disk.name: disk for disk in recorded.disks} if recorded is not None else {}
     disks = tuple(disk.seen_at(places[disk.name]) if disk.name in places else disk for disk in spec.disks)
     if item.get("disks") is None and kept is not None:
-        return (*disks[:1], *kept.disks[1:])
+        return (*disks[:1], *(_with_policy(disk, planning) for disk in kept.disks[1:]))
     return disks
+
+
+def _with_policy(disk: Disk, planning: Planning) -> Disk:
+    """A disk that its item does not name, with the storage policy that its flavor has by now."""
+    return replace(disk, policy=planning.state.must(disk.flavor).body.get("storage_policy") or "")
 
 
 def _cost(spec: _Spec, disks: tuple[Disk, ...], planning: Planning) -> Cost:

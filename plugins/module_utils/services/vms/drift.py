@@ -13,7 +13,7 @@ from typing import Any
 
 from ...model import entities, states, units
 from ...model.errors import PhotonError
-from .. import guest
+from .. import guest, policies
 from ..state import CurrentState
 from .actions import Reconfigure
 from .desired import Desired
@@ -51,6 +51,7 @@ def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState)
     _compare_records(desired, recorded, drift, state)
     _compare_place(desired, recorded, seen, drift, state)
     _compare_hardware(desired, seen, drift)
+    _compare_policies(desired, seen, drift, state)
     if seen.detailed:
         _compare_disks(desired, seen, drift)
         _compare_adapters(desired, seen, drift)
@@ -169,6 +170,16 @@ def _compare_disks(desired: Desired, seen: Observed, drift: Drift) -> None:
         drift.warnings.append(
             f"VM {desired.label} has disks attached that are not the platform's: {', '.join(sorted(seen.foreign))}"
         )
+
+
+def _compare_policies(desired: Desired, seen: Observed, drift: Drift, state: CurrentState) -> None:
+    """A VM that did not change has the storage policies that were recorded."""
+    for disk in desired.vm.disks:
+        here = seen.disks.get(disk.name)
+        if here is not None and here.policy != disk.policy:
+            policy = policies.id_on(disk.policy, here.datastore, f"VM {desired.label}: disk {disk.name}", state)
+            drift.note(f"disks.{disk.name}.storage_policy", here.policy, disk.policy)
+            drift.reconfigure.policies[disk.name] = policy
 
 
 def _compare_adapters(desired: Desired, seen: Observed, drift: Drift) -> None:

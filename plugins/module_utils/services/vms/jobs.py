@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import vsphere
 from ...model.errors import PhotonError
-from .. import guest
+from .. import guest, policies
 from ..images.apply import GUEST_SETTINGS
 from ..state import CurrentState
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
@@ -89,9 +89,13 @@ def create(
         memory=vm.memory,
         directory=place.directory,  # type: ignore[union-attr]
         disks=[
-            vsphere.DiskSpec(disk.name, image.body["size"], parent=copy["path"])  # a child is as large as its parent
-            if disk.boot
-            else vsphere.DiskSpec(disk.name, disk.capacity)
+            vsphere.DiskSpec(
+                disk.name,
+                # A child is as large as its parent.
+                image.body["size"] if disk.boot else disk.capacity,
+                parent=copy["path"] if disk.boot else None,
+                policy=policies.id_on(disk.policy, disk.datastore, f"VM {action.name}: disk {disk.name}", state),
+            )
             for disk in vm.disks
         ]
         + [vsphere.DiskSpec(file.name, file.capacity, path=file.path) for file in managed],
@@ -255,18 +259,19 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
     change: Reconfigure = action.reconfigure
     options: dict[str, Any] = {
         "vcpus": change.vcpus, "memory": change.memory, "extra_config": change.extra_config}  # fmt: skip
-    if change.port_groups is not None or change.disks:
+    if change.port_groups is not None or change.disks or change.policies:
         vsphere.read_heavy(session, [row], inventory.networks)
     if change.port_groups is not None:
         options.update(_adapters(row, inventory.hosts.get(row.host), change.port_groups, inventory, action.name))
-    if change.disks:
+    if change.disks or change.policies:
         keys = observe(action.vm, row, action.previous.place.endpoint, state).keys  # type: ignore[union-attr]
-        missing = sorted(set(change.disks) - set(keys))
+        missing = sorted({*change.disks, *change.policies} - set(keys))
         if missing:
             raise PhotonError(
                 "DiskNotFound", f"VM {action.name}: disk {missing[0]} was detached concurrently; run again"
             )
         options["extend_disks"] = {keys[name]: size for name, size in change.disks.items()}
+        options["disk_policies"] = {keys[name]: policy for name, policy in change.policies.items()}
     return vsphere.reconfigure(row.moid, action.document.name, key=action.id, operation="RECONFIGURE_VM", **options)
 
 

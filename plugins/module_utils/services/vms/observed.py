@@ -173,6 +173,7 @@ def _match(vm: Vm, seen: Observed, state: CurrentState) -> None:
             uuid=match.uuid or disk.uuid,
             unit=match.unit,
             linked=len(match.files) > 1,
+            policy=disk.policy if match.policy is None else match.policy,
         )
     seen.foreign = {each.path: each.key for each in attached}
 

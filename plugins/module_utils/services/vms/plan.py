@@ -14,6 +14,7 @@ from ...model.authorization import authorize
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
+from .. import policies
 from ..placement import Candidate, place_all, settle
 from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing, task_of
 from ..state import CurrentState
@@ -266,6 +267,8 @@ def _give_quota_back(desired: Desired, current: Document | None, planning: Plann
 def _candidate(desired: Desired, current: Document | None, planning: Planning) -> Candidate:
     """Pinned to the place of a saved plan, or to the one that an interrupted creation holds."""
     state = planning.state
+    for disk in desired.vm.disks:
+        policies.check(disk.policy, f"VM {desired.label}: disk {disk.name}", state)
     candidate = Candidate(desired.vm, demands=planning.demands.get(desired.label, ()))
     pinned = planning.pinned.get(desired.label)
     place = desired.vm.place

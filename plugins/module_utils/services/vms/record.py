@@ -19,7 +19,7 @@ _PLAIN = (
     "metadata_digest", "metadata_declared",
 )  # fmt: skip
 _LISTS = ("port_groups", "tags", "host_tags")
-_SEEN = ("datastore", "path", "uuid", "unit", "linked")
+_SEEN = ("datastore", "path", "uuid", "unit", "linked", "policy")
 _VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx")
 
 
@@ -29,7 +29,7 @@ class Disk:
 
     ``capacity`` in bytes. ``datastore`` is a document's id, ``path`` the backing file (``[ds] dir/disk.vmdk``),
     ``uuid`` the backing's uuid, ``unit`` the unit number on its controller, ``linked`` whether it is a child of another
-    disk; each None while unknown.
+    disk; each None while unknown. ``policy`` is the name of its storage policy, empty without one.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Disk:
     uuid: str | None = None
     unit: int | None = None
     linked: bool | None = None
+    policy: str = ""
 
     def seen_at(self, other: Disk) -> Disk:
         """This disk's intent at the place of ``other``."""
@@ -186,4 +187,5 @@ def _disk(body: Mapping[str, Any], seen: Mapping[str, Any]) -> Disk:
         seen.get("uuid"),
         seen.get("unit"),
         seen.get("linked"),
+        seen.get("policy") or "",
     )

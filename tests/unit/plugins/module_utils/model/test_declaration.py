@@ -543,3 +543,13 @@ def test_a_vm_may_be_registered_again(tree: dict[str, Any]) -> None:
     assert validate(tree).vms[0]["register"] is False
     vm(tree)["register"] = True
     assert validate(tree).vms[0]["register"] is True
+
+
+def test_a_vm_flavor_has_no_storage_policy() -> None:
+    flavor = {"name": "fast", "kind": "vm", "cost": {"vm.cpu": 1, "vm.memory": "1 GB"}, "storage_policy": "gold"}
+    assert mistakes({"photon_flavors": [flavor]}) == {
+        "photon_flavors[0].storage_policy": (
+            "InvalidFlavorSpecification",
+            "a vm flavor has no storage policy: set it on the flavors of its disks",
+        )
+    }

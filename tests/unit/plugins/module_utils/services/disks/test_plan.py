@@ -396,3 +396,29 @@ def test_an_interrupted_creation_is_resumed_with_its_identity(cloud) -> None:
     plan = declare(cloud, **DISK)
     assert (steps(plan), plan.actions[-1].reason) == (["CREATE_DISK"], "its creation is resumed")
     assert disk(cloud).path == Disk.of(document).path
+
+
+# -- what it is made of ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "setting", "expected"),
+    [
+        ("", "auto", "fcd"),
+        ("", "fcd", "fcd"),
+        ("", "vmdk", "vmdk"),
+        ("too old", "auto", "vmdk"),
+        ("too old", "vmdk", "vmdk"),
+    ],
+)
+def test_a_new_disk_is_what_its_endpoint_has(cloud, reason: str, setting: str, expected: str) -> None:
+    cloud.endpoints["vc1"].no_first_class = reason
+    [action] = cloud.items("disk", [DISK], disk_backing=setting).of(entities.DISK)
+    assert (action.disk.backing, bool(action.disk.path)) == (expected, expected == "vmdk")
+
+
+def test_a_disk_that_cannot_be_first_class_is_refused_with_the_reason(cloud) -> None:
+    cloud.endpoints["vc1"].no_first_class = "it is too old"
+    error = refused(cloud.items("disk", [DISK], disk_backing="fcd"))
+    assert error.code == "UpdateNotSupported"
+    assert "it is too old" in error.message

@@ -153,3 +153,15 @@ def test_a_flavor_that_changed_after_the_plan_is_kept(platform) -> None:
         platform.write(planning)
     assert caught.value.code == "StaleVersion"
     assert flavor(platform) is not None
+
+
+def test_a_storage_policy_changes_while_the_flavor_is_used(platform) -> None:
+    text = "photon_flavors: [{name: fast, kind: ephemeral-disk, cost: {ephemeral-disk.cost: 1}, storage_policy: %s}]"
+    platform.changes(text % "gold")
+    assert flavor(platform, "ephemeral-disk").body["storage_policy"] == "gold"
+    used = flavor(platform, "ephemeral-disk").id
+    platform.store.run(lambda tx: tx.insert([vm("some-flavor", used)]))
+    assert platform.changes(text % "silver") == [("update", "ephemeral-disk/fast")]
+    assert platform.changes(text % "silver") == []
+    assert platform.changes(text % "''") == [("update", "ephemeral-disk/fast")]
+    assert "storage_policy" not in flavor(platform, "ephemeral-disk").body
