@@ -52,6 +52,23 @@ def test_never_more_than_allowed(cloud) -> None:
     assert changes(plan) == []
 
 
+@pytest.mark.parametrize(("limit", "pruned"), [(3, ["web-1", "web-2"]), (2, [])])
+def test_what_is_declared_absent_counts_too(cloud, limit: int, pruned: list[str]) -> None:
+    plan = cloud.apply(TENANT % "{name: web-3, state: absent}", whole=True, prune="delete", max_deletes=limit)
+    deleted = [name for _verb, name in changes(plan)]
+    assert deleted == ["acme/web/web-3", *(f"acme/web/{name}" for name in pruned)]
+    assert [failure.error.code for failure in plan.failures] == ([] if pruned else ["TooManyDeletes"])
+
+
+def test_what_already_waits_for_its_last_user_is_not_reported_again(cloud) -> None:
+    """An image in use is PENDING_DELETE, and goes with its last VM."""
+    gone = (TENANT % VM).replace("photon_images: [{name: debian, file: debian.ova, replication: EAGER}]", "")
+    plan = cloud.apply(gone, whole=True, prune="delete")
+    assert changes(plan) == [("update", "debian")]
+    plan = cloud.apply(gone, whole=True, prune="delete", max_deletes=0)
+    assert (changes(plan), plan.failures, plan.warnings) == ([], [], [])
+
+
 def test_protected_things_stay(cloud) -> None:
     cloud.apply(TENANT % VM.replace("}", ", deletion_protection: true}"), whole=True)
     plan = cloud.apply(FLEET, whole=True, prune="delete")
