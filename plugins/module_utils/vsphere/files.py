@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote, urlencode
 
 from ..model.errors import PhotonError
 from . import api, faults, retrieve, tls
-from .jobs import Job, run_jobs
+from .listing import search
 from .rows import EndpointInventory
 from .session import CONVERSATION_ERRORS, Session
 
@@ -63,34 +63,23 @@ class DatastoreReader:
 
 
 def existing_files(session: Session, inventory: EndpointInventory, paths: Iterable[str]) -> set[str]:
-    """Return those of the files (``[ds] dir/name``) that exist: one task for each, all at once.
+    """Return those of the files (``[ds] dir/name``) that exist: one task for each directory, all at once.
 
     A file on a datastore that the inventory does not have counts as missing. Raises the fault of a search that
     fails for another reason than the missing directory.
     """
     stores = {row.name: moid for moid, row in inventory.datastores.items()}
-    wanted = {path: stores[name] for path in paths if (name := path.partition("]")[0].lstrip("[")) in stores}
-    if not wanted:
-        return set()
-    rows = retrieve.from_objects(session, "Datastore", sorted(set(wanted.values())), ["browser"])
-    browsers = {moid: values["browser"] for _kind, moid, values in rows if values.get("browser")}
-    jobs = [_search(path, browsers[moid]) for path, moid in wanted.items() if moid in browsers]
+    names: dict[str, list[str]] = {}
+    for directory, _, name in (path.rpartition("/") for path in paths):
+        names.setdefault(directory, []).append(name)
+    places = {directory: directory.partition("]")[0].lstrip("[") for directory in names}
+    wanted = {directory: stores[name] for directory, name in places.items() if name in stores}
+    spec = api.load().vim.host.DatastoreBrowser.SearchSpec
     found = set()
-    for job, outcome in run_jobs(session, jobs):
+    for directory, outcome in search(session, wanted, lambda path: spec(matchPattern=names[path])):
         if not isinstance(outcome, PhotonError):
-            found.update({job.key} if retrieve.children(outcome, "file") else ())
+            there = {retrieve.text(file, "path").lower() for file in retrieve.children(outcome, "file")}
+            found.update(f"{directory}/{name}" for name in names[directory] if name.lower() in there)
         elif outcome.data.get("fault") != "FileNotFound":
             raise outcome
     return found
-
-
-def _search(path: str, browser: str) -> Job:
-    what = f"search of {path}"
-    directory, _slash, name = path.rpartition("/")
-
-    def submit(session: Session) -> Any:
-        spec = api.load().vim.host.DatastoreBrowser.SearchSpec(matchPattern=[name])
-        reference = session.reference("HostDatastoreBrowser", browser)
-        return session.call(what, reference.SearchDatastore_Task, directory, spec, read=True)
-
-    return Job(path, what, submit)

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Listings of the disks on datastores: one search for each datastore or directory."""
+"""Searches on datastores: the disks on each, the disks in a directory, given files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,8 @@ class ListedDisk:
 
 def list_disks(session: Session, datastores: Iterable[DatastoreRow]) -> dict[str, ListedDisk]:
     """List every disk on these datastores by path; one search per datastore. Raises the first search's error."""
-    names = {row.moid: row.name for row in datastores}
-    rows = retrieve.from_objects(session, "Datastore", sorted(names), ["browser"])
     found: dict[str, ListedDisk] = {}
-    jobs = [_search(names[moid], each["browser"]) for _kind, moid, each in rows]
-    for _job_done, outcome in run_jobs(session, jobs):
+    for _path, outcome in search(session, {f"[{row.name}]": row.moid for row in datastores}, _of_disks, deep=True):
         if isinstance(outcome, PhotonError):
             raise outcome
         for folder in outcome or []:
@@ -46,28 +43,38 @@ def list_directories(session: Session, directories: Mapping[str, str]) -> dict[s
 
     One that does not exist is empty; one that cannot be searched is omitted.
     """
-    if not directories:
-        return {}
-    rows = retrieve.from_objects(session, "Datastore", sorted(set(directories.values())), ["browser"])
-    browsers = {moid: each["browser"] for _kind, moid, each in rows}
-    jobs = [_search_one(path, browsers[moid]) for path, moid in directories.items() if moid in browsers]
     found: dict[str, dict[str, ListedDisk]] = {}
-    for job, outcome in run_jobs(session, jobs):
+    for path, outcome in search(session, directories, _of_disks):
         if not isinstance(outcome, PhotonError):
-            found[job.key] = {f"{job.key}/{name}": disk for name, disk in _listed(outcome)}
+            found[path] = {f"{path}/{name}": disk for name, disk in _listed(outcome)}
         elif outcome.data.get("fault") == "FileNotFound":
-            found[job.key] = {}
+            found[path] = {}
     return found
 
 
-def _search_one(path: str, browser: str) -> Job:
-    what = f"listing of the disks in {path}"
+def search(
+    session: Session, directories: Mapping[str, str], spec_of: Callable[[str], Any], *, deep: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """Search directories (``{[ds] dir: datastore's moid}``), all at once: yields each with its result or PhotonError.
 
-    def submit(session: Session) -> Any:
-        reference = session.reference("HostDatastoreBrowser", browser)
-        return session.call(what, reference.SearchDatastore_Task, path, _search_spec(), read=True)
+    ``spec_of(directory)`` is the SearchSpec; with ``deep`` the directories in it are searched too. Those on datastores
+    that do not exist are omitted.
+    """
+    rows = retrieve.from_objects(session, "Datastore", sorted(set(directories.values())), ["browser"])
+    browsers = {moid: values["browser"] for _kind, moid, values in rows if values.get("browser")}
+    method = "SearchDatastoreSubFolders_Task" if deep else "SearchDatastore_Task"
 
-    return Job(key=path, what=what, submit=submit, operation="list_disks")
+    def job(path: str, browser: str) -> Job:
+        what = f"search of {path}"
+
+        def submit(session: Session) -> Any:
+            reference = session.reference("HostDatastoreBrowser", browser)
+            return session.call(what, getattr(reference, method), path, spec_of(path), read=True)
+
+        return Job(path, what, submit)
+
+    jobs = [job(path, browsers[moid]) for path, moid in directories.items() if moid in browsers]
+    yield from ((done.key, outcome) for done, outcome in run_jobs(session, jobs))
 
 
 def _listed(folder: Any) -> Iterator[tuple[str, ListedDisk]]:
@@ -82,7 +89,7 @@ def _listed(folder: Any) -> Iterator[tuple[str, ListedDisk]]:
         )
 
 
-def _search_spec() -> Any:
+def _of_disks(_path: str) -> Any:
     kind = api.load().vim.host.DatastoreBrowser
     return kind.SearchSpec(
         query=[
@@ -93,13 +100,3 @@ def _search_spec() -> Any:
         details=kind.FileInfo.Details(fileType=True, fileSize=True, modification=False, fileOwner=False),
         matchPattern=["*"],
     )
-
-
-def _search(datastore: str, browser: str) -> Job:
-    what = f"listing of the disks on datastore {datastore}"
-
-    def submit(session: Session) -> Any:
-        reference = session.reference("HostDatastoreBrowser", browser)
-        return session.call(what, reference.SearchDatastoreSubFolders_Task, f"[{datastore}]", _search_spec(), read=True)
-
-    return Job(key=datastore, what=what, submit=submit, operation="list_disks")
