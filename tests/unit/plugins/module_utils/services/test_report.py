@@ -156,6 +156,15 @@ def test_a_deleted_item(error: PhotonError | None, state: str) -> None:
     assert (item["state"], item["changed"]) == (state, error is None)
 
 
+def test_items_that_failed_alike_share_a_row() -> None:
+    plan = Plan()
+    for name in ("acme/web/web-1", "acme/web/web-2"):
+        plan.fail(entities.VM, name, PhotonError("StateError", f"VM {name}: it is locked"), "vms[0]")
+    plan.fail(entities.VM, "acme/web/db", PhotonError("StateError", "VM acme/web/db: it is locked"), "vms[1]")
+    rows = report.failures(plan)
+    assert [(row["name"], row["count"]) for row in rows] == [("acme/web/web-[1:2]", 2), ("acme/web/db", 1)]
+
+
 # -- saved plans ---------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,16 @@ def test_one_vcenter_under_two_names_is_refused_once_however_often_it_is_checked
         assert "same vCenter as endpoint localhost" in state.unreachable["e1"].message
 
 
+def test_of_two_names_the_recorded_one_stays() -> None:
+    """A new name that comes first in the alphabet is the one to correct."""
+    state = CurrentState(
+        [endpoint("e1", "vc1", 3), endpoint("e2", "alias", 0)],
+        inventories={key: EndpointInventory("vcenter", "vcenter") for key in ("e1", "e2")},
+    )
+    check_identities(state)
+    assert set(state.inventories) == {"e1"}
+
+
 class Reader:
     """Notes which endpoints are read."""
 
