@@ -44,6 +44,7 @@ def main() -> int:
     folder = Path(options.folder)
     if folder.exists() and any(folder.iterdir()):
         raise Failure(f"{folder} is not empty: name a new folder")
+    _check(options)
     password = os.environ.get("PHOTON_PASSWORD") or getpass.getpass(f"Password of {options.username}: ")
     files = _ask(options, password)
     files["host_vars/localhost/credentials.yml"] = _credentials(options, password)
@@ -54,6 +55,25 @@ def main() -> int:
             stream.write(content)
     print(f"written: {folder}. Read host_vars/localhost/fleet.yml, then: photon-plan -i {folder}{_hint(options)}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Report mistakes in the options before the password is asked for. Raises Failure."""
+    names, errors = collection.load("model.names"), collection.load("model.errors")
+    try:
+        names.check_address(options.address, "--port")
+    except errors.PhotonError as error:
+        raise Failure(f"--address: {error.message}") from error
+    for option in ("ca_file", "vault_password_file"):
+        if file := getattr(options, option):
+            _read(f"--{option.replace('_', '-')}", file)
+
+
+def _read(option: str, file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise Failure(f"{option} {file} cannot be read ({error.strerror}): give the path of a file") from error
 
 
 def _ask(options: argparse.Namespace, password: str) -> dict[str, str]:
@@ -81,7 +101,11 @@ def _fingerprint(error: Any, options: argparse.Namespace) -> str:
     """Show the certificate that was refused, so that it can be compared and pinned."""
     if error.code != "EndpointCertificateError" or options.thumbprint:
         return ""
-    certificate = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((options.address, options.port), timeout=15))
+    try:
+        shown = ssl.get_server_certificate((options.address, options.port), timeout=15)
+    except OSError:  # the error above says what is wrong
+        return ""
+    certificate = ssl.PEM_cert_to_DER_cert(shown)
     pairs = re.findall("..", hashlib.sha256(certificate).hexdigest().upper())
     return f"\nCompare its fingerprint with the server's own, then run again with --thumbprint {':'.join(pairs)}"
 
@@ -101,10 +125,7 @@ def _credentials(options: argparse.Namespace, password: str) -> str:
         )
     from ansible.parsing.vault import VaultLib, VaultSecret
 
-    try:
-        secret = Path(options.vault_password_file).read_bytes().strip()
-    except OSError as error:
-        raise Failure(f"{options.vault_password_file}: {error.strerror}") from error
+    secret = _read("--vault-password-file", options.vault_password_file).strip()
     login = {"username": options.username, "password": password}
     text = json.dumps({"photon_credentials": {options.name: login}}, indent=1)
     return VaultLib([("default", VaultSecret(secret))]).encrypt(text).decode()

@@ -102,3 +102,21 @@ def test_what_fails_writes_nothing(call, capsys, tmp_path):
     (tmp_path / "mine" / "hosts.yml").write_text("all: {}\n")
     assert call() == 1
     assert "is not empty: name a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ca-file": "/none.pem", "port": 1}, "--ca-file /none.pem cannot be read (No such file or directory)"),
+        ({"vault-password-file": "/none"}, "--vault-password-file /none cannot be read"),
+        ({"address": "https://vc1.lab"}, "--address: 'https://vc1.lab' is not a host name or an IP address: write vc1.lab"),
+        ({"address": "vc1.lab:8443"}, "write vc1.lab and --port 8443"),
+        ({"ca-file": "pyproject.toml", "port": 1}, "the CA file"),
+    ],
+)
+def test_options_that_cannot_work_are_named_in_one_line(call, capsys, tmp_path, options, words):
+    options = {key: ROOT / value if value == "pyproject.toml" else value for key, value in options.items()}
+    assert call(**options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not (tmp_path / "mine").exists()

@@ -27,6 +27,22 @@ def check(name: object, what: str = "name") -> str:
     return name
 
 
+def check_address(address: str, port_key: str = "port") -> str:
+    """Return ``address`` or raise InvalidEntity: the bare host name or IP address of an endpoint.
+
+    ``port_key`` is what the message calls the setting that takes the port.
+    """
+    host, _, port = address.partition(":")
+    if "/" in address or (port.isdigit() and host and host[0] != "["):
+        bare = re.sub(r"^[a-zA-Z]+://", "", address).partition("/")[0]
+        bare, _, port = bare.partition(":") if bare.count(":") == 1 else (bare, "", "")
+        advice = f"{bare} and {port_key} {port}" if port else bare
+        raise PhotonError(
+            "InvalidEntity", f"{address!r} is not a host name or an IP address: write {advice or 'the host name'}"
+        )
+    return address
+
+
 def expand(text: str) -> list[str]:
     """``"esx[01:04].lab"`` -> ``["esx01.lab", ... "esx04.lab"]``; several ranges multiply; no range: ``[text]``.
 

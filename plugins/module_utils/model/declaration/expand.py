@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import flavors
 from ..errors import PhotonError
+from ..names import check_address
 from .fields import Checker
 from .schema import ITEMS
 
@@ -98,6 +99,15 @@ def _common_name(names: list[str]) -> str:
     return re.sub(r"\d+", "*", names[0]) if names else ""
 
 
+def _endpoint(checker: Checker, item: Item) -> None:
+    for address in item["address"] or []:
+        try:
+            check_address(address)
+        except PhotonError as error:
+            checker.add(f"{item['path']}.address", error.message, error.code)
+            return
+
+
 def _flavor(checker: Checker, item: Item) -> None:
     if item["kind"] == flavors.VM and item["storage_policy"]:
         checker.add(
@@ -166,4 +176,4 @@ def _vm(checker: Checker, item: Item) -> None:
         )
 
 
-_RULES = {"flavor": _flavor, "image": _image, "vm": _vm}
+_RULES = {"endpoint": _endpoint, "flavor": _flavor, "image": _image, "vm": _vm}

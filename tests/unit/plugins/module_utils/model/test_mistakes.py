@@ -133,6 +133,30 @@ def test_11_a_number_as_text_is_to_be_quoted():
     assert "put it in quotes" in mistakes(tree)["photon_default_port_group"][1]
 
 
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("https://vc1.example.org", "write vc1.example.org"),
+        ("https://vc1.example.org/ui/", "write vc1.example.org"),
+        ("vc1.example.org:8443", "write vc1.example.org and port 8443"),
+        ("https://vc1.example.org:8443/sdk", "write vc1.example.org and port 8443"),
+    ],
+)
+def test_an_address_with_more_than_a_name_says_how_to_write_it(address, advice):
+    tree = yaml.safe_load(SITE)
+    tree["photon_endpoints"][0]["address"] = address
+    ((path, (code, message)),) = mistakes(tree).items()
+    assert (path, code) == ("photon_endpoints[0].address", "InvalidEntity")
+    assert message.endswith(advice)
+
+
+@pytest.mark.parametrize("address", ["vc1", "vc1.example.org", "10.0.0.1", "2001:db8::1", "::1"])
+def test_names_and_addresses_are_taken(address):
+    tree = yaml.safe_load(SITE)
+    tree["photon_endpoints"][0]["address"] = address
+    assert validate(tree).of("endpoint")[0]["address"] == address
+
+
 def test_24_a_misspelt_quota_key_is_a_warning_that_says_so():
     tree = yaml.safe_load(SITE)
     tree["photon_tenants"][0]["quota"]["vm.memroy"] = "4 GB"
