@@ -45,11 +45,21 @@ def outcome_lines(outcome: Mapping[str, Any], *, planned: bool = False) -> list[
         verb, _blank, rest = change.partition(" ")
         kind = next((kind for kind in (*KINDS, "drs rule") if rest.startswith(f"{kind} ")), None)
         if verb in SIGNS and kind:
-            rows.append({"kind": kind, "line": f"  {SIGNS[verb]} {rest.removeprefix(kind).strip()}"})
+            name, bracket, reason = rest.removeprefix(kind).strip().partition(" (")
+            rows.append({"kind": kind, "verb": verb, "name": name, "reason": f"{bracket}{reason}"})
         else:
             others.append(change)
-    lines = [*kind_lines(rows, lambda some: [row["line"] for row in some]), *others, *([""] if others else [])]
+    lines = [*kind_lines(rows, _done), *others, *([""] if others else [])]
     return [*lines, *(_end(outcome, WORDS, "blocked") if planned else _end(outcome, DONE, "failed"))]
+
+
+def _done(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of one kind: changes of one verb and reason are one line, as in a plan."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        groups.setdefault((row["verb"], row["reason"]), []).append(row["name"])
+    for (verb, reason), names in groups.items():
+        yield f"  {SIGNS[verb]} {', '.join(names)}{reason}"
 
 
 def _end(outcome: Mapping[str, Any], words: Mapping[str, str], failed: str) -> list[str]:

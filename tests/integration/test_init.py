@@ -109,7 +109,10 @@ def test_what_fails_writes_nothing(call, capsys, tmp_path):
     [
         ({"ca-file": "/none.pem", "port": 1}, "--ca-file /none.pem cannot be read (No such file or directory)"),
         ({"vault-password-file": "/none"}, "--vault-password-file /none cannot be read"),
-        ({"address": "https://vc1.lab"}, "--address: 'https://vc1.lab' is not a host name or an IP address: write vc1.lab"),
+        (
+            {"address": "https://vc1.lab"},
+            "--address: 'https://vc1.lab' is not a host name or an IP address: write vc1.lab",
+        ),
         ({"address": "vc1.lab:8443"}, "write vc1.lab and --port 8443"),
         ({"ca-file": "pyproject.toml", "port": 1}, "the CA file"),
     ],

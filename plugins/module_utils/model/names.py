@@ -18,7 +18,8 @@ LARGEST_RANGE = 100_000
 def check(name: object, what: str = "name") -> str:
     """Return ``name`` or raise InvalidEntity: a letter, then letters, digits and dashes, 63 at most."""
     if isinstance(name, (bool, int, float)):
-        raise PhotonError("InvalidEntity", f"{name!r} is not text in YAML: put the {what} in quotes ('no', not no)")
+        example = "'no', not no" if isinstance(name, bool) else f"'{name}', not {name}"
+        raise PhotonError("InvalidEntity", f"{name!r} is not text in YAML: put the {what} in quotes ({example})")
     if not isinstance(name, str) or not PATTERN.fullmatch(name):
         raise PhotonError(
             "InvalidEntity",

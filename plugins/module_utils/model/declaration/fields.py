@@ -165,8 +165,15 @@ def closest(word: str, known: Any) -> str | None:
     close = difflib.get_close_matches(word, known, 3)
     close = close or [lower[name] for name in difflib.get_close_matches(word.lower(), list(lower), 3)]
     replaced = (name for name in close if len(name) == len(word) and _differences(name, word) == 1)
-    found = next(replaced, close[0] if close else None)
+    found = next(replaced, close[0] if close else _near_synonym(word.lower(), known))
     return None if found == word else found
+
+
+def _near_synonym(word: str, known: list[str]) -> str | None:
+    """``runing`` is nearly ``running``, which means ``started``."""
+    synonyms = [synonym for synonym, meant in _SYNONYMS.items() if meant in known]
+    near = difflib.get_close_matches(word, synonyms, 1, cutoff=0.8)
+    return _SYNONYMS[near[0]] if near else None
 
 
 def _differences(first: str, second: str) -> int:

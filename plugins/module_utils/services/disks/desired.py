@@ -179,7 +179,8 @@ def _disk(
     if capacity < least:
         raise PhotonError(
             "UpdateNotSupported",
-            f"disk {item['name']} cannot shrink from {least} to {capacity} B: declare at least {least} B",
+            f"disk {item['name']} cannot shrink from {units.show(least)} to {units.show(capacity)}: "
+            f"declare at least {units.show(least)}",
             {"capacity": least},
         )
     cost: Cost = {key: tuple(value) for key, value in flavor.body["cost"].items()}  # type: ignore[misc]

@@ -19,6 +19,8 @@ from ...model.quota import Counter
 from ..planning import Limits
 from ..state import CurrentState
 
+_PREFIX = "Not enough quota: "
+
 
 @dataclass(slots=True)
 class Draft:
@@ -141,7 +143,7 @@ def _too_low(tenant: Draft, projects: list[Draft]) -> PhotonError | None:
     for key, (amount, unit) in tenant.limits.items():
         given = sum(_floor(project).get(key, 0) for project in projects)
         if given > amount:
-            kept = [project.error.message for project in projects if project.error is not None]
+            kept = [project.error.message.removeprefix(_PREFIX) for project in projects if project.error is not None]
             return _error(
                 f"the projects of tenant {tenant.document.name} have {units.show(given, unit)} of {key}, "
                 f"more than the new limit {units.show(amount, unit)}: "
@@ -217,6 +219,6 @@ def _increase(project: Draft) -> dict[str, int]:
 def _error(message: str, key: str, unit: str, limit: int, usage: int) -> PhotonError:
     return PhotonError(
         "QuotaError",
-        f"Not enough quota: {message}",
+        f"{_PREFIX}{message}",
         {"key": key, "unit": unit, "limit": limit, "usage": usage, "newUsage": usage},
     )

@@ -125,6 +125,17 @@ def test_an_outcome_looks_like_its_plan_and_has_failures_last():
     assert outcome_lines({"changes": [], "counts": {}, "failures": []}) == ["nothing is declared"]
 
 
+def test_done_changes_of_one_reason_are_one_line():
+    flavors = [f"create flavor vm/core-{size} (shipped with the platform)" for size in (10, 100)]
+    outcome = {"changes": [*flavors, "create flavor vm/large", "update flavor vm/old (cost differ)"], "counts": {}}
+    assert outcome_lines(outcome)[:4] == [
+        "flavor",
+        "  + vm/core-10, vm/core-100 (shipped with the platform)",
+        "  + vm/large",
+        "  ~ vm/old (cost differ)",
+    ]
+
+
 def test_sizes_are_for_people_and_quotas_are_compared_key_by_key():
     change = {
         "before": {"memory": 2 << 30, "quota": {"vm.memory": "400 GB", "vm.count": 10}},
