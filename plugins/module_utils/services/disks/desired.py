@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...model import entities, flavors, states
+from ...model import entities, flavors, states, units
 from ...model.authorization import authorize
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError

@@ -272,7 +272,9 @@ def test_a_disk_is_not_moved_for_its_affinity(with_vms) -> None:
 def test_a_disk_grows_and_does_not_shrink(cloud) -> None:
     declare(cloud, **DISK)
     assert steps(declare(cloud, capacity="11 GB")) == ["GROW_DISK"]
-    assert refused(declare(cloud, capacity="10 GB")).code == "UpdateNotSupported"
+    refusal = refused(declare(cloud, capacity="10 GB"))
+    assert refusal.code == "UpdateNotSupported"
+    assert refusal.message == "disk data cannot shrink from 11 GB to 10 GB: declare at least 11 GB"
 
 
 def test_growth_under_a_snapshot(with_vms) -> None:
