@@ -62,8 +62,22 @@ def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState)
             f"VM {desired.label}: {'; '.join(drift.impossible)}; delete the VM and declare it again, "
             "or restore the declaration",
         )
+    _refuse_unknown_port_groups(desired, seen, drift, state)
     drift.steps = _steps(desired, seen, drift)
     return drift
+
+
+def _refuse_unknown_port_groups(desired: Desired, seen: Observed, drift: Drift, state: CurrentState) -> None:
+    """Refuse in the plan what the reconfiguration could not do: the VM's host must have each new port group."""
+    inventory = state.inventories.get(seen.endpoint)
+    host = inventory.hosts.get(seen.row.host) if inventory else None
+    lacking = set(drift.reconfigure.port_groups or ()) - set(host.networks if host else ())
+    if host and lacking:
+        raise PhotonError(
+            "PortGroupNotFound",
+            f"VM {desired.label}: host {host.name} has no port group {min(lacking)!r}; it has "
+            f"{', '.join(sorted(set(host.networks))[:10]) or 'none'}: correct port_groups, or create it in vSphere",
+        )
 
 
 # -- desired against recorded ------------------------------------------------------------------------------------

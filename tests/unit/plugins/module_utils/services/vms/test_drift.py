@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,19 +33,30 @@ def nic(number: int, network: str, **facts: Any) -> NicRow:
 
 def drift(
     *, recorded: Vm = VM, power: str | None = None, force: bool = False, running: bool = False, row_facts: Any = (),
-    capacity: int = GB, **wanted: Any,
+    capacity: int = GB, state: CurrentState = STATE, **wanted: Any,
 ) -> Drift:  # fmt: skip
     """Compare VM with ``wanted`` in place of its own values; vSphere shows what is recorded but for ``row_facts``."""
     devices = [DiskRow(2000, 0, capacity, "[ds1] web/boot.vmdk", uuid="u1", bus=0, files=("[ds1] web/boot.vmdk",))]
     facts = {"disks": devices, "nics": [nic(0, "lan"), nic(1, "dmz")], "extra_config": {}, **dict(row_facts)}
     there = replace(row("v1", 1, **facts), power_state="poweredOn" if running else "poweredOff")
     declared = desired(replace(recorded, **wanted), power=power, force=force)
-    return compare(declared, recorded, observe(recorded, there, "e1", STATE), STATE)
+    return compare(declared, recorded, observe(recorded, there, "e1", STATE), state)
 
 
 def test_a_vm_as_it_is_declared_needs_nothing() -> None:
     found = drift()
     assert (found.after, found.steps, found.warnings) == ({}, (), [])
+
+
+def test_a_port_group_that_the_host_lacks_is_refused_in_the_plan() -> None:
+    there = SimpleNamespace(name="esx1", networks=("lan", "dmz", "backup"))
+    hosts = {row("v1", 1).host: there}
+    state = CurrentState([host(1)], inventories={"e1": SimpleNamespace(hosts=hosts)})
+    assert drift(port_groups=("lan", "backup"), state=state).steps == ("RECONFIGURE_VM",)
+    with pytest.raises(PhotonError) as caught:
+        drift(port_groups=("lan", "bakcup"), state=state)
+    assert caught.value.code == "PortGroupNotFound"
+    assert "host esx1 has no port group 'bakcup'; it has backup, dmz, lan" in caught.value.message
 
 
 @pytest.mark.parametrize(
