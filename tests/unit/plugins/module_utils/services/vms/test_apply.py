@@ -42,7 +42,9 @@ def delete(**fields: Any) -> apply.Result:
     """Delete the VM; its result."""
     record = document(VM)
     action = DeleteVm(verb=DELETE, kind=entities.VM, name="acme/web/web-01", document=record, vm=VM, **fields)
-    runner = apply._Runner(SimpleNamespace(context=SimpleNamespace(session=str), note=lambda *_step: None), SimpleNamespace())
+    runner = apply._Runner(
+        SimpleNamespace(context=SimpleNamespace(session=str), note=lambda *_step: None), SimpleNamespace()
+    )
     runner._delete(record, [action])
     [result] = runner.results
     return result
