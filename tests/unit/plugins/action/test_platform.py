@@ -32,16 +32,21 @@ def configured(monkeypatch, variables=HERE, transport="local", become=None, asyn
 
 def test_a_script_runs_the_module_with_its_arguments(monkeypatch, tmp_path):
     (tmp_path / "json.py").write_text("raise SystemExit('the working directory was searched for imports')")
-    odd = 'it\'s "quoted" \\ {{ not a template }} é\n'
-    built, path = configured(
-        monkeypatch, cloudstore_url=f"sqlite:///{tmp_path}/store.db", tag=odd, _ansible_check_mode=True
-    )
+    built, path = configured(monkeypatch, cloudstore_url=f"sqlite:///{tmp_path}/store.db", _ansible_check_mode=True)
     assert path.endswith("plugins/modules/resource_info.py")
     assert (built.module_style, built.shebang) == ("new", f"#!{sys.executable}")
-    done = subprocess.run([sys.executable], input=built.b_module_data, capture_output=True, cwd=tmp_path, check=False)
-    answer = json.loads(done.stdout)
-    assert (done.returncode, answer["resources"]) == (0, [])
-    assert answer["invocation"]["module_args"]["tag"] == odd
+    assert run(built, tmp_path)["resources"] == []
+
+
+def test_arguments_of_any_text_arrive(monkeypatch, tmp_path):
+    odd = 'it\'s "quoted" \\ {{ not a template }} é\n'
+    built, _path = configured(monkeypatch, cloudstore_url=f"sqlite:///{tmp_path}/store.db", kind=odd)
+    assert odd in run(built, tmp_path)["msg"]
+
+
+def run(built, folder):
+    done = subprocess.run([sys.executable], input=built.b_module_data, capture_output=True, cwd=folder, check=False)
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
