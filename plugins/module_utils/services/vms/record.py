@@ -19,7 +19,8 @@ _PLAIN = (
     "metadata_digest", "metadata_declared",
 )  # fmt: skip
 _LISTS = ("port_groups", "tags", "host_tags")
-_SEEN = ("datastore", "path", "uuid", "unit", "linked", "policy")
+_PLACE = ("datastore", "path", "uuid", "unit", "linked")
+_SEEN = (*_PLACE, "policy")
 _VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx")
 
 
@@ -46,8 +47,8 @@ class Disk:
     policy: str = ""
 
     def seen_at(self, other: Disk) -> Disk:
-        """This disk's intent at the place of ``other``."""
-        return replace(self, **{key: getattr(other, key) for key in _SEEN})
+        """This disk's intent, its policy among it, at the place of ``other``."""
+        return replace(self, **{key: getattr(other, key) for key in _PLACE})
 
 
 @dataclass(frozen=True, slots=True)
