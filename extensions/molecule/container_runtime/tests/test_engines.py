@@ -29,10 +29,7 @@ def test_containerd_reads_its_configuration(host, engine):
     if engine == "docker":
         assert not host.file("/etc/containerd/config.toml").contains("sandbox_image")
         return
-    shown = host.check_output("containerd config dump")
-    assert "SystemdCgroup = true" in shown
-    assert 'runtime_type = "io.containerd.sandboxed.v1"' in shown
-    assert "/etc/containerd/own.toml" in shown
+    assert "SystemdCgroup = true" in host.check_output("containerd config dump")
     mirrors = host.file("/etc/containerd/certs.d/docker.io/hosts.toml").content_string
     assert '[host."https://mirror.example.test"]' in mirrors
     assert "skip_verify = true" in host.file("/etc/containerd/certs.d/registry.example.test/hosts.toml").content_string
