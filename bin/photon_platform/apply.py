@@ -26,23 +26,27 @@ def main() -> int:
     parser = shared.parser("photon-apply", __doc__ or "")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("plan", metavar="PLAN", nargs="?", help="a plan that photon-plan -o wrote")
+    shared.add_targets(parser)
     options = parser.parse_args()
+    if options.plan and options.target:
+        parser.error("a PLAN has its targets: give --target to photon-plan")
     if options.plan:
         return apply(options, saved_plan=os.path.abspath(options.plan))
     if options.yes:
-        return apply(options)
+        return apply(options, only=options.target)
     if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         parser.error("nobody can be asked: give --yes, or a PLAN that photon-plan -o wrote")
     with tempfile.TemporaryDirectory(prefix="photon-plan-") as folder:
         file = Path(folder) / "plan.json"
-        outcome = shared.play("plan.yml", options, plan_result="full", save_plan=str(file))
+        outcome = shared.play("plan.yml", options, plan_result="full", save_plan=str(file), only=options.target)
         print("\n".join(collection.load("plan_text").plan_lines(outcome)))
         if "counts" not in outcome:
             return 1
         if outcome["changed"] and not agreed():
             print("nothing was done")
             return 1
-        return apply(options, **({"saved_plan": str(file)} if outcome["changed"] and file.exists() else {}))
+        exactly = outcome["changed"] and file.exists()
+        return apply(options, **({"saved_plan": str(file)} if exactly else {"only": options.target}))
 
 
 def agreed() -> bool:

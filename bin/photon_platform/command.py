@@ -84,6 +84,18 @@ def parser(name: str, what: str) -> Parser:
     return made
 
 
+def add_targets(made: Parser) -> None:
+    """Add the option that limits a command to a part of the site."""
+    made.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this tenant (acme), project (acme/web), VM or disk (acme/web/db-1) with what it needs; globs and "
+        "ranges may be used; may be repeated",
+    )
+
+
 def passed_through(options: argparse.Namespace) -> list[str]:
     """Return the options of ansible-playbook among a command's own."""
     words: list[str] = []

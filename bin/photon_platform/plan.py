@@ -18,9 +18,10 @@ from . import command as shared
 def main() -> int:
     parser = shared.parser("photon-plan", __doc__ or "")
     parser.add_argument("-o", "--output", metavar="FILE", help="save the plan, for photon-apply FILE")
+    shared.add_targets(parser)
     options = parser.parse_args()
     saved = {"save_plan": os.path.abspath(options.output)} if options.output else {}
-    outcome = shared.play("plan.yml", options, plan_result="full", **saved)
+    outcome = shared.play("plan.yml", options, plan_result="full", only=options.target, **saved)
     shared.show(outcome, options, collection.load("plan_text").plan_lines(outcome))
     if outcome.get("error_code"):
         return 1

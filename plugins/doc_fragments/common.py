@@ -88,6 +88,19 @@ options:
     default: 600
 """
 
+    TARGETED = r"""
+options:
+  only:
+    description:
+      - Plan and apply these tenants (C(acme)), projects (C(acme/web)), VMs, disks and images of projects
+        (C(acme/web/db-1)) alone, with what they need. Globs (C(acme/*/web-*)) and ranges (C(acme/web/web-[01:20])) may
+        be used; an empty list is everything.
+      - A target that matches nothing is an error. Nothing else is pruned.
+    type: list
+    elements: str
+    default: []
+"""
+
     PLACING = r"""
 options:
   policy:

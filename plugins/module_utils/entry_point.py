@@ -52,6 +52,7 @@ CHANGING: Spec = {
     "diff_limit": {"type": "int"},
 }
 OWNING: Spec = {"site": {"type": "str"}, "wait_for_runs": {"type": "int", "default": 600}}
+TARGETED: Spec = {"only": {"type": "list", "elements": "str", "default": []}}
 PLACING: Spec = {
     "policy": {"type": "str", "choices": ["spread", "pack", "photon"], "default": "spread"},
     "quality": {"type": "str", "choices": ["normal", "optimal"], "default": "normal"},
@@ -64,14 +65,14 @@ PLACING: Spec = {
 }
 DISK_BACKING: Spec = {"disk_backing": {"type": "str", "choices": ["auto", "fcd", "vmdk"], "default": "auto"}}
 KINDS: dict[str, Shape] = {
-    "tenant": Shape(leave_out=("projects",)),
-    "project": Shape(scope=("tenant",), leave_out=("images", "vms", "disks")),
+    "tenant": Shape(leave_out=("projects",), more=TARGETED),
+    "project": Shape(scope=("tenant",), leave_out=("images", "vms", "disks"), more=TARGETED),
     "flavor": Shape(),
     "zone": Shape(),
     "host": Shape(),
     "image": Shape(scope=("tenant", "project"), scope_required=False),
-    "vm": Shape(scope=("tenant", "project"), more=PLACING),
-    "disk": Shape(scope=("tenant", "project"), more=DISK_BACKING),
+    "vm": Shape(scope=("tenant", "project"), more={**PLACING, **TARGETED}),
+    "disk": Shape(scope=("tenant", "project"), more={**DISK_BACKING, **TARGETED}),
 }
 _SECRET = ("metadata", "declaration")  # kept out of the system log as a whole
 
@@ -171,6 +172,7 @@ def request_of(module: AnsibleModule, **changes: Any) -> run.Request:
         "result": params.get("result", "summary"),
         "diff_limit": params.get("diff_limit"),
         "site": params.get("site"),
+        "only": params.get("only") or (),
         "by": os.environ.get("PHOTON_RUN_ID", "") or f"module {module._name}",
         "options": Options(**{"base_directory": os.getcwd(), **given}),
     }

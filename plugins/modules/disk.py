@@ -116,6 +116,7 @@ extends_documentation_fragment:
   - photon.platform.common
   - photon.platform.common.changing
   - photon.platform.common.owning
+  - photon.platform.common.targeted
   - photon.platform.common.backing
 seealso:
   - module: photon.platform.vm

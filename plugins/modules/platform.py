@@ -32,7 +32,7 @@ options:
   saved_plan:
     description:
       - A plan that O(save_plan) wrote. The site is planned again; when an action, a placement or the version of a
-        touched item differs, the task fails with C(PlanChanged) and does nothing.
+        touched item differs, the task fails with C(PlanChanged) and does nothing. Its O(only) is kept in it.
     type: path
   save_plan:
     description: Write the plan into this file, unless it has failures. Needs check mode.
@@ -40,6 +40,7 @@ options:
 extends_documentation_fragment:
   - photon.platform.common
   - photon.platform.common.changing
+  - photon.platform.common.targeted
 seealso:
   - module: photon.platform.resource_info
 """
@@ -170,7 +171,7 @@ error_data:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.entry_point import CHANGING, finish, read_json
+from ..module_utils.entry_point import CHANGING, TARGETED, finish, read_json
 from ..module_utils.services import run
 
 
@@ -180,6 +181,7 @@ def main() -> None:
             "declaration": {"type": "dict", "required": True, "no_log": True},
             "saved_plan": {"type": "path"},
             "save_plan": {"type": "path"},
+            **TARGETED,
             **CHANGING,
         },
         supports_check_mode=True,

@@ -89,6 +89,7 @@ extends_documentation_fragment:
   - photon.platform.common
   - photon.platform.common.changing
   - photon.platform.common.owning
+  - photon.platform.common.targeted
 seealso:
   - module: photon.platform.platform
   - module: photon.platform.resource_info

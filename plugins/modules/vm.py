@@ -345,6 +345,7 @@ extends_documentation_fragment:
   - photon.platform.common
   - photon.platform.common.changing
   - photon.platform.common.owning
+  - photon.platform.common.targeted
   - photon.platform.common.placing
 seealso:
   - module: photon.platform.platform

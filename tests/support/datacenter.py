@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,11 +140,17 @@ class Datacenter:
     # -- what is done ----------------------------------------------------------------------------------------------
 
     def plan(
-        self, text: str, actor: Actor = SYSTEM, whole: bool = False, pinned: Any = None, **options: Any
+        self,
+        text: str,
+        actor: Actor = SYSTEM,
+        whole: bool = False,
+        pinned: Any = None,
+        only: Sequence[str] = (),
+        **options: Any,
     ) -> site.Planned:
         snapshot = self._snapshot()
-        context = self._context(actor, options)
-        return site.plan(site.declare(yaml.safe_load(text), snapshot), context, snapshot, whole=whole, pinned=pinned)
+        declared, context = site.declare(yaml.safe_load(text), snapshot), self._context(actor, options)
+        return site.plan(declared, context, snapshot, whole=whole, pinned=pinned, only=only)
 
     def apply(self, text: str, actor: Actor = SYSTEM, whole: bool = False, **options: Any) -> Plan:
         return self._take(self.plan(text, actor, whole, **options))

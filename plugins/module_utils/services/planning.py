@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from ..cloudstore import Claim, Step, Task
 from ..model import entities, states
 from ..model.authorization import Actor
-from ..model.declaration import Declaration
+from ..model.declaration import Declaration, full_name
 from ..model.entities import Document, name_key
 from ..model.errors import PhotonError
 from .state import CurrentState
@@ -127,7 +127,7 @@ class Plan:
 
     ``observed``: ``{document id: observed facts}`` that differ from the record without any change being wanted, and
     ``observed_states`` the power states of VMs among them; they are recorded as far as possible. ``waits``: seconds
-    within which VMs have to report their addresses, by id.
+    within which VMs have to report their addresses, by id. ``partial``: it is about the projects of its VMs alone.
     """
 
     actions: list[Action] = field(default_factory=list)
@@ -136,6 +136,7 @@ class Plan:
     observed: dict[str, dict[str, Any]] = field(default_factory=dict)
     observed_states: dict[str, str] = field(default_factory=dict)
     waits: dict[str, int] = field(default_factory=dict)
+    partial: bool = False
 
     @property
     def changed(self) -> bool:
@@ -228,7 +229,8 @@ class Planning:
     CloudStore's keyed digest; ``pinned`` maps a VM's path to ``{host_name, datastore_name}`` of a saved plan;
     ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
     deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id;
-    ``left_files`` the configuration files of missing VMs that still exist, by VM.
+    ``left_files`` the configuration files of missing VMs that still exist, by VM. With ``targets`` the declaration is
+    that of the targets and what they need, and ``everything`` all of it.
 
     Of persistent disks, known before VMs are placed: ``disks`` are the declared ones as they are wanted, ``demands``
     those of new VMs by the VM's path, ``staying`` the names of those that stay attached, by VM.
@@ -251,6 +253,15 @@ class Planning:
     disks: list[Any] = field(default_factory=list)
     demands: dict[str, list[Demand]] = field(default_factory=dict)
     staying: dict[str, list[str]] = field(default_factory=dict)
+    targets: Any = None
+    everything: Declaration | None = None
+
+    def undeclared(self, kind: str) -> list[Document]:
+        """The documents of this site, of the targets where there are any, that the declaration does not name."""
+        declared = {full_name(kind, item) for item in (self.everything or self.declaration).of(kind)}
+        ours = [(self.state.path_of(d), d) for d in self.state.of(kind) if d.managed_by == self.managed_by]
+        covered = self.targets.cover if self.targets is not None else lambda _kind, _name: True
+        return [d for name, d in ours if name not in declared and covered(kind, name)]
 
     def new(self, kind: str, name: str, scope: str = "", **fields: Any) -> Document:
         """A document that this declaration would create."""

@@ -10,9 +10,9 @@ inventory created, never more than ``max_deletes`` in a run, never what has dele
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ..model import entities
+from ..model.declaration import full_name
 from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..model.names import collapse, listed
@@ -74,31 +74,15 @@ def _by_kind(items: Iterable[tuple[str, str]]) -> str:
 
 def undeclared(planning: Planning) -> list[Document]:
     """The documents of this site that the declaration does not name, users before what they use."""
-    declaration, state = planning.declaration, planning.state
     kinds = [kind.name for kind in registry.backwards() if kind.prunable]
-    declared = {(kind, _path(kind, item)) for kind in kinds for item in declaration.of(kind)}
-    return [
-        document
-        for kind in kinds
-        for document in state.of(kind)
-        if document.managed_by == planning.managed_by
-        and document.state != "PENDING_DELETE"
-        and (kind, state.path_of(document)) not in declared
-    ]
+    return [d for kind in kinds for d in planning.undeclared(kind) if d.state != "PENDING_DELETE"]
 
 
 def leaving_vms(planning: Planning) -> set[str]:
     """The ids of the VMs that the plan may delete: what is attached to them must be known in detail."""
     state = planning.state
-    absent = {_path(entities.VM, item) for item in planning.declaration.vms if item.get("state") == "absent"}
+    absent = {full_name(entities.VM, item) for item in planning.declaration.vms if item.get("state") == "absent"}
     leaving = {d.id for d in state.of(entities.VM) if state.path_of(d) in absent} if absent else set()
     if planning.whole and planning.options.prune == "delete":
         leaving |= {document.id for document in undeclared(planning) if document.kind == entities.VM}
     return leaving
-
-
-def _path(kind: str, item: dict[str, Any]) -> str:
-    parts = [item.get("tenant"), item.get("project"), item["name"]]
-    if kind == entities.FLAVOR:
-        parts = [item["kind"], item["name"]]
-    return "/".join(part for part in parts if part)

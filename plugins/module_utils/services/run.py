@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ class Request:
 
     ``result`` is ``summary`` or ``full``; ``save_to`` keeps the plan in a file (with check), ``saved`` is such a file's
     content, which the new plan must equal. ``site`` owns the new resources of a single kind (``managed_by``); None: the
-    API does. ``diff_limit`` None: the declaration's, or 50.
+    API does. ``diff_limit`` None: the declaration's, or 50. ``only``: the targets (see targets.py), or all.
     """
 
     cloudstore_url: str | None = None
@@ -45,6 +45,7 @@ class Request:
     diff_limit: int | None = None
     saved: Mapping[str, Any] | None = None
     save_to: str | None = None
+    only: Sequence[str] = ()
     site: str | None = None
     by: str = ""
 
@@ -116,7 +117,7 @@ def _run_until(interruption: Interruption, request: Request, declare: Any) -> di
                 planned.plan.warnings.insert(0, f"there is no CloudStore at {context.store.location} yet: "
                                              "the first apply creates it")  # fmt: skip
             if request.save_to and not planned.plan.failures:
-                saved_plan.write(request.save_to, planned)
+                saved_plan.write(request.save_to, planned, request.only)
             return report.outcome(planned, request, context)
     with changing(request) as context:
         context.interruption = interruption
@@ -193,7 +194,8 @@ def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Re
     if request.whole:
         _take_settings(declaration, context, request)
     pinned = saved_plan.placements(request.saved) if request.saved is not None else None
-    planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned)
+    only = saved_plan.targets(request.saved, request.only) if request.saved is not None else request.only
+    planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned, only=only)
     if request.saved is not None:
         saved_plan.verify(request.saved, planned)
     return planned

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..model import entities
@@ -24,12 +24,13 @@ from .vms.actions import CreateVm
 FORMAT = 2
 
 
-def make(planned: Planned) -> dict[str, Any]:
-    """Return ``{format, site, store, actions, placements}`` as JSON values; a VM's metadata only as a digest."""
+def make(planned: Planned, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Return ``{format, site, store, only, actions, placements}`` as JSON values; a VM's metadata only as a digest."""
     return {
         "format": FORMAT,
         "site": planned.declaration.site,
         "store": planned.store_id,
+        "only": list(only),
         "actions": _signatures(planned),
         "placements": {
             action.name: {"host_name": action.after["host"], "datastore_name": action.after["datastore"]}
@@ -38,9 +39,9 @@ def make(planned: Planned) -> dict[str, Any]:
     }
 
 
-def write(path: str, planned: Planned) -> None:
+def write(path: str, planned: Planned, only: Sequence[str] = ()) -> None:
     """Write a plan into a file that only its owner can read, completely or not at all. Raises SpecInvalid."""
-    text = json.dumps(make(planned), indent=1)
+    text = json.dumps(make(planned, only), indent=1)
     temporary = f"{path}.{os.getpid()}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -58,6 +59,18 @@ def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "SpecInvalid", f"the file is not a saved plan of format {FORMAT}: make one with photon-plan -o FILE"
         )
     return {name: dict(row) for name, row in saved["placements"].items()}
+
+
+def targets(saved: Mapping[str, Any], only: Sequence[str]) -> Sequence[str]:
+    """The targets of a saved plan. Raises SpecInvalid for others than these."""
+    kept = saved.get("only") or []
+    if only and list(only) != kept:
+        raise PhotonError(
+            "SpecInvalid",
+            f"the saved plan is of {', '.join(kept) or 'the whole site'}, not of {', '.join(only)}: apply it without "
+            "targets, or make a new plan",
+        )
+    return kept
 
 
 def verify(saved: Mapping[str, Any], planned: Planned) -> None:

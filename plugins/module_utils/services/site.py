@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..model import entities
 from ..model.declaration import Declaration, Known, validate
 from ..model.errors import PhotonError
 from ..model.names import listed
-from . import prune, registry
+from . import prune, registry, targets
 from .context import Context
 from .disks.desired import vms_to_read
 from .planning import DELETE, KEEP, Plan, Planning
@@ -48,11 +48,12 @@ def plan(
     *,
     whole: bool = False,
     pinned: Mapping[str, Any] | None = None,
+    only: Sequence[str] = (),
 ) -> Planned:
     """Compare the declaration with the CloudStore and the endpoints; nothing is changed anywhere.
 
     ``whole``: the declaration is all of its site, so that what it no longer names is reported or pruned. ``pinned``:
-    placements of a saved plan, ``{VM's path: {host_name, datastore_name}}``.
+    placements of a saved plan, ``{VM's path: {host_name, datastore_name}}``. ``only``: targets (see targets.py).
     """
     state = CurrentState.of_snapshot(snapshot, context.run.id if context.run is not None else "")
     planning = Planning(
@@ -68,6 +69,8 @@ def plan(
         pinned or {},
         deleted=frozenset(d.id for d in context.store.tombstones()),
     )
+    if only:
+        targets.narrow(planning, only)
     read = False
     for kind in registry.KINDS.values():
         if kind.needs_endpoints and not read:
@@ -87,7 +90,7 @@ def plan(
         prune.check_absent(planning)
         prune.plan_prune(planning)
     for kind in registry.KINDS.values():
-        if kind.plan_unused is not None:
+        if kind.plan_unused is not None and not only:
             kind.plan_unused(planning)
     drop_superseded(planning.plan)
     others = _refuse_busy(planning)
@@ -152,7 +155,8 @@ def _read(planning: Planning, context: Context) -> None:
         declared.endpoints, declared.hosts, declared.datastores, declared.images, declared.disks,
         declared.image_datastores,
     )  # fmt: skip
-    everything = planning.whole or any(others)
+    whole = planning.whole and planning.targets is None
+    everything = whole or any(others)
     if not (everything or declared.vms):
         return
     endpoints = state.of(entities.ENDPOINT)
@@ -166,7 +170,7 @@ def _read(planning: Planning, context: Context) -> None:
     check_identities(state)
     for endpoint_id, error in state.unreachable.items():
         endpoint = state.must(endpoint_id)
-        if planning.whole:
+        if whole:
             planning.plan.fail(entities.ENDPOINT, endpoint.name, error)
         else:
             planning.plan.warnings.append(f"endpoint {endpoint.name} could not be read: {error.message}")

@@ -31,9 +31,11 @@ def call(monkeypatch):
 
     def run(*words, terminal=True, answer="yes", plan=PLAN):
         ran = []
+        run.variables = []
 
         def play(playbook, options, **variables):
             ran.append((playbook, "saved_plan" in variables))
+            run.variables.append(variables)
             if variables.get("save_plan") and not plan["failures"]:
                 pathlib.Path(variables["save_plan"]).write_text("{}")
             return plan if playbook == "plan.yml" else DONE
@@ -82,6 +84,23 @@ def test_where_nothing_changes_nobody_is_asked_and_facts_are_recorded(call):
 @pytest.mark.parametrize("words", [["--yes"], ["-y", "--json"], ["plan.json"]])
 def test_nobody_is_asked_where_it_was_said_before(call, words):
     assert call(*words, terminal=False) == (0, [("site.yml", words == ["plan.json"])])
+
+
+def test_targets_reach_the_plan_and_what_is_applied(call, monkeypatch):
+    seen = []
+    for words, options in (
+        (["--target", "acme/web", "--target", "globex"], {}),
+        (["--target", "acme/web", "--yes"], {"terminal": False}),
+        (["--target", "acme/web"], {"plan": {**PLAN, "failures": BLOCKED}}),
+    ):
+        call(*words, **options)
+        seen.append([variables.get("only") for variables in call.variables])
+    assert seen == [[["acme/web", "globex"], None], [["acme/web"]], [["acme/web"], ["acme/web"]]]
+
+
+def test_a_saved_plan_takes_no_targets(call, capsys):
+    assert call("plan.json", "--target", "acme") == (64, [])
+    assert "give --target to photon-plan" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "terminal"), [([], False), (["--json"], True)])

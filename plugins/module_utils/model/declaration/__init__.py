@@ -9,7 +9,7 @@ Both raise one SpecInvalid whose ``data["mistakes"]`` lists every mistake as {pa
 
 from __future__ import annotations
 
-from .declared import Declaration
+from .declared import Declaration, full_name
 from .fields import Checker, Field, Mistake
 from .known import Known
 from .schema import CONNECTION, ITEMS, SITE, argument_spec, with_initial
@@ -26,6 +26,7 @@ __all__ = [
     "Mistake",
     "argument_spec",
     "check_items",
+    "full_name",
     "validate",
     "with_initial",
 ]

@@ -8,7 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import entities
+
 Item = dict[str, Any]
+
+
+def full_name(kind: str, item: Item) -> str:
+    """The name of an item as people use it: ``acme/web/web-01``, ``vm/core-100`` of a flavor, else a plain name."""
+    parts = [item.get("tenant"), item.get("project"), item["name"]]
+    if kind == entities.FLAVOR:
+        parts = [item["kind"], item["name"]]
+    return "/".join(part for part in parts if part)
 
 
 @dataclass(slots=True)

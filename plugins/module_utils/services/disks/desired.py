@@ -330,7 +330,7 @@ def _note_staying(before: Mapping[str, Disk], sight: Sight, planning: Planning) 
     """Note which disks stay attached to which VMs: such a VM cannot be deleted."""
     leaving = {d.disk.id for d in planning.disks if d.is_detached or _moves(d, planning)}
     if planning.whole and planning.options.prune == "delete":
-        leaving |= {d.id for d in _undeclared(planning)}
+        leaving |= {d.id for d in planning.undeclared(entities.DISK)}
     for disk in before.values():
         try:
             vm = sight.see(disk).disk.vm
@@ -344,10 +344,3 @@ def _moves(desired: Desired, planning: Planning) -> bool:
     """Whether it goes from the VM that has it to another one."""
     owner = planning.state.get(desired.seen.disk.vm)
     return owner is not None and not desired.absent and bool(desired.target) and owner.name != desired.target
-
-
-def _undeclared(planning: Planning) -> list[Document]:
-    """The disks of this site that are no longer declared, which pruning deletes."""
-    state = planning.state
-    named = {f"{item['tenant']}/{item['project']}/{item['name']}" for item in planning.declaration.disks}
-    return [d for d in state.of(entities.DISK) if d.managed_by == planning.managed_by and state.path_of(d) not in named]

@@ -49,9 +49,12 @@ class Owner:
 
     @classmethod
     def of(cls, digest: Callable[[Any], str], actor: Actor, state: CurrentState, plan: Plan) -> Owner:
-        """Return all rules for a system administrator, else those of the plan's projects that the actor may change."""
+        """Return all rules for a system administrator, else those of the plan's projects that the actor may change.
+
+        Those of a partial plan are its projects' too.
+        """
         prefix = f"photon-{digest('DRS rules')[:8]}."
-        return cls(prefix, None if actor.system_administrator else _projects(actor, state, plan))
+        return cls(prefix, None if actor.system_administrator and not plan.partial else _projects(actor, state, plan))
 
     def owns(self, name: str) -> bool:
         """Tell whether a rule is one that this run looks after."""
