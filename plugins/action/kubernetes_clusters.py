@@ -11,7 +11,8 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.kubernetes import declaration
 from ..module_utils.model.errors import PhotonError
-from ..plugin_utils.controller import failure, plain, read_bundle, read_file
+from ..plugin_utils.bundles import read_bundle
+from ..plugin_utils.controller import failure, plain, read_file
 
 
 class ActionModule(ActionBase):

@@ -12,7 +12,8 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.kubernetes import declaration
 from ..module_utils.model.errors import PhotonError
-from ..plugin_utils.controller import read_bundle, read_file
+from ..plugin_utils.bundles import read_bundle
+from ..plugin_utils.controller import read_file
 
 
 def kubernetes_clusters(

@@ -87,7 +87,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.template import trust_as_template
 
 from ..module_utils.services import info
-from ..plugin_utils.controller import ask
+from ..plugin_utils.store import ask
 
 FILTERS = ("tenant", "project", "zone", "state", "tag")
 # A thousand guests have these among their variables; there are twice as many fields.

@@ -56,7 +56,8 @@ _raw:
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.services import fleet_view
-from ..plugin_utils.controller import ask, templated
+from ..plugin_utils.controller import templated
+from ..plugin_utils.store import ask
 
 VARIABLES = ["photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_act_as", "photon_credentials"]
 

@@ -47,7 +47,8 @@ _raw:
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.services.tenancy import describe
-from ..plugin_utils.controller import ask, plain, templated
+from ..plugin_utils.controller import plain, templated
+from ..plugin_utils.store import ask
 
 VARIABLES = ["photon_cloudstore_url", "photon_cloudstore_allow_ephemeral", "photon_act_as"]
 

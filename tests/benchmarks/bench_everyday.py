@@ -37,6 +37,9 @@ def run(context: Any) -> dict[str, float]:
         cloud.apply([cloud.vm(f"web-[01:{SMALL}]")])
         plan, ping = interleaved(REPEAT, lambda: planned(context, cloud), lambda: cloud.run("ping.yml").seconds)
         cloud.clear()
+        overheads = watched(cloud)
+        interrupts = [interrupted(context, cloud, *moment) for moment in INTERRUPTS]
+        cloud.clear()
         cloud.apply([{**cloud.vm(f"web-[0001:{VMS}]"), "state": "present"}])
         source = inventory_of(cloud)
         sizes: list[int] = []
@@ -52,12 +55,15 @@ def run(context: Any) -> dict[str, float]:
         ["ansible-inventory --list, one host", median(empty), ""],
         [f"photon-plan, {SMALL} VMs that stay", median(plan), ""],
         ["playbook, one ping", median(ping), ""],
+        ["from an interrupt, or the end of what was under way, to the end of photon-apply: longest", max(interrupts), ""],
     ]
     context.table(["work", "seconds", "kB"], rows)
     return {
         "inventory_list_1000_kb": sizes[-1] / 1000,
         "inventory_list_1000_over_empty": median(whole) / median(empty),
         "plan_61_over_ping": median(plan) / median(ping),
+        "progress_overhead": median(overheads),
+        "interrupt_s_max": max(interrupts),
         "mistakes_unhelpful": unhelpful,
         "spread_shared_hosts": shared,
     }
@@ -87,6 +93,71 @@ def planned(context: Any, cloud: Cloud) -> float:
     """Seconds of photon-plan where nothing changes."""
     words = [sys.executable, context.root / "bin" / "photon-plan", "-i", cloud.folder / "inventory"]
     return context.process(words).runs[0].seconds
+
+
+def watched(cloud: Cloud) -> list[float]:
+    """How much longer each of the pairs takes with bars on a terminal than without: a ratio."""
+    cloud.declare([cloud.vm(f"web-[001:{WATCHED}]")])
+    config = cloud.folder / "ansible.cfg"
+    config.write_text(re.sub("(?m)^callbacks_enabled.*$", "", (cloud.context.root / "ansible.cfg").read_text()))
+    program = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
+    collections = str(cloud.context.root / "collections")
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(config), "ANSIBLE_COLLECTIONS_PATH": collections, "TERM": "xterm"}
+
+    def once(callbacks: dict[str, str]) -> float:
+        cloud.clear()
+        began = time.perf_counter()
+        seen = terminal.run([program, "vm.yml"], {**environment, **callbacks}, str(cloud.folder), columns=100)
+        seconds = time.perf_counter() - began
+        if seen.code or ("vm create" in seen.raw) != bool(callbacks):
+            raise RuntimeError(seen.raw[-4000:])
+        return seconds
+
+    callback = {"ANSIBLE_CALLBACKS_ENABLED": "photon.platform.progress"}
+    pairs = zip(*interleaved(PAIRS, lambda: once(callback), lambda: once({})), strict=True)
+    return [with_bars / without for with_bars, without in pairs]
+
+
+def interrupted(context: Any, cloud: Cloud, method: str, calls: int, number: int) -> float:
+    """Seconds from a signal to the end of photon-apply, without those that the tasks under way still took."""
+    cloud.clear()
+    cloud.declare([cloud.vm(f"web-[01:{SMALL}]")])
+    cloud.lab.control.delay(task={"CreateVm": 1000, "PowerOn": 1000})
+    words = [sys.executable, context.root / "bin" / "photon-apply", "--yes", "-i", cloud.folder / "inventory"]
+    with open(cloud.folder / "interrupted.log", "w+", encoding="utf-8") as log:
+        apply = subprocess.Popen(
+            [str(word) for word in words],
+            env={**os.environ, "ANSIBLE_CONFIG": str(context.root / "ansible.cfg")},
+            stdout=log,
+            stderr=log,
+        )
+        while cloud.lab.control.calls("vc1").get(method, 0) < calls and apply.poll() is None:
+            time.sleep(0.02)
+        apply.send_signal(number)
+        ended = threading.Event()
+        changes = [time.perf_counter()]
+        watcher = threading.Thread(target=_note_changes, args=(cloud, ended, changes))
+        watcher.start()
+        code = apply.wait()
+        seconds = time.perf_counter()
+        ended.set()
+        watcher.join()
+        log.seek(0)
+        said = log.read()
+    cloud.lab.control.delay(task={})
+    if code != 1 or "Traceback" in said or "interrupted" not in said.lower():
+        raise RuntimeError(f"photon-apply ended with {code}:\n{said[-4000:]}")
+    return seconds - max(change for change in changes if change <= seconds)
+
+
+def _note_changes(cloud: Cloud, ended: threading.Event, changes: list[float]) -> None:
+    """Note each time at which a VM was made or started."""
+    before = None
+    while not ended.wait(0.05):
+        now = {vm["moid"]: vm["power_state"] for vm in cloud.lab.control.state("vc1")["vms"]}
+        if before is not None and now != before:
+            changes.append(time.perf_counter())
+        before = now
 
 
 def mistakes_unhelpful(context: Any) -> int:

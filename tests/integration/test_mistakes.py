@@ -23,7 +23,7 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore.progress import Reader
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import info
-from ansible_collections.photon.platform.plugins.plugin_utils import controller
+from ansible_collections.photon.platform.plugins.plugin_utils import store
 from photon_platform import command, show
 from photon_platform.collection import Failure
 
@@ -247,7 +247,7 @@ def test_what_a_database_says_decides_the_next_step(number, words, advice):
 def test_52_and_55_a_server_that_is_down(monkeypatch):
     monkeypatch.setattr(database, "PATIENCE_FOR_SERVER", 0.2)
     with pytest.raises(AnsibleError) as caught:
-        controller.ask(
+        store.ask(
             {"cloudstore_url": "postgresql+psycopg://photon@127.0.0.1:1/photon"},
             lambda context: info.resources(context, info.Query(kind="vm")),
         )

@@ -9,7 +9,8 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from ansible_collections.photon.platform.plugins.plugin_utils.controller import ask, plain, templated
+from ansible_collections.photon.platform.plugins.plugin_utils.controller import plain, templated
+from ansible_collections.photon.platform.plugins.plugin_utils.store import ask
 
 
 @pytest.fixture
