@@ -38,6 +38,6 @@ def test_targets_from_the_first_plan_to_a_saved_one(site):
 
     item = {"name": "web-[01:03]", "tags": ["new"]}
     task = {"photon.platform.vm": {"tenant": "acme", "project": "web", "vms": [item], "only": ["acme/web/web-03"]}}
-    assert site.result([task])["counts"] == {"vm": {"update": 1}}
+    assert site.result([task])["counts"]["vm"] == {"update": 1}
     assert vms(site)["web-03"] == ["new"]
     assert vms(site)["web-01"] == ["front-end"]
