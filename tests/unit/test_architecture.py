@@ -6,7 +6,9 @@ Imports point down, no tool imports another, nothing imports in a circle, and th
 from __future__ import annotations
 
 import ast
+import importlib
 import pathlib
+import types
 from collections.abc import Iterator
 
 import pytest
@@ -138,6 +140,29 @@ def test_a_circle_is_seen(tmp_path, monkeypatch, a, b, expected):
     (package / "b.py").write_text(b)
     monkeypatch.setattr(f"{__name__}.PLUGINS", tmp_path, raising=True)
     assert bool(cycle(graph(tmp_path))) == expected
+
+
+def unknown_names(path: pathlib.Path) -> list[str]:
+    """List what a file uses of our other modules that they do not have; names that it also binds itself are skipped."""
+    parts = path.relative_to(PLUGINS).with_suffix("").parts
+    names = vars(importlib.import_module(".".join((PACKAGE, *parts)).removesuffix(".__init__")))
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    bound = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return [
+        f"{path.name}:{node.lineno}: {node.value.id} has no {node.attr}"
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in bound
+        if isinstance(module := names.get(node.value.id), types.ModuleType)
+        if module.__name__.startswith(PACKAGE) and not hasattr(module, node.attr)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PLUGINS / "module_utils").rglob("*.py")), ids=lambda path: str(path.relative_to(PLUGINS))
+)
+def test_what_a_module_uses_of_another_exists(path):
+    assert unknown_names(path) == []
 
 
 def test_the_registry_is_the_only_list_of_kinds():

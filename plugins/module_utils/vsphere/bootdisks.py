@@ -15,20 +15,22 @@ from typing import Any
 
 from ..model.errors import PhotonError
 from . import api, devices, retrieve
+from .diskfiles import datacenter
 from .disks import copy_disk
 from .jobs import Job
 from .rows import FIRST_BUS, DiskRow
 from .session import Session
+from .vms import reconfigure
 
 _GONE = frozenset({"FileNotFound"})
-_SUFFIX = "-full.vmdk"
+_SUFFIX = "_full.vmdk"  # no name of a disk has an underscore
 
 
 @dataclass(slots=True)
 class BootDisk:
     """The disk to grow: found by ``uuid`` or ``path``, else by its ``unit`` on the first bus; ``capacity`` in bytes.
 
-    ``datacenter`` is a moid, ``vm`` the VM's name.
+    ``datacenter`` is a moid, ``vm`` the VM's name, ``policy`` the id of the disk's storage policy.
     """
 
     moid: str
@@ -38,6 +40,7 @@ class BootDisk:
     uuid: str | None = None
     path: str | None = None
     unit: int | None = None
+    policy: str = ""
 
 
 def grow_boot_disk(disk: BootDisk, *, then: Callable[[Any], Job | None] | None = None, **options: Any) -> Job:
@@ -47,7 +50,7 @@ def grow_boot_disk(disk: BootDisk, *, then: Callable[[Any], Job | None] | None =
     with snapshots, DiskNotFound for a disk that the VM does not have.
     """
     work = _Work(disk, then, options)
-    return work.job(f"look at the boot disk of VM {disk.vm}", work.clear, work.after_clear, part=True, done_by=_GONE)
+    return work.job("look at", work.clear, work.after_clear, part=True, done_by=_GONE)
 
 
 class _Work:
@@ -55,14 +58,16 @@ class _Work:
 
     def __init__(self, disk: BootDisk, then: Callable[[Any], Job | None] | None, options: dict[str, Any]) -> None:
         self.disk, self._then, self._options = disk, then, options
-        self.found: DiskRow | None = None
+        self.found: DiskRow
         self.target = ""
 
-    def job(self, what: str, submit: Callable[[Session], Any], then: Any, *, part: bool = False, **more: Any) -> Job:
-        return Job(what=what, submit=submit, then=then, **{"data": {"part": part}, **self._options, **more})
+    def job(self, verb: str, submit: Callable[[Session, str], Any], then: Any, *, part: bool, **more: Any) -> Job:
+        what = f"{verb} the boot disk of VM {self.disk.vm}"
+        options = {"data": {"part": part}, **self._options, **more}
+        return Job(what=what, submit=lambda session: submit(session, what), then=then, **options)
 
-    def clear(self, session: Session) -> Any:
-        """Remove what an interrupted copy left."""
+    def clear(self, session: Session, what: str) -> Any:
+        """Find the disk, and remove what an interrupted copy of it left."""
         rows = retrieve.from_objects(session, "VirtualMachine", [self.disk.moid], [devices.PATH, "snapshot"])
         values = rows[0][2] if rows else {}
         found = self.found = self._choose(devices.disks_of(values.get(devices.PATH, [])))
@@ -73,35 +78,33 @@ class _Work:
                 "StateError",
                 f"VM {self.disk.vm} has snapshots, so its boot disk cannot grow: delete them, then run again",
             )
-        self.target = found.path.removesuffix(".vmdk").removesuffix("-full") + _SUFFIX
-        manager = session.content.virtualDiskManager
-        what = f"delete an unfinished copy of the boot disk of VM {self.disk.vm}"
-        return session.call(what, manager.DeleteVirtualDisk_Task, self.target, self._datacenter(session))
+        self.target = found.path.removesuffix(".vmdk") + _SUFFIX
+        method, center = session.content.virtualDiskManager.DeleteVirtualDisk_Task, self.disk.datacenter
+        return session.call(what, method, self.target, datacenter(session, center))
 
     def after_clear(self, _result: Any) -> Job:
         if not self.target:
-            return self.job(f"grow the boot disk of VM {self.disk.vm}", self.extend_in_place, self._then)
-        source, center = self._found().path, self.disk.datacenter
+            sizes = {self.found.key: self.disk.capacity}
+            return reconfigure(self.disk.moid, self.disk.vm, extend_disks=sizes, **self._options, then=self._then)
+        source, center = self.found.path, self.disk.datacenter
         what = f"copy the boot disk of VM {self.disk.vm}"
         options = {"data": {"part": True}, **self._options}
         return copy_disk(what, source, center, self.target, center, **options, then=self.after_copy)
 
     def after_copy(self, _result: Any) -> Job:
-        return self.job(f"grow the boot disk of VM {self.disk.vm}", self.extend, self.after_extend, part=True)
+        return self.job("grow", self.extend, self.after_extend, part=True)
 
-    def extend(self, session: Session) -> Any:
-        manager, center = session.content.virtualDiskManager, self._datacenter(session)
-        what = f"grow the boot disk of VM {self.disk.vm}"
-        uuid = session.call(what, manager.QueryVirtualDiskUuid, self._found().path, center, read=True)
+    def extend(self, session: Session, what: str) -> Any:
+        manager, center = session.content.virtualDiskManager, datacenter(session, self.disk.datacenter)
+        uuid = session.call(what, manager.QueryVirtualDiskUuid, self.found.path, center, read=True)
         session.call(what, manager.SetVirtualDiskUuid, self.target, center, uuid)
         return session.call(what, manager.ExtendVirtualDisk_Task, self.target, center, self.disk.capacity >> 10, False)
 
     def after_extend(self, _result: Any) -> Job:
-        return self.job(f"exchange the boot disk of VM {self.disk.vm}", self.swap, self._then)
+        return self.job("exchange", self.swap, self._then, part=False)
 
-    def swap(self, session: Session) -> Any:
-        vim, old = api.load().vim, self._found()
-        change = vim.vm.device.VirtualDeviceSpec
+    def swap(self, session: Session, what: str) -> Any:
+        vim, old = api.load().vim, self.found
         present = devices.read(session, self.disk.moid)
         [removal] = devices.removals(present, [old.key]) or [None]
         if removal is None or old.path not in {row.path for row in devices.disks_of(present.values())}:
@@ -116,15 +119,7 @@ class _Work:
             capacityInKB=self.disk.capacity >> 10,
             backing=kind(fileName=self.target, diskMode="persistent"),
         )
-        spec = vim.vm.ConfigSpec(deviceChange=[removal, change(operation="add", device=new)])
-        what = f"exchange the boot disk of VM {self.disk.vm}"
-        return session.call(what, session.reference("VirtualMachine", self.disk.moid).ReconfigVM_Task, spec)
-
-    def extend_in_place(self, session: Session) -> Any:
-        present = devices.read(session, self.disk.moid)
-        changes = devices.extensions(present, {self._found().key: self.disk.capacity}, self.disk.vm)
-        spec = api.load().vim.vm.ConfigSpec(deviceChange=changes)
-        what = f"grow the boot disk of VM {self.disk.vm}"
+        spec = vim.vm.ConfigSpec(deviceChange=[removal, devices.added(new, policy=self.disk.policy)])
         return session.call(what, session.reference("VirtualMachine", self.disk.moid).ReconfigVM_Task, spec)
 
     def _choose(self, rows: list[DiskRow]) -> DiskRow:
@@ -135,15 +130,7 @@ class _Work:
             raise self._gone()
         return found
 
-    def _found(self) -> DiskRow:
-        if self.found is None:
-            raise self._gone()
-        return self.found
-
     def _gone(self) -> PhotonError:
         return PhotonError(
             "DiskNotFound", f"VM {self.disk.vm} has its boot disk no more: it was detached concurrently; run again"
         )
-
-    def _datacenter(self, session: Session) -> Any:
-        return session.reference("Datacenter", self.disk.datacenter) if session.is_vcenter else None

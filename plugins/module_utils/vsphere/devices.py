@@ -77,6 +77,13 @@ def read(session: Session, moid: str) -> dict[int, Any]:
     return {int(retrieve.text(each, "key")): each for each in devices}
 
 
+def added(device: Any, file_operation: str | None = None, policy: str = "") -> Any:
+    """Build the change that gives a VM a device; a disk also a storage policy, by its id."""
+    kind = api.load().vim.vm.device.VirtualDeviceSpec
+    profiles = profile(policy) if policy else []
+    return kind(operation="add", fileOperation=file_operation, device=device, profile=profiles)
+
+
 def removals(devices: Mapping[int, Any], keys: Iterable[int]) -> list[Any]:
     """Build the changes that take these devices out of a VM and keep their files; absent ones need none."""
     return [_change("remove", _typed(devices[key])) for key in keys if key in devices]

@@ -56,11 +56,11 @@ def attach(
         present = devices.read(session, moid) if fresh else {}
         missing = sorted(bus for bus in fresh if FIRST_CONTROLLER + bus not in present)
         changes = [
-            _added(vim.vm.device.ParaVirtualSCSIController(key=-1 - bus, busNumber=bus, sharedBus="noSharing"))
+            devices.added(vim.vm.device.ParaVirtualSCSIController(key=-1 - bus, busNumber=bus, sharedBus="noSharing"))
             for bus in missing
         ]
         changes += [
-            _added(
+            devices.added(
                 vim.vm.device.VirtualDisk(
                     key=-100 - at,
                     controllerKey=-1 - slot.bus if slot.bus in missing else FIRST_CONTROLLER + slot.bus,
@@ -101,10 +101,8 @@ def grow(disk: DiskFile, capacity: int, key: Any, options: dict[str, Any]) -> Jo
     what = f"grow disk {disk.name}"
 
     def submit(session: Session) -> Any:
-        method, center = (
-            session.content.virtualDiskManager.ExtendVirtualDisk_Task,
-            datacenter(session, disk.datastore.datacenter),
-        )
+        method = session.content.virtualDiskManager.ExtendVirtualDisk_Task
+        center = datacenter(session, disk.datastore.datacenter)
         return session.call(what, method, disk.path, center, capacity >> 10, False)
 
     return new_job(what, submit, key, options, operation="grow_disk", datastore=disk.datastore.moid)
@@ -119,7 +117,3 @@ def delete(disk: DiskFile, key: Any, options: dict[str, Any]) -> Job:
         return session.call(what, method, disk.path, datacenter(session, disk.datastore.datacenter))
 
     return new_job(what, submit, key, options, operation="delete_disk", datastore=disk.datastore.moid, done_by=GONE)
-
-
-def _added(device: Any) -> Any:
-    return api.load().vim.vm.device.VirtualDeviceSpec(operation="add", device=device)

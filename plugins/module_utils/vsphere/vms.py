@@ -190,7 +190,7 @@ def reconfigure(
         config.memoryMB = _megabytes(memory, name)
     if extra_config:
         config.extraConfig = options_of(extra_config)
-    added = [_added(_nic(nic, -100 - at)) for at, nic in enumerate(add_nics)]
+    added = [devices.added(_nic(nic, -100 - at)) for at, nic in enumerate(add_nics)]
     removed = list(remove_devices)
     what = f"reconfigure VM {name}"
 
@@ -239,7 +239,7 @@ def create_spec(spec: VmSpec) -> Any:
         annotation=spec.annotation or None,
         files=vim.vm.FileInfo(vmPathName=spec.file(f"{spec.name}.vmx")),
         extraConfig=options_of({UUID_KEY: "TRUE"} | spec.extra_config | markers),
-        deviceChange=disk_changes(spec) + [_added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)],
+        deviceChange=disk_changes(spec) + [devices.added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)],
     )
 
 
@@ -255,8 +255,8 @@ def disk_changes(spec: VmSpec) -> list[Any]:
     if not spec.disks:
         return []
     controller = api.load().support.GetWsdlType("urn:vim25", CONTROLLERS[spec.controller])
-    return [_added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
-        _added(_disk(spec, disk, -10 - at, unit_of(at)), None if disk.path else "create", disk.policy)
+    return [devices.added(controller(key=-1, busNumber=FIRST_BUS, sharedBus="noSharing"))] + [
+        devices.added(_disk(spec, disk, -10 - at, unit_of(at)), None if disk.path else "create", disk.policy)
         for at, disk in enumerate(spec.disks)
     ]
 
@@ -289,12 +289,6 @@ def _refuse_foreign_disks(what: str, values: Mapping[str, Any], own: Collection[
             "and vSphere would delete them with it; detach them, or run again to see the current state",
             {"what": what, "foreign_disks": foreign},
         )
-
-
-def _added(device: Any, file_operation: str | None = None, policy: str = "") -> Any:
-    kind = api.load().vim.vm.device.VirtualDeviceSpec
-    profile = devices.profile(policy) if policy else []
-    return kind(operation="add", fileOperation=file_operation, device=device, profile=profile)
 
 
 def _disk(spec: VmSpec, disk: DiskSpec, key: int, unit: int) -> Any:

@@ -108,6 +108,15 @@ def test_a_changed_policy_is_changed_in_place(site: Any) -> None:
     assert (site.record("web-1").boot_disk.policy, site.disk("data").policy) == ("", "")
 
 
+def test_a_boot_disk_that_grows_keeps_its_policy(site: Any) -> None:
+    """What takes the place of a child has the policy that the child had."""
+    site.settled(site.tree("silver"))
+    larger = site.tree("silver", vms=[{**VMS[0], "boot_disk": {"capacity": "2 GB"}, "force": True}])
+    site.good(larger)
+    assert site.policies() == ["silver", "silver"]
+    site.settled(larger)
+
+
 def test_a_policy_that_was_changed_by_hand_is_set_again(site: Any) -> None:
     site.settled(site.tree("silver"))
     admin = site.admin["vc1"]

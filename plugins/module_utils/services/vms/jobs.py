@@ -119,7 +119,7 @@ def create(
             len(spec.disks),
             moid,
             vm,
-            lambda: _chain(following, moid, vm, row.moid, _growing(vm, moid, row)),
+            lambda: _chain(following, moid, vm, row.moid, _growing(action, moid, row, state)),
         ),
     )
 
@@ -142,7 +142,7 @@ def _attach_first(files: list[vsphere.DiskFile], taken: int, moid: str, vm: Vm, 
 def after_create(action: CreateVm, moid: str, inventory: Any, state: CurrentState) -> Any:
     """The steps after CREATE_VM of a VM that was created alone, or that was found created; None when there are none."""
     host = state.must(action.vm.place.host).observed["moid"]  # type: ignore[union-attr, arg-type]
-    return _chain(action.steps[1:], moid, action.vm, host, _growing(action.vm, moid, inventory.hosts[host]))
+    return _chain(action.steps[1:], moid, action.vm, host, _growing(action, moid, inventory.hosts[host], state))
 
 
 def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) -> Any:
@@ -166,7 +166,7 @@ def update(action: UpdateVm, session: Any, inventory: Any, state: CurrentState) 
         row.moid,
         action.vm,
         row.host,
-        {**_growing(action.vm, row.moid, host), "RECONFIGURE_VM": reconfigure},
+        {**_growing(action, row.moid, host, state), "RECONFIGURE_VM": reconfigure},
     )
 
 
@@ -244,12 +244,13 @@ def _chain(steps: tuple[str, ...], moid: str, vm: Vm, host: str | None, changes:
     return _POWER[first](moid, vm.name, key=vm.id, operation=first, host=host, then=then)
 
 
-def _growing(vm: Vm, moid: str, host: Any) -> dict[str, Change]:
+def _growing(action: CreateVm | UpdateVm, moid: str, host: Any, state: CurrentState) -> dict[str, Change]:
     """What makes the step GROW_BOOT_DISK of a VM on a host (its row)."""
-    boot = vm.boot_disk
+    vm, boot = action.vm, action.vm.boot_disk
 
     def grow(then: Then) -> Any:
-        disk = vsphere.BootDisk(moid, vm.name, boot.capacity, host.datacenter, boot.uuid, boot.path, boot.unit)
+        policy = policies.id_on(boot.policy, boot.datastore, f"VM {action.name}: disk {boot.name}", state)
+        disk = vsphere.BootDisk(moid, vm.name, boot.capacity, host.datacenter, boot.uuid, boot.path, boot.unit, policy)
         return vsphere.grow_boot_disk(disk, then=then, key=vm.id, operation="GROW_BOOT_DISK", host=host.moid)
 
     return {"GROW_BOOT_DISK": grow}

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from ansible_collections.photon.platform.plugins.module_utils.vsphere import run_jobs
+from ansible_collections.photon.platform.plugins.module_utils.vsphere import api, retrieve, run_jobs
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.jobs import Budgets, Job
 
 
@@ -124,6 +124,12 @@ def test_followers_are_run_and_reported():
     assert seen == ["vm-1"]
 
 
+def test_what_follows_a_job_comes_before_what_waits():
+    first = Job("a", "first", lambda _s: 1, then=lambda _result: Job("a", "second", lambda _s: 2))
+    ended = run_jobs(Session(), [first, Job("b", "other", lambda _s: 3)], Budgets(batch=1))
+    assert [job.what for job, _outcome in ended] == ["first", "second", "other"]
+
+
 def test_follower_that_cannot_be_built():
     def follow(_result):
         raise PhotonError("PortGroupNotFound", "no such port group")
@@ -150,3 +156,14 @@ def test_fault_that_means_done(state, done):
 
     ((_job, outcome),) = run_jobs(Session(), [Job("a", "a", fail, done_by=frozenset({"InvalidPowerState:poweredOn"}))])
     assert (outcome is None) == done
+
+
+def test_tasks_of_an_endpoint_that_answers_no_more_may_have_been_done(monkeypatch):
+    def broken(*_args):
+        raise PhotonError("EndpointUnreachable", "no answer", {"reason": "late"})
+
+    monkeypatch.setattr(retrieve, "from_objects", broken)
+    jobs = [Job(n, f"create VM {n}", lambda _s, n=n: api.load().vim.Task(f"task-{n}")) for n in range(2)]
+    for job, outcome in run_jobs(Session(), jobs):
+        assert (outcome.code, outcome.message) == ("EndpointUnreachable", f"{job.what}: no answer")
+        assert outcome.data == {"reason": "late", "unknown": True}

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import http.client
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
@@ -105,3 +107,23 @@ def test_no_login_without_a_session(unconnected):
     with pytest.raises(PhotonError) as caught:
         unconnected.call("read", calls)
     assert (caught.value.code, calls.made) == ("InvalidLoginCredentials", 1)
+
+
+def test_threads_that_meet_the_end_of_a_session_log_in_once(unconnected, monkeypatch):
+    logins, together = [], threading.Barrier(4)
+    monkeypatch.setattr(unconnected, "_logged_in", True)
+    monkeypatch.setattr(unconnected, "login", lambda: logins.append(1))
+
+    def call():
+        calls = Calls(api.load().vim.fault.NotAuthenticated())
+
+        def ended():
+            if not calls.made:
+                together.wait(60)
+            return calls()
+
+        return unconnected.call("read", ended, read=True)
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = [thread.result() for thread in [threads.submit(call) for _thread in range(4)]]
+    assert (answers, logins) == (["answer"] * 4, [1])
