@@ -101,6 +101,13 @@ def test_vms_elsewhere_are_found_but_take_no_capacity():
     assert not any(vm.outside for vm in fill().vms.values())
 
 
+def test_a_vm_that_cannot_be_read_is_found_by_its_recorded_moid():
+    seen = fill()
+    assert seen.vm("ab-9", "vm-3") is seen.vms["vm-3"]
+    assert seen.vm("ab-9", "vm-1") is None, "another VM has that moid by now"
+    assert seen.vm("ab-9") is None
+
+
 def test_names_are_plain():
     values = {
         **TABLES,
