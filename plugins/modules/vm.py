@@ -81,9 +81,9 @@ options:
     type: list
     elements: str
   port_groups:
-    description: Port groups to connect to, one adapter each; a new VM without them gets the default port group.
+    description: 'Port groups to connect to, one adapter each: names or mappings; a new VM gets the default one.'
     type: list
-    elements: str
+    elements: raw
   tags:
     description: Own tags of the VM.
     type: list
@@ -239,9 +239,9 @@ options:
         type: list
         elements: str
       port_groups:
-        description: Port groups to connect to, one adapter each; a new VM without them gets the default port group.
+        description: 'Port groups to connect to, one adapter each: names or mappings; a new VM gets the default one.'
         type: list
-        elements: str
+        elements: raw
       tags:
         description: Own tags of the VM.
         type: list

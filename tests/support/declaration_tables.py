@@ -22,6 +22,7 @@ TABLES = {
     "tls": schemas.TLS,
     "boot_disk": schemas.BOOT_DISK,
     "ephemeral_disk": schemas.EPHEMERAL_DISK,
+    "adapter": schemas.ADAPTER,
     "metadata": schemas.METADATA,
     "group": schemas.GROUP,
     "act_as": SITE["photon_act_as"].options or {},
@@ -42,6 +43,7 @@ TYPES = {
     "strings": "mapping of text",
     "free": "mapping",
     "credentials": "mapping",
+    "adapter": "name or mapping",
     "int": "number",
 }
 

@@ -16,15 +16,18 @@ _OURS = ("guestinfo.metadata", "guestinfo.userdata", _ENVIRONMENT)
 _ENCODED = ("guestinfo.metadata", "guestinfo.userdata")
 
 
-def keys(item: dict[str, Any], name: str, identity: str) -> dict[str, str]:
+def keys(item: dict[str, Any], name: str, identity: str, network: dict[str, Any] | None = None) -> dict[str, str]:
     """Return the ``guestinfo.*`` keys of a VM: meta-data always, user-data and the environment where declared.
 
     ``item["metadata"]``: ``{user_data: text, meta_data: text or mapping, ssh_keys: [text], environment: {..}}``.
+    ``network``: cloud-init's network configuration, which is a part of the meta-data.
     """
     declared = item.get("metadata") or {}
     meta: dict[str, Any] = {"instance-id": identity, "local-hostname": name, **_mapping(declared.get("meta_data"))}
     if declared.get("ssh_keys"):
         meta["public-keys"] = list(declared["ssh_keys"])
+    if network:
+        meta["network"] = network
     encoded = guestinfo.extra_config(metadata=meta, userdata=_text(declared.get("user_data")))
     return encoded | {f"{_ENVIRONMENT}{key}": str(value) for key, value in (declared.get("environment") or {}).items()}
 

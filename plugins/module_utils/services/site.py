@@ -18,6 +18,7 @@ from .context import Context
 from .disks.desired import vms_to_read
 from .planning import DELETE, KEEP, Plan, Planning
 from .state import CurrentState
+from .vms import networks
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ def _read(planning: Planning, context: Context) -> None:
     needed = set() if everything else _endpoints_of_vms(planning)
     # Only changes of VMs that exist can do with their own endpoints.
     first = [e for e in endpoints if everything or None in needed or e.id in needed]
-    leaving = prune.leaving_vms(planning) | vms_to_read(planning)
+    leaving = prune.leaving_vms(planning) | vms_to_read(planning) | networks.to_read(planning)
     context.read_endpoints(state, first, leaving)
     if any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values()):
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)

@@ -34,8 +34,11 @@ class DiskSpec:
 
 @dataclass(slots=True)
 class NicSpec:
+    """An adapter of a VM; vSphere chooses the MAC address where ``mac`` is empty."""
+
     network: NetworkRow
     adapter: str = "vmxnet3"
+    mac: str = ""
 
 
 @dataclass(slots=True)
@@ -317,7 +320,8 @@ def _nic(nic: NicSpec, key: int) -> Any:
     return adapter(
         key=key,
         backing=devices.nic_backing(nic.network),
-        addressType="generated",
+        addressType="manual" if nic.mac else "generated",
+        macAddress=nic.mac or None,
         connectable=devices.connected(),
     )
 

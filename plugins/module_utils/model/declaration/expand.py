@@ -11,6 +11,7 @@ from typing import Any
 from .. import flavors
 from ..errors import PhotonError
 from ..names import check_address
+from . import adapters
 from .fields import Checker
 from .schema import ITEMS
 
@@ -45,13 +46,18 @@ def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> lis
                 "for all, or a range as long as the name's",
             )
             columns[key] = [None] * len(names)
+    static = None
     if kind == "vm":
         base["spread_group"] = _common_name(names)
+        static = adapters.split(checker, base)
+        base["static"] = None
     if len(columns) == 1:
         expanded = [{**base, "name": name} for name in names]
     else:
         rows = zip(*columns.values(), strict=True)
         expanded = [{**base, **dict(zip(columns, row, strict=True))} for row in rows]
+    for entity, configuration in zip(expanded, static or (), strict=False):
+        entity["static"] = configuration
     if kind == "endpoint":
         for entity in expanded:
             entity["credential"] = entity["credential"] or entity["name"]
@@ -64,6 +70,8 @@ def duplicates(checker: Checker, kind: str, entities: list[Item]) -> None:
     hosts: dict[tuple[Any, ...], str] = {}
     reported: set[str] = set()
     scopes = _SCOPES.get(kind, ())
+    if kind == "vm":
+        adapters.refuse_twice(checker, entities)
     for entity in entities:
         name, path = entity["name"], entity["path"]
         if name is None or path in reported:

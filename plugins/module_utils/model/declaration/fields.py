@@ -381,6 +381,12 @@ def _mapping(checker: Checker, spec: Field, given: Any, path: str) -> Any:
     return checker.mapping(spec.options or {}, given, path, spec)
 
 
+def _adapter(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any]:
+    """A port group's name, or a mapping with it."""
+    row = given if isinstance(given, Mapping) else {"name": given}
+    return checker.mapping(spec.options or {}, row, path)
+
+
 def _credentials(checker: Checker, spec: Field, given: Any, path: str) -> dict[str, Any]:
     """``{name: {username, password}}``; no message shows a value, nor an unknown key, which may be one."""
     entries = _entries(spec, given, _CREDENTIAL)
@@ -437,6 +443,7 @@ TYPES: dict[str, Callable[[Checker, Field, Any, str], Any]] = {
     "strings": _strings,
     "free": _free,
     "credentials": _credentials,
+    "adapter": _adapter,
     "mapping": _mapping,
     "list": _list,
 }

@@ -123,6 +123,15 @@ BOOT_DISK: Schema = {
         minimum=1 << 20,
     ),
 }
+ADAPTER: Schema = {
+    "name": Field("text", "port group to connect to", required=True),
+    "address": Field(
+        "text_range",
+        "static address with its prefix length (10.0.0.5/24); a range has one member per VM; omitted: DHCP",
+    ),
+    "gateway": Field("text", "address of the default route"),
+    "dns": Field("list", "addresses of name servers", elements="text"),
+}
 METADATA: Schema = {
     "user_data": Field("text", "cloud-init user-data", secret=True),
     "meta_data": Field("free", "more cloud-init meta-data", secret=True),
@@ -147,8 +156,9 @@ VM: Schema = {
     "host_tags": Field("list", "own tags that the host must have", initial=[], elements="text"),
     "port_groups": Field(
         "list",
-        "port groups to connect to, one adapter each; a new VM without them gets the default port group",
-        elements="text",
+        "port groups to connect to, one adapter each: names or mappings; a new VM gets the default one",
+        elements="adapter",
+        options=ADAPTER,
     ),
     "tags": Field("list", "own tags of the VM", initial=[], elements="text"),
     "metadata": Field("mapping", "cloud-init data of the guest", options=METADATA, secret=True),
@@ -342,7 +352,7 @@ def argument_spec(schema: Schema, leave_out: tuple[str, ...] = ()) -> dict[str, 
         row: dict[str, object] = {"type": _ANSIBLE_TYPES.get(column.type, "str")}
         if column.type == "list":
             row["elements"] = _ANSIBLE_TYPES.get(column.elements, "str")
-        if column.options:
+        if column.options and column.elements != "adapter":
             row["options"] = argument_spec(column.options)
         if column.choices:
             row["choices"] = list(column.choices)
@@ -365,5 +375,6 @@ _ANSIBLE_TYPES = {
     "free": "dict",
     "credentials": "dict",
     "mapping": "dict",
+    "adapter": "raw",
     "list": "list",
 }

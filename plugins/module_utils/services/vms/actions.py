@@ -11,6 +11,7 @@ from typing import Any
 from ...model.entities import Document
 from ..planning import Action
 from ..state import CurrentState
+from . import networks
 from .desired import Desired
 from .record import Vm
 
@@ -110,5 +111,5 @@ def item_of(document: Document, state: CurrentState) -> dict[str, Any]:
     return {
         "host": state.name_of(vm.place.host if vm.place else None),
         "datastore": state.name_of(vm.boot_disk.datastore),
-        "address": vm.address,
+        "address": networks.address(vm),
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ...cloudstore import Claim
 from ...model.entities import Document
 from ..state import CurrentState
+from .networks import exclusive_keys
 from .record import Vm
 
 
@@ -27,6 +28,7 @@ def claim_of(document: Document, state: CurrentState) -> Claim:
             if state.get(disk.datastore) is not None:
                 table = amounts.setdefault(str(disk.datastore), {"space": 0})
                 table["space"] += disk.capacity
+        keys.update(exclusive_keys(vm))
         keys.add(name_slot(vm.place.endpoint, vm.place.folder, vm.place.name))
     return Claim(vm.id, amounts, frozenset(keys))
 

@@ -11,6 +11,7 @@ from ...model import entities
 from ...model.entities import Document
 from ..disks.record import Disk as Persistent
 from ..state import CurrentState
+from . import networks
 from .record import Vm
 
 
@@ -24,11 +25,15 @@ def describe(document: Document, view: Any) -> dict[str, Any]:
     return {
         "tenant": state.must(project.scope).name,
         "project": project.name,
-        "address": vm.address,
+        "address": networks.address(vm),
         "cluster": place.cluster if place else None,
         "vcpus": vm.vcpus,
         "memory": vm.memory,
         "port_groups": list(vm.port_groups),
+        "adapters": [
+            {"port_group": name, "mac": mac, **next((s.to_dict() for s in vm.static if s.adapter == n), {"adapter": n})}
+            for n, (name, mac) in enumerate(zip(vm.port_groups, networks.macs(vm), strict=True))
+        ],
         "tags": list(vm.tags),
         "deletion_protection": vm.deletion_protection,
         "host": host.name if host else None,

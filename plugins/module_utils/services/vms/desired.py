@@ -15,7 +15,8 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from .. import guest
 from ..planning import Planning
-from .record import Cost, Disk, Group, Vm
+from . import networks
+from .record import Cost, Disk, Group, Static, Vm
 
 POWER = {"started": "STARTED", "stopped": "STOPPED", "suspended": "SUSPENDED"}
 Item = Mapping[str, Any]
@@ -56,7 +57,9 @@ class Desired:
 
     def guest_keys(self) -> dict[str, str] | None:
         """The guestinfo keys that the guest gets; None leaves them alone."""
-        return None if self.metadata is None else guest.keys(dict(self.metadata), self.vm.name, self.vm.id)
+        if self.metadata is None:
+            return None
+        return guest.keys(dict(self.metadata), self.vm.name, self.vm.id, networks.configuration(self.vm))
 
 
 @dataclass(slots=True)
@@ -122,6 +125,8 @@ def resolve(item: Item, current: Document | None, project: Project, planning: Pl
         metadata_declared=declared,
         place=recorded.place if recorded else None,
         address=recorded.address if recorded else None,
+        static=_static(item, kept),
+        nics=recorded.nics if recorded else (),
         max_skew=_kept(item, "max_skew", kept),
     )
     writes_guest = item.get("metadata") is not None or not (recorded and recorded.metadata_declared) or planning.whole
@@ -265,6 +270,12 @@ def _port_groups(item: Item, kept: Vm | None, planning: Planning) -> tuple[str, 
     names = _kept(item, "port_groups", kept)
     default = planning.options.default_port_group
     return tuple(names if names is not None else [default] if default else ())
+
+
+def _static(item: Item, kept: Vm | None) -> tuple[Static, ...]:
+    if item.get("static") is None:
+        return kept.static if kept is not None and item.get("port_groups") is None else ()
+    return tuple(map(Static.of, item["static"]))
 
 
 def _wait(item: Item, vm: Vm) -> int:

@@ -15,6 +15,7 @@ from ...model import entities, states, units
 from ...model.errors import PhotonError
 from .. import guest, policies
 from ..state import CurrentState
+from . import networks
 from .actions import Reconfigure
 from .desired import Desired
 from .observed import Observed
@@ -102,9 +103,27 @@ def _compare_records(desired: Desired, recorded: Vm, drift: Drift, state: Curren
     if recorded.port_groups != new.port_groups:
         drift.note("port_groups", list(recorded.port_groups), list(new.port_groups))
         drift.reconfigure.port_groups = new.port_groups
+    _compare_addresses(desired, recorded, drift)
     if recorded.metadata_digest != new.metadata_digest and (keys := desired.guest_keys()) is not None:
         drift.note("metadata", "(different)", "(as declared)")
         drift.reconfigure.extra_config = keys
+
+
+def _compare_addresses(desired: Desired, recorded: Vm, drift: Drift) -> None:
+    """Static addresses are a part of the guest's meta-data, which is written as a whole."""
+    new = desired.vm
+    before, after = networks.shown(recorded), networks.shown(new)
+    if (before, recorded.static) == (after, new.static):
+        return
+    keys = desired.guest_keys()
+    if keys is None:
+        raise PhotonError(
+            "SpecInvalid",
+            f"VM {desired.label}: set metadata together with the addresses of its port_groups: the guest gets both in "
+            "one piece, and the CloudStore does not keep metadata",
+        )
+    drift.note("addresses", before, after)
+    drift.reconfigure.extra_config = keys
 
 
 def _compare_disk_lists(old: dict[str, Disk], new: dict[str, Disk], drift: Drift) -> None:

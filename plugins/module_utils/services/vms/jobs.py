@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from ...model.errors import PhotonError
 from .. import guest, policies
 from ..images.apply import GUEST_SETTINGS
 from ..state import CurrentState
+from . import networks
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
 from .observed import observe
 from .record import Vm
@@ -101,13 +103,13 @@ def create(
         + [vsphere.DiskSpec(file.name, file.capacity, path=file.path) for file in managed],
         nics=[
             vsphere.NicSpec(
-                _network(inventory, row, name, action.name), adapter=hardware.get("ethernet0.virtualDev", "vmxnet3")
+                _network(inventory, row, name, action.name), hardware.get("ethernet0.virtualDev", "vmxnet3"), mac or ""
             )
-            for name in vm.port_groups
+            for name, mac in zip(vm.port_groups, networks.macs(vm), strict=True)
         ],
         controller=hardware.get("scsi0.virtualDev", "pvscsi"),
         **{field: hardware[key] for key, field in GUEST_SETTINGS.items() if hardware.get(key)},
-        extra_config=guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id),
+        extra_config=guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id, networks.configuration(vm)),
     )
     following = () if alone else action.steps[1:]
     return vsphere.create_vm(
@@ -263,7 +265,7 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
     if change.port_groups is not None or change.disks or change.policies:
         vsphere.read_heavy(session, [row], inventory.networks)
     if change.port_groups is not None:
-        options.update(_adapters(row, inventory.hosts.get(row.host), change.port_groups, inventory, action.name))
+        options.update(_adapters(row, inventory.hosts.get(row.host), change.port_groups, inventory, action))
     if change.disks or change.policies:
         keys = observe(action.vm, row, action.previous.place.endpoint, state).keys  # type: ignore[union-attr]
         missing = sorted({*change.disks, *change.policies} - set(keys))
@@ -276,9 +278,11 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
     return vsphere.reconfigure(row.moid, action.document.name, key=action.id, operation="RECONFIGURE_VM", **options)
 
 
-def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, label: str) -> dict[str, Any]:
+def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, action: UpdateVm) -> dict[str, Any]:
     """Adapters that fit stay; others and disconnected ones are connected again, keeping type and MAC address."""
-    missing, spare, cut = list(wanted), [], []
+    missing, spare, cut, label = list(wanted), [], [], action.name
+    here = {nic.mac for nic in row.nics}
+    chosen = [mac for _name, mac in action.vm.nics if mac not in here] if action.vm.static else []
     for nic in row.nics:
         if nic.network in missing:
             missing.remove(nic.network)
@@ -289,7 +293,10 @@ def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, labe
     return {
         "edit_nics": {nic.key: _network(inventory, host, name, label) for nic, name in pairs},
         "remove_devices": [nic.key for nic in spare[len(missing) :]],
-        "add_nics": [vsphere.NicSpec(_network(inventory, host, name, label)) for name in missing[len(spare) :]],
+        "add_nics": [
+            vsphere.NicSpec(_network(inventory, host, name, label), mac=mac or "")
+            for name, mac in itertools.zip_longest(missing[len(spare) :], chosen[: max(0, len(missing) - len(spare))])
+        ],
     }
 
 

@@ -66,7 +66,8 @@ class Observed:
             vmx=row.vmx or _follow(old.vmx if old else None, vm.disks, self.disks),
         )
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
-        return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address)
+        nics = vm.nics if row.nics is None else tuple((nic.network, nic.mac) for nic in row.nics)
+        return replace(vm, state=self.power, place=place, disks=disks, address=row.guest_address, nics=nics)
 
     def _has_disks_of(self, vm: Vm) -> bool:
         return all(disk.name in self.disks and self.disks[disk.name].capacity == disk.capacity for disk in vm.disks)

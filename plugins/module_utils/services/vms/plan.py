@@ -18,7 +18,7 @@ from .. import policies
 from ..placement import Candidate, place_all, settle
 from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing, task_of
 from ..state import CurrentState
-from . import lost, observed
+from . import lost, networks, observed
 from .actions import CreateVm, DeleteVm, UpdateVm
 from .claims import claim_of
 from .desired import Desired, Item, Project, allow, project_of, resolve
@@ -148,6 +148,10 @@ def _warn_of_no_adapter(desired: Desired, planning: Planning) -> None:
 def _plan_existing(desired: Desired, current: Document, seen: observed.Observed, planning: Planning) -> None:
     state, recorded = planning.state, Vm.of(current)
     observed.refuse_unreadable(desired.label, seen)
+    nics = seen.record(recorded).nics
+    desired.vm = networks.with_new_adapters(desired.vm, nics, planning)
+    if (error := networks.conflict(desired.vm, desired.label, seen.endpoint, planning)) is not None:
+        raise error
     drift = compare(desired, recorded, seen, state)
     planning.plan.warnings += drift.warnings
     if drift.resized:
@@ -238,6 +242,9 @@ def _plan_new(wanted: list[tuple[Desired, Document | None]], planning: Planning)
         return
     for desired, current, candidate in accepted:
         if candidate.error is None:
+            host = state.must(candidate.answer["host"])
+            candidate.error = networks.conflict(desired.vm, desired.label, host.body["endpoint"], planning)
+        if candidate.error is None:
             _add_create(desired, current, candidate, planning)
         else:
             _give_quota_back(desired, current, planning)
@@ -299,7 +306,7 @@ def _refuse_all(accepted: list[tuple[Desired, Document | None, Candidate]], plan
 
 def _add_create(desired: Desired, current: Document | None, candidate: Candidate, planning: Planning) -> None:
     state = planning.state
-    vm = settle(candidate, state)
+    desired.vm = vm = networks.with_new_adapters(settle(candidate, state), (), planning)
     fresh = current or planning.new(entities.VM, vm.name, vm.project, id=vm.id)
     document = state.put(vm.write_to(fresh))
     power = desired.power or states.STOPPED

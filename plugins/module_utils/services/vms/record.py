@@ -65,6 +65,23 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Static:
+    """A static address with its prefix length (``10.0.0.5/24``); ``adapter`` is its place among the port groups."""
+
+    adapter: int
+    address: str
+    gateway: str | None = None
+    dns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Static:
+        return cls(row["adapter"], row["address"], row.get("gateway"), tuple(row.get("dns") or ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"adapter": self.adapter, "address": self.address, "gateway": self.gateway, "dns": list(self.dns)}
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a VM is: ids of documents (``host`` None on an undeclared host) and vSphere's own names for it."""
 
@@ -106,6 +123,8 @@ class Vm:
     place: Place | None = None
     address: str | None = None
     max_skew: int | None = None
+    static: tuple[Static, ...] = ()
+    nics: tuple[tuple[str, str], ...] = ()  # port group and MAC address of each adapter, as far as they are known
 
     @property
     def boot_disk(self) -> Disk:
@@ -138,6 +157,8 @@ class Vm:
             cost={key: (amount, unit) for key, (amount, unit) in body["cost"].items()},
             disks=tuple(_disk(each, disks.get(each["name"], {})) for each in body["disks"]),
             groups=tuple(Group(g["name"], g["kind"], g["level"], g["hard"]) for g in body.get("groups") or ()),
+            static=tuple(map(Static.of, body.get("static") or ())),
+            nics=tuple((name, mac) for name, mac in seen.get("nics") or ()),
             place=place,
             address=seen.get("address"),
             **{key: body[key] for key in _PLAIN if key in body},
@@ -156,6 +177,7 @@ class Vm:
                 for disk in self.disks
             ],
             "groups": [group.to_dict() for group in self.groups],
+            "static": [each.to_dict() for each in self.static],
         }
 
     def observed(self) -> dict[str, Any]:
@@ -166,6 +188,7 @@ class Vm:
         return {
             **{key: getattr(place, key) for key in ("endpoint", "host", "cluster")},
             "address": self.address,
+            "nics": [list(nic) for nic in self.nics],
             "vsphere": {key: getattr(place, key) for key in _VSPHERE},
             "disks": {disk.name: {key: getattr(disk, key) for key in _SEEN} for disk in self.disks},
         }

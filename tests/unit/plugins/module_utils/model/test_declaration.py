@@ -95,6 +95,11 @@ def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
     assert mistakes(tree)[f"{VM}.qqqqqq"][1] == "unknown key"
 
 
+def adapter(**keys: Any) -> dict[str, Any]:
+    """Port groups of the VMs of the item, the first with static addresses."""
+    return {"port_groups": [{"name": "lan", "address": "10.0.0.[5:24]/24", **keys}, "dmz"]}
+
+
 @pytest.mark.parametrize(
     ("change", "path", "code"),
     [
@@ -117,6 +122,29 @@ def test_unknown_key_far_from_all(tree: dict[str, Any]) -> None:
         ({"boot_disk": {"size": 40}}, "boot_disk.size", "SpecInvalid"),
         ({"boot_disk": {"capacity": "4 COUNT"}}, "boot_disk.capacity", "SpecInvalid"),
         ({"wait_for_address": -1}, "wait_for_address", "SpecInvalid"),
+        ({"port_groups": ["lan", "lan"]}, "port_groups[1]", "SpecInvalid"),
+        ({"port_groups": [7]}, "port_groups[0].name", "SpecInvalid"),
+        ({"port_groups": [{"address": "10.0.0.[5:24]/24"}]}, "port_groups[0].name", "SpecInvalid"),
+        ({"port_groups": [{"name": "lan", "dns": ["10.0.0.1"]}]}, "port_groups[0].dns", "SpecInvalid"),
+        ({"port_groups": [{"name": "lan", "gateway": "10.0.0.1"}]}, "port_groups[0].gateway", "SpecInvalid"),
+        ({"port_groups": [{"name": "lan", "addres": "10.0.0.[5:24]/24"}]}, "port_groups[0].addres", "SpecInvalid"),
+        (adapter(address="10.0.0.5/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[5:6]/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[5:24]"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[05:24]/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[237:256]/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[0:19]/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(address="10.0.0.[236:255]/24"), "port_groups[0].address", "SpecInvalid"),
+        (adapter(gateway="10.0.1.1"), "port_groups[0].gateway", "SpecInvalid"),
+        (adapter(gateway="fd00::1"), "port_groups[0].gateway", "SpecInvalid"),
+        (adapter(gateway="10.0.0.6"), "port_groups[0].gateway", "SpecInvalid"),
+        (adapter(gateway="router"), "port_groups[0].gateway", "SpecInvalid"),
+        (adapter(dns=["10.0.0.1", "dns.lab"]), "port_groups[0].dns[1]", "SpecInvalid"),
+        (
+            {**adapter(), "metadata": {"meta_data": {"network": {}}}},
+            "metadata.meta_data.network",
+            "SpecInvalid",
+        ),
         ({"state": "running"}, "state", "SpecInvalid"),
         ({"spread_over": "zones"}, "spread_over", "SpecInvalid"),
         ({"max_skew": 0}, "max_skew", "SpecInvalid"),
@@ -153,6 +181,32 @@ def test_one_mistake_in_a_vm(tree: dict[str, Any], change: dict[str, Any], path:
     found = mistakes(tree)
     assert list(found) == [f"{VM}.{path}"]
     assert found[f"{VM}.{path}"][0] == code
+
+
+def test_each_vm_of_a_range_has_an_address_of_its_own(tree: dict[str, Any]) -> None:
+    vm(tree).update(adapter(gateway="10.0.0.1", dns=["10.0.0.2", "fd00::2"]))
+    found = validate(tree).vms
+    assert [each["port_groups"] for each in found] == [["lan", "dmz"]] * 20
+    rest = {"adapter": 0, "gateway": "10.0.0.1", "dns": ["10.0.0.2", "fd00::2"]}
+    assert [each["static"] for each in found] == [[{"address": f"10.0.0.{n}/24", **rest}] for n in range(5, 25)]
+
+
+def test_an_address_is_declared_once_per_port_group(tree: dict[str, Any]) -> None:
+    vm(tree).update(adapter())
+    web(tree)["vms"].append({**vm(tree), "name": "db-1", "port_groups": [{"name": "dmz", "address": "10.0.0.7/24"}]})
+    assert len(validate(tree).vms) == 21
+    web(tree)["vms"][-1]["port_groups"][0]["name"] = "lan"
+    [(path, (code, message))] = mistakes(tree).items()
+    assert (path, code) == ("photon_tenants[0].projects[0].vms[1].port_groups[0].address", "IpAddressInUse")
+    assert "10.0.0.7 is the address of web-03" in message
+
+
+def test_a_guest_has_one_default_route_per_ip_version(tree: dict[str, Any]) -> None:
+    second = {"name": "dmz", "address": "10.9.0.[5:24]/24", "gateway": "10.9.0.1"}
+    vm(tree)["port_groups"] = [{"name": "lan", "address": "10.0.0.[5:24]/24", "gateway": "10.0.0.1"}, second]
+    assert list(mistakes(tree)) == [f"{VM}.port_groups[1].gateway"]
+    vm(tree)["port_groups"][1] = {"name": "dmz", "address": "fd00::[5:24]/64", "gateway": "fd00::1"}
+    assert [each["adapter"] for each in validate(tree).vms[0]["static"]] == [0, 1]
 
 
 def test_a_boot_disk_has_two_forms(tree: dict[str, Any]) -> None:
