@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,9 +29,8 @@ class Interruption:
         self.level = 0
         self._changing = changing
 
-    def request(self, *_signal: int | FrameType | None) -> None:
-        """Handle a signal."""
-        self.level += 1
+    def handle(self, *_signal: int | FrameType | None) -> None:
+        """Handle a signal in the main thread; what changes things is told by its watcher (``_watch``)."""
         if not self._changing:
             raise PhotonError("Interrupted", "the run was interrupted while it looked; nothing was changed")
 
@@ -53,28 +53,49 @@ def interruptible(changing: bool) -> Iterator[Interruption]:
     if path := os.environ.get("PHOTON_PID_FILE"):
         with open(path, "w", encoding="ascii") as stream:
             stream.write(str(os.getpid()))
-    before = {number: signal.signal(number, interruption.request) for number in SIGNALS}
-    done = threading.Event()
-    if changing:
-        threading.Thread(target=_watch, args=(interruption, done), name="interruption", daemon=True).start()
+    before = {number: signal.signal(number, interruption.handle) for number in SIGNALS}
+    watching = _watched(interruption) if changing else contextlib.nullcontext()
     try:
-        yield interruption
+        with watching:
+            yield interruption
     finally:
-        done.set()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _watch(interruption: Interruption, done: threading.Event) -> None:
-    """Ansible's worker leads the session that a module runs in: when the worker or its parent ends, nobody waits."""
+@contextlib.contextmanager
+def _watched(interruption: Interruption) -> Iterator[None]:
+    """Signals reach a thread of their own at once: the main thread may sit in a wait that had just begun, and Python
+    calls handlers nowhere else (https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers).
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch, args=(interruption, reader), name="interruption", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writer)  # ends the watcher
+        watcher.join()
+        os.close(reader)
+
+
+def _watch(interruption: Interruption, reader: int) -> None:
+    """Count signals, and notice when nobody waits any more: Ansible's worker leads the session that a module runs in,
+    and it or its parent has ended.
+    """
     leader = os.getsid(0)
     parent = _parent_of(leader)
-    if leader == os.getpid():
-        return
-    while not done.wait(_LOOK_EVERY):
-        if _parent_of(leader) != parent:
+    while True:
+        if select.select([reader], [], [], _LOOK_EVERY)[0]:
+            numbers = os.read(reader, 64)
+            if not numbers:
+                return
+            interruption.level += sum(number in SIGNALS for number in numbers)
+        elif leader != os.getpid() and _parent_of(leader) != parent:
             interruption.level = max(1, interruption.level)
-            return
 
 
 def _parent_of(pid: int) -> int | None:

@@ -42,7 +42,7 @@ def begun(site, number=1):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_under_way_is_finished_and_the_rest_left_for_the_next_run(site, number):
     site.lab.control.reset()
-    site.lab.control.delay(task={"CreateVm": 1500})
+    site.lab.control.delay(task={"CreateVm": 6000})  # longer than it takes to notice, on a busy machine
     child = site.start(tree(VMS))
     begun(site)
     child.process.send_signal(number)
