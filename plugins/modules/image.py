@@ -27,7 +27,7 @@ options:
     type: str
   file:
     description:
-      - OVA or stream-optimised VMDK on the controller.
+      - OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
       - Needed for a new one.
     type: str
   replication:
@@ -56,7 +56,7 @@ options:
         required: true
       file:
         description:
-          - OVA or stream-optimised VMDK on the controller.
+          - OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
           - Needed for a new one.
         type: str
       replication:

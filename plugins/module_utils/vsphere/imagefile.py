@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from . import ova, vmdk
 from .rows import CONTROLLERS
 
 CHUNK = 1 << 20
+_ISO_MARK = (0x8001, b"CD001")  # ISO 9660: where the volume descriptors begin, and what they begin with
 
 
 @dataclass(slots=True)
@@ -26,7 +28,9 @@ class ImageFile:
     """``capacity``: the disk's virtual bytes. ``offset`` and ``length``: where its stream lies in the file.
 
     ``settings``: virtual hardware by VMX names (``scsi0.virtualDev``, ``ethernet0.virtualDev``, ``guestOS``,
-    ``firmware``). ``digests``: an OVA's manifest, ``{(offset, size): (member, algorithm, hex)}``.
+    ``firmware``, ``virtualHW.version``, ``uefi.secureBoot.enabled``, ``vtpm.present``). ``digests``: a manifest,
+    ``{(offset, size): (member, algorithm, hex)}``. ``parts``: the files that are read one after another as if they were
+    one: the file itself, or an OVF descriptor and the files it refers to.
     """
 
     path: str
@@ -36,6 +40,10 @@ class ImageFile:
     length: int
     settings: dict[str, str] = field(default_factory=dict)
     digests: dict[tuple[int, int], tuple[str, str, str]] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.parts = self.parts or (self.path,)
 
 
 def inspect_image(path: str) -> dict[str, Any]:
@@ -57,7 +65,10 @@ def inspect_image(path: str) -> dict[str, Any]:
 
 
 def open_image(path: str) -> ImageFile:
-    """Read the structure of an OVA or VMDK, recognised by its content; its bytes are checked by DiskReader."""
+    """Read the structure of an OVA, an OVF descriptor with its disk beside it, or a VMDK, recognised by their content.
+
+    Their bytes are checked by DiskReader.
+    """
     name = path.rpartition("/")[2]
     try:
         with open(path, "rb") as stream:
@@ -65,7 +76,20 @@ def open_image(path: str) -> ImageFile:
             stream.seek(0, 2)
             size = stream.tell()
             if head[257:262] == b"ustar":
-                return _from_ova(path, name, ova.read(stream, name), stream)
+                archive = ova.read(stream, name)
+                offset, length = archive.members[archive.disk]
+                disk = vmdk.read(stream, offset, length, f"{archive.disk} in {name}")
+                return _from_ovf(path, "OVA", archive, disk)
+            if head.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith((b"<?xml", b"<Envelope", b"<ovf:Envelope")):
+                return _from_folder(path)
+            stream.seek(_ISO_MARK[0])
+            if stream.read(len(_ISO_MARK[1])) == _ISO_MARK[1]:
+                raise PhotonError(
+                    "InvalidEntity",
+                    f"{name} is an ISO image, which makes no boot disk: install a VM from it, and declare the OVA or "
+                    "VMDK that is exported from that VM",
+                    {"file": name},
+                )
             disk = vmdk.read(stream, 0, size, name)
     except OSError as error:
         raise PhotonError(
@@ -108,15 +132,14 @@ class DiskReader:
         at, end = 0, image.offset + image.length
         held = b""
         try:
-            with open(image.path, "rb") as stream:
-                while chunk := stream.read(CHUNK):
-                    whole.update(chunk)
-                    for (offset, size), digest in members.items():
-                        digest.update(chunk[max(0, offset - at) : max(0, offset + size - at)])
-                    if held:
-                        yield held
-                    held = chunk[max(0, image.offset - at) : max(0, end - at)]
-                    at += len(chunk)
+            for chunk in self._chunks():
+                whole.update(chunk)
+                for (offset, size), digest in members.items():
+                    digest.update(chunk[max(0, offset - at) : max(0, offset + size - at)])
+                if held:
+                    yield held
+                held = chunk[max(0, image.offset - at) : max(0, end - at)]
+                at += len(chunk)
         except OSError as error:
             raise PhotonError(
                 "ImageUploadError",
@@ -127,12 +150,18 @@ class DiskReader:
         if held:  # the last bytes go out only after everything was found in order
             yield held
 
+    def _chunks(self) -> Iterator[bytes]:
+        for path in self.image.parts:
+            with open(path, "rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+
     def _check(self, members: dict[tuple[int, int], Any], actual: str) -> None:
         for where, (member, algorithm, wanted) in self.image.digests.items():
             if not hmac.compare_digest(members[where].hexdigest(), wanted):
                 raise PhotonError(
                     "InvalidOva",
-                    f"{self.image.path} is not a valid OVA: the {algorithm.upper()} of "
+                    f"{self.image.path} is not a valid {self.image.file_type}: the {algorithm.upper()} of "
                     f"{member} is not the one in its manifest; copy the file again",
                     {"file": self.image.path, "member": member},
                 )
@@ -146,8 +175,16 @@ class DiskReader:
         self.sha256 = actual
 
 
-def _from_ova(path: str, name: str, archive: ova.Ova, stream: Any) -> ImageFile:
-    offset, size = archive.members[archive.disk]
-    disk = vmdk.read(stream, offset, size, f"{archive.disk} in {name}")
-    digests = {archive.members[member]: (member, *each) for member, each in archive.digests.items()}
-    return ImageFile(path, "OVA", disk.capacity, offset, size, archive.settings, digests)
+def _from_folder(path: str) -> ImageFile:
+    """An OVF descriptor; the files it refers to lie in its folder."""
+    package = ova.read_folder(path)
+    parts = {member: os.path.join(os.path.dirname(path), member) for member in package.members}
+    with open(parts[package.disk], "rb") as stream:
+        disk = vmdk.read(stream, 0, package.members[package.disk][1], package.disk)
+    return _from_ovf(path, "OVF", package, disk, tuple(parts.values()))
+
+
+def _from_ovf(path: str, file_type: str, package: ova.Ova, disk: Any, parts: tuple[str, ...] = ()) -> ImageFile:
+    offset, length = package.members[package.disk]
+    digests = {package.members[member]: (member, *each) for member, each in package.digests.items()}
+    return ImageFile(path, file_type, disk.capacity, offset, length, package.settings, digests, parts)

@@ -1,17 +1,19 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check an OVA: a tar archive of the OVF descriptor, first, its manifest and exactly the files it refers to.
+"""Check an OVA, a tar archive of the OVF descriptor, first, its manifest and exactly the files it refers to; or a
+descriptor with these files beside it.
 
 Rules of DSP0243 (Open Virtualization Format Specification) where they matter to a boot image: one VM with one disk.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 from ..model.errors import PhotonError
@@ -22,6 +24,7 @@ _LARGEST_DESCRIPTOR = 4 << 20
 _MANIFEST_LINE = re.compile(r"^(SHA1|SHA256|SHA512)\s*\(([^)]+)\)\s*=\s*([0-9a-fA-F]+)\s*$")
 _SCSI = {"lsilogicsas": "lsisas1068", "virtualscsi": "pvscsi", **{name: name for name in CONTROLLERS}}
 _CONTROLLER_TYPES = {"5": "IDE", "6": "SCSI", "20": "SATA"}
+_SECURE_BOOT = "bootOptions.efiSecureBootEnabled"
 _SCSI_TYPE, _NIC_TYPE, _DISK_TYPE = "6", "10", "17"
 
 
@@ -50,8 +53,39 @@ def read(stream: BinaryIO, name: str) -> Ova:
     files = {each.get(_OVF + "id"): each for each in root.iterfind(f"{_OVF}References/{_OVF}File")}
     disk = _only_disk(root, files, name)
     _check_files(files, members, first, name)
-    digests = _manifest(stream, members, first, name)
-    return Ova(disk, members, digests, _settings(root, name))
+    lines = None
+    if where := members.get(first.removesuffix(".ovf") + ".mf"):
+        stream.seek(where[0])
+        lines = stream.read(min(where[1], _LARGEST_DESCRIPTOR))
+    return Ova(disk, members, _digests(lines, members, first, name), _settings(root, name))
+
+
+def read_folder(path: str) -> Ova:
+    """Read an OVF descriptor whose files lie beside it.
+
+    Its ``members`` are the descriptor, the manifest where there is one, and the files that the descriptor refers to, as
+    if they were one file. Raises as ``read`` does, and OSError.
+    """
+    folder, name = os.path.split(path)
+    with open(path, "rb") as stream:
+        root = _descriptor(stream, (0, stream.seek(0, 2)), name)
+    files = {each.get(_OVF + "id"): each for each in root.iterfind(f"{_OVF}References/{_OVF}File")}
+    disk = _only_disk(root, files, name)
+    manifest = name.removesuffix(".ovf") + ".mf"
+    members: dict[str, tuple[int, int]] = {}
+    at = 0
+    for member in dict.fromkeys([name, manifest, *(each.get(_OVF + "href", "") for each in files.values())]):
+        if "/" in member or member in ("", ".", ".."):
+            raise _invalid(name, f"its descriptor refers to {member!r}: only files in its own folder are read")
+        if os.path.isfile(file := os.path.join(folder, member)):
+            members[member] = (at, os.path.getsize(file))
+            at += os.path.getsize(file)
+    _check_files(files, members, name, name)
+    lines = None
+    if manifest in members:
+        with open(os.path.join(folder, manifest), "rb") as stream:
+            lines = stream.read(_LARGEST_DESCRIPTOR)
+    return Ova(disk, members, _digests(lines, members, name, name), _settings(root, name))
 
 
 def _members(stream: BinaryIO, name: str) -> dict[str, tuple[int, int]]:
@@ -126,7 +160,7 @@ def _check_files(
         if each.get(_OVF + "compression", "identity") not in ("", "identity") or each.get(_OVF + "chunkSize"):
             raise _invalid(name, f"{href} is compressed or cut into chunks; pack it as it is")
         if href not in members:
-            raise _invalid(name, f"its descriptor refers to {href}, which the archive does not hold")
+            raise _invalid(name, f"its descriptor refers to {href}, which is missing")
         if size and (not size.isdigit() or int(size) != members[href][1]):
             raise _invalid(name, f"{href} has {members[href][1]} bytes, not {size} as its descriptor says")
     stem = first.removesuffix(".ovf")
@@ -135,25 +169,22 @@ def _check_files(
         raise _invalid(name, f"it holds {unexpected[0]}, which its descriptor does not refer to")
 
 
-def _manifest(
-    stream: BinaryIO, members: dict[str, tuple[int, int]], first: str, name: str
+def _digests(
+    manifest: bytes | None, members: dict[str, tuple[int, int]], first: str, name: str
 ) -> dict[str, tuple[str, str]]:
-    where = members.get(first.removesuffix(".ovf") + ".mf")
-    if where is None:  # optional in the standard; the platform keeps a digest of the file anyway
+    if manifest is None:  # optional in the standard; the platform keeps a digest of the file anyway
         return {}
-    stream.seek(where[0])
     digests: dict[str, tuple[str, str]] = {}
-    for line in stream.read(min(where[1], _LARGEST_DESCRIPTOR)).decode("utf-8", "replace").splitlines():
+    for line in manifest.decode("utf-8", "replace").splitlines():
         match = _MANIFEST_LINE.match(line)
         if not match and line.strip():
             raise _invalid(name, f"its manifest has the line {line.strip()[:80]!r}, which is not a digest")
         if match:
             digests[match[2]] = (match[1].lower(), match[3].lower())
     if absent := sorted(set(digests) - set(members)):
-        raise _invalid(name, f"its manifest lists {absent[0]}, which the archive does not hold")
-    certificate = first.removesuffix(".ovf") + ".cert"
-    manifest = first.removesuffix(".ovf") + ".mf"
-    if missing := sorted(set(members) - set(digests) - {certificate, manifest}):
+        raise _invalid(name, f"its manifest lists {absent[0]}, which is missing")
+    stem = first.removesuffix(".ovf")
+    if missing := sorted(set(members) - set(digests) - {f"{stem}.cert", f"{stem}.mf"}):
         raise _invalid(name, f"its manifest has no digest of {missing[0]}")
     return digests
 
@@ -188,11 +219,25 @@ def _settings(root: ElementTree.Element, name: str) -> dict[str, str]:
     attributes = {key.rsplit("}", 1)[-1]: value for key, value in (system.attrib if system is not None else {}).items()}
     if attributes.get("osType", "").endswith("Guest"):
         settings["guestOS"] = attributes["osType"]
-    for each in root.iter():
-        pairs: dict[str, Any] = {key.rsplit("}", 1)[-1]: value for key, value in each.attrib.items()}
-        if each.tag.endswith("}Config") and pairs.get("key") == "firmware" and pairs.get("value") in ("bios", "efi"):
-            settings["firmware"] = pairs["value"]
+    settings |= _platform(root, items)
     return settings
+
+
+def _platform(root: ElementTree.Element, items: list[dict[str, str]]) -> dict[str, str]:
+    """Firmware, secure boot, hardware version and virtual TPM."""
+    found: dict[str, str] = {}
+    for each in root.iter():
+        pairs = {key.rsplit("}", 1)[-1]: value for key, value in each.attrib.items()}
+        if each.tag.endswith("}Config") and pairs.get("key") == "firmware" and pairs.get("value") in ("bios", "efi"):
+            found["firmware"] = pairs["value"]
+        if each.tag.endswith("}Config") and pairs.get("key") == _SECURE_BOOT and pairs.get("value") == "true":
+            found["uefi.secureBoot.enabled"] = "true"
+        if each.tag.endswith("}VirtualSystemType"):  # the newest of those that the exporter offers
+            versions = re.findall(r"\bvmx-(\d+)\b", each.text or "")
+            found |= {"virtualHW.version": str(max(map(int, versions)))} if versions else {}
+    if any(item.get("ResourceSubType", "").lower() == "vmware.vtpm" for item in items):
+        found["vtpm.present"] = "true"
+    return found
 
 
 def _item(element: ElementTree.Element) -> dict[str, str]:

@@ -29,7 +29,6 @@ _OTHERS = (
     (b"<<< ", 0, "a VirtualBox VDI image"),
     (b"\x1f\x8b", 0, "a gzip file"),
     (b"PK\x03\x04", 0, "a ZIP file"),
-    (b"CD001", 0x8001, "an ISO image"),
     (b"COWD", 0, "an old ESX sparse VMDK"),
 )
 

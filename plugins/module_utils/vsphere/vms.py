@@ -17,6 +17,10 @@ from .names import escape
 from .rows import ADAPTERS, CONTROLLERS, FIRST_BUS, DatastoreRow, HostRow, NetworkRow
 from .session import Session
 
+# Fields of VmSpec by an image's settings: texts, and switches that are "true" or absent.
+_HARDWARE = {"guestOS": "guest_id", "firmware": "firmware", "virtualHW.version": "hardware_version"}
+_SWITCHES = {"uefi.secureBoot.enabled": "secure_boot", "vtpm.present": "vtpm"}
+
 
 @dataclass(slots=True)
 class DiskSpec:
@@ -67,6 +71,9 @@ class VmSpec:
     controller: str = "pvscsi"
     guest_id: str = "otherGuest64"
     firmware: str = "bios"
+    hardware_version: str = ""  # such as "19"; empty: the host's newest
+    secure_boot: bool = False
+    vtpm: bool = False
     annotation: str = ""
     document_id: str | None = None  # photon.id, where it is not the uuid
 
@@ -239,11 +246,23 @@ def create_spec(spec: VmSpec) -> Any:
         memoryHotAddEnabled=True,
         guestId=spec.guest_id,
         firmware=spec.firmware,
+        version=f"vmx-{spec.hardware_version}" if spec.hardware_version else None,
+        bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True) if spec.secure_boot else None,
         annotation=spec.annotation or None,
         files=vim.vm.FileInfo(vmPathName=spec.file(f"{spec.name}.vmx")),
         extraConfig=options_of({UUID_KEY: "TRUE"} | spec.extra_config | markers),
-        deviceChange=disk_changes(spec) + [devices.added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)],
+        deviceChange=[
+            *disk_changes(spec),
+            *(devices.added(_nic(nic, -100 - at)) for at, nic in enumerate(spec.nics)),
+            *([devices.added(vim.vm.device.VirtualTPM(key=-200))] if spec.vtpm else []),
+        ],
     )
+
+
+def hardware_of(settings: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of VmSpec that follow from an image's settings (see imagefile.ImageFile)."""
+    fields = {field: settings[key] for key, field in _HARDWARE.items() if settings.get(key)}
+    return fields | {field: True for key, field in _SWITCHES.items() if settings.get(key) == "true"}
 
 
 def disk_changes(spec: VmSpec) -> list[Any]:

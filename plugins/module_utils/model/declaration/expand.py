@@ -20,7 +20,7 @@ _RANGE = re.compile(r"\[\d+:\d+\]")
 _RANGES = {
     kind: tuple(key for key, spec in schema.items() if spec.type.endswith("_range")) for kind, schema in ITEMS.items()
 }
-_IMAGE_TYPES = {".ova": "OVA", ".vmdk": "VMDK"}
+_IMAGE_TYPES = {".ova": "OVA", ".ovf": "OVF", ".vmdk": "VMDK"}
 
 
 def items(checker: Checker, kind: str, item: Item, scope: dict[str, str]) -> list[Item]:
@@ -138,10 +138,16 @@ def _image(checker: Checker, item: Item) -> None:
         return
     suffix = "." + item["file"].rpartition(".")[2].lower()
     item["file_type"] = _IMAGE_TYPES.get(suffix)
-    if item["file_type"] is None:
+    if suffix == ".iso":
         checker.add(
             f"{item['path']}.file",
-            f"{item['file']!r} is not an image: its name must end in .ova or .vmdk",
+            f"{item['file']!r}: an ISO makes no boot disk; name the OVA or VMDK of a VM that was installed from it",
+            "InvalidEntity",
+        )
+    elif item["file_type"] is None:
+        checker.add(
+            f"{item['path']}.file",
+            f"{item['file']!r} is not an image: its name must end in .ova, .ovf or .vmdk",
             "UnsupportedImageFileType",
         )
 

@@ -100,7 +100,12 @@ FLAVOR: Schema = {
 }
 IMAGE: Schema = {
     "name": Field("name", "name of the image", required=True),
-    "file": Field("text", "OVA or stream-optimised VMDK on the controller", required="create", code="ImageUploadError"),
+    "file": Field(
+        "text",
+        "OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller",
+        required="create",
+        code="ImageUploadError",
+    ),
     "replication": Field(
         "text",
         "EAGER: to every datastore at once; ON_DEMAND: with the first VM that needs it",

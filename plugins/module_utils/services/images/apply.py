@@ -21,7 +21,6 @@ from ..fleet.record import HostFacts
 from ..planning import Outcome
 from .plan import Copies, CopyImage, DeleteImage, template_uuid
 
-GUEST_SETTINGS = {"guestOS": "guest_id", "firmware": "firmware"}  # of an image, by their names in a specification
 _FOLDER = "images"
 
 
@@ -157,7 +156,7 @@ def _spec(document: Document, store: Document, endpoint: Document, session: Any,
         folder=folder,
         directory=name,
         controller=settings.get("scsi0.virtualDev", "lsilogic"),
-        **{field: settings[key] for key, field in GUEST_SETTINGS.items() if settings.get(key)},
+        **vsphere.hardware_of(settings),
     )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from ... import vsphere
 from ...model.errors import PhotonError
 from .. import guest, policies
-from ..images.apply import GUEST_SETTINGS
 from ..state import CurrentState
 from . import networks
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
@@ -108,7 +107,7 @@ def create(
             for name, mac in zip(vm.port_groups, networks.macs(vm), strict=True)
         ],
         controller=hardware.get("scsi0.virtualDev", "pvscsi"),
-        **{field: hardware[key] for key, field in GUEST_SETTINGS.items() if hardware.get(key)},
+        **vsphere.hardware_of(hardware),
         extra_config=guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id, networks.configuration(vm)),
     )
     following = () if alone else action.steps[1:]

@@ -70,7 +70,6 @@ def test_type_follows_from_content_not_from_the_name(write):
         (b"QFI\xfb" + bytes(600), "qcow2"),
         (b"conectix" + bytes(600), "VHD"),
         (b"\x1f\x8b" + bytes(600), "gzip"),
-        (bytes(0x8001) + b"CD001" + bytes(600), "ISO"),
         (bytes(600), "not a known disk image"),
         (b"", "empty"),
     ],
@@ -142,7 +141,7 @@ BROKEN = {
     "descriptor not first": (lambda: dict(reversed(good().items())), "not the .ovf descriptor"),
     "no descriptor": (lambda: {"disk1.vmdk": DISK}, "not the .ovf descriptor"),
     "directories": (lambda: {"a/image.ovf": b"", **good()}, "must be a plain file"),
-    "disk missing": (lambda: {"image.ovf": good()["image.ovf"]}, "does not hold"),
+    "disk missing": (lambda: {"image.ovf": good()["image.ovf"]}, "disk1.vmdk, which is missing"),
     "unexpected member": (lambda: {**good(), "other.vmdk": b"x"}, "does not refer to"),
     "wrong size": (lambda: with_descriptor(diskimages.descriptor(size=7)), "not 7 as its descriptor says"),
     "two disks": (lambda: with_descriptor(diskimages.descriptor(size=size(), extra_disk=True)), "2 disks"),
@@ -237,3 +236,74 @@ def test_reader_withholds_the_end_of_a_changed_file(tmp_path):
         sent += list(imagefile.DiskReader(imagefile.open_image(str(path)), expected="0" * 64))
     assert caught.value.code == "ImageUploadError"
     assert len(b"".join(sent)) < len(DISK)
+
+
+# -- an OVF descriptor with its disk beside it ---------------------------------------------------------------------
+
+
+def unpacked(folder, **changes):
+    """The members of an OVA as files; ``changes`` are other contents by name without suffix, None for no such file."""
+    disk = diskimages.stream_optimized(CONTENT)
+    files = {"image.ovf": diskimages.descriptor(size=len(disk)).encode(), "disk1.vmdk": disk}
+    files["image.mf"] = diskimages.manifest(files).encode()
+    names = {name.partition(".")[0] if name != "image.mf" else "manifest": name for name in files}
+    for key, content in changes.items():
+        files[names[key]] = content
+    for name, content in files.items():
+        if content is not None:
+            (folder / name).write_bytes(content)
+    return folder / "image.ovf"
+
+
+def test_ovf_facts_and_its_disk(tmp_path):
+    path = unpacked(tmp_path)
+    facts = inspect_image(str(path))
+    parts = [(tmp_path / name).read_bytes() for name in ("image.ovf", "image.mf", "disk1.vmdk")]
+    assert (facts["file_type"], facts["size"]) == ("OVF", 4 * 65536)
+    assert facts["sha256"] == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert facts["settings"]["firmware"] == "efi"
+    assert b"".join(imagefile.DiskReader(imagefile.open_image(str(path)))) == parts[2]
+
+
+def test_an_ovf_without_a_manifest(tmp_path):
+    path = unpacked(tmp_path, manifest=None)
+    assert b"".join(imagefile.DiskReader(imagefile.open_image(str(path)))) == (tmp_path / "disk1.vmdk").read_bytes()
+
+
+@pytest.mark.parametrize("elsewhere", ["../disk1.vmdk", "/etc/passwd", "sub/disk1.vmdk", ".."])
+def test_an_ovf_reads_nothing_outside_its_folder(tmp_path, elsewhere):
+    path = unpacked(tmp_path, image=diskimages.descriptor(elsewhere).encode(), manifest=None)
+    code, message = code_of(path)
+    assert code == "InvalidOva"
+    assert "only files in its own folder" in message
+
+
+def test_an_ovf_whose_disk_is_missing_or_damaged(tmp_path):
+    code, message = code_of(unpacked(tmp_path, disk1=None))
+    assert (code, "refers to disk1.vmdk, which is missing" in message) == ("InvalidOva", True)
+    disk = bytearray(diskimages.stream_optimized(CONTENT))
+    disk[-5000] ^= 1
+    code, message = code_of(unpacked(tmp_path, disk1=bytes(disk)))
+    assert (code, "the SHA256 of disk1.vmdk is not the one in its manifest" in message) == ("InvalidOva", True)
+
+
+def test_an_iso_makes_no_boot_disk(write):
+    code, message = code_of(write(bytes(0x8001) + b"CD001" + bytes(4096), "debian.iso"))
+    assert (code, "makes no boot disk" in message) == ("InvalidEntity", True)
+
+
+def test_hardware_version_secure_boot_and_tpm_are_carried_over(tmp_path):
+    text = diskimages.descriptor(size=len(diskimages.stream_optimized(CONTENT)))
+    text = text.replace(
+        '<vmw:Config ovf:required="false" vmw:key="firmware"',
+        "<System><vssd:VirtualSystemType "
+        'xmlns:vssd="urn:vssd">vmx-13 vmx-19</vssd:VirtualSystemType></System>\n'
+        "   <Item><rasd:InstanceID>6</rasd:InstanceID><rasd:ResourceSubType>vmware.vtpm</rasd:ResourceSubType>"
+        "<rasd:ResourceType>1</rasd:ResourceType></Item>\n"
+        '   <vmw:Config vmw:key="bootOptions.efiSecureBootEnabled" vmw:value="true"/>\n'
+        '   <vmw:Config ovf:required="false" vmw:key="firmware"',
+    )
+    settings = inspect_image(str(unpacked(tmp_path, image=text.encode(), manifest=None)))["settings"]
+    assert settings["virtualHW.version"] == "19"
+    assert settings["uefi.secureBoot.enabled"] == "true"
+    assert settings["vtpm.present"] == "true"

@@ -108,3 +108,21 @@ def test_device_keys_are_unique():
     )
     keys = [change.device.key for change in config.deviceChange]
     assert len(keys) == len(set(keys)) == 26
+
+
+def test_hardware_of_an_image():
+    settings = {
+        "guestOS": "debian12_64Guest",
+        "firmware": "efi",
+        "virtualHW.version": "19",
+        "uefi.secureBoot.enabled": "true",
+        "vtpm.present": "true",
+        "scsi0.virtualDev": "pvscsi",
+    }
+    config = vms.create_spec(spec(**vms.hardware_of(settings)))
+    assert (config.guestId, config.firmware, config.version) == ("debian12_64Guest", "efi", "vmx-19")
+    assert config.bootOptions.efiSecureBootEnabled is True
+    assert len(devices(config, vms.api.load().vim.vm.device.VirtualTPM)) == 1
+    plain = vms.create_spec(spec(**vms.hardware_of({"vtpm.present": "false"})))
+    assert (plain.guestId, plain.firmware, plain.version, plain.bootOptions) == ("otherGuest64", "bios", None, None)
+    assert devices(plain, vms.api.load().vim.vm.device.VirtualTPM) == []

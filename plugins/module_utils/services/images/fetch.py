@@ -1,0 +1,135 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Download an image to the controller: over HTTPS, with the digest that the declaration gives, resumed after breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import os
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from ...model.errors import PhotonError
+from ...model.libraries import missing_library
+
+_CHUNK = 1 << 16  # what a break may lose
+_TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
+_ATTEMPTS = 5  # in a row that bring nothing new
+_REDIRECTS = 5
+
+
+def fetch(url: str, sha256: str, path: str, ca_file: str | None = None) -> None:
+    """Bring the content of ``url`` to the file ``path``, unless it is there already.
+
+    The bytes of an interrupted download stay in ``path`` + ``.part`` and the next one goes on from there (RFC 9110,
+    Range). Two runs download once: the second waits. Redirects are followed on the same host, by HTTPS alone.
+    Raises ImageUploadError with the next step; nothing is at ``path`` then.
+    """
+    if os.path.exists(path):
+        return
+    part = f"{path}.part"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with _locked(f"{path}.lock"):
+            if os.path.exists(path):
+                return
+            _download(url, part, ca_file)
+            actual = _digest(part)
+            if not hmac.compare_digest(actual, sha256):
+                os.unlink(part)
+                raise _error(url, f"its SHA-256 is {actual}, not {sha256}: correct the checksum or the file")
+            os.replace(part, path)
+    except OSError as error:  # of the file; requests has its own
+        raise _error(url, f"{path} cannot be written ({error.strerror or error}): free space, or set "
+                          "photon_image_cache to another folder") from error  # fmt: skip
+
+
+def _download(url: str, part: str, ca_file: str | None) -> None:
+    """Append what is missing to ``part``, again and again while that brings something."""
+    try:
+        import requests
+    except ImportError as error:
+        raise missing_library("requests", error) from error
+    failures = 0
+    with requests.Session() as session:
+        while True:
+            before = _size(part)
+            try:
+                if _append(session, url, part, before, ca_file):
+                    return
+                reason = "it ended early"
+            except requests.exceptions.SSLError as error:
+                raise _error(url, f"its certificate is not trusted ({_words(error)}): set ca_file") from error
+            except requests.RequestException as error:
+                reason = _words(error)
+            failures = 0 if _size(part) > before else failures + 1
+            if failures == _ATTEMPTS:
+                raise _error(url, f"the download breaks off after {_size(part)} bytes ({reason}): run again to go on")
+
+
+def _append(session: Any, url: str, part: str, have: int, ca_file: str | None) -> bool:
+    """One request; tells whether ``part`` is complete."""
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    response = _answer(session, url, headers, ca_file)
+    with response:
+        if response.status_code == 416 and have:  # nothing is left; what is there is compared with the checksum
+            return True
+        if response.status_code not in (200, 206):
+            raise _error(url, f"the server answers {response.status_code} {response.reason}: correct the URL")
+        if response.status_code == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise _error(url, "the server answers with another range than was asked for: serve the file from elsewhere")
+        fresh = response.status_code == 200  # without ranges: from the beginning
+        length = response.headers.get("Content-Length")
+        wanted = (0 if fresh else have) + int(length) if length and length.isdigit() else None
+        with open(part, "wb" if fresh else "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+            for chunk in response.iter_content(_CHUNK):
+                stream.write(chunk)
+    return wanted is None or _size(part) == wanted
+
+
+def _answer(session: Any, url: str, headers: dict[str, str], ca_file: str | None) -> Any:
+    """The first answer that is no redirect; one to another host or away from HTTPS is refused."""
+    at = url
+    for _hop in range(_REDIRECTS + 1):
+        # Of a session's own ``verify`` the environment's REQUESTS_CA_BUNDLE would be used instead.
+        response = session.get(
+            at, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False, verify=ca_file or True
+        )
+        if not response.is_redirect:
+            return response
+        target = urljoin(at, response.headers["Location"])
+        response.close()
+        if (urlsplit(target).scheme, urlsplit(target).netloc) != ("https", urlsplit(url).netloc):
+            raise _error(url, f"it redirects to {target}: only redirects on the same host by HTTPS are followed; "
+                              "declare that URL itself if you trust it")  # fmt: skip
+        at = target
+    raise _error(url, f"it redirects more than {_REDIRECTS} times: declare the URL of the file itself")
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    with open(path, "w", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _error(url: str, message: str) -> PhotonError:
+    return PhotonError("ImageUploadError", f"the image at {url} cannot be used: {message}", {"url": url})

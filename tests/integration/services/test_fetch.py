@@ -1,0 +1,207 @@
+# Copyright (c) 2026, Photon Platform contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images are downloaded from a real HTTPS server that cuts, forgets ranges, redirects and changes its file."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import pathlib
+import re
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services.images.fetch import fetch
+
+from lab.kubernetes import issuer
+
+CONTENT = os.urandom(3_500_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server:
+    """Serves CONTENT as /image.ova. ``cut``: bytes after which each answer ends; ``ranges``: whether it serves them."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.cut: int | None = None
+        self.ranges = True
+        self.lies = False
+        self.status = 200
+        self.locations: dict[str, str] = {}
+        self.asked: list[str] = []
+        issuer.make(folder, "127.0.0.1")
+        self.ca_file = str(folder / "ca.pem")
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem", folder / "server.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"https://127.0.0.1:{self._server.server_port}/image.ova"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type:
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                wanted = self.headers.get("Range", "")
+                server.asked.append(wanted)
+                if location := server.locations.get(self.path):
+                    self.send_response(302)
+                    self.send_header("Location", location)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                start = int(re.findall(r"\d+", wanted)[0]) if wanted and server.ranges else 0
+                if start >= len(CONTENT):
+                    self.send_error(416)
+                    return
+                self.send_response(206 if start else server.status)
+                if start:
+                    shown = start + 1 if server.lies else start
+                    self.send_header("Content-Range", f"bytes {shown}-{len(CONTENT) - 1}/{len(CONTENT)}")
+                self.send_header("Content-Length", str(len(CONTENT) - start))
+                self.end_headers()
+                body = CONTENT[start:] if server.cut is None else CONTENT[start : start + server.cut]
+                self.wfile.write(body)
+                self.close_connection = server.cut is not None
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def server(tmp_path):
+    made = Server(tmp_path / "issuer")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "cache" / "image.ova"
+
+
+def refused(server, target, **changes):
+    arguments = {"url": server.url, "sha256": SHA256, "path": str(target), "ca_file": server.ca_file} | changes
+    with pytest.raises(PhotonError) as caught:
+        fetch(**arguments)
+    assert caught.value.code == "ImageUploadError"
+    assert not target.exists()
+    return caught.value.message
+
+
+def test_a_file_is_downloaded_once_and_readable_by_its_owner_alone(server, target):
+    for _time in range(2):
+        fetch(server.url, SHA256, str(target), server.ca_file)
+        assert target.read_bytes() == CONTENT
+    assert server.asked == [""]
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert not target.with_name("image.ova.part").exists()
+
+
+def test_a_server_that_cuts_is_asked_for_the_rest(server, target):
+    server.cut = 1 << 20
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == ["", "bytes=1048576-", "bytes=2097152-", "bytes=3145728-"]
+
+
+def test_an_interrupted_download_goes_on_where_it_ended(server, target):
+    target.parent.mkdir()
+    target.with_name("image.ova.part").write_bytes(CONTENT[:2_000_000])
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+    assert server.asked == ["bytes=2000000-"]
+
+
+def test_a_complete_part_is_only_compared(server, target):
+    target.parent.mkdir()
+    target.with_name("image.ova.part").write_bytes(CONTENT)
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_begins_again(server, target):
+    server.ranges = False
+    target.parent.mkdir()
+    target.with_name("image.ova.part").write_bytes(CONTENT[:2_000_000])
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_was_kept_of_an_older_file_is_thrown_away(server, target):
+    target.parent.mkdir()
+    target.with_name("image.ova.part").write_bytes(b"older" * 100_000)
+    assert "SHA-256 is" in refused(server, target)
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_url_that_never_comes_to_its_end_says_where_it_broke_off(server, target):
+    server.cut = 0
+    said = refused(server, target)
+    assert "breaks off after 0 bytes" in said
+    assert "run again to go on" in said
+    assert len(server.asked) == 5
+
+
+def test_a_wrong_digest_names_both(server, target):
+    said = refused(server, target, sha256="0" * 64)
+    assert f"its SHA-256 is {SHA256}, not {'0' * 64}" in said
+    assert not target.with_name("image.ova.part").exists()
+
+
+def test_an_authority_that_is_not_trusted(server, target):
+    assert "certificate is not trusted" in refused(server, target, ca_file=None)
+
+
+def test_a_range_that_was_not_asked_for(server, target):
+    server.lies = True
+    target.parent.mkdir()
+    target.with_name("image.ova.part").write_bytes(CONTENT[:2_000_000])
+    assert "another range" in refused(server, target)
+
+
+def test_an_answer_that_is_no_file(server, target):
+    server.status = 404
+    assert "answers 404" in refused(server, target)
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:1/image.ova", "https://localhost:1/image.ova", "ftp://127.0.0.1/x"])
+def test_redirects_to_another_host_or_without_tls_are_not_followed(server, target, to):
+    server.locations["/image.ova"] = to
+    assert f"it redirects to {to}" in refused(server, target)
+
+
+def test_redirects_on_the_same_host_are_followed_but_not_without_end(server, target):
+    server.locations["/a"] = "/image.ova"
+    fetch(server.url.replace("image.ova", "a"), SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+    target.unlink()
+    server.locations["/image.ova"] = "/image.ova"
+    assert "more than 5 times" in refused(server, target)
+
+
+def test_two_at_once_download_once(server, target):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _n: fetch(server.url, SHA256, str(target), server.ca_file), range(2)))
+    assert server.asked == [""]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_folder_that_cannot_be_made(server, target):
+    target.parent.write_text("a file")
+    assert "photon_image_cache" in refused(server, target)
