@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """photon-apply: make the site as the inventory declares it, after it showed the plan and you said yes.
 
-With a PLAN that photon-plan -o wrote, the site is planned again and exactly that is done, or nothing when something
-differs; so it is with the plan that was shown, unless parts of it are blocked. Without a terminal, give PLAN or --yes.
+With a PLAN that photon-plan -o wrote, or the id of one that photon-plan --keep kept in the CloudStore, the site is
+planned again and exactly that is done, or nothing when something differs; so it is with the plan that was shown, unless
+parts of it are blocked. Without a terminal, give PLAN, --plan-id or --yes.
 Exit code: 0 done, 1 something failed or you did not say yes, 64 wrong usage.
 """
 
@@ -26,16 +27,21 @@ def main() -> int:
     parser = shared.parser("photon-apply", __doc__ or "")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("plan", metavar="PLAN", nargs="?", help="a plan that photon-plan -o wrote")
+    parser.add_argument("--plan-id", metavar="ID", help="a plan that photon-plan --keep kept in the CloudStore")
     shared.add_targets(parser)
     options = parser.parse_args()
-    if options.plan and options.target:
+    if options.plan and options.plan_id:
+        parser.error("PLAN and --plan-id exclude each other")
+    if (options.plan or options.plan_id) and options.target:
         parser.error("a PLAN has its targets: give --target to photon-plan")
     if options.plan:
         return apply(options, saved_plan=os.path.abspath(options.plan))
+    if options.plan_id:
+        return apply(options, plan_id=options.plan_id)
     if options.yes:
         return apply(options, only=options.target)
     if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        parser.error("there is no terminal to ask on: give --yes, or a PLAN that photon-plan -o wrote")
+        parser.error("nobody can be asked: give --yes, or a PLAN that photon-plan -o wrote")
     with tempfile.TemporaryDirectory(prefix="photon-plan-") as folder:
         file = Path(folder) / "plan.json"
         outcome = shared.play("plan.yml", options, plan_result="full", save_plan=str(file), only=options.target)

@@ -18,13 +18,17 @@ from . import command as shared
 def main() -> int:
     parser = shared.parser("photon-plan", __doc__ or "")
     parser.add_argument("-o", "--output", metavar="FILE", help="save the plan, for photon-apply FILE")
+    parser.add_argument("--keep", action="store_true", help="keep it in the CloudStore, for photon-apply --plan-id")
     shared.add_targets(parser)
     options = parser.parse_args()
     saved = {"save_plan": os.path.abspath(options.output)} if options.output else {}
+    saved |= {"keep_plan": True} if options.keep else {}
     outcome = shared.play("plan.yml", options, plan_result="full", only=options.target, **saved)
     shared.show(outcome, options, collection.load("plan_text").plan_lines(outcome))
     if outcome.get("error_code"):
         return 1
     if options.output and not options.json:
         print(f"saved to {options.output}")
+    if options.keep and not options.json:
+        print(f"kept in the CloudStore for 7 days: photon-apply --plan-id {outcome['plan_id']}")
     return 2 if outcome["changed"] else 0

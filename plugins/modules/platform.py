@@ -37,6 +37,18 @@ options:
   save_plan:
     description: Write the plan into this file, unless it has failures. Needs check mode.
     type: path
+  keep_plan:
+    description:
+      - Keep the plan in the CloudStore for 7 days, unless it has failures; RV(plan_id) is its id. Needs check mode.
+      - Every controller that shares the CloudStore can apply it, by O(plan_id). A CloudStore is created where there is
+        none.
+    type: bool
+    default: false
+  plan_id:
+    description:
+      - The id of a plan that O(keep_plan) kept, done exactly or refused as O(saved_plan). It is the plan's keyed
+        digest, so that a plan that was altered is not found.
+    type: str
 extends_documentation_fragment:
   - photon.platform.common
   - photon.platform.common.changing
@@ -152,6 +164,11 @@ plan:
       after:
         dedicated_tenants: []
       changes: []
+plan_id:
+  description: The id of the plan in the CloudStore.
+  returned: with O(keep_plan), when the plan has no failures
+  type: str
+  sample: 5e0f4d2c6b8a917f3e2d1c0b9a8f7e6d5c4b3a29180f7e6d5c4b3a2918070605
 calls:
   description: Number of calls to each endpoint.
   returned: when it was planned
@@ -181,20 +198,25 @@ def main() -> None:
             "declaration": {"type": "dict", "required": True, "no_log": True},
             "saved_plan": {"type": "path"},
             "save_plan": {"type": "path"},
+            "keep_plan": {"type": "bool", "default": False},
+            "plan_id": {"type": "str"},
             **TARGETED,
             **CHANGING,
         },
+        mutually_exclusive=[("saved_plan", "plan_id")],
         supports_check_mode=True,
     )
     params = module.params
-    if params["save_plan"] and not module.check_mode:
-        module.fail_json(msg="save_plan needs check mode: add check_mode: true")
+    for option in ("save_plan", "keep_plan"):
+        if params[option] and not module.check_mode:
+            module.fail_json(msg=f"{option} needs check mode: add check_mode: true")
 
     def work(request: run.Request) -> dict:
         request.saved = read_json(params["saved_plan"]) if params["saved_plan"] else None
         return run.run_site(params["declaration"], request)
 
-    finish(module, work, whole=True, save_to=params["save_plan"])
+    kept = {"keep": params["keep_plan"], "plan_id": params["plan_id"] or None}
+    finish(module, work, whole=True, save_to=params["save_plan"], **kept)
 
 
 if __name__ == "__main__":

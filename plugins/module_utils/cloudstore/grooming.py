@@ -10,11 +10,17 @@ from typing import Any
 from .tables import tables
 
 KEPT = 24 * 3600.0  # seconds that tombstones stay, the original's time
+PLAN = "plan:"  # how the transaction keys of kept plans begin
+PLANS_KEPT = 7 * KEPT  # an approval may wait over a weekend
 
 
 def groom(connection: Any, before: float) -> dict[str, int]:
-    """Remove tombstones, ended tasks and runs, and transaction keys older than ``before``: ``{table: number}``."""
+    """Remove tombstones, ended tasks and runs, and transaction keys older than ``before``: ``{table: number}``.
+
+    Plans stay longer.
+    """
     t = tables()
+    key, at = t.commits.c.key, t.commits.c.at
     ended = t.tasks.c.ended_at < before
     old_tasks = t.tasks.select().where(ended).with_only_columns(t.tasks.c.id)
     buried = t.tombstones.select().where(t.tombstones.c.deleted_at < before).with_only_columns(t.tombstones.c.id)
@@ -28,6 +34,6 @@ def groom(connection: Any, before: float) -> dict[str, int]:
         "tombstones": t.tombstones.delete().where(t.tombstones.c.deleted_at < before),
         # A killed run never ends; its lease expired instead.
         "runs": t.runs.delete().where(t.runs.c.expires_at < before, ~used),
-        "commits": t.commits.delete().where(t.commits.c.at < before),
+        "commits": t.commits.delete().where(at < before, ~key.startswith(PLAN) | (at < before + KEPT - PLANS_KEPT)),
     }
     return {table: connection.execute(statement).rowcount for table, statement in removed.items()}

@@ -20,6 +20,7 @@ from . import process, runs, schema
 from .base import dump
 from .database import Database
 from .documents import from_dict, from_row
+from .grooming import PLAN
 from .journal import tasks_of
 from .library import load
 from .location import SQLITE, Location, parse, refuse_ephemeral
@@ -151,6 +152,19 @@ class CloudStore:
 
         return self.database.write(attempt, key, lambda connection: _recall(connection, key))
 
+    def keep_plan(self, plan: Mapping[str, Any]) -> str:
+        """Keep a plan (a JSON value) for some days; its keyed digest is its id, and nobody else can make one."""
+        plan_id = self.digest(plan)
+        self.run(lambda _transaction: plan, key=f"{PLAN}{plan_id}")
+        return plan_id
+
+    def kept_plan(self, plan_id: str) -> Any:
+        """Return the plan of this id, or None where there is none or where it was altered."""
+        if self._database is None:
+            return None
+        plan = self._database.read(lambda connection: _recall(connection, f"{PLAN}{plan_id}"))
+        return plan if plan is not None and hmac.compare_digest(self.digest(plan), plan_id) else None
+
     def begin_run(self, ttl: float = 30.0) -> Run:
         """Begin a run with a lease; the tasks that this store writes from now on are that run's.
 
@@ -242,7 +256,7 @@ def _recall(connection: Any, key: str | None) -> Any:
     commits = tables().commits
     text = connection.execute(
         commits.select().where(commits.c.key == key).with_only_columns(commits.c.result)
-    ).scalar_one()
+    ).scalar_one_or_none()
     return None if text is None else json.loads(text)
 
 

@@ -53,6 +53,7 @@ _OWN = {
     "LeaseLost": 409,  # another controller took this run over
     "Interrupted": 503,  # a signal ended the run before this was begun
     "PlanChanged": 409,  # a saved plan no longer describes what apply would do
+    "PlanNotFound": 404,  # no plan of this id is kept in the CloudStore
     "AddressTimeout": 504,  # a guest did not report its address in time; the VM stays
     "DeletionProtected": 400,
     "TooManyDeletes": 400,

@@ -30,8 +30,10 @@ class Request:
     """One call of an entry point. ``check``: plan only. ``whole``: the tree is all of its site (prune needs that).
 
     ``result`` is ``summary`` or ``full``; ``save_to`` keeps the plan in a file (with check), ``saved`` is such a file's
-    content, which the new plan must equal. ``site`` owns the new resources of a single kind (``managed_by``); None: the
-    API does. ``diff_limit`` None: the declaration's, or 50. ``only``: the targets (see targets.py), or all.
+    content, which the new plan must equal. ``keep`` keeps the plan in the CloudStore (with check), which is created
+    where there is none; ``plan_id`` names such a plan. ``site`` owns the new resources of a single kind
+    (``managed_by``); None: the API does. ``diff_limit`` None: the declaration's, or 50. ``only``: the targets (see
+    targets.py), or all.
     """
 
     cloudstore_url: str | None = None
@@ -45,6 +47,8 @@ class Request:
     diff_limit: int | None = None
     saved: Mapping[str, Any] | None = None
     save_to: str | None = None
+    keep: bool = False
+    plan_id: str | None = None
     only: Sequence[str] = ()
     site: str | None = None
     by: str = ""
@@ -111,6 +115,7 @@ def _run(request: Request, declare: Any) -> dict[str, Any]:
 def _run_until(interruption: Interruption, request: Request, declare: Any) -> dict[str, Any]:
     if request.check:
         with reading(request) as context:
+            _fetch_plan(request, context)
             snapshot = context.store.snapshot()
             planned = _plan(declare(snapshot), context, snapshot, request)
             if not context.store.exists:
@@ -118,11 +123,21 @@ def _run_until(interruption: Interruption, request: Request, declare: Any) -> di
                                              "the first apply creates it")  # fmt: skip
             if request.save_to and not planned.plan.failures:
                 saved_plan.write(request.save_to, planned, request.only)
-            return report.outcome(planned, request, context)
+            outcome = report.outcome(planned, request, context)
+            if request.keep and not planned.plan.failures:
+                with _context(request, "write") as writing:
+                    outcome["plan_id"] = saved_plan.keep(writing.store, planned, request.only)
+            return outcome
     with changing(request) as context:
         context.interruption = interruption
+        _fetch_plan(request, context)
         planned = _apply(request, declare, context)
         return report.outcome(planned, request, context)
+
+
+def _fetch_plan(request: Request, context: Context) -> None:
+    if request.plan_id:
+        request.saved = saved_plan.kept(context.store, request.plan_id)
 
 
 def _apply(request: Request, declare: Any, context: Context) -> site.Planned:

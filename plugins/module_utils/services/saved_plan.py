@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan kept in a file: apply plans again and does exactly that, or refuses and says what changed.
+"""A plan in a file or in the CloudStore: apply plans again and does exactly that, or refuses and says what changed.
 
 Usage differs from one moment to the next and never makes a plan stale; an action, a placement (host, and datastore of
 each disk) or the version of a touched document that differs does.
@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..cloudstore import CloudStore
 from ..model import entities
 from ..model.errors import PhotonError
 from . import report
@@ -50,6 +51,24 @@ def write(path: str, planned: Planned, only: Sequence[str] = ()) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise PhotonError("SpecInvalid", f"the plan cannot be written to {path}: {error.strerror}") from error
+
+
+def keep(store: CloudStore, planned: Planned, only: Sequence[str] = ()) -> str:
+    """Keep a plan in the CloudStore, for every controller that shares it; returns its id."""
+    plan: dict[str, Any] = json.loads(json.dumps(make(planned, only)))
+    return store.keep_plan(plan)
+
+
+def kept(store: CloudStore, plan_id: str) -> Any:
+    """Return the plan of this id. Raises PlanNotFound."""
+    plan = store.kept_plan(plan_id.strip().lower())
+    if plan is None:
+        raise PhotonError(
+            "PlanNotFound",
+            f"the CloudStore {store.location} keeps no plan {plan_id!r}: plans stay for 7 days; make a new one, and "
+            "give its whole id",
+        )
+    return plan
 
 
 def placements(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

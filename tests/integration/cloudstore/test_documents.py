@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Claim, Conflict, Task
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore.tables import tables
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document, name_key
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 
@@ -291,3 +292,32 @@ def test_an_error_undoes_the_whole_transaction(store):
     with pytest.raises(PhotonError):
         store.run(work)
     assert store.snapshot().documents == []
+
+
+# -- kept plans ------------------------------------------------------------------------------------------------------
+
+
+def test_a_kept_plan_is_read_by_every_store_of_the_database(store, open_again):
+    plan = {"format": 2, "actions": [{"verb": "create", "name": "zähler"}], "only": []}
+    plan_id = store.keep_plan(plan)
+    assert store.keep_plan(dict(reversed(plan.items()))) == plan_id, "the same plan is one plan"
+    assert open_again().kept_plan(plan_id) == plan
+    assert store.keep_plan({**plan, "only": ["acme"]}) != plan_id
+
+
+def test_a_plan_that_was_altered_is_not_found(store):
+    plan_id = store.keep_plan({"actions": []})
+    commits = tables().commits
+    row = commits.c.key == f"plan:{plan_id}"
+    change = commits.update().where(row).values(result='{"actions": [{"verb": "delete"}]}')
+    store.database.write(lambda connection, _now: connection.execute(change))
+    assert store.kept_plan(plan_id) is None
+    assert store.kept_plan("0" * 64) is None
+
+
+def test_plans_stay_for_a_week(store):
+    plan_id = store.keep_plan({"actions": []})
+    stores.groom(store, -60)
+    assert store.kept_plan(plan_id) is not None
+    stores.groom(store, -6 * 24 * 3600 - 60)
+    assert store.kept_plan(plan_id) is None

@@ -102,6 +102,23 @@ def test_a_changed_declaration_makes_a_saved_plan_stale(applied, tmp_path):
     assert applied.command("photon-plan").returncode == 0, "nothing was done"
 
 
+def test_a_kept_plan_is_done_by_another_controller_or_refused(site, tmp_path):
+    planned = site.command("photon-plan", "--keep", "--target", "acme")
+    assert planned.returncode == 2, planned.stderr
+    [plan_id] = re.findall(r"photon-apply --plan-id ([0-9a-f]{64})$", planned.stdout, re.MULTILINE)
+    site.home = tmp_path / "other-controller"
+    site.home.mkdir()
+    refused = site.command("photon-apply", "--plan-id", plan_id[:-1] + ("0" if plan_id[-1] != "0" else "1"))
+    assert refused.returncode == 1
+    assert "PlanNotFound" in refused.stdout
+    applied = site.command("photon-apply", "--plan-id", plan_id)
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert "vm\n  + acme/web/web-[01:04]" in applied.stdout
+    moved = site.command("photon-apply", "--plan-id", plan_id)
+    assert moved.returncode == 1
+    assert "PlanChanged" in moved.stdout
+
+
 def test_no_plan_where_there_is_no_file(applied):
     refused = applied.command("photon-apply", "missing.json")
     assert refused.returncode == 1

@@ -103,6 +103,14 @@ def test_a_saved_plan_takes_no_targets(call, capsys):
     assert "give --target to photon-plan" in capsys.readouterr().err
 
 
+def test_a_kept_plan_is_applied_by_its_id(call, capsys):
+    assert call("--plan-id", "5e0f", terminal=False) == (0, [("site.yml", False)])
+    assert call.variables[-1] == {"plan_id": "5e0f"}
+    assert call("--plan-id", "5e0f", "plan.json") == (64, [])
+    assert call("--plan-id", "5e0f", "--target", "acme") == (64, [])
+    assert "exclude each other" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("words", "terminal"), [([], False), (["--json"], True)])
 def test_where_nobody_can_be_asked_it_is_wrong_usage(call, capsys, words, terminal):
     assert call(*words, terminal=terminal) == (64, [])
