@@ -164,11 +164,6 @@ plan:
       after:
         dedicated_tenants: []
       changes: []
-plan_id:
-  description: The id of the plan in the CloudStore.
-  returned: with O(keep_plan), when the plan has no failures
-  type: str
-  sample: 5e0f4d2c6b8a917f3e2d1c0b9a8f7e6d5c4b3a29180f7e6d5c4b3a2918070605
 calls:
   description: Number of calls to each endpoint.
   returned: when it was planned
@@ -184,6 +179,11 @@ error_data:
   description: Details of the error. Mistakes in the arguments are in C(mistakes), each with its C(path).
   returned: failure
   type: dict
+plan_id:
+  description: The id of the plan in the CloudStore.
+  returned: with O(keep_plan), when the plan has no failures
+  type: str
+  sample: 5e0f4d2c6b8a917f3e2d1c0b9a8f7e6d5c4b3a29180f7e6d5c4b3a2918070605
 """
 
 from ansible.module_utils.basic import AnsibleModule
