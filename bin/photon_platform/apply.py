@@ -41,7 +41,7 @@ def main() -> int:
     if options.yes:
         return apply(options, only=options.target)
     if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        parser.error("nobody can be asked: give --yes, or a PLAN that photon-plan -o wrote")
+        parser.error("there is no terminal to ask on: give --yes, or a PLAN that photon-plan -o wrote")
     with tempfile.TemporaryDirectory(prefix="photon-plan-") as folder:
         file = Path(folder) / "plan.json"
         outcome = shared.play("plan.yml", options, plan_result="full", save_plan=str(file), only=options.target)

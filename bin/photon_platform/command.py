@@ -26,6 +26,7 @@ from .collection import Failure
 
 USAGE = 64
 PROGRESS = "photon.platform.progress"
+_INTERRUPTED = (-signal.SIGTERM, -signal.SIGINT, 99)  # exit codes of Ansible
 _REPEATED = ("inventory", "extra_vars", "vault_id", "vault_password_file", "tags", "skip_tags")
 _PASSED = "passed through to ansible-playbook"
 
@@ -136,10 +137,26 @@ def play(playbook: str, options: argparse.Namespace, **variables: Any) -> dict[s
     if answer is None:
         if broken := broken_yaml(options.inventory):
             raise Failure("\nerror: ".join(broken))
-        raise Failure(f"ansible-playbook ended with exit code {code} before it ran {playbook}; see above")
+        raise Failure(_not_run(playbook, code, options))
     if answer["failures"] or not answer["results"]:
         raise Failure("\nerror: ".join(answer["failures"]) or f"{playbook} ran no task; see --limit and --tags")
     return answer["results"][0]
+
+
+def _not_run(playbook: str, code: int, options: argparse.Namespace) -> str:
+    """Why a playbook's module gave no answer, with the next step; what Ansible said of it is above."""
+    if code in _INTERRUPTED:
+        return f"interrupted before {playbook} gave an answer: run again"
+    said = f"ansible-playbook ended with exit code {code} before it ran {playbook}; see above"
+    if files := _encrypted(options.inventory):
+        return f"{said}. {files[0]} is encrypted: give its password with --vault-password-file or --ask-vault-pass"
+    return said
+
+
+def _encrypted(inventories: list[str]) -> list[str]:
+    folders = [Path(inventory) for inventory in inventories if os.path.isdir(inventory)]
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return [str(file) for file in files if file.open("rb").read(14) == b"$ANSIBLE_VAULT"]
 
 
 def _wait(words: list[str], environment: dict[str, str], pid_file: Path) -> int:

@@ -27,7 +27,8 @@ def tables(resources: Sequence[Row], what: Iterable[str], sort: str | None = Non
     """
     lines: list[str] = []
     for name in what:
-        lines += [*_TABLES[name](resources, sort), ""]
+        table = _TABLES[name](resources, sort)
+        lines += [*(table if len(table) > 1 else [f"no {_NOUNS.get(name, name)}"]), ""]
     return lines[:-1]
 
 
@@ -115,6 +116,7 @@ def _grouped(rows: Iterable[tuple[Row, tuple[str | None, ...]]]) -> list[list[st
     return [[project, ", ".join(collapse(names)), *rest] for (project, *rest), names in groups.items()]
 
 
+_NOUNS = {"vms": "VMs"}
 _TABLES = {"tenants": _tenants, "hosts": _hosts, "vms": _vms, "disks": _disks}
 
 

@@ -51,6 +51,7 @@ class Database:
         self._connected = False
         self.file = file
         if self.dialect == SQLITE:
+            _refuse_other_than_file(location.target)
             if writable and file is None:
                 _create_file(location.target)
                 self.file = _identity(location.target)
@@ -279,16 +280,21 @@ def _identity(path: str) -> File | None:
     return status.st_dev, status.st_ino
 
 
-def _create_file(path: str) -> None:
-    """Create the database's file, readable by its owner alone, and its folder where only that is missing."""
+def _refuse_other_than_file(path: str) -> None:
     try:
-        if stat.S_ISREG(os.stat(path).st_mode):
-            return
-        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} is not a regular file: name a file")
-    except FileNotFoundError:
-        pass
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return
     except OSError as error:
         raise errors.unavailable(path, error) from error
+    if not regular:
+        raise PhotonError("CloudStoreUnavailable", f"the CloudStore {path} is not a regular file: name a file")
+
+
+def _create_file(path: str) -> None:
+    """Create the database's file, readable by its owner alone, and its folder where only that is missing."""
+    if os.path.exists(path):
+        return
     folder = os.path.dirname(path)
     try:
         with contextlib.suppress(FileExistsError):

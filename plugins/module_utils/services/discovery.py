@@ -115,7 +115,8 @@ def _networks(inventory: EndpointInventory) -> Iterable[str]:
         return
     ranked = sorted(hosts_of, key=lambda name: (-hosts_of[name], name))
     yield from ("", "# The port group of VMs that name none. There are:")
-    yield from (f"#   {name}, on {hosts_of[name]} of {len(inventory.hosts)} hosts" for name in ranked)
+    whole = f"{len(inventory.hosts)} host{'s' * (len(inventory.hosts) != 1)}"
+    yield from (f"#   {name}, on {hosts_of[name]} of {whole}" for name in ranked)
     yield f"photon_default_port_group: {_quoted(ranked[0])}"
 
 
@@ -127,7 +128,7 @@ def _datastores(spec: EndpointSpec, inventory: EndpointInventory) -> Iterable[st
     for store in sorted(inventory.datastores.values(), key=lambda store: store.name):
         gigabytes = f"{store.free >> 30} of {store.capacity >> 30} GB free"
         hosts = sum(store.moid in host.datastores for host in inventory.hosts.values())
-        yield f"#   {store.name}, {store.type}, {gigabytes}, on {hosts} hosts"
+        yield f"#   {store.name}, {store.type}, {gigabytes}, on {hosts} host{'s' * (hosts != 1)}"
     yield "# photon_datastores:"
     yield f"#   - {{name: backup, endpoint: {spec.name}, usable_for_vms: false}}"
 

@@ -67,14 +67,6 @@ def test_hosts_are_listed_by_zone_with_their_load():
     assert "░░░░░░░░░░ 0 B of 64 GB" in lines[1]
 
 
-def test_two_tables_have_an_empty_line_between_them():
-    assert tables.tables([], ["hosts", "vms"]) == [
-        "HOST  ZONE  STATE  VMS  VCPUS  MEMORY",
-        "",
-        "PROJECT  VMS  FLAVOR  STATE  ZONE  HOST  DATASTORE",
-    ]
-
-
 def test_a_tenant_shows_what_is_in_use_apart_from_what_was_given():
     quota = {"vm.count": {"usage": 70, "limit": 100, "unit": "COUNT"}}
     used = {"vm.count": {"usage": 10, "limit": 70, "unit": "COUNT"}}
@@ -105,3 +97,8 @@ def test_hosts_and_vms_are_sorted_by_a_column():
     assert [line.split()[0] for line in lines[1:]] == ["esx02", "esx01"]
     lines = tables.tables([vm("a", host="esx02"), vm("b", host="esx01")], ["vms"], "host")
     assert [line.split()[1] for line in lines[1:]] == ["b", "a"]
+
+
+def test_nothing_is_said_in_words_instead_of_a_head_alone():
+    assert tables.tables([vm("a")], ["vms", "disks", "hosts"])[2:] == ["", "no disks", "", "no hosts"]
+    assert tables.tables([], ["vms"]) == ["no VMs"]

@@ -60,6 +60,11 @@ def test_a_second_signal_counts_and_other_signals_do_not():
 
 
 def test_what_only_looks_ends_at_once():
-    with pytest.raises(PhotonError, match="while it looked"), interruptible(changing=False):
+    with pytest.raises(PhotonError, match="while it looked"):
+        _interrupted_look()
+
+
+def _interrupted_look():
+    with interruptible(changing=False):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(20)
