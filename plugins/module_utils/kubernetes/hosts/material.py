@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import string
 import time
@@ -23,6 +22,7 @@ from .observe import CONTROL_PLANE, PKI
 
 TOKEN_SECONDS = 1800
 _ENDPOINT_SECONDS = 60
+_SECRETS = "/api/v1/namespaces/kube-system/secrets"
 _LETTERS = string.ascii_lowercase + string.digits
 _ADMINISTRATORS = "kubeadm:cluster-admins"
 _GROUP = "system:bootstrappers:kubeadm:default-node-token"
@@ -55,6 +55,7 @@ def make(joiners: Sequence[Mapping[str, str]]) -> dict[str, Any]:
             "--kubeconfig",
             ADMIN,
         )
+        _end_with_tokens(api)
     return {
         "endpoint": endpoint,
         "certificate_authority": read(f"{PKI}/ca.crt"),
@@ -85,12 +86,24 @@ def forget(api: Api, joiner: Mapping[str, str]) -> list[str]:
     return done
 
 
+def _end_with_tokens(api: Api) -> None:
+    """Let the certificates that kubeadm uploaded end with the join tokens: it keeps them for two hours, for as long as
+    the token that owns them.
+    """
+    uploaded = api.get(f"{_SECRETS}/kubeadm-certs") or {}
+    for owner in uploaded.get("metadata", {}).get("ownerReferences", ()):
+        api.merge(f"{_SECRETS}/{owner['name']}", {"stringData": {"expiration": _ends()}})
+
+
+def _ends() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + TOKEN_SECONDS))
+
+
 def new_token(api: Api) -> str:
     """Create a token with which hosts can request a node certificate for half an hour."""
     identity, secret = _random(6), _random(16)
-    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + TOKEN_SECONDS))
     api.post(
-        "/api/v1/namespaces/kube-system/secrets",
+        _SECRETS,
         {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -99,7 +112,7 @@ def new_token(api: Api) -> str:
             "stringData": {
                 "token-id": identity,
                 "token-secret": secret,
-                "expiration": ends,
+                "expiration": _ends(),
                 "usage-bootstrap-authentication": "true",
                 "usage-bootstrap-signing": "false",
                 "auth-extra-groups": _GROUP,
@@ -119,14 +132,6 @@ def administrator(configuration: str, user: str, hours: int) -> str:
         )  # fmt: skip
 
 
-def revoke(token: str) -> bool:
-    """Revoke a token; return False when it does not exist any more."""
-    identity = token.partition(".")[0]
-    if not re.fullmatch(r"[a-z0-9]{6}", identity):
-        return False
-    return Api.of_member().delete(f"/api/v1/namespaces/kube-system/secrets/bootstrap-token-{identity}")
-
-
 def _must_answer(endpoint: str) -> None:
     """Check the endpoint first: balancers need seconds, but a join would wait for minutes for a missing balancer."""
     if not Api.of_endpoint().ready(_ENDPOINT_SECONDS):
@@ -139,15 +144,15 @@ def _must_answer(endpoint: str) -> None:
 
 def revoke_all(check: bool) -> list[str]:
     """Revoke all join tokens and remove the certificates uploaded for control-plane members."""
-    api, space = Api.of_member(), "/api/v1/namespaces/kube-system/secrets"
+    api = Api.of_member()
     names = [
         item["metadata"]["name"]
-        for item in api.items(space)
+        for item in api.items(_SECRETS)
         if item.get("type") == "bootstrap.kubernetes.io/token" or item["metadata"]["name"] == "kubeadm-certs"
     ]
     if not check:
         for name in names:
-            api.delete(f"{space}/{name}")
+            api.delete(f"{_SECRETS}/{name}")
     return [f"{name} deleted" for name in names]
 
 
