@@ -26,9 +26,16 @@ options:
       - Give this or O(images).
     type: str
   file:
-    description:
-      - OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
-      - Needed for a new one.
+    description: OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
+    type: str
+  url:
+    description: Address of an OVA or VMDK, https://...; downloaded once to the controller.
+    type: str
+  checksum:
+    description: Sha256:..., the digest of what the url gives.
+    type: str
+  ca_file:
+    description: Certificates of the authorities that the url's server is trusted by, in PEM.
     type: str
   replication:
     description:
@@ -55,9 +62,16 @@ options:
         type: str
         required: true
       file:
-        description:
-          - OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
-          - Needed for a new one.
+        description: OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller.
+        type: str
+      url:
+        description: Address of an OVA or VMDK, https://...; downloaded once to the controller.
+        type: str
+      checksum:
+        description: Sha256:..., the digest of what the url gives.
+        type: str
+      ca_file:
+        description: Certificates of the authorities that the url's server is trusted by, in PEM.
         type: str
       replication:
         description:

@@ -20,6 +20,7 @@ from ..model.errors import PhotonError
 from ..vsphere import EndpointSpec, Session, connect, read_inventory
 from . import credentials
 from .disks.observed import read_files
+from .images.fetch import Download
 from .planning import Options, Plan
 from .state import CurrentState
 
@@ -31,7 +32,7 @@ class Context:
     """Use as a context manager: every session is logged out on every way out.
 
     ``run`` is the lease of a run that changes things: each session checks it before a call that changes something.
-    ``interruption`` tells each session when to stop.
+    ``interruption`` tells each session when to stop. ``downloads`` are the image files that have a url, by path.
     """
 
     store: CloudStore
@@ -42,6 +43,7 @@ class Context:
     sessions: dict[str, Session] = field(default_factory=dict)
     run: Any = None
     interruption: Any = None
+    downloads: dict[str, Download] = field(default_factory=dict)
 
     def __enter__(self) -> Context:
         return self
@@ -55,6 +57,12 @@ class Context:
 
     def path(self, file: str) -> str:
         return file if os.path.isabs(file) else os.path.join(self.options.base_directory, file)
+
+    def image_file(self, file: str) -> str:
+        """The path of an image's file, which is downloaded first where it has a url. Raises ImageUploadError."""
+        if file in self.downloads:
+            self.downloads[file].bring()
+        return self.path(file)
 
     def read_endpoints(
         self, state: CurrentState, endpoints: Iterable[Document], detailed: Collection[str] = ()

@@ -6,85 +6,22 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import os
-import pathlib
-import re
-import ssl
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services.images.fetch import fetch
 
-from lab.kubernetes import issuer
+from tests.support.fileserver import FileServer
 
 CONTENT = os.urandom(3_500_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server:
-    """Serves CONTENT as /image.ova. ``cut``: bytes after which each answer ends; ``ranges``: whether it serves them."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.cut: int | None = None
-        self.ranges = True
-        self.lies = False
-        self.status = 200
-        self.locations: dict[str, str] = {}
-        self.asked: list[str] = []
-        issuer.make(folder, "127.0.0.1")
-        self.ca_file = str(folder / "ca.pem")
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "server.pem", folder / "server.key")
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._server.server_port}/image.ova"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type:
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                wanted = self.headers.get("Range", "")
-                server.asked.append(wanted)
-                if location := server.locations.get(self.path):
-                    self.send_response(302)
-                    self.send_header("Location", location)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                start = int(re.findall(r"\d+", wanted)[0]) if wanted and server.ranges else 0
-                if start >= len(CONTENT):
-                    self.send_error(416)
-                    return
-                self.send_response(206 if start else server.status)
-                if start:
-                    shown = start + 1 if server.lies else start
-                    self.send_header("Content-Range", f"bytes {shown}-{len(CONTENT) - 1}/{len(CONTENT)}")
-                self.send_header("Content-Length", str(len(CONTENT) - start))
-                self.end_headers()
-                body = CONTENT[start:] if server.cut is None else CONTENT[start : start + server.cut]
-                self.wfile.write(body)
-                self.close_connection = server.cut is not None
-
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        return Handler
-
-
 @pytest.fixture
 def server(tmp_path):
-    made = Server(tmp_path / "issuer")
+    made = FileServer(tmp_path / "issuer", CONTENT)
     yield made
     made.close()
 
@@ -204,4 +141,4 @@ def test_two_at_once_download_once(server, target):
 
 def test_a_folder_that_cannot_be_made(server, target):
     target.parent.write_text("a file")
-    assert "photon_image_cache" in refused(server, target)
+    assert "PHOTON_IMAGE_CACHE" in refused(server, target)

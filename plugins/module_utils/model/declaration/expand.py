@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from .. import flavors
 from ..errors import PhotonError
@@ -133,23 +134,51 @@ def _flavor(checker: Checker, item: Item) -> None:
 
 
 def _image(checker: Checker, item: Item) -> None:
+    path = item["path"]
+    key = "url" if item["url"] else "file"
     item["file_type"] = None
-    if item["file"] is None:
+    if item["file"] and item["url"]:
+        checker.add(f"{path}.url", "an image has a file or a url: remove one of the two", "ImageUploadError")
+    _image_url(checker, item)
+    if source := item[key]:
+        name = urlsplit(source).path if key == "url" else source
+        suffix = "." + name.rpartition(".")[2].lower()
+        item["file_type"] = _IMAGE_TYPES.get(suffix)
+        if suffix == ".iso":
+            message = "an ISO makes no boot disk; name the OVA or VMDK of a VM that was installed from it"
+            checker.add(f"{path}.{key}", f"{source!r}: {message}", "InvalidEntity")
+        elif item["file_type"] is None:
+            message = f"{source!r} is not an image: its name must end in .ova, .ovf or .vmdk"
+            checker.add(f"{path}.{key}", message, "UnsupportedImageFileType")
+        elif key == "url" and item["file_type"] == "OVF":
+            checker.add(f"{path}.url", f"{source!r}: an OVF is several files; pack them as an OVA", "ImageUploadError")
+    elif checker.complete and item["state"] != "absent" and not _has_mistakes(checker, f"{path}."):
+        checker.add(f"{path}.file", "missing: name the image's file, or its url with a checksum", "ImageUploadError")
+
+
+def _has_mistakes(checker: Checker, prefix: str) -> bool:
+    return any(mistake.path.startswith(prefix) for mistake in checker.mistakes)
+
+
+def _image_url(checker: Checker, item: Item) -> None:
+    path = item["path"]
+    if item["url"] is None:
+        for key in ("checksum", "ca_file"):
+            if item[key] is not None:
+                checker.add(f"{path}.{key}", "has no effect without url", "ImageUploadError")
         return
-    suffix = "." + item["file"].rpartition(".")[2].lower()
-    item["file_type"] = _IMAGE_TYPES.get(suffix)
-    if suffix == ".iso":
-        checker.add(
-            f"{item['path']}.file",
-            f"{item['file']!r}: an ISO makes no boot disk; name the OVA or VMDK of a VM that was installed from it",
-            "InvalidEntity",
-        )
-    elif item["file_type"] is None:
-        checker.add(
-            f"{item['path']}.file",
-            f"{item['file']!r} is not an image: its name must end in .ova, .ovf or .vmdk",
-            "UnsupportedImageFileType",
-        )
+    address = urlsplit(item["url"])
+    if address.scheme != "https" or not address.hostname or address.username or address.fragment:
+        message = "must be https://HOST/PATH, without a user: what came without TLS could be anybody's"
+        checker.add(f"{path}.url", f"{item['url']!r} {message}", "ImageUploadError")
+    if item["checksum"] is None:
+        message = f"missing: the digest of {item['url']}, as sha256sum prints it: sha256:..."
+        checker.add(f"{path}.checksum", message, "ImageUploadError")
+    elif not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", item["checksum"]):
+        message = "must be sha256: and 64 hexadecimal digits, as sha256sum prints them"
+        checker.add(f"{path}.checksum", f"{item['checksum']!r} {message}", "ImageUploadError")
+    else:
+        item["checksum"] = item["checksum"].lower()
 
 
 def _boot_disk(checker: Checker, item: Item) -> None:
@@ -160,7 +189,7 @@ def _boot_disk(checker: Checker, item: Item) -> None:
     if boot.get("flavor") and flavor not in (None, boot["flavor"]):
         checker.add(f"{path}.boot_disk.flavor", f"differs from boot_disk_flavor {flavor!r}: keep one of the two")
     needed = checker.complete and item["state"] != "absent" and item["boot_disk_flavor"] is None
-    if needed and not any(mistake.path.startswith(f"{path}.boot_disk") for mistake in checker.mistakes):
+    if needed and not _has_mistakes(checker, f"{path}.boot_disk"):
         checker.add(
             f"{path}.boot_disk_flavor", "missing: flavor of kind ephemeral-disk for the boot disk", "InvalidEntity"
         )

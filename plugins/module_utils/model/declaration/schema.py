@@ -103,9 +103,13 @@ IMAGE: Schema = {
     "file": Field(
         "text",
         "OVA, OVF with its disk beside it, or stream-optimised VMDK, on the controller",
-        required="create",
         code="ImageUploadError",
     ),
+    "url": Field(
+        "text", "address of an OVA or VMDK, https://...; downloaded once to the controller", code="ImageUploadError"
+    ),
+    "checksum": Field("text", "sha256:..., the digest of what the url gives", code="ImageUploadError"),
+    "ca_file": Field("text", "certificates of the authorities that the url's server is trusted by, in PEM"),
     "replication": Field(
         "text",
         "EAGER: to every datastore at once; ON_DEMAND: with the first VM that needs it",

@@ -118,7 +118,7 @@ def _on_endpoint(
                 raise PhotonError("ImageUploadError", "its file is not declared, so no copy can be uploaded: set file")
             else:
                 report = functools.partial(progress.sent, endpoint_id)
-                template = vsphere.import_image(session, context.path(action.file), spec, report)
+                template = vsphere.import_image(session, context.image_file(action.file), spec, report)
             source = source or (template, spec.host.datacenter)
             made[store.id] = {"path": template.path, "template_moid": template.moid, "template_uuid": template.uuid}
         except PhotonError as error:

@@ -10,17 +10,46 @@ import fcntl
 import hashlib
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from ...model.errors import PhotonError
 from ...model.libraries import missing_library
 
+CACHE = "PHOTON_IMAGE_CACHE"  # the environment variable with the folder of downloaded images
 _CHUNK = 1 << 16  # what a break may lose
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
 _ATTEMPTS = 5  # in a row that bring nothing new
 _REDIRECTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An image's file by its address and digest; ``path`` is where it is kept."""
+
+    url: str
+    sha256: str
+    path: str
+    ca_file: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any], ca_file: str | None) -> Download:
+        """That of a declared image; ``ca_file`` is its path."""
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        folder = os.environ.get(CACHE) or os.path.join(home, "photon", "images")
+        sha256 = item["checksum"].removeprefix("sha256:")
+        return cls(item["url"], sha256, os.path.join(folder, f"{sha256}.{item['file_type'].lower()}"), ca_file)
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return urlsplit(self.url).path.rpartition("/")[2]
+
+    def bring(self) -> None:
+        """Download it unless it is there. Raises ImageUploadError."""
+        fetch(self.url, self.sha256, self.path, self.ca_file)
 
 
 def fetch(url: str, sha256: str, path: str, ca_file: str | None = None) -> None:
@@ -46,7 +75,7 @@ def fetch(url: str, sha256: str, path: str, ca_file: str | None = None) -> None:
             os.replace(part, path)
     except OSError as error:  # of the file; requests has its own
         raise _error(url, f"{path} cannot be written ({error.strerror or error}): free space, or set "
-                          "photon_image_cache to another folder") from error  # fmt: skip
+                          f"{CACHE} to another folder") from error  # fmt: skip
 
 
 def _download(url: str, part: str, ca_file: str | None) -> None:

@@ -200,7 +200,7 @@ def _content(item: Item, fresh: Document, planning: Planning) -> tuple[dict[str,
             f"image {item['name']} does not exist yet: set replication to EAGER or ON_DEMAND",
         )
     if not path and "sha256" not in fresh.body:
-        raise PhotonError("ImageUploadError", f"image {item['name']} does not exist yet: set its file")
+        raise PhotonError("ImageUploadError", f"image {item['name']} does not exist yet: set its file or url")
     if path is None or path not in planning.files:  # neither new nor changed since it was read
         return {"replication": replication}, _stat(fresh)
     facts = planning.files[path]
@@ -213,7 +213,7 @@ def _content(item: Item, fresh: Document, planning: Planning) -> tuple[dict[str,
             "declare it under a new name, and the old one absent",
         )
     content = {key: value for key, value in facts.items() if key != "stat"}
-    return {"replication": replication, "file": path.rpartition("/")[2], **content}, facts["stat"]
+    return {"replication": replication, **content}, facts["stat"]
 
 
 def _stat(image: Document) -> Any:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Photon Platform contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the declared image files that planning must know: new ones, and those whose size or time changed."""
+"""Read the declared image files that planning must know: new ones, and those whose size, time or checksum changed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,35 @@ from ...model.errors import PhotonError
 from ...vsphere import inspect_image
 from ..context import Context
 from ..planning import Planning
+from .fetch import Download
 from .plan import files_to_read
 
 
 def read(planning: Planning, context: Context) -> None:
-    """Note the facts of each file, or the PhotonError of reading it, by the name that the declaration gives it."""
-    for name in files_to_read(planning, lambda file: _stat(context.path(file))):
+    """Note the facts of each file, or the PhotonError of reading it, by the name that the declaration gives it; one
+    that has a url is called by its path on the controller from now on, and downloaded where it must be read.
+    """
+    for item in planning.declaration.images:
+        if item.get("url") and item["state"] != "absent":
+            download = Download.of(item, context.path(item["ca_file"]) if item["ca_file"] else None)
+            context.downloads[download.path] = download
+            item["file"] = download.path
+    for name in files_to_read(planning, lambda file: _stat(file, context)):
         try:
-            planning.files[name] = {**inspect_image(context.path(name)), "stat": _stat(context.path(name))}
+            facts = inspect_image(context.image_file(name))
         except PhotonError as error:
             planning.files[name] = error
+            continue
+        shown = context.downloads[name].name if name in context.downloads else os.path.basename(name)
+        planning.files[name] = {**facts, "file": shown, "stat": _stat(name, context)}
 
 
-def _stat(path: str) -> list[int] | None:
+def _stat(file: str, context: Context) -> list[int] | list[str] | None:
+    """What tells whether a file changed; of one with a url, that is its checksum."""
+    if file in context.downloads:
+        return [context.downloads[file].sha256]
     try:
-        status = os.stat(path)
+        status = os.stat(context.path(file))
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns]

@@ -465,6 +465,48 @@ def test_a_project_image_is_for_its_project_alone(tree: dict[str, Any]) -> None:
     }
 
 
+IMAGE_URL = "https://images.example.org/debian.ova?build=7"
+CHECKSUM = f"sha256:{'A' * 64}"
+
+
+def test_an_image_from_a_url(tree: dict[str, Any]) -> None:
+    tree["photon_images"][0] = {
+        "name": "debian-13", "url": IMAGE_URL, "checksum": CHECKSUM, "ca_file": "ca.pem", "replication": "EAGER"
+    }  # fmt: skip
+    image = validate(tree).images[0]
+    assert (image["file_type"], image["file"], image["ca_file"]) == ("OVA", None, "ca.pem")
+    assert image["checksum"] == CHECKSUM.lower()
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "code", "words"),
+    [
+        ({}, "file", "ImageUploadError", "missing: name the image's file, or its url with a checksum"),
+        ({"flie": "a.ova"}, "flie", "SpecInvalid", "did you mean 'file'?"),
+        ({"url": IMAGE_URL}, "checksum", "ImageUploadError", "missing: the digest of"),
+        ({"url": IMAGE_URL, "checksum": "md5:" + "a" * 32}, "checksum", "ImageUploadError", "64 hexadecimal digits"),
+        ({"url": IMAGE_URL, "checksum": CHECKSUM + "\n"}, "checksum", "ImageUploadError", "64 hexadecimal digits"),
+        ({"url": "http://h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "must be https://HOST/PATH"),
+        ({"url": "https://u:p@h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "without a user"),
+        ({"url": "https:///a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "must be https://HOST/PATH"),
+        ({"url": "https://h/a.qcow2", "checksum": CHECKSUM}, "url", "UnsupportedImageFileType", "must end in .ova"),
+        ({"url": "https://h/a.ovf", "checksum": CHECKSUM}, "url", "ImageUploadError", "pack them as an OVA"),
+        ({"url": "https://h/a.iso", "checksum": CHECKSUM}, "url", "InvalidEntity", "an ISO makes no boot disk"),
+        ({"file": "a.iso"}, "file", "InvalidEntity", "an ISO makes no boot disk"),
+        ({"file": "a.ova", "url": IMAGE_URL, "checksum": CHECKSUM}, "url", "ImageUploadError", "remove one of the two"),
+        ({"file": "a.ova", "checksum": CHECKSUM}, "checksum", "ImageUploadError", "has no effect without url"),
+        ({"file": "a.ova", "ca_file": "ca.pem"}, "ca_file", "ImageUploadError", "has no effect without url"),
+    ],
+)
+def test_image_sources_that_cannot_be(
+    tree: dict[str, Any], keys: dict[str, str], key: str, code: str, words: str
+) -> None:
+    tree["photon_images"][0] = {"name": "debian-13", "replication": "EAGER", **keys}
+    [(path, said)] = mistakes(tree).items()
+    assert (path, said[0]) == (f"photon_images[0].{key}", code)
+    assert words in said[1]
+
+
 def test_what_the_cloudstore_knows_can_be_referred_to(tree: dict[str, Any]) -> None:
     tenant = Document("tenant", "old")
     project = Document("project", "p", tenant.id)
