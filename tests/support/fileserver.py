@@ -15,7 +15,7 @@ from lab.kubernetes import issuer
 
 
 class FileServer:
-    """Serves ``content`` as /image.ova. ``cut``: bytes after which an answer ends; ``ranges``: whether it serves them."""
+    """Serves ``content`` as /image.ova. ``cut``: bytes after which an answer ends; ``ranges``: it serves them."""
 
     def __init__(self, folder: pathlib.Path, content: bytes) -> None:
         self.content = content
