@@ -84,7 +84,11 @@ def run_items(
     scope: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Items of one kind as its module takes them; otherwise as run_site."""
-    declaration = Declaration(**{f"{kind}s": check_items(kind, items, root=root, scope=scope)})
+    return run_declared(Declaration(**{f"{kind}s": check_items(kind, items, root=root, scope=scope)}), request)
+
+
+def run_declared(declaration: Declaration, request: Request) -> dict[str, Any]:
+    """A checked declaration, an empty one included: what waited for its last user goes; otherwise as run_site."""
     return _run(request, lambda _snapshot: declaration)
 
 
