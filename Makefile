@@ -33,7 +33,7 @@ test: test-setup ## all tests: unit (also with the newest ansible-core where a n
 
 test-setup: ## what `make test` needs besides: packages of the distribution and the virtualenv
 	@scripts/packages test $$([ $$(id -u) -ne 0 ] || echo roles kubernetes)
-	@scripts/venv dev
+	@scripts/venv dev awx
 
 test-unit: ## the fast tests alone
 	@scripts/venv dev
@@ -55,9 +55,9 @@ mutants: ## changed lines of the roles and of the accounting, each of which unit
 	@scripts/venv dev
 	@python tests/benchmarks/run.py --only role_mutants --only mutants
 
-chaos: ## every kill point and every fault, not only the sample that `make test` runs
+chaos: ## every kill point, every fault and every moment of a cancelled job, not only the sample that `make test` runs
 	@scripts/packages test
-	@scripts/venv dev
+	@scripts/venv dev awx
 	@PHOTON_CHAOS=all python scripts/tests.py chaos
 
 bench: ## the benchmarks [ONLY=name], into .build/bench.json

@@ -56,7 +56,7 @@ def main(which: str) -> int:
     if which == "unit":
         return summary([newest(["tests/unit"]), pytest("unit", sys.executable, ["tests/unit"])])
     if which == "chaos":
-        return summary([pytest("chaos", sys.executable, existing("tests/chaos"))])
+        return summary([pytest("chaos", sys.executable, existing("tests/chaos", "tests/integration/awx"))])
     # One cluster at a time: a test is about what happens in it, not about two of them on one machine.
     return summary([pytest("kubernetes", sys.executable, existing("tests/kubernetes"), PHOTON_TEST_WORKERS="1")])
 
