@@ -119,6 +119,17 @@ def test_a_kept_plan_is_done_by_another_controller_or_refused(site, tmp_path):
     assert "PlanChanged" in moved.stdout
 
 
+def test_a_vm_that_the_declaration_does_not_name(applied):
+    vm = ["-e", "vm_project=acme/web", "-e", "vm_name=extra-1"]
+    made = applied.result("photon.platform.vm", *vm, "-e", "vm_flavor=core-100 vm_image=debian vm_state=stopped")
+    assert made["changes"] == ["create vm acme/web/extra-1"], made
+    assert not applied.result("photon.platform.site")["changed"], "a site leaves it alone"
+    gone = applied.result("photon.platform.vm", *vm, "-e", "vm_state=absent")
+    assert gone["changes"] == ["delete vm acme/web/extra-1 (declared absent)"]
+    refused = applied.playbook("photon.platform.vm", "-e", "vm_name=extra-1")
+    assert "Give vm_name, and vm_project as TENANT/PROJECT" in refused.stdout + refused.stderr
+
+
 def test_no_plan_where_there_is_no_file(applied):
     refused = applied.command("photon-apply", "missing.json")
     assert refused.returncode == 1
