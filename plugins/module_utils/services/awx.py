@@ -60,6 +60,7 @@ OPERATIONS: dict[str, Operation] = {
     "show": Operation(SITE, "Read what the platform holds", ("live",)),
     "verify": Operation(SITE, "Compare the CloudStore with itself and with vSphere", ("repair",)),
     "vm": Operation(SITE, "Create, start, stop or delete VMs", ("project", "name", "state", "flavor", "image", "zone")),
+    "maintain": Operation(SITE, "What the platform needs from time to time, for a schedule"),
     "awx": Operation(SITE, "Refresh the choices of the surveys", tags="surveys", controller=True),
     "cluster_backup": Operation(CLUSTERS, "Back a cluster up", ("cluster", "backup_directory")),
     "cluster_bundle": Operation(CLUSTERS, "Make a bundle for clusters without internet", ("bundle",)),

@@ -58,7 +58,7 @@ class Repository:
             "[inventory]\nunparsed_is_failed = true\nignore_extensions = .ova, .vmdk\n"
         )
         (self.directory / "playbooks").mkdir()
-        for name in ("plan", "site", "report", "show", "verify", "vm", "awx"):
+        for name in ("plan", "site", "report", "show", "verify", "vm", "maintain", "awx"):
             wrapper = f"- import_playbook: photon.platform.{name}\n"
             (self.directory / "playbooks" / f"{name}.yml").write_text(wrapper)
         self.store = f"sqlite:///{directory / 'cloudstore.db'}"
