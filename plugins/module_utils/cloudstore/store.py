@@ -90,6 +90,7 @@ class CloudStore:
         self.store_id = meta["store_id"] if meta else None
         # Without a CloudStore there is nothing to compare digests with: any key works.
         self._digest_key = bytes.fromhex(meta["digest_key"]) if meta else secrets.token_bytes(32)
+        self._rules_tag = meta.get("rules_tag", "") if meta else ""
         self._run: Run | None = None
 
     def __enter__(self) -> CloudStore:
@@ -118,6 +119,11 @@ class CloudStore:
         if self._database is None:
             raise PhotonError("CloudStoreNotFound", "there is no CloudStore yet: the first apply (site.yml) creates it")
         return self._database
+
+    @property
+    def rules_tag(self) -> str:
+        """The tag in the names of this CloudStore's DRS rules; a rebuilt one has that of the lost one."""
+        return self._rules_tag or self.digest("DRS rules")[:8]
 
     def digest(self, value: Any) -> str:
         """The keyed digest of a secret or of guest metadata, stored instead of the value."""

@@ -66,6 +66,7 @@ def plan(
         context.options,
         context.store.digest,
         context.store.store_id,
+        context.store.rules_tag,
         whole,
         pinned or {},
         deleted=frozenset(d.id for d in context.store.tombstones()),

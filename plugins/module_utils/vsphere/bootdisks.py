@@ -9,8 +9,8 @@ old disk, so whoever knows the disk by that knows the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import PhotonError
@@ -20,7 +20,7 @@ from .disks import copy_disk
 from .jobs import Job
 from .rows import FIRST_BUS, DiskRow
 from .session import Session
-from .vms import reconfigure
+from .vms import options_of, reconfigure
 
 _GONE = frozenset({"FileNotFound"})
 _SUFFIX = "_full.vmdk"  # no name of a disk has an underscore
@@ -30,7 +30,8 @@ _SUFFIX = "_full.vmdk"  # no name of a disk has an underscore
 class BootDisk:
     """The disk to grow: found by ``uuid`` or ``path``, else by its ``unit`` on the first bus; ``capacity`` in bytes.
 
-    ``datacenter`` is a moid, ``vm`` the VM's name, ``policy`` the id of the disk's storage policy.
+    ``datacenter`` is a moid, ``vm`` the VM's name, ``policy`` the id of the disk's storage policy. ``extra_config`` is
+    written with the new disk.
     """
 
     moid: str
@@ -41,6 +42,7 @@ class BootDisk:
     path: str | None = None
     unit: int | None = None
     policy: str = ""
+    extra_config: Mapping[str, str] = field(default_factory=dict)
 
 
 def grow_boot_disk(disk: BootDisk, *, then: Callable[[Any], Job | None] | None = None, **options: Any) -> Job:
@@ -85,7 +87,8 @@ class _Work:
     def after_clear(self, _result: Any) -> Job:
         if not self.target:
             sizes = {self.found.key: self.disk.capacity}
-            return reconfigure(self.disk.moid, self.disk.vm, extend_disks=sizes, **self._options, then=self._then)
+            more = {"extra_config": self.disk.extra_config, **self._options, "then": self._then}
+            return reconfigure(self.disk.moid, self.disk.vm, extend_disks=sizes, **more)
         source, center = self.found.path, self.disk.datacenter
         what = f"copy the boot disk of VM {self.disk.vm}"
         options = {"data": {"part": True}, **self._options}
@@ -119,7 +122,10 @@ class _Work:
             capacityInKB=self.disk.capacity >> 10,
             backing=kind(fileName=self.target, diskMode="persistent"),
         )
-        spec = vim.vm.ConfigSpec(deviceChange=[removal, devices.added(new, policy=self.disk.policy)])
+        spec = vim.vm.ConfigSpec(
+            deviceChange=[removal, devices.added(new, policy=self.disk.policy)],
+            extraConfig=options_of(self.disk.extra_config),
+        )
         return session.call(what, session.reference("VirtualMachine", self.disk.moid).ReconfigVM_Task, spec)
 
     def _choose(self, rows: list[DiskRow]) -> DiskRow:

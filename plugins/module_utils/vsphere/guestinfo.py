@@ -20,6 +20,7 @@ ID_KEY = "photon.id"  # marks a VM of the platform: the id of its document
 SITE_KEY = "photon.site"  # the site that declares it
 TEMPLATE_KEY = "photon.template"  # marks the copy of an image: its instanceUuid once more
 STORE_KEY = "photon.store"  # the id of the CloudStore that holds the document
+RECORD_KEY = "photon.record"  # what a lost CloudStore is rebuilt from
 
 
 def extra_config(*, metadata: Mapping[str, Any] | None = None, userdata: str | None = None) -> dict[str, str]:

@@ -34,7 +34,7 @@ Report = Callable[[int, int], None]
 class TemplateSpec(vms.VmSpec):
     """The template that holds a copy of an image; its ``document_id`` is the image's.
 
-    ``sha256`` is the file's, ``capacity`` the disk's size in bytes.
+    ``sha256`` is the file's, ``capacity`` the disk's size in bytes, ``record`` what it carries as photon.record.
     """
 
     sha256: str
@@ -43,9 +43,12 @@ class TemplateSpec(vms.VmSpec):
     memory: int = _MEMORY
     controller: str = "lsilogic"
     annotation: str = "Parent of boot disks: do not start or change it"
+    record: str = ""
 
     def __post_init__(self) -> None:
         self.extra_config = {guestinfo.TEMPLATE_KEY: self.uuid}
+        if self.record:
+            self.extra_config[guestinfo.RECORD_KEY] = self.record
 
     def with_disk(self, path: str | None = None) -> TemplateSpec:
         """The template with its disk: an existing file, or a new one to import into."""

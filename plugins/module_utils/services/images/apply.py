@@ -19,6 +19,7 @@ from ...model.errors import PhotonError
 from ..context import Applying
 from ..fleet.record import HostFacts
 from ..planning import Outcome
+from .mark import mark_of
 from .plan import Copies, CopyImage, DeleteImage, template_uuid
 
 _FOLDER = "images"
@@ -155,6 +156,7 @@ def _spec(document: Document, store: Document, endpoint: Document, session: Any,
         datastore=inventory.datastores[store.observed["moid"]],
         folder=folder,
         directory=name,
+        record=mark_of(document, store, applying.state, applying.context.store),
         controller=settings.get("scsi0.virtualDev", "lsilogic"),
         **vsphere.hardware_of(settings),
     )

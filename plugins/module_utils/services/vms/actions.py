@@ -22,6 +22,7 @@ class Reconfigure:
     ``policies`` ids of storage policies ("": the default), both by disk name.
 
     ``boot_disk`` is the new size of a boot disk that is a child of its image's: a step of its own, with the VM off.
+    ``record`` is the text that replaces the VM's record in vSphere, with whatever is changed.
     """
 
     boot_disk: int | None = None
@@ -31,10 +32,13 @@ class Reconfigure:
     policies: dict[str, str] = field(default_factory=dict)
     port_groups: tuple[str, ...] | None = None
     extra_config: dict[str, str] = field(default_factory=dict)
+    record: str = ""
 
     def __bool__(self) -> bool:
+        """Whether the VM is to be reconfigured; a boot disk that grows takes the record with it."""
         hardware = self.vcpus is not None or self.memory is not None
-        return hardware or bool(self.disks or self.policies or self.extra_config) or self.port_groups is not None
+        parts = bool(self.disks or self.policies or self.extra_config) or self.port_groups is not None
+        return hardware or parts or bool(self.record and self.boot_disk is None)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -139,7 +139,7 @@ class _Runner:
         prepared = self._prepared(
             actions,
             lambda action: jobs.create(
-                action, inventory, made, state, context.store.store_id, action.id in bound, attached.get(action.id, ())
+                action, inventory, made, state, context.store, action.id in bound, attached.get(action.id, ())
             ),
         )
         progress = _Progress()

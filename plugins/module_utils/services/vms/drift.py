@@ -8,11 +8,13 @@ Heavy properties were read only where ``config.changeVersion`` moved, so an unch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...model import entities, states, units
 from ...model.errors import PhotonError
+from ...vsphere.guestinfo import RECORD_KEY
 from .. import guest, policies
 from ..state import CurrentState
 from . import networks
@@ -45,9 +47,18 @@ class Drift:
         self.before[name], self.after[name] = before, after
 
 
-def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState) -> Drift:
-    """Compare the three values. Raises UpdateNotSupported for what cannot be changed in place, InvalidVmState where a
-    running VM would have to be stopped and ``force`` does not allow it."""
+def compare(
+    desired: Desired,
+    recorded: Vm,
+    seen: Observed,
+    state: CurrentState,
+    mark_of: Callable[[Vm], str] | None = None,
+) -> Drift:
+    """Compare the three values. ``mark_of`` returns the record that a VM is to carry in vSphere.
+
+    Raises UpdateNotSupported for what cannot be changed in place, InvalidVmState where a running VM would have to be
+    stopped and ``force`` does not allow it.
+    """
     drift = Drift()
     _compare_records(desired, recorded, drift, state)
     _compare_place(desired, recorded, seen, drift, state)
@@ -64,6 +75,8 @@ def compare(desired: Desired, recorded: Vm, seen: Observed, state: CurrentState)
             "or restore the declaration",
         )
     _refuse_unknown_port_groups(desired, seen, drift, state)
+    if mark_of is not None and (seen.detailed or drift.after):
+        _compare_mark(desired, recorded, seen, drift, mark_of)
     drift.steps = _steps(desired, seen, drift)
     return drift
 
@@ -235,6 +248,20 @@ def _compare_guest(desired: Desired, seen: Observed, drift: Drift) -> None:
     for key in sorted(changes):
         drift.note(key, "(changed in vSphere)" if key in seen.row.extra_config else "(missing)", "(as declared)")
     drift.reconfigure.extra_config |= changes
+
+
+def _compare_mark(
+    desired: Desired, recorded: Vm, seen: Observed, drift: Drift, mark_of: Callable[[Vm], str]
+) -> None:
+    """The record changes with what it describes, and by itself where it is missing or old. A VM that did not change has
+    the one that follows from its document."""
+    wanted, before = mark_of(desired.vm), mark_of(recorded)
+    here = seen.row.extra_config.get(RECORD_KEY, "") if seen.detailed else before
+    if here == wanted and not (drift.reconfigure and not seen.detailed):
+        return
+    if here != before or (here != wanted and not drift.after):
+        drift.note(RECORD_KEY, "(outdated)" if here else "(missing)", "(current)")
+    drift.reconfigure.record = wanted
 
 
 # -- steps -------------------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from typing import Any
 
 from ... import vsphere
 from ...model.errors import PhotonError
-from .. import guest, policies
+from ...vsphere.guestinfo import RECORD_KEY
+from .. import guest, marks, policies
 from ..state import CurrentState
 from . import networks
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
+from .mark import mark_of
 from .observed import observe
 from .record import Vm
 
@@ -53,7 +55,7 @@ def create(
     inventory: Any,
     made: Folders,
     state: CurrentState,
-    store_id: str,
+    store: marks.Store,
     alone: bool,
     attached: Iterable[vsphere.DiskFile] = (),
 ) -> Any:
@@ -82,7 +84,7 @@ def create(
         uuid=vm.id,
         name=place.name,  # type: ignore[union-attr]
         site=action.document.managed_by,
-        store=store_id,
+        store=store.store_id or "",
         host=row,
         datastore=inventory.datastores[store.observed["moid"]],
         folder=made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder,  # type: ignore[union-attr]
@@ -108,7 +110,10 @@ def create(
         ],
         controller=hardware.get("scsi0.virtualDev", "pvscsi"),
         **vsphere.hardware_of(hardware),
-        extra_config=guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id, networks.configuration(vm)),
+        extra_config={
+            **guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id, networks.configuration(vm)),
+            RECORD_KEY: mark_of(vm, action.document, state, store),
+        },
     )
     following = () if alone else action.steps[1:]
     return vsphere.create_vm(
@@ -251,7 +256,10 @@ def _growing(action: CreateVm | UpdateVm, moid: str, host: Any, state: CurrentSt
 
     def grow(then: Then) -> Any:
         policy = policies.id_on(boot.policy, boot.datastore, f"VM {action.name}: disk {boot.name}", state)
-        disk = vsphere.BootDisk(moid, vm.name, boot.capacity, host.datacenter, boot.uuid, boot.path, boot.unit, policy)
+        record = _record(action.reconfigure) if isinstance(action, UpdateVm) else {}
+        disk = vsphere.BootDisk(
+            moid, vm.name, boot.capacity, host.datacenter, boot.uuid, boot.path, boot.unit, policy, record
+        )
         return vsphere.grow_boot_disk(disk, then=then, key=vm.id, operation="GROW_BOOT_DISK", host=host.moid)
 
     return {"GROW_BOOT_DISK": grow}
@@ -260,7 +268,7 @@ def _growing(action: CreateVm | UpdateVm, moid: str, host: Any, state: CurrentSt
 def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state: CurrentState) -> Any:
     change: Reconfigure = action.reconfigure
     options: dict[str, Any] = {
-        "vcpus": change.vcpus, "memory": change.memory, "extra_config": change.extra_config}  # fmt: skip
+        "vcpus": change.vcpus, "memory": change.memory, "extra_config": change.extra_config | _record(change)}  # fmt: skip
     if change.port_groups is not None or change.disks or change.policies:
         vsphere.read_heavy(session, [row], inventory.networks)
     if change.port_groups is not None:
@@ -275,6 +283,11 @@ def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state
         options["extend_disks"] = {keys[name]: size for name, size in change.disks.items()}
         options["disk_policies"] = {keys[name]: policy for name, policy in change.policies.items()}
     return vsphere.reconfigure(row.moid, action.document.name, key=action.id, operation="RECONFIGURE_VM", **options)
+
+
+def _record(change: Reconfigure) -> dict[str, str]:
+    """The key that the VM's record is written to with a change."""
+    return {RECORD_KEY: change.record} if change.record else {}
 
 
 def _adapters(row: Any, host: Any, wanted: tuple[str, ...], inventory: Any, action: UpdateVm) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .actions import CreateVm, DeleteVm, UpdateVm
 from .claims import claim_of
 from .desired import Desired, Item, Project, allow, project_of, resolve
 from .drift import compare
+from .mark import mark_of
 from .record import Vm
 
 
@@ -152,7 +153,7 @@ def _plan_existing(desired: Desired, current: Document, seen: observed.Observed,
     desired.vm = networks.with_new_adapters(desired.vm, nics, planning)
     if (error := networks.conflict(desired.vm, desired.label, seen.endpoint, planning)) is not None:
         raise error
-    drift = compare(desired, recorded, seen, state)
+    drift = compare(desired, recorded, seen, state, lambda vm: mark_of(vm, current, state, planning))
     planning.plan.warnings += drift.warnings
     if drift.resized:
         _charge(desired.vm, recorded, state)

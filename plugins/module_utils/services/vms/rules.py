@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,12 +48,12 @@ class Owner:
     projects: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, digest: Callable[[Any], str], actor: Actor, state: CurrentState, plan: Plan) -> Owner:
+    def of(cls, tag: str, actor: Actor, state: CurrentState, plan: Plan) -> Owner:
         """Return all rules for a system administrator, else those of the plan's projects that the actor may change.
 
         Those of a partial plan are its projects' too.
         """
-        prefix = f"photon-{digest('DRS rules')[:8]}."
+        prefix = f"photon-{tag}."
         return cls(prefix, None if actor.system_administrator and not plan.partial else _projects(actor, state, plan))
 
     def owns(self, name: str) -> bool:
@@ -83,7 +83,7 @@ def plan_rules(planning: Planning) -> None:
     drs = {each.id: found for each in endpoints if (found := drs_clusters(state.inventories[each.id]))}
     if not drs:
         return
-    owner = Owner.of(planning.digest, planning.actor, state, plan)
+    owner = Owner.of(planning.rules_tag, planning.actor, state, plan)
     new = {action.id for action in plan.of(entities.VM, CREATE)}
     documents = [document for document in state.of(entities.VM) if document.body.get("groups")]
     for endpoint_id, clusters in drs.items():
@@ -141,7 +141,7 @@ class RuleWriter:
 
     def __init__(self, applying: Applying) -> None:
         self.plan, self.state, self.context = applying.plan, applying.state, applying.context
-        self.owner = Owner.of(self.context.store.digest, self.context.actor, self.state, self.plan)
+        self.owner = Owner.of(self.context.store.rules_tag, self.context.actor, self.state, self.plan)
         self.pending = {action.endpoint for action in self.plan.of_type(ChangeRules)}
         self._bound = {group for vm in self.state.of(entities.VM) for group, _kind in hard_groups(vm)}
         self._written: dict[str, ChangeRules] = {}  # by name, what was done
