@@ -226,7 +226,8 @@ class Planning:
     """Everything a planner works with.
 
     ``whole``: the declaration is all of its site, so a key that is left out is taken off. ``digest(value)`` is the
-    CloudStore's keyed digest, ``store_id`` and ``rules_tag`` its identity; ``pinned`` maps a VM's path to ``{host_name, datastore_name}`` of a saved plan;
+    CloudStore's keyed digest, ``store_id`` and ``rules_tag`` its identity; ``pinned`` maps a VM's path to
+    ``{host_name, datastore_name}`` of a saved plan;
     ``files`` the facts of image files by name, or the PhotonError of reading one; ``deleted`` the ids of what was
     deleted within the last 24 hours; ``marks`` the VMs that carry our mark and are in no record, by photon.id;
     ``left_files`` the configuration files of missing VMs that still exist, by VM. With ``targets`` the declaration is

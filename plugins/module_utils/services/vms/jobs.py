@@ -55,7 +55,7 @@ def create(
     inventory: Any,
     made: Folders,
     state: CurrentState,
-    store: marks.Store,
+    owner: marks.Store,
     alone: bool,
     attached: Iterable[vsphere.DiskFile] = (),
 ) -> Any:
@@ -84,7 +84,7 @@ def create(
         uuid=vm.id,
         name=place.name,  # type: ignore[union-attr]
         site=action.document.managed_by,
-        store=store.store_id or "",
+        store=owner.store_id or "",
         host=row,
         datastore=inventory.datastores[store.observed["moid"]],
         folder=made[(row.vm_folder, place.folder)] if place.folder else row.vm_folder,  # type: ignore[union-attr]
@@ -112,7 +112,7 @@ def create(
         **vsphere.hardware_of(hardware),
         extra_config={
             **guest.keys(dict(action.desired.metadata or {}), vm.name, vm.id, networks.configuration(vm)),
-            RECORD_KEY: mark_of(vm, action.document, state, store),
+            RECORD_KEY: mark_of(vm, action.document, state, owner),
         },
     )
     following = () if alone else action.steps[1:]
@@ -267,8 +267,8 @@ def _growing(action: CreateVm | UpdateVm, moid: str, host: Any, state: CurrentSt
 
 def _reconfigure(action: UpdateVm, row: Any, session: Any, inventory: Any, state: CurrentState) -> Any:
     change: Reconfigure = action.reconfigure
-    options: dict[str, Any] = {
-        "vcpus": change.vcpus, "memory": change.memory, "extra_config": change.extra_config | _record(change)}  # fmt: skip
+    options: dict[str, Any] = {"vcpus": change.vcpus, "memory": change.memory}
+    options["extra_config"] = change.extra_config | _record(change)
     if change.port_groups is not None or change.disks or change.policies:
         vsphere.read_heavy(session, [row], inventory.networks)
     if change.port_groups is not None:
