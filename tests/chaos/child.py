@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The product in a process of its own that can be killed: ``python child.py job.json``.
 
-The job: ``{tree, request, kill_at, pause_at, answer}``. What the run came to goes to the file ``answer``: its outcome
-or its error, the points it met, and the commits that SQLite itself saw.
+The job: ``{tree, request, kill_at, pause_at, rebuild, answer}``; with ``rebuild`` the CloudStore is rebuilt.
+What the run came to goes to the file ``answer``: its outcome or its error, the points it met, and the commits that
+SQLite itself saw.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options
+from ansible_collections.photon.platform.plugins.module_utils.services.rebuild import rebuild
 from ansible_collections.photon.platform.plugins.module_utils.services.run import Request, run_site
 
 from tests.chaos.interposer import Interposer, is_heartbeat
@@ -31,7 +33,8 @@ def main(path: str) -> None:
     answer: dict[str, Any] = {"outcome": None, "error": None}
     with interposer.installed():
         try:
-            answer["outcome"] = run_site(job["tree"], request)
+            work = rebuild if job.get("rebuild") else run_site
+            answer["outcome"] = work(job["tree"], request)
         except PhotonError as error:
             answer["error"] = error.to_dict()
     answer.update(points=interposer.names, commits=len(commits))

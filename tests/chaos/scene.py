@@ -104,8 +104,9 @@ class Scene:
         kill_at: int = 0,
         pause_at: tuple[str, int] | None = None,
         lease_seconds: float = 30.0,
+        rebuild: bool = False,
     ) -> Child:
-        """One whole run in a process of its own."""
+        """One whole run, or a rebuild, in a process of its own."""
         answer = self.directory / "answer.json"
         answer.unlink(missing_ok=True)
         job = {
@@ -113,6 +114,7 @@ class Scene:
             "request": {**self._request(), "options": self._options(lease_seconds)},
             "kill_at": kill_at,
             "pause_at": pause_at,
+            "rebuild": rebuild,
             "answer": str(answer),
         }
         (self.directory / "job.json").write_text(json.dumps(job))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from .allocations import Allocations
 from .documents import Documents
+from .identity import Identity
 from .journal import Journal
 
 
-class Transaction(Documents, Allocations, Journal):
+class Transaction(Documents, Allocations, Journal, Identity):
     """Documents, allocations and tasks: everything done with it becomes visible together, or not at all.
 
     The function that uses it may run more than once: it must not change anything outside, its own arguments included.

@@ -48,6 +48,7 @@ _OWN = {
     "CloudStoreUnavailable": 503,
     "CloudStoreLost": 503,  # the database was removed, replaced or emptied while vSphere still has our VMs
     "CloudStoreNotFound": 503,  # no apply has created the database yet
+    "CloudStoreNotEmpty": 409,  # a rebuild would replace what is recorded
     "EphemeralCloudStore": 400,  # a database file that would be lost with the job
     "StaleVersion": 409,  # the document was changed concurrently
     "LeaseLost": 409,  # another controller took this run over

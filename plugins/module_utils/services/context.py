@@ -144,7 +144,9 @@ class Applying:
 
 
 def _change_version(vm: Document) -> str | None:
-    return vm.observed.get("vsphere", {}).get("change_version")
+    """The change version that was last seen; None for a VM that is to be read in detail, also to get its record."""
+    seen = vm.observed.get("vsphere", {})
+    return seen.get("change_version") if seen.get("marked") else None
 
 
 @contextlib.contextmanager

@@ -106,6 +106,10 @@ class Fields:
             raise self._wrong(key, "a list of mappings")
         return [Fields(row, f"{self._where}{key}[{number}].") for number, row in enumerate(rows)]
 
+    def table(self, key: str) -> dict[str, str]:
+        """Return a mapping of texts."""
+        return {self._text(key, name): self._text(key, value) for name, value in self._of(key, dict).items()}
+
     def cost(self, key: str) -> dict[str, tuple[int, str]]:
         """Return a cost table, ``{quota key: (amount, unit)}``."""
         table = self._of(key, dict)

@@ -24,6 +24,7 @@ from .disks import describe as disks_describe
 from .disks import desired as disks_desired
 from .disks import observed as disks_observed
 from .disks import plan as disks
+from .disks import rebuild as disks_rebuild
 from .disks import record as disks_record
 from .disks import recover as disks_recover
 from .disks import verify as disks_verify
@@ -37,9 +38,11 @@ from .images import apply as images_apply
 from .images import describe as images_describe
 from .images import plan as images
 from .images import read as images_read
+from .images import rebuild as images_rebuild
 from .images import recover as images_recover
 from .images import verify as images_verify
 from .planning import Planning
+from .rebuilding import Rebuilding
 from .state import CurrentState
 from .tenancy import describe as tenancy_describe
 from .tenancy import flavors
@@ -50,6 +53,7 @@ from .vms import claims as vms_claims
 from .vms import describe as vms_describe
 from .vms import lost, rules
 from .vms import plan as vms
+from .vms import rebuild as vms_rebuild
 from .vms import recover as vms_recover
 from .vms import verify as vms_verify
 
@@ -67,6 +71,8 @@ class Kind:
     ``recover(tx, task, document, state)`` settles an interrupted task. ``claim_of`` is everything that a resource
     holds, ``inventories`` the capacity that it offers. ``verify`` finds where records differ from the endpoints,
     ``verify_unknown`` what no record expects there, ``references`` names the documents that a record refers to.
+    ``rebuild`` records what carries its marks in vSphere, ``rebuild_after`` what follows from other kinds; a kind
+    without them is recorded as it is declared (see rebuild.py).
     ``describe`` returns its own fields for readers, ``item`` those that a full result shows of it.
     ``needs_endpoints``: planning it needs the endpoints' inventories. ``prunable``: what a site no longer declares
     may be deleted.
@@ -90,6 +96,8 @@ class Kind:
     verify: Callable[[CurrentState], Iterable[Finding]] | None = None
     verify_unknown: Callable[[CurrentState, Context], Iterable[Finding]] | None = None
     references: Callable[[Document], Iterable[tuple[str, str]]] | None = None
+    rebuild: Callable[[Rebuilding], None] | None = None
+    rebuild_after: Callable[[Rebuilding], None] | None = None
     describe: Callable[[Document, Any], dict[str, Any]] | None = None
     item: Callable[[Document, CurrentState], dict[str, Any]] | None = None
     needs_endpoints: bool = False
@@ -169,6 +177,7 @@ _ROWS = (
         recover=images_recover.recover,
         verify=images_verify.verify,
         references=images_verify.references,
+        rebuild=images_rebuild.rebuild_images,
         describe=images_describe.describe,
         needs_endpoints=True,
     ),
@@ -186,6 +195,8 @@ _ROWS = (
         claim_of=disks_record.claim_of,
         verify=disks_verify.verify,
         references=disks_verify.references,
+        rebuild=disks_rebuild.rebuild_disks,
+        rebuild_after=disks_rebuild.place_disks,
         describe=disks_describe.describe,
         item=disks_actions.item_of,
         needs_endpoints=True,
@@ -203,6 +214,7 @@ _ROWS = (
         verify=vms_verify.verify,
         verify_unknown=vms_verify.verify_unknown,
         references=vms_verify.references,
+        rebuild=vms_rebuild.rebuild_vms,
         describe=vms_describe.describe,
         item=vms_actions.item_of,
         needs_endpoints=True,

@@ -68,11 +68,16 @@ def run_site(tree: Mapping[str, Any], request: Request) -> dict[str, Any]:
     done at all; failures of single items are in ``failures``. CloudStore and credentials come from the request, else
     from the variables.
     """
+    take_connection(tree, request)
+    return _run(request, lambda snapshot: site.declare(tree, snapshot))
+
+
+def take_connection(tree: Mapping[str, Any], request: Request) -> None:
+    """Take from a site's variables where the CloudStore is and who logs in, as far as the request does not say."""
     request.cloudstore_url = request.cloudstore_url or tree.get("photon_cloudstore_url")
     request.allow_ephemeral = request.allow_ephemeral or _true(tree.get("photon_cloudstore_allow_ephemeral"))
     if not request.credentials and isinstance(tree.get("photon_credentials"), Mapping):
         request.credentials = tree["photon_credentials"]
-    return _run(request, lambda snapshot: site.declare(tree, snapshot))
 
 
 def run_items(
@@ -211,7 +216,7 @@ def _context(request: Request, mode: str) -> AbstractContextManager[Context]:
 
 def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Request) -> site.Planned:
     if request.whole:
-        _take_settings(declaration, context, request)
+        take_settings(declaration, context, request)
     pinned = saved_plan.placements(request.saved) if request.saved is not None else None
     only = saved_plan.targets(request.saved, request.only) if request.saved is not None else request.only
     planned = site.plan(declaration, context, snapshot, whole=request.whole, pinned=pinned, only=only)
@@ -220,7 +225,7 @@ def _plan(declaration: Declaration, context: Context, snapshot: Any, request: Re
     return planned
 
 
-def _take_settings(declaration: Declaration, context: Context, request: Request) -> None:
+def take_settings(declaration: Declaration, context: Context, request: Request) -> None:
     """Take the settings of a run from a whole site's variables."""
     settings, options = declaration.settings, context.options
     context.managed_by = declaration.managed_by

@@ -24,7 +24,7 @@ from .disks import (
     read_uuid,
 )
 from .drs import change_rules, compare_rules, read_rules, wanted_rule
-from .files import DatastoreReader, existing_files
+from .files import DatastoreReader, delete_file, existing_files, read_file, write_file
 from .first_class import attach as attach_first_class
 from .first_class import describe as describe_first_class
 from .first_class import find_disks, find_unknown, read_all
@@ -88,6 +88,7 @@ __all__ = [
     "create_vm",
     "created_disk",
     "delete_disk",
+    "delete_file",
     "delete_template",
     "describe_first_class",
     "destroy",
@@ -115,6 +116,7 @@ __all__ = [
     "power_on",
     "read_all",
     "read_disk",
+    "read_file",
     "read_heavy",
     "read_inventory",
     "read_policies",
@@ -129,4 +131,5 @@ __all__ = [
     "unit_of",
     "wait_for_addresses",
     "wanted_rule",
+    "write_file",
 ]

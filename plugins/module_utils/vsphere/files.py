@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from ..model.errors import PhotonError
 from . import api, faults, retrieve, tls
+from .jobs import Job
 from .listing import search
+from .names import unescape
 from .rows import EndpointInventory
 from .session import CONVERSATION_ERRORS, Session
 
@@ -60,6 +62,77 @@ class DatastoreReader:
         raise faults.from_name(
             what, _REFUSALS.get(answer.status, "MethodFault"), faults.Details(f"HTTP {answer.status}")
         )
+
+
+def read_file(session: Session, path: str, datacenter: str, limit: int) -> bytes:
+    """Read a small file (``[ds] dir/name``); ``datacenter`` is a moid. Of one that is larger than ``limit`` the bytes
+    up to there and one more are returned. Raises NotFound and EndpointUnreachable."""
+    return _request(session, "GET", path, datacenter, f"read of {path}", limit=limit + 1)
+
+
+def write_file(path: str, datacenter: str, content: bytes, **options: Any) -> Job:
+    """Write a file (``[ds] dir/name``) whose directory exists, or replace it; ``datacenter`` is a moid."""
+    what = f"write of {path}"
+
+    def submit(session: Session) -> None:
+        session.check_guard()
+        _request(session, "PUT", path, datacenter, what, content)
+
+    return Job(what=what, submit=submit, **{"key": path, "operation": "write_file", **options})
+
+
+def delete_file(path: str, datacenter: str, **options: Any) -> Job:
+    """Delete a file (``[ds] dir/name``); one that does not exist is done."""
+    what = f"delete {path}"
+
+    def submit(session: Session) -> Any:
+        center = session.reference("Datacenter", datacenter) if session.is_vcenter else None
+        return session.call(what, session.content.fileManager.DeleteDatastoreFile_Task, path, center)
+
+    options = {"key": path, "operation": "delete_file", "done_by": frozenset({"FileNotFound"}), **options}
+    return Job(what=what, submit=submit, **options)
+
+
+def _request(
+    session: Session, method: str, path: str, datacenter: str, what: str, content: bytes | None = None, limit: int = 0
+) -> bytes:
+    datastore, _bracket, file = path.removeprefix("[").partition("] ")
+    query = urlencode({"dcPath": _datacenter_path(session, datacenter), "dsName": datastore})
+    headers = {"Cookie": session.cookie, "Content-Type": "application/octet-stream"}
+    connection = session.connection()
+    session.count()
+    try:
+        connection.request(method, f"/folder/{quote(file)}?{query}", content, headers)
+        answer = connection.getresponse()
+        body = answer.read(limit or 500)
+    except CONVERSATION_ERRORS as error:
+        failure = tls.failure(f"{session.spec.where} ({what})", error, {"what": what})
+        raise PhotonError(failure.code, failure.message, {**failure.data, "unknown": method == "PUT"}) from error
+    finally:
+        connection.close()
+    if answer.status in (200, 201, 204):
+        return body
+    if answer.status == 404:
+        raise PhotonError("NotFound", f"{what}: there is no such file or datastore", {"what": what, "status": 404})
+    raise faults.from_name(what, _REFUSALS.get(answer.status, "MethodFault"), faults.Details(f"HTTP {answer.status}"))
+
+
+def _datacenter_path(session: Session, moid: str) -> str:
+    """A datacenter as URLs of files name it: with the folders that it is in. An ESXi host has one of a fixed name."""
+    if not session.is_vcenter:
+        return "ha-datacenter"
+    if moid in session.datacenter_paths:
+        return session.datacenter_paths[moid]
+    names: list[str] = []
+    kind, here = "Datacenter", moid
+    while here:
+        rows = retrieve.from_objects(session, kind, [here], ["name", "parent"])
+        if not rows or not rows[0][2].get("parent"):
+            break  # the root folder is not named
+        names.insert(0, unescape(rows[0][2]["name"]))
+        kind, here = "Folder", rows[0][2]["parent"]
+    session.datacenter_paths[moid] = "/".join(names)
+    return session.datacenter_paths[moid]
 
 
 def existing_files(session: Session, inventory: EndpointInventory, paths: Iterable[str]) -> set[str]:

@@ -53,6 +53,7 @@ class Session:
         self.content: Any = None
         self.view: Any = None  # the container view over everything, made by the first bulk read
         self.policies: Any = None  # the storage policies, read by the first that asks for them
+        self.datacenter_paths: dict[str, str] = {}  # by moid, as URLs of files name them
         self._silence = ""  # why the endpoint counts as not answering; nothing is sent to it from then on
         self._logged_in = False
         self._logins = 0

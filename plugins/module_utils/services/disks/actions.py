@@ -18,7 +18,7 @@ from ..state import CurrentState
 from .record import Disk
 
 CREATE, DETACH, GROW, ATTACH, DELETE = "CREATE_DISK", "DETACH_DISK", "GROW_DISK", "ATTACH_DISK", "DELETE_DISK"
-SET_POLICY = "SET_POLICY"
+SET_POLICY, DESCRIBE = "SET_POLICY", "DESCRIBE_DISK"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,6 +9,7 @@ is recorded once its last step was done or failed, together with the VMs whose d
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +24,12 @@ from ..context import Applying
 from ..planning import DELETE, Outcome
 from ..vms.observed import observe
 from ..vms.record import Vm
-from . import actions
+from . import actions, mark
 from .actions import DiskAction
 from .backings import (
     Chain,
     chain,
+    describe,
     file_of,
     find_created,
     finish_step,
@@ -42,6 +44,7 @@ from .observed import Sight
 from .record import Disk, claim_of, directory_of
 
 Work = Callable[[Document, list[DiskAction], Applying], None]
+_DELETE_RECORD = "delete_record"
 
 
 def prepare_disks(applying: Applying) -> None:
@@ -110,12 +113,20 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
             action.fail_at(actions.CREATE, outcome)
         elif job.operation == "read_uuid":
             size = action.disk.size or action.disk.capacity
-            place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid}
+            place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid,
+                     "described": action.id not in found}  # fmt: skip
             action.disk = replace(action.disk, size=size, vm=None, policy=action.policy, **place)
             finish_step([action], actions.CREATE, applying)
 
 
 def _create_one(action: DiskAction, applying: Applying) -> Any:
+    """The job that creates a disk; a managed VMDK gets its record first, so that no disk is without one."""
+    if action.disk.backing == vsphere.VMDK:
+        return describe(action, applying, then=lambda _result: _create_file(action, applying))
+    return _create_file(action, applying)
+
+
+def _create_file(action: DiskAction, applying: Applying) -> Any:
     new, backing = new_disk(action, applying), str(action.disk.backing)
     return vsphere.create_disk(
         new,
@@ -177,6 +188,7 @@ def _attach_and_record(endpoint: Document, chosen: list[DiskAction], applying: A
     _grow_attached(endpoint, growing, rows, applying)
     _attach(endpoint, attaching, rows, applying)
     _set_policies(endpoint, [a for a in chosen if a.is_due(actions.SET_POLICY)], applying)
+    _describe(endpoint, [a for a in chosen if a.is_due(actions.DESCRIBE)], applying)
     touched |= {vm for a in chosen if a.steps for vm in (a.source, a.previous.vm) if vm is not None}
     after = _read(session, inventory, touched)
     _record(endpoint, chosen, after, applying)
@@ -283,6 +295,12 @@ def _set_policies(endpoint: Document, chosen: list[DiskAction], applying: Applyi
     note(run_chains(endpoint, chains, applying), actions.SET_POLICY, applying)
 
 
+def _describe(endpoint: Document, chosen: list[DiskAction], applying: Applying) -> None:
+    by_id = {a.id: [a] for a in chosen}
+    outcomes = run(endpoint, [describe(a, applying) for a in chosen], applying)
+    note(((by_id[job.key], job, outcome) for job, outcome in outcomes), actions.DESCRIBE, applying)
+
+
 # -- deletions -----------------------------------------------------------------------------------------------------
 
 
@@ -294,12 +312,22 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     for action in due:
         file = found.get(action.id) or file_of(action, applying)
         if file.id or file.path:
-            jobs.append(vsphere.delete_disk(file, key=action.id))
+            jobs.append(vsphere.delete_disk(file, key=action.id, then=functools.partial(_delete_record, file)))
         else:  # it was never made
             finish_step([action], actions.DELETE, applying)
-    note(((by_id[job.key], job, outcome) for job, outcome in run(endpoint, jobs, applying)), actions.DELETE, applying)
+    outcomes = run(endpoint, jobs, applying)
+    # A record without its disk is of no use, and harms nobody.
+    deleted = ((by_id[job.key], job, outcome) for job, outcome in outcomes if job.operation != _DELETE_RECORD)
+    note(deleted, actions.DELETE, applying)
     rows = _read(session, inventory, {a.source for a in chosen if a.source is not None})
     _record(endpoint, chosen, rows, applying)
+
+
+def _delete_record(file: vsphere.DiskFile, _result: Any) -> vsphere.Job | None:
+    if file.backing == vsphere.FCD:
+        return None
+    path, center = mark.file_of(file.path), file.datastore.datacenter
+    return vsphere.delete_file(path, center, key=file.path, operation=_DELETE_RECORD)
 
 
 # -- shared --------------------------------------------------------------------------------------------------------
@@ -352,6 +380,8 @@ def _facts(action: DiskAction) -> Disk:
         disk = replace(disk, size=disk.capacity)
     if actions.SET_POLICY in action.done:
         disk = replace(disk, policy=action.policy)
+    if actions.DESCRIBE in action.steps:
+        disk = replace(disk, described=actions.DESCRIBE in action.done)
     detached = actions.DETACH in action.done
     vm = action.target if actions.ATTACH in action.done else None if detached else action.previous.vm
     disk = replace(disk, vm=vm)

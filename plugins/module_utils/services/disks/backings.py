@@ -15,7 +15,7 @@ from ...model.errors import PhotonError
 from ...vsphere import guestinfo
 from .. import policies
 from ..context import Applying
-from . import actions
+from . import actions, mark
 from .actions import DiskAction
 from .record import Disk
 
@@ -74,7 +74,22 @@ def marks_of(action: DiskAction, applying: Applying) -> dict[str, str]:
         guestinfo.ID_KEY: action.id,
         guestinfo.SITE_KEY: action.document.managed_by,
         guestinfo.STORE_KEY: applying.context.store.store_id or "",
+        guestinfo.RECORD_KEY: record_of(action, applying),
     }
+
+
+def record_of(action: DiskAction, applying: Applying) -> str:
+    """The record that the disk carries in vSphere."""
+    return mark.mark_of(action.disk, action.document, applying.state, applying.context.store)
+
+
+def describe(action: DiskAction, applying: Applying, **options: Any) -> vsphere.Job:
+    """Write the record of a disk: into its metadata, or into the file next to it."""
+    file, record = file_of(action, applying), record_of(action, applying)
+    if file.backing == vsphere.FCD:
+        return vsphere.describe_first_class(file, {guestinfo.RECORD_KEY: record}, action.id, options)
+    center = file.datastore.datacenter
+    return vsphere.write_file(mark.file_of(file.path), center, record.encode(), key=action.id, **options)
 
 
 def find_created(endpoint: Document, chosen: Sequence[DiskAction], applying: Applying) -> dict[str, vsphere.DiskFile]:

@@ -24,6 +24,7 @@ from ..vms.record import Vm
 from . import actions
 from .actions import DiskAction, task_of
 from .desired import Desired, give_back
+from .mark import mark_of
 from .observed import Seen, Sight, unread
 from .place import place_disks
 from .record import MOST_DISKS, Disk, claim_of, file_of
@@ -198,8 +199,16 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
         steps.append(actions.ATTACH)
     if _changes_policy(desired, disk, vm, planning):
         steps.append(actions.SET_POLICY)
+    if _is_to_be_described(desired, planning):
+        steps.append(actions.DESCRIBE)
+        previous = replace(previous, described=False)
     disk = replace(disk, wanted_vm=vm.id if vm is not None else None)
-    facts = replace(disk, vm=previous.vm, state=previous.state if desired.current else states.CREATING)
+    facts = replace(
+        disk,
+        vm=previous.vm,
+        state=previous.state if desired.current else states.CREATING,
+        described=previous.described,
+    )
     recorded = desired.current
     document = state.put(facts.write_to(recorded or state.must(disk.id)))
     shown = replace(disk, policy=desired.policy if disk.is_unfinished or actions.SET_POLICY in steps else disk.policy)
@@ -213,7 +222,7 @@ def _plan_one(desired: Desired, vm: Document | None, room: _Room, planning: Plan
             name=desired.label,
             document=document,
             path=desired.path,
-            reason=_reason(verb, disk, difference.reason),
+            reason=_reason(verb, disk, difference.reason or ("its record in vSphere is old" if steps else "")),
             before=difference.before,
             after=difference.after,
             changes=difference.changes if verb == UPDATE else [],
@@ -242,6 +251,15 @@ def _changes_policy(desired: Desired, disk: Disk, vm: Document | None, planning:
         )
         return False
     return True
+
+
+def _is_to_be_described(desired: Desired, planning: Planning) -> bool:
+    """Whether an existing disk has no record in vSphere, or one of another intent."""
+    disk, current = desired.disk, desired.current
+    if disk.is_unfinished or current is None:
+        return False
+    recorded = mark_of(Disk.of(current), current, planning.state, planning)
+    return not disk.described or recorded != mark_of(disk, current, planning.state, planning)
 
 
 def _backing(desired: Desired, store: Document, planning: Planning) -> str:

@@ -36,7 +36,7 @@ class Disk:
     attached to. Facts: ``endpoint`` and ``datastore`` (ids), ``path`` (``[ds] dir/id.vmdk``), the backing's ``uuid``
     (None until the file was made once), ``size`` in bytes, and ``vm``, the id of the VM that it is attached to.
     ``backing`` is fcd or vmdk (None until it is placed), ``first_class`` the id of a first-class disk, ``policy`` the
-    name of its storage policy, empty without one.
+    name of its storage policy, empty without one. ``described``: its record in vSphere is that of this intent.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Disk:
     backing: str | None = None
     first_class: str | None = None
     policy: str = ""
+    described: bool = False
 
     @property
     def wwn(self) -> str | None:
@@ -102,6 +103,7 @@ class Disk:
             seen.get("backing") or (VMDK if seen.get("uuid") else None),
             seen.get("first_class"),
             seen.get("policy") or "",
+            bool(seen.get("described")),
         )
 
     def write_to(self, document: Document) -> Document:
@@ -126,6 +128,7 @@ class Disk:
             "backing": self.backing,
             "first_class": self.first_class,
             "policy": self.policy,
+            "described": self.described,
         }
         return replace(document, state=self.state, body=body, observed=observed if self.endpoint else {})
 

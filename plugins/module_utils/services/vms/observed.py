@@ -11,6 +11,7 @@ from typing import Any
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
+from ...vsphere.guestinfo import RECORD_KEY
 from ..state import CurrentState
 from .record import Disk, Place, Vm
 
@@ -64,6 +65,7 @@ class Observed:
             moid=row.moid,
             change_version=row.change_version if self._has_disks_of(vm) else None,
             vmx=row.vmx or _follow(old.vmx if old else None, vm.disks, self.disks),
+            marked=RECORD_KEY in row.extra_config if row.extra_config is not None else bool(old and old.marked),
         )
         disks = tuple(disk.seen_at(self.disks[disk.name]) if disk.name in self.disks else disk for disk in vm.disks)
         nics = vm.nics if row.nics is None else tuple((nic.network, nic.mac) for nic in row.nics)

@@ -21,7 +21,7 @@ _PLAIN = (
 _LISTS = ("port_groups", "tags", "host_tags")
 _PLACE = ("datastore", "path", "uuid", "unit", "linked")
 _SEEN = (*_PLACE, "policy")
-_VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx")
+_VSPHERE = ("moid", "name", "folder", "directory", "change_version", "vmx", "marked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,10 @@ class Static:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a VM is: ids of documents (``host`` None on an undeclared host) and vSphere's own names for it."""
+    """Where a VM is: ids of documents (``host`` None on an undeclared host) and vSphere's own names for it.
+
+    ``marked``: it carried a record (see mark.py) when it was last read in detail.
+    """
 
     endpoint: str
     host: str | None
@@ -94,6 +97,7 @@ class Place:
     moid: str | None = None
     change_version: str | None = None
     vmx: str | None = None  # its configuration file, ``[ds] dir/name.vmx``
+    marked: bool = False
 
 
 @dataclass(slots=True)
@@ -148,6 +152,7 @@ class Vm:
                 own.get("moid"),
                 own.get("change_version"),
                 own.get("vmx"),
+                bool(own.get("marked")),
             )
         return cls(
             document.id,
