@@ -104,9 +104,8 @@ def check_cloudstore(new: list[Desired], planning: Planning) -> None:
         "CloudStoreLost",
         f"{len(ours)} VMs in vSphere carry the mark of {planning.managed_by} and are in no record of this CloudStore "
         f"({listed}): it is empty, another one, or older than they are. Nothing was changed. Restore the latest backup "
-        "of the CloudStore (docs/cloudstore.md), rebuild it (docs/rebuild.md), or "
-        "set photon_cloudstore_new: true to leave these VMs alone and "
-        "create new ones",
+        "of the CloudStore (docs/cloudstore.md), rebuild it (docs/rebuild.md), or set "
+        "photon_cloudstore_new: true to leave these VMs alone and create new ones",
         {"vms": found},
     )
 

@@ -120,9 +120,8 @@ def _check_groups(vm: Vm) -> None:
         for part in group.name.split("/"):
             check(part, "group name")
         if group.kind not in ("affinity", "anti-affinity") or group.level not in ("host", "rack", "zone"):
-            raise PhotonError(
-                "SpecInvalid", f"its photon.record cannot be used: group {group.name} is of no known kind"
-            )
+            message = f"its photon.record cannot be used: group {group.name} is of no known kind"
+            raise PhotonError("SpecInvalid", message)
 
 
 def _record(
