@@ -172,7 +172,7 @@ class Cloud:
     def apply(self, vms: list[dict[str, Any]]) -> None:
         """Apply the site with these VMs in this process."""
         request = Request(whole=True, options=Options(base_directory=str(self.folder)))
-        outcome = run_site(self._tree(vms), request)
+        outcome = run_site(self.tree(vms), request)
         if outcome["failures"]:
             raise RuntimeError(f"the site could not be made: {outcome['failures']}")
 
@@ -181,12 +181,8 @@ class Cloud:
         """What the modules take as ``credentials``."""
         return {"vc1": self._secret()}
 
-    # -- helpers -----------------------------------------------------------------------------------------------------
-
-    def _secret(self) -> dict[str, str]:
-        return {"username": self.endpoint.username, "password": self.endpoint.password}
-
-    def _tree(self, vms: list[dict[str, Any]]) -> dict[str, Any]:
+    def tree(self, vms: list[dict[str, Any]]) -> dict[str, Any]:
+        """The site's variables with these VMs."""
         tree = json.loads(json.dumps(SITE))
         tree["photon_cloudstore_url"] = self.url
         tree["photon_cloudstore_allow_ephemeral"] = True
@@ -203,11 +199,16 @@ class Cloud:
         tree["photon_tenants"][0]["projects"][0]["vms"] = vms
         return tree
 
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def _secret(self) -> dict[str, str]:
+        return {"username": self.endpoint.username, "password": self.endpoint.password}
+
     def _write_inventory(self, vms: list[dict[str, Any]]) -> None:
         group = self.folder / "inventory" / "group_vars" / "all"
         group.mkdir(parents=True, exist_ok=True)
         (self.folder / "inventory" / "hosts.yml").write_text("all: {hosts: {localhost: {}}}\n")
-        tree = self._tree(vms)
+        tree = self.tree(vms)
         tree["base_directory"] = str(self.folder)
         (group / "site.yml").write_text(yaml.safe_dump(tree, sort_keys=False))
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
-from pyVmomi import vim
 
 from tests.integration.rebuild.conftest import LostSite, site_tree
 
@@ -150,7 +149,7 @@ def test_records_of_what_is_not_declared_are_reported(site: LostSite) -> None:
 def set_record(site: LostSite, name: str, text: str) -> None:
     """Replace a VM's record by hand; an empty one removes it."""
     admin = site.admin_of(name)
-    admin.reconfigure(name, extraConfig=[vim.option.OptionValue(key="photon.record", value=text)])
+    admin.reconfigure(name, extra_config={"photon.record": text})
 
 
 def record_of(site: LostSite, name: str) -> dict[str, Any]:
@@ -162,8 +161,8 @@ def record_of(site: LostSite, name: str) -> dict[str, Any]:
 
 HOSTILE: dict[str, Any] = {
     "broken": "{",
-    "empty list": "[]",
-    "deep": "[" * 50_000,
+    "empty list": " []",  # the lab takes a text that begins with a bracket for a path
+    "deep": " " + "[" * 50_000,
     "huge": "x" * 300_000,
     "later version": {"version": 2},
     "other kind": {"kind": "disk"},
@@ -192,13 +191,13 @@ def test_hostile_records_are_reported_and_never_trusted(site: LostSite) -> None:
     vm = admin.vm("esx")
     site.lose()
     for name, text in texts.items():
-        admin.reconfigure(vm, extraConfig=[vim.option.OptionValue(key="photon.record", value=text)])
+        admin.reconfigure(vm, extra_config={"photon.record": text})
         outcome = site.rebuild(declared, check=True)
         assert contradictions(outcome).get("esx9/esx") == "unusable record", (name, outcome["contradictions"])
         assert outcome["rebuilt"]["vm"] == 2, name
         assert all(len(row["found"]) < 1000 for row in outcome["contradictions"])
     stranger = json.dumps({**right, "store": "00000000-0000-4000-8000-000000000000"})
-    admin.reconfigure(vm, extraConfig=[vim.option.OptionValue(key="photon.record", value=stranger)])
+    admin.reconfigure(vm, extra_config={"photon.record": stranger})
     assert "another CloudStore" in contradictions(site.rebuild(declared)).values()
     with pytest.raises(PhotonError) as caught:  # no twin is created
         site.run(declared)
