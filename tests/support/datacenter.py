@@ -235,7 +235,7 @@ class Datacenter:
         if action.verb == DELETE:
             self.files.pop(str(disk.path), None)
             return
-        disk = replace(disk, uuid=disk.uuid or disk.id, size=disk.capacity, vm=disk.wanted_vm)
+        disk = replace(disk, uuid=disk.uuid or disk.id, size=disk.capacity, vm=disk.wanted_vm, described=True)
         self.files[str(disk.path)] = ListedDisk(0, disk.capacity, True)
         state.put(disk.settled().write_to(state.must(disk.id)))
 

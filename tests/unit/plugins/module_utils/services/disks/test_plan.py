@@ -271,7 +271,7 @@ def test_a_disk_is_not_moved_for_its_affinity(with_vms) -> None:
 
 def test_a_disk_grows_and_does_not_shrink(cloud) -> None:
     declare(cloud, **DISK)
-    assert steps(declare(cloud, capacity="11 GB")) == ["GROW_DISK"]
+    assert steps(declare(cloud, capacity="11 GB")) == ["GROW_DISK", "DESCRIBE_DISK"]
     refusal = refused(declare(cloud, capacity="10 GB"))
     assert refusal.code == "UpdateNotSupported"
     assert refusal.message == "disk data cannot shrink from 11 GB to 10 GB: declare at least 11 GB"
@@ -293,7 +293,7 @@ def test_another_flavor(cloud) -> None:
 def test_tags_and_protection_are_recorded(cloud) -> None:
     declare(cloud, **DISK)
     plan = declare(cloud, tags=["b", "a"], deletion_protection=True)
-    assert (steps(plan), changes(plan)) == ([], [("update", "acme/web/data")])
+    assert (steps(plan), changes(plan)) == (["DESCRIBE_DISK"], [("update", "acme/web/data")])
     assert (disk(cloud).tags, disk(cloud).deletion_protection) == (("a", "b"), True)
     assert refused(declare(cloud, state="absent")).code == "DeletionProtected"
 
