@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -249,3 +252,100 @@ def test_a_deletion_takes_along_what_belongs_to_it(client):
     assert client.good("GET", "schedules/")["count"] == 0
     managed = client.good("GET", "credential_types/?managed=true")["results"][0]
     assert client.ask("DELETE", f"credential_types/{managed['id']}/")[0] == 403
+
+
+# -- workflows of approvals, which need no Ansible ---------------------------------------------------------------------
+
+
+def workflow(client, timeout=0):
+    """Two approvals, the second after the first."""
+    flow = client.good("POST", "workflow_job_templates/", name="flow", organization=client.organization)["id"]
+    nodes = []
+    for name in ("first", "second"):
+        node = client.good("POST", "workflow_job_template_nodes/", workflow_job_template=flow, identifier=name)["id"]
+        path = f"workflow_job_template_nodes/{node}/create_approval_template/"
+        client.good("POST", path, name=name, timeout=timeout)
+        nodes.append(node)
+    client.good("POST", f"workflow_job_template_nodes/{nodes[0]}/success_nodes/", id=nodes[1])
+    return flow
+
+
+def eventually(question):
+    end = time.monotonic() + 20
+    while not (answer := question()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return answer
+
+
+def pending(client, name):
+    query = f"workflow_approvals/?status=pending&name={name}"
+    return eventually(lambda: client.good("GET", query)["results"])[0]
+
+
+def ended(client, job):
+    return eventually(lambda: (row := client.good("GET", f"workflow_jobs/{job}/"))["finished"] and row)
+
+
+def test_approvals_lead_on_one_after_the_other(client):
+    flow = workflow(client)
+    job = client.good("POST", f"workflow_job_templates/{flow}/launch/")["id"]
+    for name in ("first", "second"):
+        client.good("POST", f"workflow_approvals/{pending(client, name)['id']}/approve/")
+    assert ended(client, job)["status"] == "successful"
+
+
+def test_a_denied_approval_leads_nowhere(client):
+    flow = workflow(client)
+    job = client.good("POST", f"workflow_job_templates/{flow}/launch/")["id"]
+    approval = pending(client, "first")["id"]
+    client.good("POST", f"workflow_approvals/{approval}/deny/")
+    assert ended(client, job)["status"] == "failed"
+    nodes = client.good("GET", f"workflow_jobs/{job}/workflow_nodes/")["results"]
+    assert {node["identifier"]: node["do_not_run"] for node in nodes} == {"first": False, "second": True}
+    assert "already" in str(client.refused("POST", f"workflow_approvals/{approval}/approve/"))
+
+
+def test_an_approval_that_nobody_gives_expires(client):
+    flow = workflow(client, timeout=1)
+    job = client.good("POST", f"workflow_job_templates/{flow}/launch/")["id"]
+    assert ended(client, job)["status"] == "failed"
+    approval = client.good("GET", "workflow_approvals/?timed_out=true")["results"][-1]
+    assert approval["job_explanation"] == "The approval node has expired"
+
+
+def test_a_cancelled_workflow_ends(client):
+    flow = workflow(client)
+    job = client.good("POST", f"workflow_job_templates/{flow}/launch/")["id"]
+    pending(client, "first")
+    client.good("POST", f"workflow_jobs/{job}/cancel/")
+    assert ended(client, job)["status"] == "canceled"
+    assert client.ask("POST", f"workflow_jobs/{job}/cancel/")[0] == 405
+
+
+def test_webhooks_are_sent(client):
+    bodies = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made = client.good(
+            "POST", "notification_templates/", name="n", organization=client.organization, notification_type="webhook",
+            notification_configuration={"url": f"http://127.0.0.1:{server.server_address[1]}/"},
+        )  # fmt: skip
+        flow = workflow(client)
+        client.good("POST", f"workflow_job_templates/{flow}/notification_templates_error/", id=made["id"])
+        job = client.good("POST", f"workflow_job_templates/{flow}/launch/")["id"]
+        client.good("POST", f"workflow_approvals/{pending(client, 'first')['id']}/deny/")
+        ended(client, job)
+        eventually(lambda: bodies)
+        server.shutdown()
+    assert bodies == [{"id": job, "name": "flow", "status": "failed"}]
