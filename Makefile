@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.build/venv/bin:$(PATH)
 export PHOTON_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/photon-platform
 export PHOTON_LAB_CACHE ?= $(PHOTON_CACHE)/lab
 
-.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full mutants chaos bench dist lint format sanity clean distclean
+.PHONY: help demo kubernetes-cache cluster-demo test test-setup test-unit test-roles test-kubernetes-full test-image mutants chaos bench dist lint format sanity clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 22
@@ -49,6 +49,11 @@ test-kubernetes-full: ## upgrade under load, kills at each play, repair, backup 
 	@scripts/venv dev
 	@bin/lab kubernetes build --judge
 	@python scripts/tests.py kubernetes
+
+test-image: ## the execution environment as an image, on the lab's own Debian, and a job in it (podman; minutes)
+	@scripts/packages test roles-podman
+	@scripts/venv dev awx
+	@python scripts/tests.py image
 
 mutants: ## changed lines of the roles and of the accounting, each of which unit tests must notice
 	@scripts/packages test

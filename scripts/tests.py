@@ -1,4 +1,4 @@
-"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes.
+"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes | image.
 
 Each section is a pytest run of its own with a JUnit report under .build/junit. Kubernetes for the lab is built while
 sections run that do not need it. At the end stand the time of each section and of each step of that build, everything
@@ -57,6 +57,8 @@ def main(which: str) -> int:
         return summary([newest(["tests/unit"]), pytest("unit", sys.executable, ["tests/unit"])])
     if which == "chaos":
         return summary([pytest("chaos", sys.executable, existing("tests/chaos", "tests/integration/awx"))])
+    if which == "image":
+        return summary([pytest("image", sys.executable, existing("tests/images"), PHOTON_TEST_WORKERS="1")])
     # One cluster at a time: a test is about what happens in it, not about two of them on one machine.
     return summary([pytest("kubernetes", sys.executable, existing("tests/kubernetes"), PHOTON_TEST_WORKERS="1")])
 
@@ -265,7 +267,7 @@ def banner(title: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles", "kubernetes"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("all", "unit", "chaos", "roles", "kubernetes", "image"):
         sys.exit(__doc__)
     commands.interruptible()
     try:

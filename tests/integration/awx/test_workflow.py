@@ -111,6 +111,19 @@ def test_a_plan_approved_after_the_state_moved_is_refused(repository, awx, api, 
     assert [vm["name"] for vm in lab.control.state("vc1")["vms"]].count("web-03") == 1
 
 
+def test_an_image_without_the_libraries_says_what_is_missing(repository, awx, bare_python):
+    awx.jobs.images[IMAGE] = Image(bare_python, awx.jobs.images[IMAGE].collections)
+    template = next(row for row in awx.objects.where("job_templates", name="paris plan"))
+    job = awx.jobs.launch(template, {}, {})
+    wait(lambda: job["finished"])
+    awx.jobs.images[IMAGE] = Image(PROGRAMS, awx.jobs.images[IMAGE].collections)
+    output = awx.jobs.stdout(job["id"])
+    assert job["status"] == "failed", job
+    assert "MissingLibrary" in output, (job, awx.jobs.output())
+    assert "SQLAlchemy" in output
+    assert "Traceback" not in output
+
+
 def test_a_second_run_changes_nothing_but_what_was_taken_out(repository, awx, api):
     foreign = awx.objects.create("labels", {"name": "ours", "organization": the(api.organizations, name="Platform").id})
     repository.settings |= {"schedules": [], "operations": ["plan", "apply"], "controller": False}
@@ -158,16 +171,3 @@ if os.environ.get("PHOTON_CHAOS") == "all":  # a minute each: make chaos
         assert repository.keep("-e", "awx_state=absent") != []
         for name in ("job_templates", "schedules", "credentials", "projects", "inventories", "notification_templates"):
             assert awx.objects.rows[name] == {}, name
-
-
-def test_an_image_without_the_libraries_says_what_is_missing(repository, awx, bare_python):
-    awx.jobs.images[IMAGE] = Image(bare_python, awx.jobs.images[IMAGE].collections)
-    template = next(row for row in awx.objects.where("job_templates", name="paris plan"))
-    job = awx.jobs.launch(template, {}, {})
-    wait(lambda: job["finished"])
-    awx.jobs.images[IMAGE] = Image(PROGRAMS, awx.jobs.images[IMAGE].collections)
-    output = awx.jobs.stdout(job["id"])
-    assert job["status"] == "failed", job
-    assert "MissingLibrary" in output, (job, awx.jobs.output())
-    assert "SQLAlchemy" in output
-    assert "Traceback" not in output
