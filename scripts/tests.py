@@ -1,4 +1,4 @@
-"""Run the tests in sections and close with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes | image.
+"""Run the tests in sections, with one verdict: scripts/tests.py all | unit | chaos | roles | kubernetes | image.
 
 Each section is a pytest run of its own with a JUnit report under .build/junit. Kubernetes for the lab is built while
 sections run that do not need it. At the end stand the time of each section and of each step of that build, everything
