@@ -250,9 +250,7 @@ def _compare_guest(desired: Desired, seen: Observed, drift: Drift) -> None:
     drift.reconfigure.extra_config |= changes
 
 
-def _compare_mark(
-    desired: Desired, recorded: Vm, seen: Observed, drift: Drift, mark_of: Callable[[Vm], str]
-) -> None:
+def _compare_mark(desired: Desired, recorded: Vm, seen: Observed, drift: Drift, mark_of: Callable[[Vm], str]) -> None:
     """The record changes with what it describes, and by itself where it is missing or old. A VM that did not change has
     the one that follows from its document."""
     wanted, before = mark_of(desired.vm), mark_of(recorded)
