@@ -15,7 +15,8 @@ from .awx_surveys import State, survey
 from .credentials import environment_prefix
 
 Row = dict[str, Any]
-SITE, CLUSTERS, BALANCERS = "site", "clusters", "load_balancers"
+SITE, RECOVERY, CLUSTERS, BALANCERS = "site", "recovery", "clusters", "load_balancers"
+ON_CONTROLLER = (SITE, RECOVERY)  # plays of localhost, which need no SSH key
 EVENTS = ("started", "success", "error", "approvals")
 REQUIRED = ("image", "project", "inventory", "cloudstore")
 DEFAULTS: Row = {
@@ -62,6 +63,7 @@ OPERATIONS: dict[str, Operation] = {
     "vm": Operation(SITE, "Create, start, stop or delete VMs", ("project", "name", "state", "flavor", "image", "zone")),
     "maintain": Operation(SITE, "What the platform needs from time to time, for a schedule"),
     "awx": Operation(SITE, "Refresh the choices of the surveys", tags="surveys", controller=True),
+    "cloudstore_rebuild": Operation(RECOVERY, "Fill an empty CloudStore in place of a lost one"),
     "cluster_backup": Operation(CLUSTERS, "Back a cluster up", ("cluster", "backup_directory")),
     "cluster_bundle": Operation(CLUSTERS, "Make a bundle for clusters without internet", ("bundle",)),
     "cluster_create": Operation(CLUSTERS, "Create a cluster", ("cluster",)),
@@ -212,11 +214,11 @@ def _template(
     credentials = [each["name"] for each in types]
     if known.controller:
         credentials.append(f"{name} controller")
-    if known.group != SITE and settings["machine_credential"]:
+    if known.group not in ON_CONTROLLER and settings["machine_credential"]:
         credentials.append(settings["machine_credential"])
     variables = {
         **dict(known.variables),
-        **({"base_directory": BASE + settings["inventory"]} if known.group == SITE else {}),
+        **({"base_directory": BASE + settings["inventory"]} if known.group in ON_CONTROLLER else {}),
     }
     return {
         "name": title(name, operation),
