@@ -26,6 +26,8 @@ from tests.support import diskimages
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(sys.executable).parent
 BASE, IMAGE = "localhost/photon-test/debian:1", "localhost/photon-test/ee:1"
+# Podman's own are higher than those of a machine that is a container itself.
+LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
 AUTHORITIES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 SITE = """
 photon_site: image
@@ -85,12 +87,13 @@ def image(tmp_path_factory):
     (shipped / "requirements.yml").write_text(yaml.safe_dump(wanted))
     words = ["build", "--container-runtime", "podman", "--tag", IMAGE, "--extra-build-cli-args", "--network host"]
     call(str(PROGRAMS / "ansible-builder"), *words, cwd=shipped)
-    return IMAGE
+    yield IMAGE
+    call("podman", "rmi", "--force", IMAGE, BASE, "localhost/photon-test/plain:1")
 
 
 def test_its_collections(image):
     listed = json.loads(
-        call("podman", "run", "--rm", image, "ansible-galaxy", "collection", "list", "--format", "json")
+        call("podman", "run", "--rm", *LIMITS, image, "ansible-galaxy", "collection", "list", "--format", "json")
     )
     assert {"photon.platform", "awx.awx"} <= {name for collections in listed.values() for name in collections}
 
@@ -121,7 +124,7 @@ def test_a_job_applies_a_site(image, tmp_path):
         }
         options = [word for name in environment for word in ("--env", name)]
         mount = f"{tmp_path}:/runner"
-        words = ["podman", "run", "--rm", "--network", "host", "--volume", mount, *options, image]
+        words = ["podman", "run", "--rm", *LIMITS, "--network", "host", "--volume", mount, *options, image]
         said = call(*words, "ansible-runner", "run", "/runner", "-p", "site.yml", env={**os.environ, **environment})
         assert "+ acme/web/web-[01:02]" in said
         power = {vm["name"]: vm["power_state"] for vm in lab.control.state("vc1")["vms"]}
