@@ -64,6 +64,7 @@ def _read(tree: Mapping[str, Any], request: run.Request, context: Context) -> Re
     """Build every document: the declared ones by the planners of an empty CloudStore, the others from vSphere."""
     declaration = site.declare(tree, Snapshot())
     run.take_settings(declaration, context, request)
+    authorize(context.actor, "rebuild", entities.DEPLOYMENT)  # the declaration may name another user
     store, plan = context.store, Plan(warnings=list(declaration.warnings))
     planning = Planning(
         declaration, CurrentState(), plan, context.actor, context.managed_by, context.options, store.digest,

@@ -35,7 +35,7 @@ from .imagefile import inspect_image
 from .images import TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
 from .jobs import Job, run_jobs
-from .listing import ListedDisk, list_directories, list_disks
+from .listing import ListedDisk, list_directories, list_disks, list_names
 from .names import folder_path
 from .policies import Policies, read_policies
 from .rows import FIRST_BUS, EndpointSpec
@@ -110,6 +110,7 @@ __all__ = [
     "inspect_image",
     "list_directories",
     "list_disks",
+    "list_names",
     "lookup_vms",
     "make_directory",
     "power_off",

@@ -52,6 +52,18 @@ def list_directories(session: Session, directories: Mapping[str, str]) -> dict[s
     return found
 
 
+def list_names(session: Session, directories: Mapping[str, str], pattern: str) -> dict[str, list[str]]:
+    """List the names of the files in these directories that match a pattern; as ``list_directories`` otherwise."""
+    found: dict[str, list[str]] = {}
+    spec = api.load().vim.host.DatastoreBrowser.SearchSpec
+    for path, outcome in search(session, directories, lambda _path: spec(matchPattern=[pattern])):
+        if not isinstance(outcome, PhotonError):
+            found[path] = [retrieve.text(file, "path") for file in retrieve.children(outcome, "file")]
+        elif outcome.data.get("fault") == "FileNotFound":
+            found[path] = []
+    return found
+
+
 def search(
     session: Session, directories: Mapping[str, str], spec_of: Callable[[str], Any], *, deep: bool = False
 ) -> Iterator[tuple[str, Any]]:

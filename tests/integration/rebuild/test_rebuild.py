@@ -244,3 +244,52 @@ def test_disks_without_a_record_get_one_and_their_records_follow_them(site: Lost
     site.good(declared)
     files = [file for admin in site.admin.values() for file in admin.files()]
     assert not [file for file in files if "photon-disks/" in file]
+
+
+def test_a_vmdk_that_its_vm_took_elsewhere_is_found_by_its_record(site: LostSite) -> None:
+    declared = site_tree()
+    declared["photon_disk_backing"] = "vmdk"
+    disks = site.project(declared)["disks"]
+    disks.append({"name": "moving", "flavor": "core-100", "capacity": "1 GB", "attached_to": "web-02"})
+    site.settled(declared)
+    old = site.named("disk", "moving").observed
+    admin = site.admin["vc1"]
+    host = site.host_of("web-02")
+    admin.move_to_datastore("web-02", f"local-{str(host).partition('.')[0]}")
+    site.good(declared)
+    pending, now = site.plan(declared), site.named("disk", "moving").observed
+    assert now["uuid"] == old["uuid"]
+    site.lose()
+    assert site.rebuild(declared)["contradictions"] == []
+    assert site.plan(declared) == pending
+    after = site.named("disk", "moving").observed
+    assert (after["path"], after["uuid"]) == (now["path"], now["uuid"])
+
+
+def test_a_record_whose_disk_is_gone_is_reported(site: LostSite) -> None:
+    declared = site_tree()
+    site.project(declared)["disks"][2]["attached_to"] = ""
+    site.settled(declared)
+    disk = site.named("disk", "local")
+    site.lab.control.vanish(disk.observed["path"], endpoint="esx9")
+    site.lose()
+    outcome = site.rebuild(declared, check=True)
+    [row] = [row for row in outcome["contradictions"] if row["kind"] == "disk"]
+    assert disk.id in row["name"]
+    assert row["found"] == "there is a record, and its file is missing"
+
+
+def test_copies_of_images_without_a_record_are_known_by_their_file(site: LostSite) -> None:
+    declared = site_tree()
+    for name, state in site.lab.control.state().items():
+        for row in state["vms"]:
+            if "photon.template" in row["extra_config"]:
+                admin, vm = site.admin[name], site.admin[name].vm(row["moid"])
+                if name == "vc1":  # nobody can change a template
+                    admin.mark_as_vm(vm, "esx01.lab")
+                admin.reconfigure(vm, extra_config={"photon.record": ""})
+                if name == "vc1":
+                    admin.mark_as_template(vm)
+    site.lose()
+    assert site.rebuild(declared)["contradictions"] == []
+    assert site.plan(declared) == {}

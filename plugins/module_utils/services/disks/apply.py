@@ -99,7 +99,7 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     jobs = []
     for action in chosen:
         if action.id in found:
-            jobs.append(_read_uuid(found[action.id], action.id))
+            jobs.append(_read_uuid(found[action.id], action, applying))
             continue
         failure = _directory_error(endpoint, action, directories, applying)
         if failure is not None:
@@ -110,12 +110,15 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     for job, outcome in run(endpoint, jobs, applying):
         action = by_id[job.key]
         if isinstance(outcome, PhotonError):
-            action.fail_at(actions.CREATE, outcome)
-        elif job.operation == "read_uuid":
+            if actions.CREATE not in action.done:  # else the next plan shows that its record is old
+                action.fail_at(actions.CREATE, outcome)
+        elif job.operation != "read_uuid":
+            action.disk = replace(action.disk, described=actions.CREATE in action.done)
+        else:
             size = action.disk.size or action.disk.capacity
-            place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid,
-                     "described": action.id not in found}  # fmt: skip
-            action.disk = replace(action.disk, size=size, vm=None, policy=action.policy, **place)
+            place = {"path": outcome.path, "first_class": outcome.id or None, "uuid": outcome.uuid}
+            described = action.disk.backing == vsphere.FCD and not action.is_resumed
+            action.disk = replace(action.disk, size=size, vm=None, policy=action.policy, described=described, **place)
             finish_step([action], actions.CREATE, applying)
 
 
@@ -134,12 +137,15 @@ def _create_file(action: DiskAction, applying: Applying) -> Any:
         key=action.id,
         # The path of a VMDK has the disk's id: an interrupted run made it.
         done_by=frozenset({"FileAlreadyExists"} if backing == vsphere.VMDK else ()),
-        then=lambda outcome: _read_uuid(vsphere.created_disk(new, backing, outcome), action.id),
+        then=lambda outcome: _read_uuid(vsphere.created_disk(new, backing, outcome), action, applying),
     )
 
 
-def _read_uuid(file: Any, key: str) -> Any:
-    """The job that reads the uuid of a disk that was just created; its result is the disk with it."""
+def _read_uuid(file: Any, action: DiskAction, applying: Applying) -> Any:
+    """The job that reads the uuid of a disk that was just created; its result is the disk with it.
+
+    The record of a managed VMDK has its uuid, that of one that an interrupted run made may be old: it is written again.
+    """
     what = f"read of the uuid of disk {file.name}"
 
     def submit(session: Any) -> Any:
@@ -148,7 +154,9 @@ def _read_uuid(file: Any, key: str) -> Any:
             raise PhotonError("DiskNotFound", f"disk {file.name} was deleted concurrently; run again")
         return replace(file, uuid=uuid)
 
-    return vsphere.Job(key, what, submit, operation="read_uuid")
+    again = file.backing == vsphere.VMDK or action.is_resumed
+    then = (lambda _file: describe(action, applying)) if again else None
+    return vsphere.Job(action.id, what, submit, operation="read_uuid", then=then)
 
 
 def _directory_error(
@@ -312,7 +320,9 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     for action in due:
         file = found.get(action.id) or file_of(action, applying)
         if file.id or file.path:
-            jobs.append(vsphere.delete_disk(file, key=action.id, then=functools.partial(_delete_record, file)))
+            jobs.append(
+                vsphere.delete_disk(file, key=action.id, then=functools.partial(_delete_record, file, action.id))
+            )
         else:  # it was never made
             finish_step([action], actions.DELETE, applying)
     outcomes = run(endpoint, jobs, applying)
@@ -323,10 +333,10 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     _record(endpoint, chosen, rows, applying)
 
 
-def _delete_record(file: vsphere.DiskFile, _result: Any) -> vsphere.Job | None:
+def _delete_record(file: vsphere.DiskFile, disk_id: str, _result: Any) -> vsphere.Job | None:
     if file.backing == vsphere.FCD:
         return None
-    path, center = mark.file_of(file.path), file.datastore.datacenter
+    path, center = mark.file_of(file.datastore.name, disk_id), file.datastore.datacenter
     return vsphere.delete_file(path, center, key=file.path, operation=_DELETE_RECORD)
 
 

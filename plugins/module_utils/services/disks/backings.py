@@ -88,8 +88,18 @@ def describe(action: DiskAction, applying: Applying, **options: Any) -> vsphere.
     file, record = file_of(action, applying), record_of(action, applying)
     if file.backing == vsphere.FCD:
         return vsphere.describe_first_class(file, {guestinfo.RECORD_KEY: record}, action.id, options)
-    center = file.datastore.datacenter
-    return vsphere.write_file(mark.file_of(file.path), center, record.encode(), key=action.id, **options)
+    path, center = mark.file_of(file.datastore.name, action.id), file.datastore.datacenter
+    job = vsphere.write_file(path, center, record.encode(), key=action.id, **options)
+    directory = path.rpartition("/")[0]
+    if not file.path.startswith(f"{directory}/"):  # its VM took it to another datastore
+        write = job.submit
+
+        def submit(session: vsphere.Session) -> Any:
+            vsphere.make_directory(session, directory, center)
+            return write(session)
+
+        job.submit = submit
+    return job
 
 
 def find_created(endpoint: Document, chosen: Sequence[DiskAction], applying: Applying) -> dict[str, vsphere.DiskFile]:

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ...model.entities import Document
+from ...vsphere import VMDK
 from .. import marks
 from ..state import CurrentState
-from .record import Disk
+from .record import Disk, directory_of
 
 LISTS = ("datastore_tags", "tags", "affinity")
 
@@ -20,11 +21,13 @@ def mark_of(disk: Disk, document: Document, state: CurrentState, owner: marks.St
         "capacity": disk.capacity,
         "cost": {key: list(value) for key, value in disk.cost.items()},
         "deletion_protection": disk.deletion_protection,
+        # A managed VMDK moves with its VM, and is found there by its uuid.
+        "uuid": disk.uuid if disk.backing == VMDK else None,
         **{key: list(getattr(disk, key)) for key in LISTS},
     }
     return marks.encode(document, fields, state, owner)
 
 
-def file_of(path: str) -> str:
-    """The file of the record of a managed VMDK, ``[ds] dir/id.json``."""
-    return f"{path.removesuffix('.vmdk')}.json"
+def file_of(datastore: str, disk_id: str) -> str:
+    """The file of the record of a managed VMDK on a datastore of that name, wherever its VM took it there."""
+    return f"{directory_of(datastore)}/{disk_id}.json"
