@@ -141,8 +141,9 @@ def _foreign(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
 
 
 def _files(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
-    """Files that belong to no VM and are no persistent disk."""
+    """Files that belong to no VM and are no persistent disk and no record of one."""
     recorded = {Disk.of(document).path for document in known.of(entities.DISK)}
+    ids = {document.id for document in known.of(entities.DISK)}
     for name, each in state.items():
         homes: dict[str, set[str]] = defaultdict(set)
         disks: dict[str, set[str]] = defaultdict(set)
@@ -154,7 +155,8 @@ def _files(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
         for store in each["datastores"]:
             for file in store["files"]:
                 name = f"[{store['name']}] {file.replace('-flat.vmdk', '.vmdk')}"
-                if file in DISK_DIRECTORIES or name in recorded:
+                is_record = file.endswith(".json") and file.rpartition("/")[2].removesuffix(".json") in ids
+                if file in DISK_DIRECTORIES or name in recorded or is_record:
                     continue
                 if file.split("/")[0] not in homes[store["name"]]:
                     yield f"{file} on {name}/{store['name']} belongs to no VM"

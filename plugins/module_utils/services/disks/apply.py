@@ -10,7 +10,7 @@ is recorded once its last step was done or failed, together with the VMs whose d
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -120,6 +120,9 @@ def _create(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
             described = action.disk.backing == vsphere.FCD and not action.is_resumed
             action.disk = replace(action.disk, size=size, vm=None, policy=action.policy, described=described, **place)
             finish_step([action], actions.CREATE, applying)
+    failed = [a for a in chosen if a.failed_step == actions.CREATE and not _is_unknown(a)]
+    records = [job for a in failed if a.disk.path and (job := _delete_record(file_of(a, applying), a.id)) is not None]
+    deque(run(endpoint, records, applying), maxlen=0)  # one that stays harms nobody
 
 
 def _create_one(action: DiskAction, applying: Applying) -> Any:
@@ -333,7 +336,7 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     _record(endpoint, chosen, rows, applying)
 
 
-def _delete_record(file: vsphere.DiskFile, disk_id: str, _result: Any) -> vsphere.Job | None:
+def _delete_record(file: vsphere.DiskFile, disk_id: str, _result: Any = None) -> vsphere.Job | None:
     if file.backing == vsphere.FCD:
         return None
     path, center = mark.file_of(file.datastore.name, disk_id), file.datastore.datacenter
