@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Snapshot
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.services.disks.record import Disk
+from ansible_collections.photon.platform.plugins.module_utils.services.images.record import Copy
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
 
@@ -120,21 +121,23 @@ def _disks(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
 
 
 def _images(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
-    for image in known.of(entities.IMAGE):
-        for store_id, copy in image.body["copies"].items():
-            store = known.must(store_id)
-            rows = state[known.must(store.scope).name]["vms"]
-            found = [row for row in rows if row["instance_uuid"] == copy.get("template_uuid")]
-            if len(found) != 1:
-                yield f"image {image.name} on {store.name} is {len(found)} times in vSphere"
-            elif found[0]["disks"][0]["file"] != copy["path"]:  # its moid changes with a host that joins again
-                yield f"image {image.name} on {store.name}: {copy} is not {found[0]}"
+    for document in known.of(entities.IMAGE_COPY):
+        copy, store = Copy.of(document), known.must(document.body["datastore"])
+        name = f"image {known.must(copy.image).name} on {store.name}"
+        rows = state[known.must(store.scope).name]["vms"]
+        found = [row for row in rows if row["instance_uuid"] == copy.template_uuid]
+        if copy.state != "READY":
+            yield f"{name} is {copy.state}"
+        elif len(found) != 1:
+            yield f"{name} is {len(found)} times in vSphere"
+        elif found[0]["disks"][0]["file"] != copy.path:  # its moid changes with a host that joins again
+            yield f"{name}: {copy} is not {found[0]}"
 
 
 def _foreign(known: CurrentState, state: dict[str, Any]) -> Iterator[str]:
     """The labs hold nothing but ours, so whatever no record names was left behind."""
     ids = {vm.id for vm in known.of(entities.VM)}
-    ids |= {copy.get("template_uuid") for image in known.of(entities.IMAGE) for copy in image.body["copies"].values()}
+    ids |= {copy.body["template_uuid"] for copy in known.of(entities.IMAGE_COPY)}
     for name, each in state.items():
         others = [row["name"] for row in each["vms"] if row["instance_uuid"] not in ids]
         yield from (f"{other} on {name} is in no record" for other in others)

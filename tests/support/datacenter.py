@@ -21,7 +21,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model.errors impor
 from ansible_collections.photon.platform.plugins.module_utils.services import site
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Context
 from ansible_collections.photon.platform.plugins.module_utils.services.disks.actions import DiskAction
-from ansible_collections.photon.platform.plugins.module_utils.services.images.plan import CopyImage, template_uuid
+from ansible_collections.photon.platform.plugins.module_utils.services.images.copies import CopyImage, DeleteCopy
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import DELETE, KEEP, Options, Plan
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.services.vms.record import Vm
@@ -199,6 +199,8 @@ class Datacenter:
         state, plan = planned.state, planned.plan
         for copy_image in plan.of_type(CopyImage):
             self._copy(copy_image, state)
+        for gone in plan.of_type(DeleteCopy):
+            self._delete(gone.copy.template_uuid)
         for action in plan.of(entities.VM):
             if action.verb != KEEP:
                 self._make(action, state)
@@ -215,19 +217,15 @@ class Datacenter:
         return plan
 
     def _copy(self, action: CopyImage, state: CurrentState) -> None:
-        """A template for each copy that the plan would have made."""
-        copies = dict(action.document.body["copies"])
-        for store_id in action.targets:
-            store = state.must(store_id)
-            uuid = template_uuid(action.id, store_id)
-            host = next(iter(self.endpoints[state.must(store.scope).name].hosts))
-            row = self.vm(
-                state.must(store.scope).name, f"{action.document.name}-{store.name}", uuid, host, template=True
-            )
-            copies[store_id] = {"path": f"[{store.name}] image/disk.vmdk", "template_moid": row.moid,
-                                "template_uuid": uuid}  # fmt: skip
+        """The template of a copy that the plan would have made."""
+        copy, store = action.copy, state.must(action.copy.datastore)
+        endpoint = state.must(store.scope).name
+        host = next(iter(self.endpoints[endpoint].hosts))
+        row = self.vm(endpoint, f"{action.document.name}-{store.name}", copy.template_uuid, host, template=True)
         if state.get(action.id) is not None:
-            state.put(replace(state.must(action.id).with_body(copies=copies), state="READY"))
+            path = f"[{store.name}] image/disk.vmdk"
+            made = replace(copy, state="READY", path=path, template_moid=row.moid)
+            state.put(made.write_to(state.must(action.id)))
 
     def _work(self, action: DiskAction, state: CurrentState) -> None:
         """Do to the files what the plan would have vSphere do; the VMs' rows show no devices, so records hold."""
@@ -244,15 +242,19 @@ class Datacenter:
         vm = action.vm
         name = state.must(vm.place.endpoint).name if action.verb != DELETE else ""
         if action.verb == DELETE:
-            for inventory in self.endpoints.values():
-                for row in inventory.vms_by_uuid.pop(action.id, []):
-                    del inventory.vms[row.moid]
+            self._delete(action.id)
             return
         host = state.must(vm.place.host).observed["moid"]
         power = action.after.get("state") or vm.state
         row = self.vm(name, vm.place.name, action.id, host, power, vcpus=vm.vcpus, memory=vm.memory)
         place = replace(vm.place, moid=row.moid, change_version="1")
         state.put(replace(Vm.of(action.document), place=place, state=power).write_to(action.document))
+
+
+    def _delete(self, uuid: str) -> None:
+        for inventory in self.endpoints.values():
+            for row in inventory.vms_by_uuid.pop(uuid, []):
+                del inventory.vms[row.moid]
 
 
 def failures(plan: Plan) -> dict[str, str]:

@@ -130,6 +130,13 @@ def tables() -> SimpleNamespace:
         column("result", text, nullable=True),
         sa.Index("commits_at", "at"),
     )
+    sa.Table(
+        "raw_digests",
+        metadata,
+        column("sha256", text, primary_key=True),
+        column("chunk", number, primary_key=True),
+        column("digest", text),
+    )
     return SimpleNamespace(metadata=metadata, lock=lock, **metadata.tables)
 
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from .allocations import Allocations
+from .digests import Digests
 from .documents import Documents
 from .identity import Identity
 from .journal import Journal
 
 
-class Transaction(Documents, Allocations, Journal, Identity):
+class Transaction(Documents, Allocations, Journal, Identity, Digests):
     """Documents, allocations and tasks: everything done with it becomes visible together, or not at all.
 
     The function that uses it may run more than once: it must not change anything outside, its own arguments included.

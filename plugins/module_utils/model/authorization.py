@@ -43,6 +43,9 @@ RULES: dict[tuple[str, str], str] = {
     (entities.IMAGE, "list"): EVERY_USER,
     (entities.IMAGE, "read"): EVERY_USER,
     (entities.IMAGE, "*"): _OWNER,
+    (entities.IMAGE_COPY, "list"): EVERY_USER,
+    (entities.IMAGE_COPY, "read"): EVERY_USER,
+    (entities.IMAGE_COPY, "*"): _OWNER,
     ("task", "list"): EVERY_USER,
     ("task", "read"): EVERY_USER,
     (entities.TENANT, "list"): EVERY_USER,  # filtered: see visible()

@@ -5,7 +5,8 @@
 
 A document is identified by its uuid; people say (kind, scope, name). The scope is the id of what the entity lives in:
 a project's scope is its tenant, that of VMs and disks their project, a datastore's its endpoint, a flavor's its kind
-(``vm``, ``ephemeral-disk``, ``persistent-disk``); an image's is a project or, for everybody's images, empty.
+(``vm``, ``ephemeral-disk``, ``persistent-disk``), an image copy's its image; an image's is a project or, for everybody's
+images, empty.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ HOST = "host"
 DATASTORE = "datastore"
 FLAVOR = "flavor"
 IMAGE = "image"
+IMAGE_COPY = "image-copy"  # of one image on one datastore
 TENANT = "tenant"
 PROJECT = "project"
 VM = "vm"
 DISK = "disk"  # a persistent one; ephemeral disks are part of their VM
-KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, TENANT, PROJECT, VM, DISK)
+KINDS = (DEPLOYMENT, ENDPOINT, ZONE, HOST, DATASTORE, FLAVOR, IMAGE, IMAGE_COPY, TENANT, PROJECT, VM, DISK)
 
 NOT_FOUND = {
     DEPLOYMENT: "DeploymentNotFound",
@@ -35,6 +37,7 @@ NOT_FOUND = {
     DATASTORE: "DatastoreNotFound",
     FLAVOR: "FlavorNotFound",
     IMAGE: "ImageNotFound",
+    IMAGE_COPY: "ImageNotFound",
     TENANT: "TenantNotFound",
     PROJECT: "ProjectNotFound",
     VM: "VmNotFound",

@@ -25,6 +25,7 @@ HOST_KEYS = frozenset(
     "cluster drs endpoint generation free_vcpus free_memory score parts images".split()
 )
 DATASTORE_KEYS = frozenset("id name type tags capacity used free usable_for_vms".split())
+IMAGE_KEYS = frozenset("size datastores copyable".split())
 ZONE_KEYS = frozenset("name state dedicated_tenants".split())
 VM_KEYS = frozenset(
     "id name host groups spread_group spread_over max_skew project vcpus memory disks zone zones host_tags port_groups "
@@ -117,11 +118,10 @@ class Fleet:
             zone = Item(row, f"zones[{number}]", ZONE_KEYS)
             tenants = frozenset(zone.names("dedicated_tenants"))
             self.zones[zone.name("name")] = Zone(zone.text("state") or "READY", tenants)
-        images = Item(fleet.get("images") or {}, "images")
-        self.images = {
-            name: frozenset(self.store_index[store] for store in images.names(name) if store in self.store_index)
-            for name in fleet.get("images") or {}
-        }
+        self.images: dict[str, frozenset[int]] = {}
+        self.copyable: dict[str, frozenset[int]] = {}
+        self.image_sizes: dict[str, int] = {}
+        self._read_images(fleet.get("images") or {})
         self.rules: dict[str, set[Rule]] = defaultdict(set)
         self.members: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._read_vms(fleet.rows("vms"))
@@ -146,8 +146,8 @@ class Fleet:
     def options(
         self, tags: frozenset[str], image: str | None = None, datastore: str | None = None, pin: str | None = None
     ) -> list[list[int]]:
-        """Return per host the datastores that a disk may lie on: for VMs, with all tags, with the image, this one; or
-        just the one that the disk lies on already (``pin``)."""
+        """Return per host the datastores that a disk may lie on: for VMs, with all tags, with the image or where
+        it can be copied to, this one; or just the one that the disk lies on already (``pin``)."""
         key = tags, image, datastore, pin
         found = self._options.get(key)
         if found is None:
@@ -155,7 +155,7 @@ class Fleet:
             if pin is None and datastore is not None:
                 stores &= {self.store_index[datastore]}
             if pin is None and image is not None:
-                stores &= self.images.get(image, frozenset())
+                stores &= self.images.get(image, frozenset()) | self.copyable.get(image, frozenset())
             found = [[store for store in host.datastores if store in stores] for host in self.hosts]
             self._options[key] = found
         return found
@@ -199,6 +199,21 @@ class Fleet:
             busy=bool(used_vcpus or used_memory),
             scheduling_constant=item.optional("scheduling_constant"),
         )
+
+    def _read_images(self, rows: Mapping[str, Any]) -> None:
+        """Read each image: the datastores that have it, or a mapping with its size and where else it can be copied."""
+        images = Item(rows, "images")
+        for name, row in rows.items():
+            if not isinstance(row, Mapping):
+                self.images[name] = self._known(images.names(name))
+                continue
+            image = Item(row, f"image {name}", IMAGE_KEYS)
+            self.images[name] = self._known(image.names("datastores"))
+            self.copyable[name] = self._known(image.names("copyable")) - self.images[name]
+            self.image_sizes[name] = image.whole("size", 0)
+
+    def _known(self, stores: Iterable[str]) -> frozenset[int]:
+        return frozenset(self.store_index[store] for store in stores if store in self.store_index)
 
     def _read_vms(self, rows: Iterable[Any]) -> None:
         for number, row in enumerate(rows):

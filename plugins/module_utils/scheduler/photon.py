@@ -4,7 +4,7 @@
 """The original scheduler's numbers: score(x) = 100 - round(100 x), the 95 % limit, the 9 : 1 mix with image transfer.
 
 A host reports memory, CPU and storage scores; the worst counts as its utilization score U. T is 100 where the image
-lies already on the datastore. The winner of a sample has the highest (9 U + T) / 10.
+lies already on the datastore, and less by what must be copied (see transfer.py). The winner of a sample has the highest (9 U + T) / 10.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from .fleet import Host
 from .requests import Shape
 from .state import State, Stores
+from .transfer import UTILIZATION_TRANSFER_RATIO, boots, share
 
 LIMIT = 0.95
-UTILIZATION_TRANSFER_RATIO = 9
 OPTIMAL_STORAGE = 0.8  # below this use of the datastores an optimal layout of the disks scores 100
 BEST_EFFORT_DIVISOR = 10
 BUSY_MEMORY_SCORE = 20  # below this score real memory consumption is mixed in
@@ -84,13 +84,14 @@ def _storage(state: State, host: Host, shape: Shape, stores: Stores) -> tuple[fl
 
 
 def _transfer_score(state: State, shape: Shape, stores: Stores) -> float:
-    """Return 100 where the image need not be copied, else 0: an image of unknown size counts as 1 GiB or more."""
-    image = shape.statics.image
+    """Return 100 where the image need not be copied; an image of unknown size counts as 1 GiB or more."""
+    image, fleet = shape.statics.image, state.fleet
     if image is None:
         return 100
-    have = state.fleet.images.get(image, frozenset())
-    boots = [store for disk, store in zip(shape.disks, stores, strict=True) if disk.boot]
-    return 100 if all(store in have for store in boots) else 0
+    if state.transfers is not None and state.transfers.matter(shape):
+        return score(share(sum(state.transfers.missing(shape, store) for store in boots(shape.disks, stores))))
+    have = fleet.images.get(image, frozenset())
+    return 100 if all(store in have for store in boots(shape.disks, stores)) else 0
 
 
 def _halton(index: int) -> float:

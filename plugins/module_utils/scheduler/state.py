@@ -11,6 +11,7 @@ from typing import Any
 from .fleet import Fleet, Rule
 from .policies import Policy
 from .requests import Batch, Kind
+from .transfer import Transfers
 
 Test = Callable[[int], bool]
 Stores = tuple[int, ...]
@@ -61,6 +62,7 @@ class State:
         self.memory_free = [host.memory_free for host in fleet.hosts]
         self.store_free = [store.free for store in fleet.datastores]
         self.placed = [0] * len(fleet.hosts)
+        self.transfers = Transfers(fleet) if any(fleet.copyable.values()) else None
         self._limits = [(host.cpu_limit or 1, host.memory_limit or 1) for host in fleet.hosts]
         self._members: dict[tuple[str, str, str], Members] = {}
         self._plans: dict[tuple[str, ...], GroupPlan] = {}
@@ -95,6 +97,9 @@ class State:
         self.memory_free[host] -= times * shape.memory
         for disk, store in zip(shape.disks, stores):  # noqa: B905 - of the same length; called for each VM
             self.store_free[store] -= times * disk.capacity
+        if self.transfers is not None and self.transfers.matter(shape):
+            for store, need in self.transfers.add(shape, stores, times).items():
+                self.store_free[store] -= need
         self.placed[host] += times
         if kind.groups:
             for members, column in self.plan(kind.groups).counted:

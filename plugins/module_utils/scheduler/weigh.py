@@ -15,6 +15,7 @@ from .filters import Candidates
 from .photon import photon_scores, scheduling_constants, winner_score
 from .requests import Shape
 from .state import Members, State, Stores, Test
+from .transfer import Transfers, boots, share
 
 Found = tuple[int, Stores]
 
@@ -40,6 +41,8 @@ class Queue:
         self._vcpus, self._memory = shape.vcpus, shape.memory
         self._capacity = shape.disks[0].capacity if len(shape.disks) == 1 else None
         self._options = candidates.options[0] if shape.disks else []
+        transfers = state.transfers
+        self._transfers = transfers if transfers is not None and transfers.matter(shape) else None
         self._cpu_free, self._memory_free, self._store_free = state.cpu_free, state.memory_free, state.store_free
         self.least: dict[str, int] = {}
 
@@ -66,7 +69,9 @@ class Queue:
             elif (stores := self.fit(host)) is None:
                 seen[at] = FULL
             elif test is None or test(host):
-                others = mates.get(host, 0) if mates else 0
+                others: float = mates.get(host, 0) if mates else 0
+                if self._transfers is not None:
+                    others += self._cost(stores)
                 if found is None or others < fewest:
                     found, fewest = (host, stores), others
                 if not others or len(refused) >= MAX_EQUALS:
@@ -86,10 +91,24 @@ class Queue:
             return None
         if self._capacity is None:
             return self._fit_disks(host) if self.shape.disks else ()
+        if self._transfers is not None:
+            return self._fit_copy(host)
         free, best, room = self._store_free, None, self._capacity - 1
         for store in self._options[host]:
             if free[store] > room:
                 best, room = store, free[store]
+        return None if best is None else (best,)
+
+    def _fit_copy(self, host: int) -> Stores | None:
+        """As fit, for one disk whose image may have to be copied first."""
+        free, shape, transfers = self._store_free, self.shape, self._transfers
+        best, most = None, 0.0
+        for store in self._options[host] if transfers is not None else ():
+            if free[store] - transfers.missing(shape, store) < shape.disks[0].capacity:
+                continue
+            worth = free[store] - transfers.penalty(shape, store)
+            if best is None or worth > most:
+                best, most = store, worth
         return None if best is None else (best,)
 
     def _fit_disks(self, host: int) -> Stores | None:
@@ -99,7 +118,10 @@ class Queue:
         taken = dict.fromkeys((store for stores in options for store in stores), 0)
         chosen = [0] * len(disks)
         together = self.state.policy.name == "photon"  # the original puts all disks on the emptiest, if they fit
-        left = MAX_COMBINATIONS
+        left, transfers = MAX_COMBINATIONS, self._transfers
+
+        def worth(copies: Transfers | None, store: int) -> float:
+            return free[store] - (copies.penalty(self.shape, store) if copies is not None else 0)
 
         def fill(depth: int) -> bool:
             nonlocal left
@@ -107,8 +129,9 @@ class Queue:
             if depth == len(order) or left < 0:
                 return depth == len(order)
             number = order[depth]
-            need = disks[number].capacity
-            for store in sorted(options[number], key=lambda s: (0 if together else taken[s]) - free[s]):
+            copies = transfers if disks[number].boot else None
+            for store in sorted(options[number], key=lambda s: (0 if together else taken[s]) - worth(copies, s)):
+                need = disks[number].capacity + (copies.missing(self.shape, store) if copies is not None else 0)
                 if free[store] - taken[store] < need:
                     continue
                 chosen[number] = store
@@ -119,6 +142,12 @@ class Queue:
             return False
 
         return tuple(chosen) if fill(0) else None
+
+    def _cost(self, stores: Stores) -> float:
+        """Return less than 1 for what must be copied first: with as few mates, hosts that have the image come first."""
+        transfers = self._transfers
+        missing = [transfers.missing(self.shape, s) for s in boots(self.shape.disks, stores)] if transfers else []
+        return share(sum(missing)) / 2
 
 
 class PhotonQueue(Queue):

@@ -19,6 +19,7 @@ from .context import Context
 from .fleet import datastores
 from .fleet import plan as fleet
 from .fleet.capacity import limits_of
+from .images.record import complete_copies
 from .planning import Options, Plan, Planning
 from .state import CurrentState
 from .vms import observed
@@ -111,10 +112,10 @@ def _complete(view: View) -> None:
     state, description = view.state, view.fleet
     names: dict[str, list[str]] = defaultdict(list)  # of the images on a datastore
     for image in state.of(entities.IMAGE):
-        for store in image.body["copies"]:
-            names[store].append(state.path_of(image))
+        for copy in complete_copies(image.id, state):
+            names[copy.body["datastore"]].append(state.path_of(image))
         if not image.scope:
-            description["images"][image.name] = sorted(image.body["copies"])
+            description["images"][image.name] = description["images"][image.id]
     for row in description["vms"]:
         row["name"] = state.path_of(state.must(row["id"]))
     for row in description["datastores"]:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..model import entities
+from ..model import entities, states
 from ..model.errors import PhotonError
 from ..vsphere import folder_path, unit_of
 from . import policies
 from .disks.record import Disk
 from .fleet.record import DatastoreFacts, HostFacts, effective_state
+from .images.record import Copy, template_uuids
 from .planning import Demand
 from .state import CurrentState
 from .vms.claims import name_slot
@@ -56,16 +57,16 @@ def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, 
     """
     usage: dict[str, Usage] = defaultdict(Usage)
     hosts = {(h.body["endpoint"], h.observed.get("moid")): h.id for h in state.of(entities.HOST)}
-    # An ESXi host has no templates: there an image's copy looks like any VM that is off.
-    copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
+    # An ESXi host has no templates: there an image's copy looks like any VM that is off. Copies hold their space.
+    copies = template_uuids(state)
     for endpoint_id, inventory in state.inventories.items():
         committed: dict[str, int] = defaultdict(int)
         for row in inventory.vms.values():
             document = state.get(row.uuid)
-            if (document is not None and document.kind == entities.VM) or row.uuid in ours:
+            if (document is not None and document.kind == entities.VM) or row.uuid in ours or row.uuid in copies:
                 for moid, space in row.space.items():
                     committed[moid] += space
-            elif not row.template and row.uuid not in copies and (host_id := hosts.get((endpoint_id, row.host))):
+            elif not row.template and (host_id := hosts.get((endpoint_id, row.host))):
                 usage[host_id].vcpus += row.vcpus
                 usage[host_id].memory += row.memory
         for store in state.of(entities.DATASTORE, endpoint_id):
@@ -78,7 +79,7 @@ def foreign_usage(state: CurrentState, ours: Collection[str] = ()) -> dict[str, 
 
 
 def own_usage(state: CurrentState) -> dict[str, Usage]:
-    """``{host or datastore id: Usage}`` of our own VMs and persistent disks, those being created included."""
+    """``{host or datastore id: Usage}`` of our own VMs, persistent disks and copies of images, those being made too."""
     usage: dict[str, Usage] = defaultdict(Usage)
     for document in state.of(entities.VM):
         vm = Vm.of(document)
@@ -93,6 +94,8 @@ def own_usage(state: CurrentState) -> dict[str, Usage]:
     for persistent in map(Disk.of, state.of(entities.DISK)):
         if persistent.datastore is not None:
             usage[persistent.datastore].space += max(persistent.capacity, persistent.size or 0)
+    for copy in map(Copy.of, state.of(entities.IMAGE_COPY)):
+        usage[copy.datastore].space += copy.space
     return usage
 
 
@@ -149,7 +152,7 @@ def scheduler_fleet(state: CurrentState, recorded: Mapping[str, Usage] | None = 
             {"name": z.name, "state": z.state, "dedicated_tenants": z.body.get("dedicated_tenants") or []}
             for z in state.of(entities.ZONE)
         ],
-        "images": {i.id: sorted(i.body["copies"]) for i in state.of(entities.IMAGE)},
+        "images": {image.id: _image(image, state) for image in state.of(entities.IMAGE)},
         "vms": [_member(vm) for d in state.of(entities.VM) if (vm := Vm.of(d)).place is not None and vm.place.host],
     }
 
@@ -236,6 +239,19 @@ def settle(candidate: Candidate, state: CurrentState) -> Vm:
     return replace(vm, state="CREATING", place=place, disks=disks, address=None)
 
 
+def _image(image: Document, state: CurrentState) -> dict[str, Any]:
+    """``{size, datastores, copyable}``: where a copy is or is being made, and where one can be made for a new VM: on
+    the endpoints that have one, with a declared file on all."""
+    copies = [Copy.of(copy) for copy in state.of(entities.IMAGE_COPY, image.id)]
+    present = {copy.datastore for copy in copies if copy.state != states.ERROR}
+    damaged = {copy.datastore for copy in copies if copy.state == states.ERROR and copy.path}
+    sources = {store.scope for i in present if (store := state.get(i)) is not None}
+    anywhere = image.id in state.image_files
+    stores = (d for d in state.of(entities.DATASTORE) if anywhere or d.scope in sources)
+    copyable = sorted(d.id for d in stores if d.id not in present and d.id not in damaged)
+    return {"size": image.body.get("size") or 0, "datastores": sorted(present), "copyable": copyable}
+
+
 def _demanded(demand: Demand) -> dict[str, Any]:
     if demand.datastore is not None:
         return {"capacity": 0, "tags": [], "boot": False, "datastore": demand.datastore}
@@ -294,7 +310,10 @@ class _Names:
             **fleet,
             "hosts": sorted(hosts, key=lambda h: h["id"]),
             "datastores": sorted(stores, key=lambda d: d["id"]),
-            "images": {image: self.list(copies) for image, copies in fleet["images"].items()},
+            "images": {
+                name: {**image, **{key: self.list(image[key]) for key in ("datastores", "copyable")}}
+                for name, image in fleet["images"].items()
+            },
             "vms": [
                 {key: of[vm[key]] if key == "host" else vm[key] for key in _MEMBER_KEYS}
                 for vm in fleet["vms"]

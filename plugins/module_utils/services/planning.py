@@ -236,7 +236,8 @@ class Planning:
     Of persistent disks, known before VMs are placed: ``disks`` are the declared ones as they are wanted, ``demands``
     those of new VMs by the VM's path, ``staying`` the names of those that stay attached, by VM.
 
-    ``taken``: exclusive keys that this plan gives to VMs, with their new holders.
+    ``taken``: exclusive keys that this plan gives to VMs, with their new holders. ``copies``: the actions that make copies
+    of images, by copy.
     """
 
     declaration: Declaration
@@ -258,6 +259,7 @@ class Planning:
     demands: dict[str, list[Demand]] = field(default_factory=dict)
     staying: dict[str, list[str]] = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, Any] = field(default_factory=dict)
     targets: Any = None
     everything: Declaration | None = None
 

@@ -39,6 +39,7 @@ from .images import describe as images_describe
 from .images import plan as images
 from .images import read as images_read
 from .images import rebuild as images_rebuild
+from .images import record as images_record
 from .images import recover as images_recover
 from .images import verify as images_verify
 from .planning import Planning
@@ -172,14 +173,25 @@ _ROWS = (
         read=images_read.read,
         plan_delete=images.plan_delete,
         plan_unused=images.plan_unused,
-        apply=images_apply.apply_images,
         apply_deletes=images_apply.delete_images,
         recover=images_recover.recover,
-        verify=images_verify.verify,
         references=images_verify.references,
         rebuild=images_rebuild.rebuild_images,
         describe=images_describe.describe,
+        item=images_describe.item_of,
         needs_endpoints=True,
+    ),
+    Kind(
+        entities.IMAGE_COPY,  # planned with the images, and with the VMs that need them
+        apply=images_apply.apply_copies,
+        apply_deletes=images_apply.delete_copies,
+        recover=images_recover.recover_copy,
+        claim_of=images_record.claim_of,
+        verify=images_verify.verify_copies,
+        references=images_verify.copy_references,
+        describe=images_describe.describe_copy,
+        needs_endpoints=True,
+        prunable=False,
     ),
     Kind(
         entities.DISK,  # before the VMs: their hosts must reach their disks

@@ -24,6 +24,7 @@ class CurrentState:
     tasks of other controllers' live runs by entity id. ``exclusives``: who holds which exclusive key. ``capacity``: the
     recorded inventories by provider and resource. ``disk_files``: the listed directories of persistent disks, by
     datastore, directory and path; ``moved_disks`` the datastore and path of those that were moved, by disk.
+    ``image_files``: the declared files of images, by image; ``made``: the copies that were completed after the read.
     ``policies``: the storage policies of each vCenter (see policies.py), or the PhotonError of reading them;
     ``disk_policies`` the names of those of detached first-class disks, by disk.
     """
@@ -39,6 +40,7 @@ class CurrentState:
         capacity: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._by_id: dict[str, Document] = {}
+        self._copies: dict[tuple[str, str], Document] | None = None
         self._by_name: dict[tuple[str, str, str], dict[str, Document]] = {}
         self._by_scope: dict[tuple[str, str], dict[str, Document]] = {}
         self._by_kind: dict[str, dict[str, Document]] = {}
@@ -54,6 +56,8 @@ class CurrentState:
         self._disks: dict[str, Document] | None = None  # persistent ones by uuid and by path
         self.disk_files: dict[str, dict[str, dict[str, Any]]] = {}
         self.moved_disks: dict[str, tuple[str, str]] = {}
+        self.image_files: dict[str, str] = {}
+        self.made: set[str] = set()
         self.policies: dict[str, Any] = {}
         self.disk_policies: dict[str, str] = {}
         for document in documents:
@@ -183,6 +187,12 @@ class CurrentState:
             self._disks = {key: d for d, facts in seen for key in (facts.get("uuid"), facts.get("path")) if key}
         return next((self._disks[key] for key in (row.uuid, *row.files) if key in self._disks), None)
 
+    def copy_of(self, image_id: str, datastore_id: str) -> Document | None:
+        """The copy of an image on a datastore, in whatever state."""
+        if self._copies is None:
+            self._copies = {(d.scope, d.body["datastore"]): d for d in self.of(entities.IMAGE_COPY)}
+        return self._copies.get((image_id, datastore_id))
+
     def tenant_of(self, document: Document) -> Document:
         """The tenant that a VM or project belongs to."""
         while document.kind != entities.TENANT:
@@ -227,3 +237,5 @@ class CurrentState:
             self._hosts = None
         elif kind == entities.DISK:
             self._disks = None
+        elif kind == entities.IMAGE_COPY:
+            self._copies = None

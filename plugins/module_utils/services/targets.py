@@ -90,7 +90,7 @@ def narrow(planning: Planning, patterns: Sequence[str]) -> None:
         declaration,
         security_groups=None,
         image_datastores=declaration.image_datastores if left[entities.IMAGE] else None,
-        **{f"{kind}s": rows for kind, rows in left.items()},
+        **{f"{kind}s": rows for kind, rows in left.items() if rows or hasattr(declaration, f"{kind}s")},
     )
 
 

@@ -32,7 +32,7 @@ from .first_class import set_policy as set_first_class_policy
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
 from .imagefile import inspect_image
-from .images import TemplateSpec, copy_image, delete_template, import_image
+from .images import Template, TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
 from .jobs import Job, run_jobs
 from .listing import ListedDisk, list_directories, list_disks, list_names
@@ -40,6 +40,7 @@ from .names import folder_path
 from .policies import Policies, read_policies
 from .rows import FIRST_BUS, EndpointSpec
 from .session import Session, connect
+from .sharedimage import SharedImage
 from .vms import (
     DiskSpec,
     NicSpec,
@@ -72,7 +73,9 @@ __all__ = [
     "NicSpec",
     "Policies",
     "Session",
+    "SharedImage",
     "Slot",
+    "Template",
     "TemplateSpec",
     "VmSpec",
     "attach_disks",

@@ -17,11 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..model.errors import PhotonError
-from . import api, devices, guestinfo, imagefile, inventory, retrieve, tls, vms
+from . import api, devices, guestinfo, inventory, retrieve, tls, vms
 from .disks import copy_disk
 from .jobs import Job, run_jobs, task_error
 from .rows import DiskRow, VmRow
 from .session import CONVERSATION_ERRORS, Session
+from .sharedimage import DiskStream
 
 IMAGE_KEY = "photon.image"
 _READY_WITHIN = 120.0
@@ -64,15 +65,13 @@ class Template:
     path: str
 
 
-def import_image(session: Session, path: str, spec: TemplateSpec, report: Report | None = None) -> Template:
-    """Upload an OVA or stream-optimised VMDK as a template, or find that it is there already.
+def import_image(session: Session, disk: DiskStream, spec: TemplateSpec, report: Report | None = None) -> Template:
+    """Upload the disk of an OVA or stream-optimised VMDK as a template, or find that it is there already.
 
     ``report(sent, length)`` is called with the bytes that were sent, again and again. What an earlier run left
-    unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises the errors of
-    ``open_image``, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those of the
-    fault table.
+    unfinished is removed first. On a failure the lease is aborted and nothing stays. Raises the errors of reading the
+    file, ImageUploadError (the transfer broke or the file changed), VCenterImportError and those of the fault table.
     """
-    image = imagefile.open_image(path)
     found = _find(session, spec)
     if found:
         return found
@@ -88,7 +87,7 @@ def import_image(session: Session, path: str, spec: TemplateSpec, report: Report
     entity = None
     try:
         entity, urls = _ready(session, lease, what)
-        _upload(session, lease, urls, imagefile.DiskReader(image, spec.sha256), what, report)
+        _upload(session, lease, urls, disk, what, report)
         session.call(what, lease.HttpNfcLeaseComplete)
     except Exception as error:
         _give_up(session, lease, entity, spec, error)
@@ -228,7 +227,7 @@ def _lease_error(what: str, error: Any) -> PhotonError:
 
 
 def _upload(
-    session: Session, lease: Any, urls: list[Any], reader: imagefile.DiskReader, what: str, report: Report | None
+    session: Session, lease: Any, urls: list[Any], reader: DiskStream, what: str, report: Report | None
 ) -> None:
     """POST the disk's stream to the one URL of the lease and report the progress to the lease."""
     if len(urls) != 1:

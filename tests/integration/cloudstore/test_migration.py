@@ -1,4 +1,4 @@
-"""The upgrade from schema version 1: a database that the code of that version wrote, compared row by row."""
+"""The upgrades from schema versions 1 and 2: a database that the code of that version wrote, compared row by row."""
 
 from __future__ import annotations
 
@@ -57,6 +57,24 @@ def expected_usage(v1):
     return +usage
 
 
+def copies_of(v1):
+    """``{(image, datastore): copy}`` of the copies that version 1 listed in images' bodies, each with its ``size``."""
+    return {
+        (image_id, store_id): {**copy_, "size": body["size"]}
+        for image_id, (_row, body) in bodies(v1, "image").items()
+        for store_id, copy_ in body["copies"].items()
+    }
+
+
+def used(v1):
+    """What is used after the upgrade: what version 1 counted, and the copies of images."""
+    usage = expected_usage(v1)
+    for (_image, store_id), each in copies_of(v1).items():
+        if store_id in {row["id"] for row in v1["documents"]}:
+            usage[store_id, "space"] += each["size"]
+    return usage
+
+
 def counted_usage(v1):
     """What version 1's own running totals say."""
     usage = {(row["owner_id"], row["key"]): row["usage"] for row in v1["counters"]}
@@ -85,9 +103,10 @@ def test_the_fixture_holds_what_the_upgrade_has_to_handle(v1):
 
 
 def test_usage_is_the_sum_of_allocations_and_equals_the_old_totals(upgraded, v1):
-    assert found_usage(upgraded) == expected_usage(v1) == counted_usage(v1)
+    assert expected_usage(v1) == counted_usage(v1)
+    assert found_usage(upgraded) == used(v1)
     held = upgraded.snapshot(allocations=True).held
-    assert held.keys() == {d.id for d in upgraded.snapshot(["vm", "project"]).documents}
+    assert held.keys() == {d.id for d in upgraded.snapshot(["vm", "project", "image-copy"]).documents}
     [web] = [row for row, _body in bodies(v1, "vm").values() if row["name"] == "web-02"]
     body = json.loads(web["body"])
     assert held[web["id"]] == {
@@ -132,7 +151,7 @@ def test_names_and_anti_affinity_become_exclusive_keys(upgraded, v1):
 
 
 def test_documents_are_split_into_intent_and_facts(upgraded, v1):
-    found = {d.id: d for d in upgraded.snapshot().documents}
+    found = {d.id: d for d in upgraded.snapshot().documents if d.kind != "image-copy"}
     assert found.keys() == {row["id"] for row in v1["documents"]}
     for row in v1["documents"]:
         document, body = found[row["id"]], json.loads(row["body"])
@@ -152,6 +171,8 @@ def test_documents_are_split_into_intent_and_facts(upgraded, v1):
             facts |= {"connected": True, "in_maintenance": False, "hardware_uuid": ""}
         elif row["kind"] == "datastore":
             facts["accessible"] = True
+        elif row["kind"] == "image":
+            del body["copies"]
         assert (document.body, observed) == (body, facts)
 
 
@@ -160,7 +181,7 @@ def test_everything_else_stays(cloudstore_url, upgraded, v1):
     for name in ("runs", "tasks", "steps", "commits", "history"):
         assert after[name] == sorted(v1[name], key=lambda row: json.dumps(row, default=str))
     meta = {row["key"]: row["value"] for row in after["meta"]}
-    assert meta["schema_version"] == "2"
+    assert meta["schema_version"] == "3"
     assert meta.pop("store_id") == upgraded.store_id
     assert {**meta, "schema_version": "1"} == {row["key"]: row["value"] for row in v1["meta"]}
     assert not {"counters", "capacity", "group_members"} & after.keys()
@@ -209,7 +230,7 @@ def test_the_unfinished_tasks_are_taken_over(upgraded, v1):
     late = {row["id"] for row in v1["documents"] if row["name"].startswith("late-")}
     v1["documents"] = [row for row in v1["documents"] if row["id"] not in late]
     assert len(late) == 2
-    assert found_usage(upgraded) == expected_usage(v1)
+    assert found_usage(upgraded) == used(v1)
 
 
 def test_totals_that_drifted_are_recomputed(cloudstore_url, open_again, v1):
@@ -222,7 +243,7 @@ def test_totals_that_drifted_are_recomputed(cloudstore_url, open_again, v1):
     drifted["group_members"].append({"group_name": "host:acme/web/apart", "topology_key": "h", "entity_id": "deleted"})
     cloudstore_v1.load(cloudstore_url, drifted)
     store = open_again("upgrade")
-    assert found_usage(store) == expected_usage(v1)
+    assert found_usage(store) == used(v1)
     assert len(store.snapshot().exclusives) == 19
     assert "deleted" not in store.snapshot().inventories
 
@@ -238,7 +259,7 @@ def test_a_disk_without_datastore_lies_where_its_vm_does(cloudstore_url, open_ag
     store = open_again("upgrade")
     [vm] = [d for d in store.snapshot().documents if d.name == "web-01"]
     assert {disk["datastore"] for disk in vm.observed["disks"].values()} == {body["datastore"]}
-    assert found_usage(store) == expected_usage(v1)
+    assert found_usage(store) == used(v1)
 
 
 def test_records_of_things_that_no_longer_exist_hold_nothing(cloudstore_url, open_again, v1):
@@ -300,6 +321,43 @@ def test_nothing_upgrades_by_itself(cloudstore_url, open_again, v1):
     assert cloudstore_v1.dump(cloudstore_url) == before
 
 
+def test_copies_become_documents_with_their_space(upgraded, v1):
+    snapshot = upgraded.snapshot(allocations=True)
+    names = {d.id: d for d in snapshot.documents}
+    found = {(d.scope, d.body["datastore"]): d for d in snapshot.documents if d.kind == "image-copy"}
+    expected = copies_of(v1)
+    assert len(expected) == len(found) > 2
+    assert found.keys() == expected.keys()
+    for (image_id, store_id), copied in found.items():
+        old = expected[image_id, store_id]
+        assert (copied.state, copied.version, copied.managed_by) == ("READY", 1, names[image_id].managed_by)
+        assert copied.name == names[store_id].name
+        assert copied.name_key == f"image-copy/{image_id}/{store_id}"
+        assert copied.body == {"datastore": store_id, "size": old["size"], "template_uuid": old["template_uuid"]}
+        assert copied.observed == {"path": old["path"], "template_moid": old["template_moid"]}
+        assert snapshot.held[copied.id] == {(store_id, "space"): old["size"]}
+
+
+def test_copies_that_were_not_complete_or_lost_their_datastore_are_left_out(cloudstore_url, open_again, v1):
+    """A run makes them again; tombstones of images lose their list too."""
+    rows = [row for row in v1["documents"] if row["kind"] == "image"]
+    body = json.loads(rows[0]["body"])
+    stores = [*body["copies"]]
+    body["copies"][stores[0]]["path"] = ""
+    body["copies"]["gone"] = body["copies"].get(stores[-1], {})
+    rows[0]["body"] = json.dumps(body)
+    tomb = {"id": "dead", "kind": "image", "deleted_at": 1.0, "deleted_by": "tests"}
+    document = {**rows[0], "id": "dead", "deleted_at": 1.0, "body": body}
+    v1["tombstones"].append({**tomb, "document": json.dumps(document)})
+    cloudstore_v1.load(cloudstore_url, v1)
+    store = open_again("upgrade")
+    copies = [d for d in store.snapshot().documents if d.kind == "image-copy" and d.scope == rows[0]["id"]]
+    assert {d.body["datastore"] for d in copies} == set(stores[1:])
+    [dead] = [d for d in store.tombstones() if d.id == "dead"]
+    assert "copies" not in dead.body
+    assert dead.body["sha256"] == body["sha256"]
+
+
 KILLED = """
 import os, signal, sys
 import sqlalchemy
@@ -318,11 +376,15 @@ def test_a_killed_upgrade_leaves_version_1_whole(cloudstore_url, v1, open_again,
     cloudstore_v1.load(cloudstore_url, v1)
     before = cloudstore_v1.dump(cloudstore_url)
     environment = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath / "collections")}
-    for statement in ("INSERT INTO allocations", "UPDATE documents", "DROP TABLE group_members", "UPDATE meta"):
+    statements = (
+        "INSERT INTO allocations", "UPDATE documents", "DROP TABLE group_members", "CREATE TABLE raw_digests",
+        "INSERT INTO documents", "UPDATE meta",
+    )  # fmt: skip
+    for statement in statements:
         words = [sys.executable, "-c", KILLED, cloudstore_url, statement]
         assert subprocess.run(words, env=environment, check=False).returncode == -signal.SIGKILL, statement
         assert cloudstore_v1.dump(cloudstore_url) == before
-    assert found_usage(open_again("upgrade")) == expected_usage(v1)
+    assert found_usage(open_again("upgrade")) == used(v1)
 
 
 def test_every_version_has_its_upgrade():

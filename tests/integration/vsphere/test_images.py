@@ -18,6 +18,7 @@ from ansible_collections.photon.platform.plugins.module_utils.vsphere import (
     create_vm,
     delete_template,
     destroy,
+    imagefile,
     images,
     import_image,
     inspect_image,
@@ -63,6 +64,10 @@ def template_spec(bench):
     return build
 
 
+def import_file(session, path, spec):
+    return import_image(session, imagefile.DiskReader(imagefile.open_image(path), spec.sha256), spec)
+
+
 def only(jobs):
     ((_job, outcome),) = jobs
     return outcome
@@ -83,7 +88,7 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
         (tmp_path / "disk.vmdk").write_bytes(diskimages.stream_optimized(CONTENT))
     spec = template_spec(name, path)
     with connect(bench.spec(name)) as session:
-        template = import_image(session, path, spec)
+        template = import_file(session, path, spec)
         assert template.path.startswith(f"[{spec.datastore.name}] {spec.directory}/")
         row = read_inventory(session, {spec.uuid: None}).vm(spec.uuid)
         assert (row.moid, row.template, row.disks[0].capacity) == (template.moid, name == "vc", spec.capacity)
@@ -91,7 +96,7 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
         assert row.extra_config["photon.image"] == spec.sha256
 
         imports = bench.calls(name)["ImportVApp"]
-        assert import_image(session, path, spec) == template
+        assert import_file(session, path, spec) == template
         assert bench.calls(name)["ImportVApp"] == imports
 
         child = vm_spec(name, "child", datastore=spec.datastore.name)
@@ -111,7 +116,7 @@ def test_import_and_boot_disk(bench, vm_spec, template_spec, tmp_path, ova, name
 def test_what_was_uploaded_is_what_is_there(bench, template_spec, ova):
     spec = template_spec("vc", ova)
     with connect(bench.spec("vc")) as session:
-        template = import_image(session, ova, spec)
+        template = import_file(session, ova, spec)
     content = bench.download("vc", template.path.replace(".vmdk", "-flat.vmdk"))
     assert content[: len(CONTENT)] == CONTENT
 
@@ -129,7 +134,7 @@ TWO_DATASTORES = pytest.mark.parametrize(
 def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova, name, one, other):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
-        source = import_image(session, ova, first)
+        source = import_file(session, ova, first)
         copy = copy_image(session, source, first.host.datacenter, second)
         assert copy.path == f"[{other}] {second.directory}/{second.name}.vmdk"
         assert copy_image(session, source, first.host.datacenter, second) == copy
@@ -151,7 +156,7 @@ def test_copy_to_another_datastore(bench, vm_spec, template_spec, ova, name, one
 def test_copy_that_was_cut_off_is_created_again(bench, template_spec, ova, name, one, other, method, where):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
-        source = import_image(session, ova, first)
+        source = import_file(session, ova, first)
         fault = "" if where == "drop_after" else "GenericVmConfigFault"
         rule = bench.rule(name, method, where, fault=fault, count=1)
         assert refused(copy_image, session, source, first.host.datacenter, second).code in (
@@ -184,7 +189,7 @@ def killed_at(number):
 def test_a_copy_whose_process_died_is_created_again(bench, template_spec, ova, name, one, other, number):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
-        source = import_image(session, ova, first)
+        source = import_file(session, ova, first)
         session.guard = killed_at(number)
         with pytest.raises(Killed):
             copy_image(session, source, first.host.datacenter, second)
@@ -197,7 +202,7 @@ def test_a_copy_whose_process_died_is_created_again(bench, template_spec, ova, n
 def test_what_a_dead_process_left_goes_with_its_template(bench, template_spec, ova, name, one, other):
     first, second = template_spec(name, ova, one), template_spec(name, ova, other)
     with connect(bench.spec(name)) as session:
-        source = import_image(session, ova, first)
+        source = import_file(session, ova, first)
         session.guard = killed_at(3)
         with pytest.raises(Killed):  # the disk is copied, but not attached
             copy_image(session, source, first.host.datacenter, second)
@@ -211,7 +216,7 @@ def test_what_a_dead_process_left_goes_with_its_template(bench, template_spec, o
 def test_progress_is_reported_to_the_lease(bench, template_spec, ova, monkeypatch):
     monkeypatch.setattr(images, "_PROGRESS_EVERY", 0.0)
     with connect(bench.spec("vc")) as session:
-        import_image(session, ova, template_spec("vc", ova))
+        import_file(session, ova, template_spec("vc", ova))
     assert bench.calls("vc")["HttpNfcLeaseProgress"] >= 2
 
 
@@ -231,11 +236,11 @@ def test_a_failed_import_is_repeated(bench, template_spec, ova, name, method, wh
     spec = template_spec(name, ova)
     rule = bench.rule(name, method, where, fault="InvalidState" if where in ("call", "task") else "", code=500, count=1)
     with connect(bench.spec(name)) as session:
-        assert refused(import_image, session, ova, spec).code == code
+        assert refused(import_file, session, ova, spec).code == code
         assert bench.hits(rule) == 1
         if method != "ReconfigVM_Task":  # the import itself failed: nothing stays
             assert not read_inventory(session).vms
-        template = import_image(session, ova, spec)
+        template = import_file(session, ova, spec)
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 
 
@@ -248,11 +253,11 @@ def test_an_import_whose_process_died_is_repeated(bench, template_spec, ova, mon
 
     with connect(bench.spec("vc")) as session:
         with monkeypatch.context() as patch:
-            patch.setattr(images.imagefile.DiskReader, "__iter__", die)
+            patch.setattr(imagefile.DiskReader, "__iter__", die)
             with pytest.raises(Killed):
-                import_image(session, ova, spec)
+                import_file(session, ova, spec)
         assert read_inventory(session).vm(spec.uuid) is not None
-        template = import_image(session, ova, spec)
+        template = import_file(session, ova, spec)
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 
 
@@ -267,11 +272,11 @@ def test_a_lost_lease_ends_an_upload(bench, template_spec, ova):
     with connect(bench.spec("vc")) as session:
         session.guard = lost
         with pytest.raises(PhotonError, match="took over"):
-            import_image(session, ova, spec)
+            import_file(session, ova, spec)
         assert calls[:3] == [0, 1, 1]  # the import, two pieces of the upload
         assert bench.calls("vc")["HttpNfcLeaseAbort"] == 0
     with connect(bench.spec("vc")) as session:
-        template = import_image(session, ova, spec)
+        template = import_file(session, ova, spec)
         assert [row.moid for row in read_inventory(session).vms.values()] == [template.moid]
 
 
@@ -279,7 +284,7 @@ def test_full_datastore(bench, template_spec, tmp_path):
     path = str(diskimages.ova(tmp_path / "large.ova", os.urandom(24 << 20)))
     spec = template_spec("vc", path, "tiny")
     with connect(bench.spec("vc")) as session:
-        assert refused(import_image, session, path, spec).code == "NotEnoughDatastoreCapacity"
+        assert refused(import_file, session, path, spec).code == "NotEnoughDatastoreCapacity"
         assert not read_inventory(session).vms
 
 
@@ -288,17 +293,17 @@ def test_file_that_changes_after_the_plan(bench, template_spec, tmp_path):
     spec = template_spec("vc", str(path))
     diskimages.ova(path, CONTENT[::-1])
     with connect(bench.spec("vc")) as session:
-        assert refused(import_image, session, str(path), spec).code == "ImageUploadError"
+        assert refused(import_file, session, str(path), spec).code == "ImageUploadError"
         assert not read_inventory(session).vms
 
 
 def test_another_file_under_the_same_identity(bench, template_spec, tmp_path, ova):
     spec = template_spec("vc", ova)
     with connect(bench.spec("vc")) as session:
-        import_image(session, ova, spec)
+        import_file(session, ova, spec)
         other = str(diskimages.ova(tmp_path / "other.ova", b"other"))
         spec.sha256 = inspect_image(other)["sha256"]
-        assert refused(import_image, session, other, spec).code == "InvalidImageState"
+        assert refused(import_file, session, other, spec).code == "InvalidImageState"
         assert read_inventory(session).vm(spec.uuid) is not None
 
 
@@ -308,7 +313,7 @@ def test_broken_file_is_refused_before_anything_is_asked(bench, template_spec, t
     broken.write_bytes(diskimages.stream_optimized(CONTENT)[:-700])
     bench.reset_calls()
     with connect(bench.spec("vc")) as session:
-        assert refused(import_image, session, str(broken), spec).code == "InvalidVmdkFormat"
+        assert refused(import_file, session, str(broken), spec).code == "InvalidVmdkFormat"
     assert "ImportVApp" not in bench.calls("vc")
 
 
@@ -321,5 +326,5 @@ def test_lease_check_comes_before_the_import(bench, template_spec, ova):
     with connect(bench.spec("vc")) as session:
         session.guard = lost
         with pytest.raises(PhotonError, match="took over"):
-            import_image(session, ova, spec)
+            import_file(session, ova, spec)
     assert "ImportVApp" not in bench.calls("vc")

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import v2
+from . import v2, v3
 
-VERSION = 2
+VERSION = 3
 
 # {version: function that upgrades from the version before}
-UPGRADES: dict[int, Callable[[Any], None]] = {2: v2.upgrade}
+UPGRADES: dict[int, Callable[[Any], None]] = {2: v2.upgrade, 3: v3.upgrade}

@@ -54,5 +54,5 @@ class Declaration:
         return f"inventory:{self.site}"
 
     def of(self, kind: str) -> list[Item]:
-        """The items of a kind."""
-        return list(getattr(self, f"{kind}s"))
+        """The items of a kind; none of one that is not declared."""
+        return list(getattr(self, f"{kind}s", ()))

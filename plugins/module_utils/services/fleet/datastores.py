@@ -249,9 +249,8 @@ def _in_use(document: Document, planning: Planning) -> bool:
     state = planning.state
     disks = (disk for vm in state.of(entities.VM) for disk in (vm.observed.get("disks") or {}).values())
     persistent = (disk.observed for disk in state.of(entities.DISK))
-    return any(disk.get("datastore") == document.id for disk in (*disks, *persistent)) or any(
-        document.id in image.body["copies"] for image in state.of(entities.IMAGE)
-    )
+    copies = (copy.body for copy in state.of(entities.IMAGE_COPY))
+    return any(each.get("datastore") == document.id for each in (*disks, *persistent, *copies))
 
 
 def _free_name(row: Any, document: Document, view: _Endpoint) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...model import entities
+from ...model import entities, states
 from ...model.entities import Document
 from ..fleet_view import View
 from .capacity import limits_of
@@ -50,7 +50,8 @@ def host(document: Document, view: View) -> dict[str, Any]:
 
 def datastore(document: Document, view: View) -> dict[str, Any]:
     row = view.datastores[document.id]
-    images = (i for i in view.state.of(entities.IMAGE) if document.id in i.body["copies"])
+    copies = (c for c in view.state.of(entities.IMAGE_COPY) if c.body["datastore"] == document.id)
+    images = [view.state.must(c.scope) for c in copies if c.state == states.READY]
     return {
         "endpoint": view.state.name_of(document.scope),
         "type": DatastoreFacts.of(document).type,

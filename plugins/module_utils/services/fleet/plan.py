@@ -88,7 +88,12 @@ def plan_delete_endpoint(current: Document, planning: Planning, reason: str, pat
             "EndpointInUse",
             f"endpoint {current.name} still has {len(disks)} persistent disks ({listed(disks, 5)}): delete them first",
         )
-    for store in state.of(entities.DATASTORE, current.id):
+    stores = state.of(entities.DATASTORE, current.id)
+    ids = {store.id for store in stores}
+    for copy in state.of(entities.IMAGE_COPY):  # their templates stay in vSphere
+        if copy.body["datastore"] in ids:
+            delete_action(planning, copy, "its endpoint is deleted")
+    for store in stores:
         delete_action(planning, store, "its endpoint is deleted")
     delete_action(planning, current, reason, path)
 

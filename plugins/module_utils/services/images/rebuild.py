@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ...model import entities, states
@@ -17,6 +18,7 @@ from ...vsphere.images import IMAGE_KEY
 from .. import marks
 from ..fleet.record import DatastoreFacts
 from ..rebuilding import Carrier, Rebuilding
+from .record import Copy, new_copy
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
@@ -73,7 +75,7 @@ def rebuild_images(rebuilding: Rebuilding) -> None:
     declared = {(item.get("tenant") or "", item.get("project") or "", item["name"]): item for item in items}
     for carrier in rebuilding.unique(rebuilding.of(entities.IMAGE)):
         try:
-            fields, copy = _fields(carrier), _copy(carrier, rebuilding)
+            fields, store = _fields(carrier), _recorded_datastore(carrier, rebuilding)
         except PhotonError as error:
             rebuilding.refuse(carrier, "unusable copy", error.message, "delete it in vSphere: it is made again")
             continue
@@ -93,13 +95,16 @@ def rebuild_images(rebuilding: Rebuilding) -> None:
                 id=carrier.identity,
                 managed_by=record.text("managed_by"),  # type: ignore[union-attr]
                 state=states.READY,
-                body={**fields, "replication": item.get("replication") or "EAGER", "copies": {}},
+                body={**fields, "replication": item.get("replication") or "EAGER"},
             )
         if image.body["sha256"] != fields["sha256"]:
             step = "delete it in vSphere: it is made again"
             rebuilding.refuse(carrier, "two files of one image", fields["sha256"], step)
             continue
-        state.put(image.with_body(copies={**image.body["copies"], **copy}))
+        state.put(image)
+        row, fresh = carrier.thing, replace(new_copy(image, store), name=state.path_of(store))
+        copy = replace(Copy.of(fresh), state=states.READY, template_uuid=row.uuid, path=_first(row).path)
+        state.put(replace(copy, template_moid=row.moid).write_to(fresh))
 
 
 def _fields(carrier: Carrier) -> dict[str, Any]:
@@ -117,14 +122,13 @@ def _fields(carrier: Carrier) -> dict[str, Any]:
     }
 
 
-def _copy(carrier: Carrier, rebuilding: Rebuilding) -> dict[str, dict[str, Any]]:
-    row, store = carrier.thing, _datastore(carrier, rebuilding)
+def _recorded_datastore(carrier: Carrier, rebuilding: Rebuilding) -> Document:
+    store = _datastore(carrier, rebuilding)
     stores = rebuilding.state.of(entities.DATASTORE, carrier.endpoint.id)
     document = next((d for d in stores if store is not None and d.observed.get("moid") == store.moid), None)
     if document is None:
         raise PhotonError("SpecInvalid", "its datastore is not one that a declared host mounts")
-    path = _first(row).path
-    return {document.id: {"path": path, "template_moid": row.moid, "template_uuid": row.uuid}}
+    return document
 
 
 def _datastore(carrier: Carrier, rebuilding: Rebuilding) -> Any:

@@ -7,28 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model import entities
+from ...model import entities, states
 from ...model.entities import Document
 from ..findings import Finding
 from ..state import CurrentState
+from .record import is_complete
 
 
-def verify(state: CurrentState) -> Iterator[Finding]:
+def verify_copies(state: CurrentState) -> Iterator[Finding]:
     """Yield a finding per copy whose template is not in its endpoint any more."""
-    for image in state.of(entities.IMAGE):
-        for store_id, copy in image.body["copies"].items():
-            store = state.get(store_id)
-            inventory = state.inventories.get(store.scope) if store is not None else None
-            if store is None or inventory is None or image.id in state.busy:
-                continue
-            if inventory.vm(copy.get("template_uuid", ""), copy.get("template_moid")) is None:
-                name = f"{state.path_of(image)} on {state.path_of(store)}"
-                step = "apply the image with its file declared: it is copied again"
-                yield Finding(entities.IMAGE, name, "lost copy", "a template", "none", step)
+    for document in state.of(entities.IMAGE_COPY):
+        if document.state != states.READY or document.id in state.busy or state.get(document.body["datastore"]) is None:
+            continue
+        if not is_complete(document, state):
+            step = "apply the image with its file declared: it is copied again"
+            name = state.path_of(document)
+            yield Finding(entities.IMAGE_COPY, name, "lost copy", "a template", "none", step)
 
 
 def references(document: Document) -> Iterator[tuple[str, str]]:
-    """Yield the documents that an image's record names."""
+    """Yield the document that an image's record names."""
     if document.scope:
         yield "project", document.scope
-    yield from (("datastore", store_id) for store_id in document.body["copies"])
+
+
+def copy_references(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield the documents that a copy's record names."""
+    yield from (("image", document.scope), ("datastore", document.body["datastore"]))

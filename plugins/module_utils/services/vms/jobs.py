@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ... import vsphere
+from ...model import states
 from ...model.errors import PhotonError
 from ...vsphere.guestinfo import RECORD_KEY
 from .. import guest, marks, policies
+from ..images.record import Copy
 from ..state import CurrentState
 from . import networks
 from .actions import CreateVm, DeleteVm, Reconfigure, RegisterVm, UpdateVm
@@ -66,13 +68,14 @@ def create(
     """
     vm, place = action.vm, action.vm.place
     host, store, image = state.must(place.host), state.must(vm.boot_disk.datastore), state.must(vm.image)  # type: ignore[union-attr, arg-type]
-    copy = image.body["copies"].get(store.id) or {}
-    if not copy.get("path"):
+    document = state.copy_of(image.id, store.id)
+    if document is None or document.state != states.READY:
         raise PhotonError(
             "DependencyFailed",
             f"VM {action.name}: image {image.name} has no copy on datastore {store.name} of endpoint "
             f"{state.must(host.body['endpoint']).name}; fix the image and run again",
         )
+    parent = Copy.of(document).path_on(store)
     row = inventory.hosts.get(host.observed["moid"])
     if row is None:
         raise PhotonError("HostNotFound", f"VM {action.name}: host {host.name} left its endpoint; run again")
@@ -96,7 +99,7 @@ def create(
                 disk.name,
                 # A child is as large as its parent.
                 image.body["size"] if disk.boot else disk.capacity,
-                parent=copy["path"] if disk.boot else None,
+                parent=parent if disk.boot else None,
                 policy=policies.id_on(disk.policy, disk.datastore, f"VM {action.name}: disk {disk.name}", state),
             )
             for disk in vm.disks

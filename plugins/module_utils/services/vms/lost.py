@@ -17,6 +17,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...vsphere import existing_files, find_marked, guestinfo
 from ..fleet.facts import is_there
+from ..images.record import template_uuids
 from ..planning import UPDATE, Planning, task_of
 from ..state import CurrentState
 from .actions import RegisterVm
@@ -35,7 +36,7 @@ def is_unfinished(document: Document) -> bool:
 
 def unknown_rows(state: CurrentState) -> dict[str, list[str]]:
     """``{endpoint id: [moid]}`` of the VMs that neither a record nor an image's copy names."""
-    copies = {copy.get("template_uuid") for i in state.of(entities.IMAGE) for copy in i.body["copies"].values()}
+    copies = template_uuids(state)
     found = {
         endpoint_id: [
             row.moid for row in inventory.vms.values() if state.get(row.uuid) is None and row.uuid not in copies

@@ -15,6 +15,7 @@ from ...model.entities import Document
 from ...model.errors import PhotonError
 from ...model.quota import charge, refund
 from .. import policies
+from ..images.copies import COPY, copy_for
 from ..placement import Candidate, place_all, settle
 from ..planning import CREATE, KEEP, UPDATE, Action, Planning, delete_action, differing, task_of
 from ..state import CurrentState
@@ -246,8 +247,11 @@ def _plan_new(wanted: list[tuple[Desired, Document | None]], planning: Planning)
             host = state.must(candidate.answer["host"])
             candidate.error = networks.conflict(desired.vm, desired.label, host.body["endpoint"], planning)
         if candidate.error is None:
-            _add_create(desired, current, candidate, planning)
-        else:
+            try:
+                _add_create(desired, current, candidate, planning)
+            except PhotonError as error:
+                candidate.error = error
+        if candidate.error is not None:
             _give_quota_back(desired, current, planning)
             planning.plan.fail(entities.VM, desired.label, candidate.error, desired.path)
 
@@ -308,14 +312,19 @@ def _refuse_all(accepted: list[tuple[Desired, Document | None, Candidate]], plan
 def _add_create(desired: Desired, current: Document | None, candidate: Candidate, planning: Planning) -> None:
     state = planning.state
     desired.vm = vm = networks.with_new_adapters(settle(candidate, state), (), planning)
+    image, store = state.must(vm.image), state.must(vm.boot_disk.datastore)
+    copy, making = copy_for(image, store, planning, desired.path)
     fresh = current or planning.new(entities.VM, vm.name, vm.project, id=vm.id)
     document = state.put(vm.write_to(fresh))
     power = desired.power or states.STOPPED
-    grow = ("GROW_BOOT_DISK",) if vm.boot_disk.capacity > state.must(vm.image).body["size"] else ()
+    grow = ("GROW_BOOT_DISK",) if vm.boot_disk.capacity > image.body["size"] else ()
     steps = ("CREATE_VM", *grow, *states.route(entities.VM, states.STOPPED, power))
-    host, store = state.must(vm.place.host), state.must(vm.boot_disk.datastore)
+    host = state.must(vm.place.host)
     places = {host.id, host.body["endpoint"], host.body.get("zone"), *(disk.datastore for disk in vm.disks)}
     places.update(demand.datastore for demand in candidate.demands)
+    task = task_of(entities.VM, "CREATE_VM", vm.id, ("RESERVE_RESOURCE", *([COPY] if making else []), *steps))
+    if making is not None:
+        making.waiting.append(task)
     planning.plan.add(
         CreateVm(
             verb=CREATE,
@@ -333,8 +342,8 @@ def _add_create(desired: Desired, current: Document | None, candidate: Candidate
                 "state": power,
                 **({"boot_disk": units.show(vm.boot_disk.capacity)} if grow else {}),
             },
-            needs=(*desired.needs, *(str(i) for i in places if i)),
-            task=task_of(entities.VM, "CREATE_VM", vm.id, ("RESERVE_RESOURCE", *steps)),
+            needs=(*desired.needs, copy.id, *(str(i) for i in places if i)),
+            task=task,
             claim=claim_of(document, state),
             desired=desired,
             vm=vm,

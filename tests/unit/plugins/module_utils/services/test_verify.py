@@ -62,8 +62,10 @@ def documents() -> list[Document]:
                            "accessible": True}),
         Document(entities.TENANT, "acme", "", "READY", id="t"),
         Document(entities.PROJECT, "web", "t", "READY", id="p"),
-        Document(entities.IMAGE, "debian", "", "READY", id="i",
-                 body={"copies": {"ds": {"template_uuid": "copy", "template_moid": "vm-copy"}}}),
+        Document(entities.IMAGE, "debian", "", "READY", id="i", body={"size": 0}),
+        Document(entities.IMAGE_COPY, "vc1/shared", "i", "READY", id="c",
+                 body={"datastore": "ds", "size": 0, "template_uuid": "copy"},
+                 observed={"path": "[shared] debian/disk.vmdk", "template_moid": "vm-copy"}),
         vm("v1"),
         vm("v2", "h2"),
     ]  # fmt: skip
@@ -314,7 +316,7 @@ def test_hosts_datastores_and_copies() -> None:
         ("facts", "h1", True),
         ("facts", "h2", True),
         ("name", "vc1/shared", False),
-        ("lost copy", "debian on vc1/shared", False),
+        ("lost copy", "debian/vc1/shared", False),
     ]
     assert (found[1].expected, found[2].expected) == (f"memory={32 * GB}", "connected=False")
 

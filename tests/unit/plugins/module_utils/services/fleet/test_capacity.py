@@ -14,6 +14,7 @@ from ansible_collections.photon.platform.plugins.module_utils.cloudstore import 
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet import capacity
+from ansible_collections.photon.platform.plugins.module_utils.services.images.record import new_copy
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 
 from tests.support.accounts import GB, VM, Accounts, accounts, document, row
@@ -81,9 +82,10 @@ def test_a_vm_that_the_plan_deletes_is_still_ours(site: Accounts) -> None:
 
 
 def test_copies_of_images_use_no_cpu_and_no_memory(site: Accounts) -> None:
-    copies = {"d1": {"template_uuid": "copy-1"}}
-    site.store.run(lambda tx: tx.insert([Document(entities.IMAGE, "debian", body={"copies": copies})]))
-    site.show(row("copy-1", 1))
+    image = Document(entities.IMAGE, "debian", body={"size": GB})
+    copied = new_copy(image, site.state().must("d1"))
+    site.store.run(lambda tx: tx.insert([image, copied]))
+    site.show(row(copied.body["template_uuid"], 1))
     assert offered(site.state()) == {}
 
 

@@ -10,6 +10,7 @@ from ansible_collections.photon.platform.plugins.module_utils.model import entit
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import Actor
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet.image_datastores import image_datastores_of
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet.record import effective_state
+from ansible_collections.photon.platform.plugins.module_utils.services.images.record import new_copy
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 
 from tests.support.datacenter import Datacenter, changes, failures
@@ -176,7 +177,8 @@ def test_a_new_datastore_of_an_unused_ones_name_takes_its_record(cloud: Datacent
 
 def test_a_new_datastore_is_not_taken_for_one_in_use(cloud: Datacenter) -> None:
     before = cloud.find(entities.DATASTORE, "vc1/shared")
-    cloud.documents.append(entities.Document(entities.IMAGE, "debian", body={"copies": {before.id: {}}}))
+    image = entities.Document(entities.IMAGE, "debian", body={"size": 1})
+    cloud.documents += [image, new_copy(image, before)]
     replace_shared(cloud)
     plan = cloud.apply(SITE)
     assert failures(plan) == {"vc1/shared": "InvalidEntity"}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ansible_collections.photon.platform.plugins.module_utils.services import re
 from ansible_collections.photon.platform.plugins.module_utils.services.context import Applying
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet import apply
 from ansible_collections.photon.platform.plugins.module_utils.services.fleet.record import effective_state
+from ansible_collections.photon.platform.plugins.module_utils.services.images.record import Copy, new_copy
 from ansible_collections.photon.platform.plugins.module_utils.services.planning import Plan
 
 from tests.support.datacenter import Datacenter, GivenContext, changes, failures
@@ -130,10 +132,13 @@ def test_a_concurrent_suspension_stays(datacenter: Datacenter) -> None:
 def test_no_vm_lands_on_a_host_that_is_suspended_concurrently(datacenter: Datacenter) -> None:
     Controller(datacenter, SITE).write()
     store = find(datacenter, entities.DATASTORE, "shared")
-    copies = {store.id: {"path": "", "template_moid": "vm-1", "template_uuid": "t"}}
-    body = {"file": "debian.ova", "size": 1 << 30, "replication": "EAGER", "copies": copies}
+    body = {"file": "debian.ova", "size": 1 << 30, "replication": "EAGER"}
     image = entities.Document(entities.IMAGE, "debian", body=body)
-    datacenter.store.run(lambda tx: tx.insert([image]))
+    copied = Copy.of(new_copy(image, store))
+    ready = replace(copied, state="READY", path="[shared] debian/disk.vmdk", template_moid="vm-1")
+    row = datacenter.vm("vc1", "debian", copied.template_uuid, "host-esx01", template=True)
+    assert row.moid
+    datacenter.store.run(lambda tx: tx.insert([image, ready.write_to(new_copy(image, store))]))
     vms = """
 photon_tenants: [{name: acme, projects: [{name: web, vms: [
   {name: web-1, flavor: core-100, image: debian, boot_disk_flavor: core-100}]}]}]

@@ -112,7 +112,12 @@ def test_image_in_use_is_pending_and_goes_with_its_last_vm(cloud, power: str) ->
     assert cloud.find(entities.IMAGE, "debian").state == "PENDING_DELETE"
     assert refused(cloud.items("vm", [{"name": "web-02", **VM}])).code == "InvalidImageState"
     assert failures(declare(cloud, **VM)) == {}  # who has it keeps it
-    assert changes(declare(cloud, state="absent", force=True)) == [("delete", "acme/web/web-01"), ("delete", "debian")]
+    assert changes(declare(cloud, state="absent", force=True)) == [
+        ("delete", "acme/web/web-01"),
+        ("delete", "debian/vc1/shared"),
+        ("delete", "debian/vc1/local"),
+        ("delete", "debian"),
+    ]
 
 
 def test_a_pending_image_can_be_declared_again(cloud) -> None:
@@ -127,7 +132,8 @@ def test_a_pending_image_can_be_declared_again(cloud) -> None:
 
 
 def test_unused_image_is_deleted(cloud) -> None:
-    assert changes(cloud.items("image", [{"name": "debian", "state": "absent"}])) == [("delete", "debian")]
+    gone = changes(cloud.items("image", [{"name": "debian", "state": "absent"}]))
+    assert gone == [("delete", "debian/vc1/shared"), ("delete", "debian/vc1/local"), ("delete", "debian")]
 
 
 def test_images_of_everybody_are_the_administrators(cloud) -> None:
