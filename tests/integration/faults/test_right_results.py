@@ -22,11 +22,10 @@ ONE = {"zone": "a", "spread_over": None}
 
 def test_a_deleted_image_copy_is_created_again(site: Site) -> None:
     site.good(tree(0))
-    shared, image = site.named("datastore", "shared1"), site.named("image", "debian")
-    site.admin["vc1"].delete(image.body["copies"][shared.id]["template_moid"])
+    site.admin["vc1"].delete(site.named("image-copy", "vc1/shared1").observed["template_moid"])
     outcome = site.good(tree(1, **ONE))
-    assert outcome["counts"]["image"] == {"update": 1}
-    assert any("were deleted in vSphere" in line for line in outcome["changes"])
+    assert outcome["counts"]["image-copy"] == {"update": 1}
+    assert "update image-copy debian/vc1/shared1 (deleted in vSphere)" in outcome["changes"]
     site.settled(tree(1, **ONE))
 
 
@@ -34,16 +33,21 @@ def test_a_renamed_datastore_gets_no_second_copy(site: Site) -> None:
     declared = tree(1, **ONE)
     del declared["photon_image_datastores"]
     site.good(declared)
-    before = len(site.named("image", "debian").body["copies"])
+    before = len(copies(site))
     site.admin["vc1"].rename_datastore("shared1", "SAN 01 (prod)")
     outcome = site.good(declared)
     assert outcome["counts"]["datastore"]["update"] == 1
     assert "create" not in outcome["counts"]["datastore"]
-    copies = site.named("image", "debian").body["copies"]
-    assert len(copies) == before
-    assert any(copy["path"].startswith("[SAN 01 (prod)] ") for copy in copies.values())
+    assert len(copies(site)) == before
+    assert any(path.startswith("[SAN 01 (prod)] ") for path in copies(site))
+    assert site.named("image-copy", "vc1/SAN 01 (prod)").state == "READY"
     site.good({**declared, "photon_tenants": tree(2, **ONE)["photon_tenants"]})
     assert site.disagreements() == []
+
+
+def copies(site: Site) -> list[str]:
+    """The disks of all recorded copies of images."""
+    return [d.observed["path"] for d in site.snapshot().documents if d.kind == "image-copy"]
 
 
 # -- F17: addresses --------------------------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ def shared_key(d: Damage) -> None:
 # What is left after a repair, and what the next step mentions.
 DECIDED: dict[str, tuple[Callable[[Damage], None], list[str], str]] = {
     "limit below usage": (limit_below_usage, ["limit exceeded"], "raise the limit"),
-    "image without document": (dangling_image, ["dangling reference", "orphan"], "that has this image"),
+    "image without document": (dangling_image, ["dangling reference"], "that has this image"),
     "project without document": (dangling_project, ["dangling reference"], "restore a backup that has this project"),
     "tenant without document": (dangling_tenant, ["dangling reference"], "restore a backup that has this tenant"),
     "datastore without document": (dangling_datastore, ["dangling reference"], "that has this datastore"),

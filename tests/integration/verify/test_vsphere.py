@@ -76,7 +76,7 @@ def test_what_is_lost_or_unknown_is_reported_and_left_alone(changed: Site) -> No
     assert "register: true" in lost["step"]
     assert disk["expected"] == f"data {path}"
     assert [finding["name"] for finding in found(check, "orphan")] == ["vc1/copy-of-web-03"]
-    assert [finding["name"] for finding in found(check, "lost copy")] == ["debian on esx9/datastore1"]
+    assert [finding["name"] for finding in found(check, "lost copy")] == ["debian/esx9/datastore1"]
 
     repaired = site.verify()
     assert (repaired["changed"], repaired["left"]) == (False, check["left"])

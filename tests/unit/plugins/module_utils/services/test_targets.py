@@ -143,10 +143,11 @@ def test_a_first_apply_of_one_vm_makes_what_it_needs_and_nothing_else(datacenter
         ("project", "acme/web"),
         ("image", "debian"),
         ("image-copy", "debian/vc1/shared"),
+        ("image-copy", "debian/vc1/local"),
         ("vm", "acme/web/web-02"),
         ("disk", "acme/web/data-02"),
     ]
-    assert len(made) == 12
+    assert len(made) == 13
 
 
 def test_the_rest_is_made_later(datacenter):
