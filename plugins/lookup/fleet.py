@@ -47,8 +47,8 @@ _raw:
     - One fleet, with C(hosts), C(datastores), C(zones), C(images) and C(vms). Amounts are vCPUs and bytes.
     - Each host has its id, name, zone, rack, state, tags, sizes, use, C(free_vcpus), C(free_memory), C(score) from 0
       to 100, the score's C(parts), the ids of its datastores, and the names of the C(images) that lie on them.
-    - C(images) maps the id of each image, and the name of those for everybody, to the ids of the datastores that hold
-      it.
+    - C(images) maps the id of each image, and the name of those for everybody, to its C(size) in bytes, the ids of the
+      C(datastores) that hold it, and of those that it is C(copyable) to.
   type: list
   elements: dict
 """

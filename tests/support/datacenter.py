@@ -250,7 +250,6 @@ class Datacenter:
         place = replace(vm.place, moid=row.moid, change_version="1")
         state.put(replace(Vm.of(action.document), place=place, state=power).write_to(action.document))
 
-
     def _delete(self, uuid: str) -> None:
         for inventory in self.endpoints.values():
             for row in inventory.vms_by_uuid.pop(uuid, []):

@@ -10,7 +10,7 @@ from .errors import Conflict
 from .library import load
 from .tables import tables
 
-_KEPT = ("meta", "runs")
+_KEPT = ("meta", "runs", "raw_digests")
 
 
 class Identity(Base):
@@ -36,7 +36,7 @@ class Identity(Base):
             )
 
     def erase(self) -> None:
-        """Delete everything but the identity and the runs."""
+        """Delete everything but the identity, the runs, and digests of content, which stay true."""
         for name, table in tables().metadata.tables.items():
             if name not in _KEPT:
                 self.connection.execute(table.delete())

@@ -5,8 +5,8 @@
 
 A document is identified by its uuid; people say (kind, scope, name). The scope is the id of what the entity lives in:
 a project's scope is its tenant, that of VMs and disks their project, a datastore's its endpoint, a flavor's its kind
-(``vm``, ``ephemeral-disk``, ``persistent-disk``), an image copy's its image; an image's is a project or, for everybody's
-images, empty.
+(``vm``, ``ephemeral-disk``, ``persistent-disk``), an image copy's its image; an image's is a project or, for the
+images of everybody, empty.
 """
 
 from __future__ import annotations

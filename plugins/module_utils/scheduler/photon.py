@@ -4,7 +4,8 @@
 """The original scheduler's numbers: score(x) = 100 - round(100 x), the 95 % limit, the 9 : 1 mix with image transfer.
 
 A host reports memory, CPU and storage scores; the worst counts as its utilization score U. T is 100 where the image
-lies already on the datastore, and less by what must be copied (see transfer.py). The winner of a sample has the highest (9 U + T) / 10.
+lies already on the datastore, and less by what must be copied (see transfer.py). The winner of a sample has the highest
+(9 U + T) / 10.
 """
 
 from __future__ import annotations

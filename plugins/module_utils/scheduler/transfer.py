@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Transfer: what a placement costs where the image must be copied to the datastore first.
 
-The original's transfer score is T = 100 - round(100 min(1, missing bytes / 1 GiB)), and a host's score is (9 U + T) / 10
-of the utilization score U. Within one host the same weights compare its datastores: a GiB that is missing counts as a
-ninth of the datastore's capacity in use.
+The original's transfer score is T = 100 - round(100 min(1, missing bytes / 1 GiB)); a host's score mixes it with the
+utilization score U: (9 U + T) / 10. Within one host the same weights compare its datastores: a GiB that is missing
+counts as a ninth of the datastore's capacity in use.
 """
 
 from __future__ import annotations

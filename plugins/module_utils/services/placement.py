@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model import entities, states
+from ..model.entities import Document
 from ..model.errors import PhotonError
 from ..vsphere import folder_path, unit_of
 from . import policies

@@ -236,8 +236,8 @@ class Planning:
     Of persistent disks, known before VMs are placed: ``disks`` are the declared ones as they are wanted, ``demands``
     those of new VMs by the VM's path, ``staying`` the names of those that stay attached, by VM.
 
-    ``taken``: exclusive keys that this plan gives to VMs, with their new holders. ``copies``: the actions that make copies
-    of images, by copy.
+    ``taken``: exclusive keys that this plan gives to VMs, with their new holders. ``copies``: the actions that make
+    copies of images, by copy.
     """
 
     declaration: Declaration

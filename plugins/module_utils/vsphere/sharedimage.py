@@ -95,9 +95,7 @@ class SharedImage:
     def _start(self, image: ImageFile) -> None:
         self._threads = [threading.Thread(target=self._read, args=(image,), name="image-read", daemon=True)]
         if self._digesting:
-            self._threads.append(
-                threading.Thread(target=self._digest, args=(image,), name="image-digest", daemon=True)
-            )
+            self._threads.append(threading.Thread(target=self._digest, args=(image,), name="image-digest", daemon=True))
         for thread in self._threads:
             thread.start()
 

@@ -188,7 +188,8 @@ def test_two_runs_at_once_make_a_copy_once(site: Site, tmp_path: Path) -> None:
         outcomes[names] = each.start(wanted).end()
 
     threads = [
-        threading.Thread(target=work, args=(each, names)) for each, names in ((site, "web-[01:10]"), (other, "db-[01:10]"))
+        threading.Thread(target=work, args=(each, names))
+        for each, names in ((site, "web-[01:10]"), (other, "db-[01:10]"))
     ]
     for thread in threads:
         thread.start()

@@ -20,8 +20,9 @@ _CREATE = (
     "PRIMARY KEY (sha256, chunk))"
 )
 _INSERT = (
-    "INSERT INTO documents (id, kind, scope, name, state, managed_by, version, name_key, created_at, updated_at, body, "
-    "observed) VALUES (:id, 'image-copy', :scope, :name, 'READY', :managed_by, 1, :name_key, :at, :at, :body, :observed)"
+    "INSERT INTO documents (id, kind, scope, name, state, managed_by, version, name_key, created_at, updated_at, "
+    "body, observed) VALUES (:id, 'image-copy', :scope, :name, 'READY', :managed_by, 1, :name_key, :at, :at, :body, "
+    ":observed)"
 )
 # Of a datastore without recorded capacity nothing more may be claimed.
 _ADD_INVENTORY = (

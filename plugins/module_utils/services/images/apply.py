@@ -58,9 +58,7 @@ def delete_images(applying: Applying) -> None:
             _delete(action, applying)
 
 
-def _delete_templates(
-    endpoint: Document, actions: list[DeleteCopy], applying: Applying
-) -> dict[str, PhotonError]:
+def _delete_templates(endpoint: Document, actions: list[DeleteCopy], applying: Applying) -> dict[str, PhotonError]:
     """``{copy: error}`` of those that are still there."""
     errors: dict[str, PhotonError] = {}
     jobs = []

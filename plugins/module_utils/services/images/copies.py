@@ -63,8 +63,8 @@ class Room:
             return None
         return PhotonError(
             "NotEnoughDatastoreCapacity",
-            f"a copy of image {image.name} needs {units.show(need)}, and {max(0, free) >> 20} MB are free: make room on "
-            "the datastore, or set usable_for_vms: false",
+            f"a copy of image {image.name} needs {units.show(need)}, and {max(0, free) >> 20} MB are free: make room "
+            "on the datastore, or set usable_for_vms: false",
         )
 
 
@@ -200,8 +200,8 @@ def _without_source(image: Document, store: Document, state: CurrentState) -> Ph
         return None
     return PhotonError(
         "ImageUploadError",
-        f"image {image.name} has no copy on endpoint {state.name_of(store.scope)} and its file is not declared: declare "
-        "the image with its file",
+        f"image {image.name} has no copy on endpoint {state.name_of(store.scope)} and its file is not declared: "
+        "declare the image with its file",
     )
 
 

@@ -16,11 +16,12 @@ from .record import Copy, complete_copies
 def describe(document: Document, view: Any) -> dict[str, Any]:
     """``size`` in bytes; tenant and project are None for an image of everybody. ``view`` is a fleet_view.View."""
     state: CurrentState = view.state
+    copies = complete_copies(document.id, state)
     keys = ("file", "file_type", "sha256", "size", "replication")
     return {
         **{key: document.body.get(key) for key in keys},
         **_owner(document, state),
-        "datastores": sorted(state.name_of(Copy.of(copy).datastore) or "" for copy in complete_copies(document.id, state)),
+        "datastores": sorted(str(state.name_of(Copy.of(copy).datastore)) for copy in copies),
         **progress(document, state),
     }
 

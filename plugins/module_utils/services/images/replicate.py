@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ... import vsphere
-from ...model import entities, states
+from ...model import states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..context import Applying
@@ -108,9 +108,7 @@ class Replication:
         finally:
             stream.leave(endpoint_id)
 
-    def _upload(
-        self, action: CopyImage, endpoint: Document, session: Any, stream: vsphere.SharedImage
-    ) -> list[Source]:
+    def _upload(self, action: CopyImage, endpoint: Document, session: Any, stream: vsphere.SharedImage) -> list[Source]:
         """Upload the first copy of an endpoint; returns it as the source of the others, or nothing."""
         try:
             disk = stream.reader(endpoint.id)
@@ -240,14 +238,13 @@ class Replication:
 
     def _failed(self, action: CopyImage, error: PhotonError) -> None:
         copy = replace(action.copy, state=states.ERROR, path="", template_moid="")
-        shown = PhotonError(error.code, f"image {self.image.name} on {action.document.name}: {error.message}", error.data)
+        message = f"image {self.image.name} on {action.document.name}: {error.message}"
+        shown = PhotonError(error.code, message, error.data)
         with self._lock:
             self._errors.append(shown)
             self._record(action, copy.write_to(action.document), shown, [])
 
-    def _record(
-        self, action: CopyImage, document: Document, error: PhotonError | None, images: list[Document]
-    ) -> None:
+    def _record(self, action: CopyImage, document: Document, error: PhotonError | None, images: list[Document]) -> None:
         """Commit one result; called with the lock held."""
         state, task = self.applying.state, action.task
 
@@ -264,7 +261,7 @@ class Replication:
         self.applying.plan.finish(action, Outcome(error is None, error, document))
 
     def _finish(self, raw_digests: list[str]) -> None:
-        """Record the digests of what was uploaded, and end the image's own task: it failed where no copy is complete."""
+        """Record the digests of what was uploaded; end the image's own task, which failed where no copy is complete."""
         action, store, sha256 = self.image_action, self.applying.context.store, self.image.body["sha256"]
         if raw_digests:
             store.run(lambda tx: tx.add_raw_digests(sha256, raw_digests))

@@ -297,7 +297,9 @@ def test_recovery_buries_a_copy_only_when_its_template_is_gone(cloud) -> None:
 
 def test_an_endpoint_s_copies_go_with_its_record(cloud) -> None:
     cloud.apply(site("EAGER"))
-    gone = FLEET.replace('  - {name: "far[01:02]", endpoint: vc2, zone: a}\n', '  - {name: "far[01:02]", state: absent}\n')
+    gone = FLEET.replace(
+        '  - {name: "far[01:02]", endpoint: vc2, zone: a}\n', '  - {name: "far[01:02]", state: absent}\n'
+    )
     for row in cloud.endpoints["vc2"].hosts.values():
         row.in_maintenance = True
     assert failures(cloud.apply(FLEET)) == {}
