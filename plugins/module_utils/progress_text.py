@@ -86,9 +86,9 @@ def _ordered(progress: Any) -> Iterator[Any]:
 
 
 def _verb(step: Any) -> str:
-    """``create`` of CREATE_VM, ``enter maintenance mode`` of ENTER_MAINTENANCE_MODE."""
-    words = step.operation.lower().split("_")
-    return " ".join(words[:-1] if words[-1] == step.kind else words)
+    """``create`` of CREATE_VM and CREATE_IMAGE_COPY, ``enter maintenance mode`` of ENTER_MAINTENANCE_MODE."""
+    kind = step.kind.replace("-", "_")
+    return step.operation.lower().removesuffix(f"_{kind}").replace("_", " ")
 
 
 def _numbers(step: Any, rates: dict[tuple[str, str], float]) -> str:

@@ -223,8 +223,8 @@ class Cloud:
         from ansible_collections.photon.platform.plugins.module_utils.cloudstore import open_store
 
         with open_store(self.url, allow_ephemeral=True) as store:
-            image = next(d for d in store.snapshot(kinds=["image"]).documents)
-        return next(iter(image.body["copies"].values()))["path"]
+            copied = next(d for d in store.snapshot(kinds=["image-copy"]).documents)
+        return str(copied.observed["path"])
 
 
 class RawSession:

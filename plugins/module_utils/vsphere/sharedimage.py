@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ..model.errors import PhotonError
@@ -30,16 +30,20 @@ class DiskStream(Protocol):
 
 
 class SharedImage:
-    """Use as a context manager. ``readers`` are the names of those that will read; each must leave in the end.
+    """Use as a context manager.
 
-    With ``digesting`` the digests of the raw disk are in ``raw_digests`` afterwards, unless the stream cannot have any.
+    ``locate`` returns the file's path; it is called when the first reader begins. ``readers`` are the names of those
+    that will read; each must leave in the end. With ``digesting`` the digests of the raw disk are in ``raw_digests``
+    afterwards, unless the stream cannot have any.
     """
 
-    def __init__(self, path: str | None, sha256: str, readers: Iterable[str], *, digesting: bool = False) -> None:
+    def __init__(
+        self, locate: Callable[[], str] | None, sha256: str, readers: Iterable[str], *, digesting: bool = False
+    ) -> None:
         self.raw_digests: list[str] = []
-        self._path, self._sha256, self._image = path, sha256, None
+        self._locate, self._sha256, self._image = locate, sha256, None
         names: list[object] = list(readers)
-        self._digesting = digesting and bool(names) and path is not None
+        self._digesting = digesting and bool(names) and locate is not None
         self._state = threading.Condition()
         self._pieces: dict[object, deque[bytes]] = {name: deque() for name in [*names, *([_DIGEST] * self._digesting)]}
         self._joined: set[object] = set()
@@ -60,12 +64,12 @@ class SharedImage:
     def reader(self, name: str) -> DiskStream:
         """The bytes for one reader: from the shared read the first time, from one of its own after a failure.
 
-        Raises the errors of ``open_image``, and ImageUploadError without a file.
+        Raises the errors of ``locate`` and ``open_image``, and ImageUploadError without a file.
         """
-        if self._path is None:
+        if self._locate is None:
             raise PhotonError("ImageUploadError", "its file is not declared, so no copy can be uploaded: set file")
         with self._state:
-            self._image = image = self._image or open_image(self._path)
+            self._image = image = self._image or open_image(self._locate())
             if name not in self._pieces or name in self._joined:
                 return DiskReader(image, self._sha256)
             self._joined.add(name)

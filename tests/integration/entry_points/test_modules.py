@@ -160,7 +160,7 @@ def test_lookups(applied):
                 "that": [
                     "fleet.hosts | length == 4",
                     "fleet.hosts | map(attribute='zone') | unique | sort == ['a', 'b']",
-                    "fleet.images.debian | length == 2",
+                    "fleet.images.debian.datastores | length == 5",
                     "fleet.hosts | rejectattr('free_memory', 'gt', 0) | length == 0",
                     "(query('photon.platform.fleet', zone='b', live=true) | first).hosts[0].name == 'esx09.lab'",
                     "lookup('photon.platform.quota', 'acme/web')['vm.count'].free == 6",

@@ -202,9 +202,9 @@ def test_acting_as_somebody(applied, who):
     assert (
         kinds
         == {
-            "admin": {"tenant", "project", "vm", "flavor", "image"},
-            "user": {"project", "vm", "flavor", "image"},
-            "stranger": {"flavor", "image"},
+            "admin": {"tenant", "project", "vm", "flavor", "image", "image-copy"},
+            "user": {"project", "vm", "flavor", "image", "image-copy"},
+            "stranger": {"flavor", "image", "image-copy"},
         }[who]
     )
 

@@ -22,7 +22,8 @@ from ..state import CurrentState
 from .record import Copy, claim_of, complete_copies, is_complete, new_copy, template_row
 
 EAGER, ON_DEMAND = "EAGER", "ON_DEMAND"
-COPY, DELETE_COPY = "COPY_IMAGE", "DELETE_IMAGE_COPY"
+CREATE_COPY, DELETE_COPY = "CREATE_IMAGE_COPY", "DELETE_IMAGE_COPY"
+COPY = "COPY_IMAGE"  # the step of a VM that waits for its image's copy
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,7 +133,7 @@ def plan_copy(
         changes=["state"] if current is not None else [],
         path=path,
         needs=(image.id, store.id, store.scope),
-        task=task_of(entities.IMAGE_COPY, COPY, document.id, (COPY,)),
+        task=task_of(entities.IMAGE_COPY, CREATE_COPY, document.id, (CREATE_COPY,)),
         claim=claim_of(document, state),
         copy=copy,
         file=state.image_files.get(image.id),

@@ -14,7 +14,6 @@ from ...model import entities, states
 from ...model.entities import Document, name_key
 from ..state import CurrentState
 
-GUEST_SETTINGS = {"guestOS": "guest_id", "firmware": "firmware"}  # of an image, by their names in a specification
 _NAMESPACE = uuid.UUID("0b1d63f4-6a3a-5d3e-9c40-6f6e2f0c5a11")
 
 

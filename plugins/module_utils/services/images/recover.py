@@ -13,7 +13,7 @@ from ...model import entities, states
 from ...model.entities import Document
 from ...model.errors import PhotonError
 from ..state import CurrentState
-from .copies import COPY, row_of
+from .copies import CREATE_COPY, row_of
 from .record import Copy, claim_of
 
 
@@ -27,7 +27,7 @@ def recover(tx: Any, task: Task, document: Document, state: CurrentState) -> Non
 def recover_copy(tx: Any, task: Task, document: Document, state: CurrentState) -> None:
     """A copy that was being made is ERROR and holds nothing until a run makes it, or finds that it is complete; a
     deleted one is buried. Raises PhotonError where the endpoint of a deletion could not be read."""
-    if task.operation == COPY:
+    if task.operation == CREATE_COPY:
         failed = replace(Copy.of(document), state=states.ERROR, path="", template_moid="").write_to(document)
         tx.settle([failed])
         tx.claim([claim_of(failed, state)], check=False)

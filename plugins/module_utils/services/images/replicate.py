@@ -10,6 +10,7 @@ READY.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -23,9 +24,9 @@ from ...model.errors import PhotonError
 from ..context import Applying
 from ..fleet.record import HostFacts
 from ..planning import KEEP, Outcome
-from .copies import COPY, CopyImage
+from .copies import COPY, CREATE_COPY, CopyImage
 from .plan import ReplicateImage
-from .record import GUEST_SETTINGS, Copy, claim_of, complete_copies
+from .record import Copy, claim_of, complete_copies
 
 COPIES_PER_HOST = 4  # at a time: a copy takes 4 of a host's 16 units
 _MOST_COPIES = 32  # at a time on an endpoint
@@ -62,8 +63,8 @@ class Replication:
         file = next((action.file for action in self.actions if action.file), None)
         sha256 = self.image.body["sha256"]
         digesting = bool(uploading) and not self.applying.context.store.run(lambda tx: tx.raw_digests(sha256))
-        path = self.applying.context.path(file) if file else None
-        stream = vsphere.SharedImage(path, sha256, uploading, digesting=digesting)
+        locate = functools.partial(self.applying.context.image_file, file) if file else None
+        stream = vsphere.SharedImage(locate, sha256, uploading, digesting=digesting)
         with stream, ThreadPoolExecutor(max(1, len(groups))) as pool:
             work = [
                 pool.submit(self._on_endpoint, endpoint_id, some, sources[endpoint_id], stream)
@@ -201,7 +202,7 @@ class Replication:
             folder=folder,
             directory=name,
             controller=settings.get("scsi0.virtualDev", "lsilogic"),
-            **{field: settings[key] for key, field in GUEST_SETTINGS.items() if settings.get(key)},
+            **vsphere.hardware_of(settings),
         )
 
     def _host(self, store: Document, endpoint: Document, busy: Counter[str]) -> Any:
@@ -310,4 +311,4 @@ class _Progress:
         if whole is not None:
             self._of.applying.note(whole.task, operation, open_with=amounts)
         elif operation == "UPLOAD_IMAGE":
-            self._of.applying.note(action.task, COPY, open_with=amounts)
+            self._of.applying.note(action.task, CREATE_COPY, open_with=amounts)

@@ -40,7 +40,7 @@ def reads(monkeypatch):
 def test_all_readers_get_all_bytes_of_one_read(image, reads) -> None:
     path, sha256, stream = image
     names = [f"vc{n}" for n in range(5)]
-    with SharedImage(path, sha256, names, digesting=True) as shared, ThreadPoolExecutor(5) as pool:
+    with SharedImage(lambda: path, sha256, names, digesting=True) as shared, ThreadPoolExecutor(5) as pool:
         found = list(pool.map(lambda name: b"".join(shared.reader(name)), names))
     assert found == [stream] * 5
     assert len(reads) == 1
@@ -49,7 +49,7 @@ def test_all_readers_get_all_bytes_of_one_read(image, reads) -> None:
 
 def test_a_slow_reader_bounds_what_is_kept(image) -> None:
     path, sha256, stream = image
-    with SharedImage(path, sha256, ["fast", "slow"]) as shared, ThreadPoolExecutor(2) as pool:
+    with SharedImage(lambda: path, sha256, ["fast", "slow"]) as shared, ThreadPoolExecutor(2) as pool:
         fast = pool.submit(lambda: b"".join(shared.reader("fast")))
         slow = iter(shared.reader("slow"))
         first = next(slow)
@@ -63,7 +63,7 @@ def test_a_slow_reader_bounds_what_is_kept(image) -> None:
 def test_a_reader_that_leaves_keeps_nobody_waiting(image, reads) -> None:
     """Before it began, in the middle; and it can start over by itself."""
     path, sha256, stream = image
-    with SharedImage(path, sha256, ["good", "never", "failing"]) as shared, ThreadPoolExecutor(1) as pool:
+    with SharedImage(lambda: path, sha256, ["good", "never", "failing"]) as shared, ThreadPoolExecutor(1) as pool:
         good = pool.submit(lambda: b"".join(shared.reader("good")))
         failing = iter(shared.reader("failing"))
         next(failing)
@@ -87,7 +87,7 @@ def test_a_file_that_changed_ends_all_before_their_last_bytes(image) -> None:
             return error.code
         return ""
 
-    with SharedImage(path, "0" * 64, ["a", "b"], digesting=True) as shared, ThreadPoolExecutor(2) as pool:
+    with SharedImage(lambda: path, "0" * 64, ["a", "b"], digesting=True) as shared, ThreadPoolExecutor(2) as pool:
         assert list(pool.map(lambda name: read(shared, name), ["a", "b"])) == ["ImageUploadError"] * 2
     assert all(number < len(stream) for number in got.values())
     assert shared.raw_digests == []
@@ -96,16 +96,17 @@ def test_a_file_that_changed_ends_all_before_their_last_bytes(image) -> None:
 def test_nothing_is_left_when_nobody_reads(image) -> None:
     path, sha256, _stream = image
     before = threading.active_count()
-    with SharedImage(path, sha256, ["a"], digesting=True):
+    with SharedImage(lambda: path, sha256, ["a"], digesting=True):
         pass
-    with SharedImage(path, sha256, ["a", "b"], digesting=True) as shared:
+    with SharedImage(lambda: path, sha256, ["a", "b"], digesting=True) as shared:
         next(iter(shared.reader("a")))
     assert threading.active_count() == before
 
 
 def test_errors_of_the_file_come_with_the_reader(tmp_path) -> None:
     (tmp_path / "text.vmdk").write_bytes(b"text" * 1000)
-    for path, code in ((None, "ImageUploadError"), (str(tmp_path / "text.vmdk"), "UnsupportedImageFileType")):
-        with SharedImage(path, "", ["a"]) as shared, pytest.raises(PhotonError) as caught:
+    text = str(tmp_path / "text.vmdk")
+    for locate, code in ((None, "ImageUploadError"), (lambda: text, "UnsupportedImageFileType")):
+        with SharedImage(locate, "", ["a"]) as shared, pytest.raises(PhotonError) as caught:
             shared.reader("a")
         assert caught.value.code == code

@@ -243,7 +243,7 @@ def test_a_copy_that_another_run_makes_is_waited_for(cloud) -> None:
     cloud.apply(site("ON_DEMAND"))
     spoiled = spoil(cloud, "debian/vc1/shared", state="CREATING", path="", template_moid="")
     snapshot = cloud._snapshot()
-    snapshot.open_tasks = [Task("COPY_IMAGE", entities.IMAGE_COPY, spoiled.id, run_id="other", state="STARTED")]
+    snapshot.open_tasks = [Task("CREATE_IMAGE_COPY", entities.IMAGE_COPY, spoiled.id, run_id="other", state="STARTED")]
     snapshot.live_runs = {"other"}
     cloud._snapshot = lambda: snapshot
     planned = cloud.plan(site("ON_DEMAND"))
@@ -273,7 +273,7 @@ class Transaction:
 def test_recovery_frees_a_copy_that_was_not_finished(cloud) -> None:
     cloud.apply(site("ON_DEMAND"))
     document = cloud.find(entities.IMAGE_COPY, "debian/vc1/shared")
-    tx, task = Transaction(), Task("COPY_IMAGE", entities.IMAGE_COPY, document.id)
+    tx, task = Transaction(), Task("CREATE_IMAGE_COPY", entities.IMAGE_COPY, document.id)
     recover.recover_copy(tx, task, document, state_of(cloud))
     assert [(d.state, d.observed) for d in tx.settled] == [("ERROR", {})]
     assert [claim.amounts for claim in tx.claims] == [{}]
