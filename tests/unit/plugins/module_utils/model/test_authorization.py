@@ -75,6 +75,9 @@ BELOW_PLATFORM = {
     (entities.IMAGE, "list"): (ALL, ALL, ALL),
     (entities.IMAGE, "create"): (PROJECT, TENANT, ADMIN),
     (entities.IMAGE, "delete"): (PROJECT, TENANT, ADMIN),
+    (entities.IMAGE_COPY, "read"): (ALL, ALL, ALL),
+    (entities.IMAGE_COPY, "list"): (ALL, ALL, ALL),
+    (entities.IMAGE_COPY, "create"): (PROJECT, TENANT, ADMIN),
 }
 OF_THE_PLATFORM = {
     (entities.DEPLOYMENT, "info"): ALL,
@@ -89,6 +92,9 @@ OF_THE_PLATFORM = {
     (entities.IMAGE, "read"): ALL,
     (entities.IMAGE, "create"): ADMIN,
     (entities.IMAGE, "delete"): ADMIN,
+    (entities.IMAGE_COPY, "list"): ALL,
+    (entities.IMAGE_COPY, "read"): ALL,
+    (entities.IMAGE_COPY, "delete"): ADMIN,
     ("task", "list"): ALL,
     ("task", "read"): ALL,
     **{
