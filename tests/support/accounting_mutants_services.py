@@ -255,7 +255,7 @@ CAPACITY_MUTANTS = [
     Mutant(_PLACEMENT, "foreign_usage", "count our VMs as foreign",
            "(document is not None and document.kind == entities.VM) or row.uuid in ours", "row.uuid in ()", _FOREIGN),
     Mutant(_PLACEMENT, "foreign_usage", "count templates as foreign", "elif not row.template and", "elif", _FOREIGN),
-    Mutant(_PLACEMENT, "foreign_usage", "count copies of images as foreign", "and row.uuid not in copies", "",
+    Mutant(_PLACEMENT, "foreign_usage", "count copies of images as foreign", " or row.uuid in copies", "",
            _capacity("copies_of_images_use_no_cpu_and_no_memory")),
     Mutant(_PLACEMENT, "foreign_usage", "count our files as foreign", "committed[moid] += space", DROP, _FILES),
     Mutant(_VERIFY, "_write", "record no fact", "tx.observe(", DROP, _repaired("facts changed")),
