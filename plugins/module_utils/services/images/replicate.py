@@ -25,6 +25,7 @@ from ..context import Applying
 from ..fleet.record import HostFacts
 from ..planning import KEEP, Outcome
 from .copies import COPY, CREATE_COPY, CopyImage
+from .mark import mark_of
 from .plan import ReplicateImage
 from .record import Copy, claim_of, complete_copies
 
@@ -201,6 +202,7 @@ class Replication:
             datastore=inventory.datastores[store.observed["moid"]],
             folder=folder,
             directory=name,
+            record=mark_of(image, store, state, self.applying.context.store),
             controller=settings.get("scsi0.virtualDev", "lsilogic"),
             **vsphere.hardware_of(settings),
         )
