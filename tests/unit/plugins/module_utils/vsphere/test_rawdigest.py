@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import struct
+import subprocess
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import rawdigest
@@ -69,6 +71,21 @@ def test_one_changed_byte_changes_one_digest(small_chunks) -> None:
     raw[3 * MIB] ^= 1
     after = digests_of(diskimages.stream_optimized(bytes(raw)), len(raw))
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+def test_what_qemu_img_wrote_is_digested_as_what_it_was_made_of(tmp_path) -> None:
+    """An independent writer: a sparse disk of 150 MiB with data at odd places."""
+    raw = tmp_path / "disk.raw"
+    with raw.open("wb") as file:
+        file.truncate(150 * MIB)
+        for at in (0, 5 * MIB + 512, 63 * MIB + 65_000, 149 * MIB):
+            file.seek(at)
+            file.write(os.urandom(MIB - 700))
+    disk = tmp_path / "disk.vmdk"
+    options = ["-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"]
+    subprocess.run(["qemu-img", "convert", *options, str(raw), str(disk)], check=True)
+    assert digests_of(disk.read_bytes(), 150 * MIB) == expected(raw.read_bytes(), 64 * MIB)
 
 
 def damaged_grain(stream: bytes) -> bytes:
