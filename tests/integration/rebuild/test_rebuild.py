@@ -286,7 +286,7 @@ def test_copies_of_images_without_a_record_are_known_by_their_file(site: LostSit
             if "photon.template" in row["extra_config"]:
                 admin, vm = site.admin[name], site.admin[name].vm(row["moid"])
                 if name == "vc1":  # nobody can change a template
-                    admin.mark_as_vm(vm, "esx01.lab")
+                    admin.mark_as_vm(vm, row["host"])
                 admin.reconfigure(vm, extra_config={"photon.record": ""})
                 if name == "vc1":
                     admin.mark_as_template(vm)
