@@ -31,10 +31,11 @@ def site(lab_factory, tmp_path):
     made.close()
 
 
-def begun(site, number=1):
-    """Wait until this many VMs are being created."""
+def begun(site, process, number=1):
+    """Wait until this many VMs are being created by a run."""
     until = time.monotonic() + 120
     while sum(calls.get("CreateVM_Task", 0) for calls in site.lab.control.calls().values()) < number:
+        assert process.poll() is None, "the run has ended"
         assert time.monotonic() < until, "no VM was ever begun"
         time.sleep(0.05)
 
@@ -44,7 +45,7 @@ def test_what_is_under_way_is_finished_and_the_rest_left_for_the_next_run(site, 
     site.lab.control.reset()
     site.lab.control.delay(task={"CreateVm": 6000})  # longer than it takes to notice, on a busy machine
     child = site.start(tree(VMS))
-    begun(site)
+    begun(site, child.process)
     child.process.send_signal(number)
     answer = child.end()
     assert "Traceback" not in answer["said"]
@@ -68,7 +69,7 @@ def test_a_second_interrupt_does_not_wait(site):
     site.lab.control.reset()
     site.lab.control.delay(task={"CreateVm": 60_000})
     child = site.start(tree(4))
-    begun(site, 4)
+    begun(site, child.process, 4)
     child.process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert child.process.poll() is None, "it waits for what is under way"
@@ -90,7 +91,7 @@ def test_a_run_whose_ansible_ends_stops_too(site):
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'collections'}{os.pathsep}{ROOT}"},
         start_new_session=True,
     )
-    begun(site)
+    begun(site, leader)
     leader.kill()
     leader.wait()
     until = time.monotonic() + 120

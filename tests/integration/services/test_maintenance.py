@@ -73,7 +73,7 @@ def test_what_an_interrupted_run_left_is_settled(site, run):
     site.lab.control.reset()
     site.lab.control.delay(task={"CreateVm": 2000})
     child = site.start(tree(2))
-    begun(site)
+    begun(site, child.process)
     child.kill()
     until = time.monotonic() + 60
     while len(site.rows()) < 2:  # vSphere finishes what it was told
