@@ -63,7 +63,7 @@ def test_what_waited_for_its_last_user_goes(site, run):
         assert site.vm(name=name, state="absent", force=True, act_as=somebody)["failures"] == []
     assert run("pending_deletes", check=True)["changed"]
     assert site.named("image", "debian").state == "PENDING_DELETE"
-    assert run("pending_deletes")["duties"][0]["changes"] == ["delete image debian (its last user is gone)"]
+    assert "delete image debian (its last user is gone)" in run("pending_deletes")["duties"][0]["changes"]
     assert [d for d in site.snapshot().documents if d.kind == "image"] == []
     assert not run("pending_deletes")["changed"]
 
