@@ -69,7 +69,7 @@ def test_a_paused_controller_sends_one_batch_at_most(tmp_path: Path, point: str,
 def test_what_a_paused_controller_makes_of_a_deleted_vm_is_reported_and_left_alone(tmp_path: Path) -> None:
     with Lab.start(small()) as lab:
         scene = Scene(lab, tmp_path)
-        paused = scene.start(tree(VMS), pause_at=("before CreateVM_Task", 3), lease_seconds=LEASE)
+        paused = scene.start(tree(VMS), pause_at=("before CreateVM_Task", 5), lease_seconds=LEASE)
         try:
             assert paused.paused(), paused.end()["said"]
             assert taken_over(scene, tree(VMS))["failures"] == []
