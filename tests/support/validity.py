@@ -197,6 +197,8 @@ def shared_hosts(requests: Sequence[Row], fleet: Row, result: Row) -> list[str]:
         members = items[_item(request)]
         if members[here["id"]] < 2 or request.get("groups") or request.get("host"):
             continue
+        if not (request["vcpus"] and request["memory"]):  # what needs nothing is kept off hosts that are over-full
+            continue
         level = request.get("spread_over") or "host"
         for host in hosts.values():
             same = level == "host" or _value(level, host) == _value(level, here)
