@@ -8,6 +8,7 @@ machine of each figure are in .build/bench.meta.json. One that fails does not st
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import math
@@ -109,8 +110,7 @@ def load(path: pathlib.Path) -> Any:
 
 def summary(path: pathlib.Path) -> str:
     """The first line of a file's docstring, without running the file."""
-    text = path.read_text(encoding="utf-8").lstrip()
-    return text.removeprefix('"""').split("\n", 1)[0].rstrip('"') if text.startswith('"""') else ""
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
