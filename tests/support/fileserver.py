@@ -23,6 +23,7 @@ class FileServer:
         self.ranges = True
         self.lies = False
         self.status = 200
+        self.failing: list[int] = []  # what the next answers are instead
         self.locations: dict[str, str] = {}
         self.asked: list[str] = []
         issuer.make(folder, "127.0.0.1")
@@ -52,6 +53,9 @@ class FileServer:
                     self.send_header("Location", location)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
+                    return
+                if server.failing:
+                    self.send_error(server.failing.pop(0))
                     return
                 start = int(re.findall(r"\d+", wanted)[0]) if wanted and server.ranges else 0
                 if start >= len(server.content):

@@ -59,9 +59,11 @@ class Context:
         return file if os.path.isabs(file) else os.path.join(self.options.base_directory, file)
 
     def image_file(self, file: str) -> str:
-        """The path of an image's file, which is downloaded first where it has a url. Raises ImageUploadError."""
+        """The path of an image's file, which is downloaded first where it has a url. Raises ImageUploadError and
+        Interrupted.
+        """
         if file in self.downloads:
-            self.downloads[file].bring()
+            self.downloads[file].bring(lambda: self.interruption is not None and self.interruption.level > 0)
         return self.path(file)
 
     def read_endpoints(

@@ -111,6 +111,8 @@ def _do(names: Sequence[str], request: Request, until: float, check: Callable[[]
         try:
             DUTIES[name](replace(request), duty)
         except PhotonError as error:
+            if error.ends_run or error.code == "Interrupted":
+                raise
             duty.state, duty.error, duty.error_code = "failed", error.message, error.code
         duty.seconds = time.monotonic() - began
     return done
@@ -171,7 +173,11 @@ def _verify(request: Request, duty: Duty) -> None:
 
 def _note(outcome: Mapping[str, Any], duty: Duty) -> None:
     duty.changes = list(outcome.get("changes") or [])
-    if failures := outcome["failures"]:
+    failures = outcome["failures"]
+    for row in failures:
+        if row["error_code"] == "Interrupted":  # it is the whole that was to end
+            raise PhotonError("Interrupted", row["message"])
+    if failures:
         duty.state, duty.error_code = "failed", failures[0]["error_code"]
         duty.error = "; ".join(f"{row['kind']} {row['name']}: {row['message']}" for row in failures[:5])
 

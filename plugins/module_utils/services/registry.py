@@ -170,6 +170,7 @@ _ROWS = (
     Kind(
         entities.IMAGE,
         plan=images.plan_images,
+        reads_all=images.waits_for_last_user,
         read=images_read.read,
         plan_delete=images.plan_delete,
         plan_unused=images.plan_unused,

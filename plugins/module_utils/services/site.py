@@ -159,7 +159,7 @@ def _read(planning: Planning, context: Context) -> None:
     )  # fmt: skip
     whole = planning.whole and planning.targets is None
     everything = whole or any(others)
-    if not (everything or declared.vms):
+    if not (everything or declared.vms or _asks_for_all(planning)):
         return
     endpoints = state.of(entities.ENDPOINT)
     needed = set() if everything else _endpoints_of_vms(planning)
@@ -167,7 +167,7 @@ def _read(planning: Planning, context: Context) -> None:
     first = [e for e in endpoints if everything or None in needed or e.id in needed]
     leaving = prune.leaving_vms(planning) | vms_to_read(planning) | networks.to_read(planning)
     context.read_endpoints(state, first, leaving)
-    if any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values()):
+    if _asks_for_all(planning):
         context.read_endpoints(state, [e for e in endpoints if e.id not in {f.id for f in first}], leaving)
     check_identities(state)
     for endpoint_id, error in state.unreachable.items():
@@ -176,6 +176,10 @@ def _read(planning: Planning, context: Context) -> None:
             planning.plan.fail(entities.ENDPOINT, endpoint.name, error)
         else:
             planning.plan.warnings.append(f"endpoint {endpoint.name} could not be read: {error.message}")
+
+
+def _asks_for_all(planning: Planning) -> bool:
+    return any(kind.reads_all is not None and kind.reads_all(planning) for kind in registry.KINDS.values())
 
 
 def _endpoints_of_vms(planning: Planning) -> set[str | None]:
@@ -204,14 +208,16 @@ def _refuse_busy(planning: Planning) -> set[str]:
     """Leave to another controller's live run what it works on; returns the ids of such runs."""
     plan, busy = planning.plan, planning.state.busy
     others = {busy[action.id].run_id for action in plan.actions if action.id in busy}
-    left = [f"{a.kind} {a.name} ({busy[a.id].operation})" for a in plan.actions if a.verb == KEEP and a.id in busy]
+    kept = [a for a in plan.actions if a.verb == KEEP and a.task is None and a.id in busy]
+    left = [f"{a.kind} {a.name} ({busy[a.id].operation})" for a in kept]
     if left:
         plan.warnings.append(
             f"another run is working on {listed(left)}: what it does is not in this result; run again when that run "
             "has ended"
         )
-    refused = [action for action in plan.actions if action.verb != KEEP and action.id in busy]
-    plan.actions = [action for action in plan.actions if action.verb == KEEP or action.id not in busy]
+    refused = [a for a in plan.actions if a.id in busy and (a.verb != KEEP or a.task is not None)]
+    gone = {id(action) for action in refused}
+    plan.actions = [action for action in plan.actions if id(action) not in gone]
     for action in refused:
         task = busy[action.id]
         error = PhotonError(

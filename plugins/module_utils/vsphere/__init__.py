@@ -31,7 +31,7 @@ from .first_class import find_disks, find_unknown, read_all
 from .first_class import set_policy as set_first_class_policy
 from .folders import ensure_folders
 from .hosts import blocking_vms, enter_maintenance, exit_maintenance
-from .imagefile import inspect_image
+from .imagefile import inspect_image, stat_image
 from .images import Template, TemplateSpec, copy_image, delete_template, import_image
 from .inventory import find_marked, lookup_vms, read_heavy, read_inventory, wait_for_addresses
 from .jobs import Job, run_jobs
@@ -131,6 +131,7 @@ __all__ = [
     "run_jobs",
     "set_first_class_policy",
     "set_uuid",
+    "stat_image",
     "suspend",
     "unit_of",
     "wait_for_addresses",

@@ -64,6 +64,18 @@ def inspect_image(path: str) -> dict[str, Any]:
     }
 
 
+def stat_image(path: str) -> list[int] | None:
+    """Size and time of an image's file, of an OVF those of all its files; None where they cannot be read."""
+    try:
+        parts = [path]
+        if path.lower().endswith(".ovf"):
+            parts = [os.path.join(os.path.dirname(path), name) for name in ova.read_folder(path).members]
+        found = [os.stat(part) for part in parts]
+    except (OSError, PhotonError):
+        return None
+    return [number for status in found for number in (status.st_size, status.st_mtime_ns)]
+
+
 def open_image(path: str) -> ImageFile:
     """Read the structure of an OVA, an OVF descriptor with its disk beside it, or a VMDK, recognised by their content.
 

@@ -19,6 +19,7 @@ from .vmdk import SECTOR
 CHUNK = 64 << 20
 _GRAIN = struct.Struct("<QI")  # position in sectors, bytes of compressed data
 _ZEROS = bytes(1 << 20)
+_LARGEST_GRAIN = 8 << 20
 
 
 class RawDigests:
@@ -31,6 +32,7 @@ class RawDigests:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._held = bytearray()
+        self._grain = 0  # bytes of a grain
         self._skip = -1  # bytes to pass over; below 0 the header was not read yet
         self._ended = False
         self._at = 0  # bytes of the raw disk so far
@@ -66,6 +68,7 @@ class RawDigests:
         if self._skip < 0:
             # The header tells how many sectors lie before the first marker.
             self._skip = struct.unpack_from("<Q", self._held, at + 64)[0] * SECTOR - SECTOR
+            self._grain = min(struct.unpack_from("<Q", self._held, at + 20)[0] * SECTOR, _LARGEST_GRAIN)
             return SECTOR
         position, size = _GRAIN.unpack_from(self._held, at)
         if size == 0:
@@ -73,16 +76,27 @@ class RawDigests:
             self._ended = kind == 0
             self._skip = position * SECTOR
             return SECTOR
+        if size > 2 * self._grain + SECTOR:
+            raise ValueError(f"the grain at sector {position} claims {size} bytes")
         length = -(-(_GRAIN.size + size) // SECTOR) * SECTOR
         if left < length:
             return 0
         start = at + _GRAIN.size
         try:
-            grain = zlib.decompress(memoryview(self._held)[start : start + size])
+            grain = self._unpacked(bytes(memoryview(self._held)[start : start + size]))
         except zlib.error as error:
             raise ValueError(f"the grain at sector {position} is damaged: {error}") from error
         self._write(position * SECTOR, grain)
         return length
+
+    def _unpacked(self, data: bytes) -> bytes:
+        """A grain's bytes, never more than its size: a crafted stream could unpack to any amount."""
+        unpack = zlib.decompressobj()
+        grain = unpack.decompress(data, self._grain)
+        more = unpack.decompress(unpack.unconsumed_tail, 1)
+        if more or not unpack.eof:
+            raise zlib.error("too long" if more else "incomplete")
+        return grain
 
     def _write(self, position: int, grain: bytes) -> None:
         if position < self._at or position >= self.capacity:

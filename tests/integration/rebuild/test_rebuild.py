@@ -293,3 +293,15 @@ def test_copies_of_images_without_a_record_are_known_by_their_file(site: LostSit
     site.lose()
     assert site.rebuild(declared)["contradictions"] == []
     assert site.plan(declared) == {}
+
+
+def test_a_template_that_was_cloned_by_hand_is_reported_and_left_alone(site: LostSite) -> None:
+    declared, admin = site_tree(), site.admin["vc1"]
+    [template] = [row for row in site.lab.control.state()["vc1"]["vms"] if row["name"].endswith("-shared1")]
+    admin.mark_as_template(admin.clone(admin.vm(template["moid"]), "a-clone"))
+    site.lose()
+    found = site.rebuild(declared)["contradictions"]
+    assert [(row["what"], "a-clone" in str(row)) for row in found] == [("two copies on one datastore", True)]
+    assert [d.observed["template_moid"] for d in site.snapshot().documents if d.name == "vc1/shared1"] == [
+        template["moid"]
+    ]

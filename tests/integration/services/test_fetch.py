@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
+from ansible_collections.photon.platform.plugins.module_utils.services.images import fetch as fetching
 from ansible_collections.photon.platform.plugins.module_utils.services.images.fetch import fetch
 
 from tests.support.fileserver import FileServer
@@ -20,7 +22,8 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
     made = FileServer(tmp_path / "issuer", CONTENT)
     yield made
     made.close()
@@ -137,6 +140,45 @@ def test_two_at_once_download_once(server, target):
         list(pool.map(lambda _n: fetch(server.url, SHA256, str(target), server.ca_file), range(2)))
     assert server.asked == [""]
     assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_is_busy_for_a_while(server, target):
+    server.failing = [503, 429, 500]
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert target.read_bytes() == CONTENT
+    target.unlink()
+    server.failing = [503] * 5
+    assert "breaks off after 0 bytes (the server answers 503" in refused(server, target)
+
+
+def test_a_server_without_ranges_that_never_comes_further_ends_it(server, target):
+    server.ranges, server.cut = False, 1 << 20
+    assert "breaks off after 1048576 bytes" in refused(server, target)
+    assert len(server.asked) == 6
+
+
+def test_a_missing_ca_file_is_named(server, target, tmp_path):
+    assert "ca_file" in refused(server, target, ca_file=str(tmp_path / "nowhere.pem"))
+    assert server.asked == []
+
+
+def test_an_interrupt_ends_a_download_and_keeps_what_came(server, target):
+    part = target.with_name("image.ova.part")
+    with pytest.raises(PhotonError) as caught:
+        fetch(server.url, SHA256, str(target), server.ca_file, lambda: part.exists() and part.stat().st_size > 500_000)
+    assert caught.value.code == "Interrupted"
+    assert 500_000 < part.stat().st_size < len(CONTENT)
+    fetch(server.url, SHA256, str(target), server.ca_file)
+    assert server.asked[1].startswith("bytes=")
+
+
+def test_an_interrupt_ends_the_wait_for_another_download(server, target):
+    target.parent.mkdir()
+    with open(f"{target}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(PhotonError) as caught:
+            fetch(server.url, SHA256, str(target), server.ca_file, lambda: True)
+    assert caught.value.code == "Interrupted"
 
 
 def test_a_folder_that_cannot_be_made(server, target):

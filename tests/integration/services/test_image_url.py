@@ -9,6 +9,7 @@ import hashlib
 import shutil
 
 import pytest
+from ansible_collections.photon.platform.plugins.module_utils.services.images import fetch
 
 from tests.chaos.scene import tree
 from tests.support import diskimages
@@ -27,6 +28,7 @@ def site(lab_factory, tmp_path):
 def server(tmp_path, monkeypatch):
     content = diskimages.ova(tmp_path / "served.ova", b"from a server" * 50_000).read_bytes()
     monkeypatch.setenv("PHOTON_IMAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fetch, "PAUSE", 0.0)
     made = FileServer(tmp_path / "issuer", content)
     yield made
     made.close()
@@ -69,3 +71,14 @@ def test_the_file_of_the_same_content_is_the_same_image(site, server):
     site.settled(declared(server))
     shutil.copy(site.directory / "served.ova", site.directory / "debian.ova")
     site.settled(tree(2))
+
+
+def test_a_damaged_file_in_the_cache_makes_no_image(site, server, tmp_path):
+    (tmp_path / "cache").mkdir()
+    kept = tmp_path / "cache" / f"{hashlib.sha256(server.content).hexdigest()}.ova"
+    shutil.copy(site.directory / "debian.ova", kept)
+    outcome = site.run(declared(server))
+    assert "ImageUploadError" in {row["error_code"] for row in outcome["failures"]}
+    assert [d for d in site.snapshot().documents if d.kind == "image"] == []
+    assert not kept.exists()
+    site.settled(declared(server))

@@ -65,6 +65,7 @@ def test_what_waited_for_its_last_user_goes(site, run):
     assert site.named("image", "debian").state == "PENDING_DELETE"
     assert "delete image debian (its last user is gone)" in run("pending_deletes")["duties"][0]["changes"]
     assert [d for d in site.snapshot().documents if d.kind == "image"] == []
+    assert [row["name"] for state in site.lab.control.state().values() for row in state["vms"]] == [], "and its copies"
     assert not run("pending_deletes")["changed"]
 
 
@@ -120,6 +121,21 @@ def test_no_duty_is_begun_when_the_time_is_over(site, run, monkeypatch):
     slow = {"locks": lambda request, duty: threading.Event().wait(0.3), "verify": DUTIES["verify"]}
     monkeypatch.setattr(maintenance, "DUTIES", slow)
     assert [duty["state"] for duty in run(time_budget=0.2)["duties"]] == ["done", "skipped"]
+
+
+def test_an_interrupt_ends_the_whole(site, run, monkeypatch):
+    site.settled(tree(1))
+
+    def interrupted(_request, _duty):
+        raise PhotonError("Interrupted", "the run was interrupted")
+
+    begun_too = []
+    duties = {"locks": interrupted, "verify": lambda _request, duty: begun_too.append(duty)}
+    monkeypatch.setattr(maintenance, "DUTIES", duties)
+    with pytest.raises(PhotonError, match="interrupted"):
+        run()
+    assert begun_too == []
+    assert site.snapshot().open_tasks == []
 
 
 def test_a_second_one_leaves_at_once(site, run, monkeypatch):

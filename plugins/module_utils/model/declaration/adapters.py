@@ -98,7 +98,8 @@ def _gateway(checker: Checker, row: Mapping[str, Any], address: _Interface, path
     gateway = _ip(checker, given, f"{path}.gateway") if given is not None else None
     if gateway is None:
         return None
-    if gateway not in address.network or gateway == address.ip:
+    reachable = gateway in address.network or (gateway.version == address.version == 6 and gateway.is_link_local)
+    if not reachable or gateway == address.ip:
         what = "is the VM's own address" if gateway == address.ip else f"is not in the network {address.network}"
         checker.add(f"{path}.gateway", f"{given} {what}: give an address that the VM reaches directly")
     return str(gateway)

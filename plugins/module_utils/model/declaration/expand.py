@@ -141,7 +141,7 @@ def _image(checker: Checker, item: Item) -> None:
         checker.add(f"{path}.url", "an image has a file or a url: remove one of the two", "ImageUploadError")
     _image_url(checker, item)
     if source := item[key]:
-        name = urlsplit(source).path if key == "url" else source
+        name = source.partition("?")[0] if key == "url" else source
         suffix = "." + name.rpartition(".")[2].lower()
         item["file_type"] = _IMAGE_TYPES.get(suffix)
         if suffix == ".iso":
@@ -167,10 +167,8 @@ def _image_url(checker: Checker, item: Item) -> None:
             if item[key] is not None:
                 checker.add(f"{path}.{key}", "has no effect without url", "ImageUploadError")
         return
-    address = urlsplit(item["url"])
-    if address.scheme != "https" or not address.hostname or address.username or address.fragment:
-        message = "must be https://HOST/PATH, without a user: what came without TLS could be anybody's"
-        checker.add(f"{path}.url", f"{item['url']!r} {message}", "ImageUploadError")
+    if message := _url_mistake(item["url"]):
+        checker.add(f"{path}.url", message, "ImageUploadError")
     if item["checksum"] is None:
         message = f"missing: the digest of {item['url']}, as sha256sum prints it: sha256:..."
         checker.add(f"{path}.checksum", message, "ImageUploadError")
@@ -179,6 +177,22 @@ def _image_url(checker: Checker, item: Item) -> None:
         checker.add(f"{path}.checksum", f"{item['checksum']!r} {message}", "ImageUploadError")
     else:
         item["checksum"] = item["checksum"].lower()
+
+
+def _url_mistake(url: str) -> str:
+    """What is wrong with the address of an image; empty where nothing is. A password in it is not repeated."""
+    try:
+        address = urlsplit(url)
+        named = bool(address.hostname) and (address.port is None or address.port > 0)
+    except ValueError:  # no port, or no IPv6 address
+        named = False
+    if not named or address.fragment:
+        return f"{url.rpartition('@')[2]!r} is not an address: write https://HOST/PATH"
+    if "@" in address.netloc:
+        return "has a user or a password, which everybody could read here: serve the image without one"
+    if address.scheme != "https":
+        return f"{url!r} must begin with https://: what comes without TLS can be changed on its way"
+    return ""
 
 
 def _boot_disk(checker: Checker, item: Item) -> None:

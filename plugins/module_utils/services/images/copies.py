@@ -215,8 +215,10 @@ def _reason(current: Document | None, on_demand: bool) -> str:
 
 
 def row_of(copy: Copy, state: CurrentState) -> Any:
-    """The template of a copy in its endpoint's last read; raises the reason where that could not be read."""
+    """The template of a copy in its endpoint's last read; raises the reason where that was not read."""
     endpoint = state.must(copy.datastore).scope
     if endpoint in state.unreachable:
         raise state.unreachable[endpoint]
+    if endpoint not in state.inventories:
+        raise PhotonError("EndpointUnreachable", f"endpoint {state.name_of(endpoint)} was not read: run again")
     return template_row(copy, state)

@@ -10,7 +10,8 @@ import fcntl
 import hashlib
 import hmac
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +23,8 @@ CACHE = "PHOTON_IMAGE_CACHE"  # the environment variable with the folder of down
 _CHUNK = 1 << 16  # what a break may lose
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte
 _ATTEMPTS = 5  # in a row that bring nothing new
+PAUSE = 2.0  # seconds before the second of them, each later one that much longer
+_LOOK_EVERY = 0.5
 _REDIRECTS = 5
 
 
@@ -47,69 +50,80 @@ class Download:
         """The last part of the address."""
         return urlsplit(self.url).path.rpartition("/")[2]
 
-    def bring(self) -> None:
-        """Download it unless it is there. Raises ImageUploadError."""
-        fetch(self.url, self.sha256, self.path, self.ca_file)
+    def bring(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Download it unless it is there. Raises ImageUploadError, and Interrupted once ``stopped`` says so."""
+        fetch(self.url, self.sha256, self.path, self.ca_file, stopped)
 
 
-def fetch(url: str, sha256: str, path: str, ca_file: str | None = None) -> None:
+def fetch(
+    url: str, sha256: str, path: str, ca_file: str | None = None, stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Bring the content of ``url`` to the file ``path``, unless it is there already.
 
     The bytes of an interrupted download stay in ``path`` + ``.part`` and the next one goes on from there (RFC 9110,
     Range). Two runs download once: the second waits. Redirects are followed on the same host, by HTTPS alone.
-    Raises ImageUploadError with the next step; nothing is at ``path`` then.
+    Raises ImageUploadError with the next step, and Interrupted; nothing is at ``path`` then.
     """
     if os.path.exists(path):
         return
+    if ca_file and not os.path.isfile(ca_file):
+        raise _error(url, f"its ca_file {ca_file} does not exist: correct the path")
     part = f"{path}.part"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with _locked(f"{path}.lock"):
+        with _locked(f"{path}.lock", stopped):
             if os.path.exists(path):
                 return
-            _download(url, part, ca_file)
+            _download(url, part, ca_file, stopped)
             actual = _digest(part)
             if not hmac.compare_digest(actual, sha256):
                 os.unlink(part)
                 raise _error(url, f"its SHA-256 is {actual}, not {sha256}: correct the checksum or the file")
+            with open(part, "rb") as stream:
+                os.fsync(stream.fileno())
             os.replace(part, path)
     except OSError as error:  # of the file; requests has its own
         raise _error(url, f"{path} cannot be written ({error.strerror or error}): free space, or set "
                           f"{CACHE} to another folder") from error  # fmt: skip
 
 
-def _download(url: str, part: str, ca_file: str | None) -> None:
+def _download(url: str, part: str, ca_file: str | None, stopped: Callable[[], bool]) -> None:
     """Append what is missing to ``part``, again and again while that brings something."""
     try:
         import requests
     except ImportError as error:
         raise missing_library("requests", error) from error
-    failures = 0
+    failures, most = 0, _size(part)
     with requests.Session() as session:
         while True:
-            before = _size(part)
             try:
-                if _append(session, url, part, before, ca_file):
-                    return
-                reason = "it ended early"
+                reason = _append(session, url, part, ca_file, stopped)
             except requests.exceptions.SSLError as error:
                 raise _error(url, f"its certificate is not trusted ({_words(error)}): set ca_file") from error
             except requests.RequestException as error:
                 reason = _words(error)
-            failures = 0 if _size(part) > before else failures + 1
+            if not reason:
+                return
+            failures = 0 if _size(part) > most else failures + 1
+            most = max(most, _size(part))
             if failures == _ATTEMPTS:
                 raise _error(url, f"the download breaks off after {_size(part)} bytes ({reason}): run again to go on")
+            _pause(failures * PAUSE, stopped)
 
 
-def _append(session: Any, url: str, part: str, have: int, ca_file: str | None) -> bool:
-    """One request; tells whether ``part`` is complete."""
+def _append(session: Any, url: str, part: str, ca_file: str | None, stopped: Callable[[], bool]) -> str:
+    """One request; returns why ``part`` is not complete after it, or nothing."""
+    have = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     response = _answer(session, url, headers, ca_file)
     with response:
         if response.status_code == 416 and have:  # nothing is left; what is there is compared with the checksum
-            return True
+            return ""
+        said = f"the server answers {response.status_code} {response.reason}"
+        if response.status_code == 429 or response.status_code >= 500:
+            return said
         if response.status_code not in (200, 206):
-            raise _error(url, f"the server answers {response.status_code} {response.reason}: correct the URL")
+            raise _error(url, f"{said}: correct the URL")
         if response.status_code == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise _error(url, "the server answers with another range than was asked for: serve the file from elsewhere")
         fresh = response.status_code == 200  # without ranges: from the beginning
@@ -118,7 +132,8 @@ def _append(session: Any, url: str, part: str, have: int, ca_file: str | None) -
         with open(part, "wb" if fresh else "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
             for chunk in response.iter_content(_CHUNK):
                 stream.write(chunk)
-    return wanted is None or _size(part) == wanted
+                _check(stopped)
+    return "" if wanted is None or _size(part) == wanted else "it ended early"
 
 
 def _answer(session: Any, url: str, headers: dict[str, str], ca_file: str | None) -> Any:
@@ -141,10 +156,27 @@ def _answer(session: Any, url: str, headers: dict[str, str], ca_file: str | None
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
+def _locked(path: str, stopped: Callable[[], bool]) -> Iterator[None]:
     with open(path, "w", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # another run downloads it
+                _pause(_LOOK_EVERY, stopped)
         yield
+
+
+def _pause(seconds: float, stopped: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        _check(stopped)
+        time.sleep(min(_LOOK_EVERY, left))
+
+
+def _check(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise PhotonError("Interrupted", "the run was interrupted while it downloaded an image; run again to go on")
 
 
 def _digest(path: str) -> str:

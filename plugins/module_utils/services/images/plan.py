@@ -74,6 +74,11 @@ def plan_unused(planning: Planning) -> None:
             plan_delete(image, planning, "its last user is gone")
 
 
+def waits_for_last_user(planning: Planning) -> bool:
+    """Whether an image is in PENDING_DELETE: all its copies must be seen when it goes."""
+    return any(image.state == states.PENDING_DELETE for image in planning.state.of(entities.IMAGE))
+
+
 def files_to_read(planning: Planning, stat: Callable[[str], Any]) -> list[str]:
     """The declared files whose content must be read: new images, and files whose size or time changed.
 

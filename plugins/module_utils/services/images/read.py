@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ...model.errors import PhotonError
-from ...vsphere import inspect_image
+from ...vsphere import inspect_image, stat_image
 from ..context import Context
 from ..planning import Planning
 from .fetch import Download
@@ -28,9 +28,18 @@ def read(planning: Planning, context: Context) -> None:
         try:
             facts = inspect_image(context.image_file(name))
         except PhotonError as error:
+            if error.ends_run or error.code == "Interrupted":
+                raise
             planning.files[name] = error
             continue
-        shown = context.downloads[name].name if name in context.downloads else os.path.basename(name)
+        download = context.downloads.get(name)
+        if download is not None and facts["sha256"] != download.sha256:
+            os.unlink(name)
+            planning.files[name] = PhotonError(
+                "ImageUploadError", f"{name} is not what was downloaded: it was damaged, and is removed; run again"
+            )
+            continue
+        shown = download.name if download is not None else os.path.basename(name)
         planning.files[name] = {**facts, "file": shown, "stat": _stat(name, context)}
 
 
@@ -38,8 +47,4 @@ def _stat(file: str, context: Context) -> list[int] | list[str] | None:
     """What tells whether a file changed; of one with a url, that is its checksum."""
     if file in context.downloads:
         return [context.downloads[file].sha256]
-    try:
-        status = os.stat(context.path(file))
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
+    return stat_image(context.path(file))

@@ -13,7 +13,7 @@ from ...model import entities, states
 from ...model.entities import Document, name_key
 from ...model.errors import PhotonError
 from ...vsphere import inspect_image
-from ...vsphere.guestinfo import RECORD_KEY, SITE_KEY
+from ...vsphere.guestinfo import RECORD_KEY, SITE_KEY, TEMPLATE_KEY
 from ...vsphere.images import IMAGE_KEY
 from .. import marks
 from ..fleet.record import DatastoreFacts
@@ -73,7 +73,7 @@ def rebuild_images(rebuilding: Rebuilding) -> None:
     state = rebuilding.state
     items = rebuilding.planning.declaration.images
     declared = {(item.get("tenant") or "", item.get("project") or "", item["name"]): item for item in items}
-    for carrier in rebuilding.unique(rebuilding.of(entities.IMAGE)):
+    for carrier in sorted(rebuilding.unique(rebuilding.of(entities.IMAGE)), key=_is_clone):
         try:
             fields, store = _fields(carrier), _recorded_datastore(carrier, rebuilding)
         except PhotonError as error:
@@ -101,10 +101,19 @@ def rebuild_images(rebuilding: Rebuilding) -> None:
             step = "delete it in vSphere: it is made again"
             rebuilding.refuse(carrier, "two files of one image", fields["sha256"], step)
             continue
+        if state.copy_of(image.id, store.id) is not None:
+            step = "delete the clone in vSphere, or clear its photon.id; it is left alone"
+            rebuilding.refuse(carrier, "two copies on one datastore", carrier.label, step)
+            continue
         state.put(image)
         row, fresh = carrier.thing, replace(new_copy(image, store), name=state.path_of(store))
         copy = replace(Copy.of(fresh), state=states.READY, template_uuid=row.uuid, path=_first(row).path)
         state.put(replace(copy, template_moid=row.moid).write_to(fresh))
+
+
+def _is_clone(carrier: Carrier) -> bool:
+    """Whether a template was cloned by hand: it has another instanceUuid than its keys name."""
+    return carrier.thing.uuid != carrier.thing.extra_config.get(TEMPLATE_KEY)
 
 
 def _fields(carrier: Carrier) -> dict[str, Any]:

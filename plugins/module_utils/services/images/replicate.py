@@ -126,6 +126,8 @@ class Replication:
                 raise
             self._failed(action, error)
             return []
+        finally:
+            stream.leave(endpoint.id)  # what it did not read would hold up the uploads to others
         self._done(action, template)
         return [Source(template, host.datacenter)]
 

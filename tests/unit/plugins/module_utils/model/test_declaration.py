@@ -191,6 +191,12 @@ def test_each_vm_of_a_range_has_an_address_of_its_own(tree: dict[str, Any]) -> N
     assert [each["static"] for each in found] == [[{"address": f"10.0.0.{n}/24", **rest}] for n in range(5, 25)]
 
 
+def test_a_gateway_of_ipv6_may_be_link_local(tree: dict[str, Any]) -> None:
+    own = {"name": "lan", "address": "fd00::[5:24]/64", "gateway": "fe80::1"}
+    vm(tree)["port_groups"] = [own]
+    assert {each["static"][0]["gateway"] for each in validate(tree).vms} == {"fe80::1"}
+
+
 def test_an_address_is_declared_once_per_port_group(tree: dict[str, Any]) -> None:
     vm(tree).update(adapter())
     web(tree)["vms"].append({**vm(tree), "name": "db-1", "port_groups": [{"name": "dmz", "address": "10.0.0.7/24"}]})
@@ -486,9 +492,12 @@ def test_an_image_from_a_url(tree: dict[str, Any]) -> None:
         ({"url": IMAGE_URL}, "checksum", "ImageUploadError", "missing: the digest of"),
         ({"url": IMAGE_URL, "checksum": "md5:" + "a" * 32}, "checksum", "ImageUploadError", "64 hexadecimal digits"),
         ({"url": IMAGE_URL, "checksum": CHECKSUM + "\n"}, "checksum", "ImageUploadError", "64 hexadecimal digits"),
-        ({"url": "http://h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "must be https://HOST/PATH"),
-        ({"url": "https://u:p@h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "without a user"),
-        ({"url": "https:///a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "must be https://HOST/PATH"),
+        ({"url": "http://h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "must begin with https://"),
+        ({"url": "https://u:p@h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "has a user or a password"),
+        ({"url": "https://:p@h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "has a user or a password"),
+        ({"url": "https:///a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "write https://HOST/PATH"),
+        ({"url": "https://[h/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "write https://HOST/PATH"),
+        ({"url": "https://h:99999/a.ova", "checksum": CHECKSUM}, "url", "ImageUploadError", "write https://HOST/PATH"),
         ({"url": "https://h/a.qcow2", "checksum": CHECKSUM}, "url", "UnsupportedImageFileType", "must end in .ova"),
         ({"url": "https://h/a.ovf", "checksum": CHECKSUM}, "url", "ImageUploadError", "pack them as an OVA"),
         ({"url": "https://h/a.iso", "checksum": CHECKSUM}, "url", "InvalidEntity", "an ISO makes no boot disk"),

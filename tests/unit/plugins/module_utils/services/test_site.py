@@ -8,12 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.photon.platform.plugins.module_utils.cloudstore import Task
 from ansible_collections.photon.platform.plugins.module_utils.model import entities
 from ansible_collections.photon.platform.plugins.module_utils.model.authorization import SYSTEM
 from ansible_collections.photon.platform.plugins.module_utils.model.declaration import Declaration
 from ansible_collections.photon.platform.plugins.module_utils.model.entities import Document
 from ansible_collections.photon.platform.plugins.module_utils.services import site
-from ansible_collections.photon.platform.plugins.module_utils.services.planning import Options, Plan, Planning
+from ansible_collections.photon.platform.plugins.module_utils.services.planning import (
+    KEEP,
+    Action,
+    Options,
+    Plan,
+    Planning,
+)
 from ansible_collections.photon.platform.plugins.module_utils.services.site import check_identities
 from ansible_collections.photon.platform.plugins.module_utils.services.state import CurrentState
 from ansible_collections.photon.platform.plugins.module_utils.vsphere.rows import EndpointInventory
@@ -55,6 +62,31 @@ class Reader:
 
     def read_endpoints(self, state: CurrentState, endpoints: list[Document], _detailed: set[str]) -> None:
         self.read += [each.id for each in endpoints]
+
+
+def test_what_another_run_works_on_is_refused_also_where_only_its_copies_are_missing() -> None:
+    """A kept image whose task would lock it again must not end the whole run with a conflict."""
+    image, kept = (Document(entities.IMAGE, name, id=name) for name in ("image", "kept"))
+    theirs = {d.id: Task("CREATE_IMAGE", entities.IMAGE, d.id, run_id="other") for d in (image, kept)}
+    plan = Plan()
+    task = Task("CREATE_IMAGE", entities.IMAGE, "image")
+    plan.add(Action(verb=KEEP, kind=entities.IMAGE, name="image", document=image, task=task))
+    plan.add(Action(verb=KEEP, kind=entities.IMAGE, name="kept", document=kept))
+    planning = Planning(Declaration(), CurrentState([image, kept], busy=theirs), plan, SYSTEM, "api", Options(), str)
+    assert site._refuse_busy(planning) == {"other"}
+    assert [action.name for action in plan.actions] == ["kept"]
+    assert [(failure.name, failure.error.code) for failure in plan.failures] == [("image", "ConcurrentTask")]
+    assert "kept (CREATE_IMAGE)" in plan.warnings[0]
+
+
+def test_an_image_that_waits_for_its_last_user_needs_all_endpoints() -> None:
+    """Its copies are deleted with it, wherever they are."""
+    image = Document(entities.IMAGE, "debian", id="i", state="PENDING_DELETE")
+    state = CurrentState([*(Document(entities.ENDPOINT, name, id=name) for name in ("e1", "e2")), image])
+    reader = Reader()
+    planning = Planning(Declaration(), state, Plan(), SYSTEM, "api", Options(), str, whole=False)
+    site._read(planning, reader)  # type: ignore[arg-type]
+    assert reader.read == ["e1", "e2"]
 
 
 def item(name: str, **fields: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ import random
 import shutil
 import struct
 import subprocess
+import zlib
 
 import pytest
 from ansible_collections.photon.platform.plugins.module_utils.vsphere import rawdigest
@@ -105,3 +106,17 @@ def test_a_stream_that_cannot_be_digested_says_so(damage) -> None:
     raw = os.urandom(4 * GRAIN)
     with pytest.raises(ValueError, match=r"damaged|out of order|end marker"):
         digests_of(damage(diskimages.stream_optimized(raw)), len(raw))
+
+
+def test_a_grain_cannot_unpack_to_more_than_its_size() -> None:
+    """A crafted stream could otherwise take all memory."""
+    good = diskimages.stream_optimized(os.urandom(GRAIN))
+    at = 128 * 512
+    position, size = struct.unpack_from("<QI", good, at)
+    bomb = zlib.compress(bytes(64 * MIB), 9)[: size - 4]
+    crafted = good[:at] + struct.pack("<QI", position, len(bomb)) + bomb + good[at + 12 + len(bomb) :]
+    with pytest.raises(ValueError, match="too long"):
+        digests_of(crafted, GRAIN)
+    claims = good[:at] + struct.pack("<QI", position, 1 << 30) + good[at + 12 :]
+    with pytest.raises(ValueError, match="claims 1073741824 bytes"):
+        digests_of(claims, GRAIN)
