@@ -105,23 +105,24 @@ def test_a_newer_schema_is_refused_by_every_mode(store, open_again):
 def test_an_older_schema_is_refused_until_it_is_upgraded(store, open_again, monkeypatch):
     store.run(lambda tx: tx.insert([Document("zone", "a")]))
 
-    def third(connection):
+    def next_one(connection):
         connection.execute(tables().documents.update().values(state="ERROR"))
 
-    def fourth(connection):
-        connection.execute(tables().documents.update().values(managed_by="fourth"))
+    def the_one_after(connection):
+        connection.execute(tables().documents.update().values(managed_by="later"))
 
-    monkeypatch.setattr(migrations, "VERSION", 4)
-    monkeypatch.setattr(migrations, "UPGRADES", {3: third, 4: fourth})
+    now = migrations.VERSION
+    monkeypatch.setattr(migrations, "VERSION", now + 2)
+    monkeypatch.setattr(migrations, "UPGRADES", {now + 1: next_one, now + 2: the_one_after})
     for mode in ("read", "write"):
         error = refused(open_again, mode)
-        assert (error.code, error.data) == ("SchemaTooOld", {"found": 2, "supported": 4})
+        assert (error.code, error.data) == ("SchemaTooOld", {"found": now, "supported": now + 2})
         assert "photon.platform.cloudstore" in error.message
     assert store.snapshot().documents[0].state == "READY"
-    assert open_again("upgrade").schema_version == 4
+    assert open_again("upgrade").schema_version == now + 2
     [document] = open_again("write").snapshot().documents
-    assert (document.state, document.managed_by) == ("ERROR", "fourth")
-    assert open_again("upgrade").schema_version == 4
+    assert (document.state, document.managed_by) == ("ERROR", "later")
+    assert open_again("upgrade").schema_version == now + 2
 
 
 def test_an_upgrade_that_fails_leaves_the_old_version_whole(store, open_again, monkeypatch):
@@ -133,8 +134,9 @@ def test_an_upgrade_that_fails_leaves_the_old_version_whole(store, open_again, m
         connection.exec_driver_sql("CREATE TABLE half (a integer)")
         raise PhotonError("InternalError", "no")
 
-    monkeypatch.setattr(migrations, "VERSION", 3)
-    monkeypatch.setattr(migrations, "UPGRADES", {3: broken})
+    now = migrations.VERSION
+    monkeypatch.setattr(migrations, "VERSION", now + 1)
+    monkeypatch.setattr(migrations, "UPGRADES", {now + 1: broken})
     assert refused(open_again, "upgrade").code == "InternalError"
     assert everything(store) == before
 
