@@ -56,7 +56,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.model.errors import PhotonError
-from ..module_utils.services.awx import objects
+from ..module_utils.services.awx import objects, refuse_secrets
 from ..plugin_utils.controller import plain
 
 
@@ -64,12 +64,12 @@ def awx_objects(
     declared: Any, site: str, endpoints: Any = (), resources: Any = (), clusters: Any = ()
 ) -> dict[str, Any]:
     """See objects."""
-    given = plain(declared)
-    if not isinstance(given, dict):
+    if not isinstance(declared, dict):
         raise AnsibleFilterError("SpecInvalid: the variable awx must be a mapping: see the page about AWX")
     rows = {"endpoints": plain(list(endpoints)), "resources": plain(list(resources)), "clusters": plain(list(clusters))}
     try:
-        return objects(given, site=str(site), **rows)
+        refuse_secrets(declared)
+        return objects(plain(declared), site=str(site), **rows)
     except PhotonError as error:
         raise AnsibleFilterError(f"{error.code}: {error.message}") from error
 

@@ -38,7 +38,7 @@ DEFAULTS: Row = {
 }
 PROJECT = {"scm_url": None, "scm_branch": "", "credential": None}
 SCHEDULE = {"name": None, "template": None, "rrule": None, "enabled": True, "extra_data": {}}
-NOTIFICATION = {"name": None, "type": "webhook", "configuration": {}, "secrets": {}, "on": ["error", "approvals"]}
+NOTIFICATION = {"name": None, "type": "webhook", "configuration": {}, "on": ["error", "approvals"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,12 @@ def objects(
     types = _credential_types(name, mark, sorted({str(e.get("credential") or e["name"]) for e in endpoints}))
     image = f"{name} image"
     notified = _notified(settings["notifications"], name)
-    chosen = _chosen(settings["operations"])
+    chosen = _chosen(settings)
     templates = [
         _template(operation, settings, mark, image, types, State.of(resources, clusters), notified)
         for operation in chosen
-        if settings["controller"] or not OPERATIONS[operation].controller
     ]
+    workflow = _workflow(settings, chosen, mark, notified) if {"plan", "site"} <= set(chosen) else {}
     return {
         "name": name,
         "mark": mark,
@@ -122,7 +122,16 @@ def objects(
         },
         "credential_types": types,
         "credentials": [
-            *({**shared, "name": each["name"], "credential_type": each["name"], "for": each["for"]} for each in types),
+            *(
+                {
+                    **shared,
+                    "name": each["name"],
+                    "credential_type": each["name"],
+                    "for": each["for"],
+                    **({"prefix": each["prefix"]} if "prefix" in each else {}),
+                }
+                for each in types
+            ),
             *(
                 [{**shared, "name": f"{name} controller", "credential_type": CONTROLLER, "for": "controller"}]
                 if settings["controller"]
@@ -155,18 +164,26 @@ def objects(
             "update_on_launch": True,
         },
         "templates": templates,
-        "workflow": _workflow(settings, mark, notified) if {"plan", "site"} <= set(chosen) else {},
-        "schedules": _schedules(settings, chosen, mark),
+        "workflow": workflow,
+        "schedules": _schedules(settings, chosen, workflow, mark),
         "notifications": [
-            {**shared, "name": f"{name} {each['name']}", "type": each["type"], "configuration": each["configuration"],
-             "secrets": each["secrets"]}
+            {
+                **shared,
+                "name": f"{name} {each['name']}",
+                "for": each["name"],
+                "type": each["type"],
+                "configuration": each["configuration"],
+            }
             for each in settings["notifications"]
         ],
-    }  # fmt: skip
+    }
 
 
 # AWX copies the project for each job; files that the declaration names are beside the inventory in it.
-BASE = "{{ ansible_config_file | default('', true) | dirname | default('/runner/project', true) }}/"
+PROJECT_FOLDER = "{{ ansible_config_file | default('', true) | dirname | default('/runner/project', true) }}/"
+INVENTORY_FOLDER = (
+    "{{ inventory_path is ansible.builtin.directory | ternary(inventory_path, inventory_path | dirname) }}"
+)
 CONTROLLER = "Red Hat Ansible Automation Platform"  # comes with AWX
 
 
@@ -185,6 +202,7 @@ def _credential_types(name: str, mark: str, endpoints: Sequence[str]) -> list[Ro
                 "description": mark,
                 "kind": "cloud",
                 "for": endpoint,
+                "prefix": prefix,
                 "inputs": {"fields": login, "required": ["username", "password"]},
                 "injectors": {"env": {f"{prefix}_USERNAME": "{{ username }}", f"{prefix}_PASSWORD": "{{ password }}"}},
             }
@@ -216,10 +234,10 @@ def _template(
         credentials.append(f"{name} controller")
     if known.group not in ON_CONTROLLER and settings["machine_credential"]:
         credentials.append(settings["machine_credential"])
-    variables = {
-        **dict(known.variables),
-        **({"base_directory": BASE + settings["inventory"]} if known.group in ON_CONTROLLER else {}),
-    }
+    variables = dict(known.variables)
+    if known.group in ON_CONTROLLER:
+        variables["inventory_path"] = PROJECT_FOLDER + settings["inventory"]
+        variables["base_directory"] = INVENTORY_FOLDER
     return {
         "name": title(name, operation),
         "operation": operation,
@@ -245,12 +263,10 @@ def title(name: str, operation: str) -> str:
     return f"{name} {TITLES.get(operation, operation.replace('_', ' '))}"
 
 
-def _workflow(settings: Row, mark: str, notified: Row) -> Row:
+def _workflow(settings: Row, chosen: Sequence[str], mark: str, notified: Row) -> Row:
     """Plan, approval, apply: the plan's id reaches the last node as an artifact of the first. Last nodes first."""
     name = settings["name"]
-    after = (
-        [("surveys", title(name, "awx"))] if settings["controller"] and "awx" in _chosen(settings["operations"]) else []
-    )
+    after = [("surveys", title(name, "awx"))] if "awx" in chosen else []
     nodes = [
         *({"identifier": step, "template": template} for step, template in after),
         {"identifier": "apply", "template": title(name, "site"), "success_nodes": [step for step, _t in after]},
@@ -272,15 +288,17 @@ def _workflow(settings: Row, mark: str, notified: Row) -> Row:
     }
 
 
-def _schedules(settings: Row, chosen: Sequence[str], mark: str) -> list[Row]:
+def _schedules(settings: Row, chosen: Sequence[str], workflow: Row, mark: str) -> list[Row]:
     name, rows = settings["name"], []
     templates = {TITLES.get(operation, operation): title(name, operation) for operation in chosen}
-    templates["workflow"] = f"{name} plan, approve, apply"
+    if workflow:
+        templates["workflow"] = workflow["name"]
     for index, each in enumerate(settings["schedules"]):
+        path = f"awx.schedules[{index}].template"
+        if each["template"] == "workflow" and not workflow:
+            raise _invalid(path, "'workflow' needs the operations plan and apply: add them to awx.operations")
         if each["template"] not in templates:
-            raise _invalid(
-                f"awx.schedules[{index}].template", f"{each['template']!r} is none of {', '.join(templates)}"
-            )
+            raise _invalid(path, f"{each['template']!r} is none of {', '.join(templates)}")
         rows.append(
             {
                 "name": f"{name} {each['name']}",
@@ -302,17 +320,34 @@ def _notified(notifications: Iterable[Row], name: str) -> Row:
     }
 
 
-def _chosen(wanted: Sequence[str]) -> list[str]:
-    """The operations among these names and groups."""
+def _chosen(settings: Row) -> list[str]:
+    """The operations that get a job template, by the names and groups in the settings."""
+    wanted = settings["operations"]
     known = {TITLES.get(operation, operation): operation for operation in OPERATIONS}
     groups = {operation.group for operation in OPERATIONS.values()}
     for index, each in enumerate(wanted):
         if each not in groups and each not in known:
             raise _invalid(f"awx.operations[{index}]", _unknown(each, [*sorted(groups), *known]))
-    return [o for short, o in known.items() if short in wanted or OPERATIONS[o].group in wanted]
+    return [
+        operation
+        for short, operation in known.items()
+        if (short in wanted or OPERATIONS[operation].group in wanted)
+        and (settings["controller"] or not OPERATIONS[operation].controller)
+    ]
 
 
 # -- the declaration ---------------------------------------------------------------------------------------------------
+
+
+def refuse_secrets(declared: Mapping[str, Any]) -> None:
+    """Refuse secrets in the declaration by their key alone: the vault that their values name may not be here."""
+    rows = declared.get("notifications")
+    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, Mapping) and "secrets" in row:
+            raise _invalid(
+                f"awx.notifications[{index}].secrets",
+                f"move them to awx_secrets.notifications.{row.get('name')}, a variable outside of the repository",
+            )
 
 
 def _settings(declared: Mapping[str, Any], site: str) -> Row:

@@ -64,6 +64,14 @@ class Repository:
         self.store = f"sqlite:///{directory / 'cloudstore.db'}"
         endpoint = lab.endpoints["vc1"]
         self.login = {"username": endpoint.username, "password": endpoint.password}
+        # What awx.yml finds in the environment of a controller.
+        self.secrets = {
+            "CONTROLLER_HOST": awx.url,
+            "CONTROLLER_OAUTH_TOKEN": awx.token(),
+            "PGPASSWORD": "st0re",
+            "PHOTON_CREDENTIAL_VC1_USERNAME": endpoint.username,
+            "PHOTON_CREDENTIAL_VC1_PASSWORD": endpoint.password,
+        }
         where = {"name": "vc1", "address": endpoint.address, "port": endpoint.port, "folder": directory.name}
         self.tree: dict[str, Any] = {
             **yaml.safe_load(DECLARATION),
@@ -100,11 +108,8 @@ class Repository:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_CACHE_PLUGIN": "memory",
             "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.json",
-            "CONTROLLER_HOST": self.awx.url,
-            "CONTROLLER_OAUTH_TOKEN": self.awx.token(),
             "PHOTON_CLOUDSTORE": self.store,
-            "PHOTON_CREDENTIAL_VC1_USERNAME": self.login["username"],
-            "PHOTON_CREDENTIAL_VC1_PASSWORD": self.login["password"],
+            **self.secrets,
         }
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.directory / "inventory"), *words]
         return subprocess.run(

@@ -71,6 +71,30 @@ def test_what_awx_has(repository, awx, api):
     assert not any(secret in json.dumps([template.extra_vars, template.get().json]) for secret in secrets)
 
 
+def test_a_run_without_secrets_keeps_those_that_awx_has(repository, awx, monkeypatch):
+    def inputs():
+        return {row["name"]: row["inputs"] for row in awx.objects.rows["credentials"].values()}
+
+    before = inputs()
+    assert before["paris vSphere endpoint vc1"] == repository.login
+    assert before["paris CloudStore"] == {"url": repository.store, "password": "st0re"}
+    assert before["paris controller"]["oauth_token"] == repository.secrets["CONTROLLER_OAUTH_TOKEN"]
+    moved = repository.store.replace("/cloudstore.db", "/./cloudstore.db")
+    monkeypatch.setitem(repository.settings, "cloudstore", moved)
+    repository.commit()
+    login = repository.directory / "tower_cli.cfg"  # the other place where awx.awx looks for a login
+    login.write_text(f"host: {awx.url}\noauth_token: {repository.secrets['CONTROLLER_OAUTH_TOKEN']}\n")
+    login.chmod(0o600)
+    monkeypatch.setattr(repository, "secrets", {})
+    changed = repository.keep()
+    login.unlink()
+    assert [line.partition(":")[0] for line in changed] == ["Keep the credential of the CloudStore"]
+    assert inputs() == {**before, "paris CloudStore": {"url": moved, "password": "st0re"}}
+    monkeypatch.undo()
+    repository.keep()
+    assert inputs() == before
+
+
 def test_the_approved_plan_is_applied_and_nothing_else(repository, awx, api, lab):
     job, approval = launched(api)
     [plan] = jobs(awx, "paris plan")
@@ -144,28 +168,75 @@ def test_a_second_run_changes_nothing_but_what_was_taken_out(repository, awx, ap
     assert foreign["id"] in awx.objects.rows["labels"], "what others made stays"
 
 
+def test_the_secrets_of_notifications_are_not_shown(repository, awx, tmp_path):
+    given = tmp_path / "secrets.json"
+    given.write_text(json.dumps({"awx_secrets": {"notifications": {"chat": {"token": "t0ken"}}}}))
+    chat = {"name": "chat", "type": "slack", "configuration": {"channels": ["#ops"]}}
+    repository.settings["notifications"] = [chat]
+    repository.commit()
+
+    refused = repository.playbook()
+    assert refused.returncode != 0
+    assert "AWX does not have paris chat as declared" in refused.stdout
+    done = repository.playbook("-vvv", "-e", f"@{given}")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "t0ken" not in done.stdout + done.stderr
+
+    chat["configuration"]["channels"] = ["#night"]
+    repository.commit()
+    repository.keep()
+    [row] = awx.objects.rows["notification_templates"].values()
+    shown = row["notification_configuration"]
+    assert (shown["channels"], shown["token"]) == (["#night"], "t0ken"), "a token that is not given stays"
+    assert repository.keep() == []
+    assert repository.keep("-e", f"@{given}") == []
+
+
+def test_secrets_in_the_declaration_are_refused_without_their_vault(repository):
+    """As the refresh of surveys meets them, in a job without the vault."""
+    chat = repository.settings["notifications"][0]
+    repository.settings["notifications"] = [{**chat, "secrets": {"token": "{{ vaulted_token }}"}}]
+    repository.commit()
+    done = repository.playbook("--tags", "surveys")
+    repository.settings["notifications"] = [chat]
+    repository.commit()
+    assert done.returncode != 0
+    assert "awx.notifications[0].secrets: move them to awx_secrets.notifications.chat" in done.stdout
+
+
+def test_a_new_endpoint_needs_a_login(repository, awx):
+    [endpoint] = repository.tree["photon_endpoints"]
+    repository.commit(photon_endpoints=[endpoint, {**endpoint, "name": "vc-2"}])
+    done = repository.playbook()
+    repository.commit(photon_endpoints=[endpoint])
+    assert done.returncode != 0
+    assert (
+        "no login for endpoint vc-2: set photon_credentials, or PHOTON_CREDENTIAL_VC_2_USERNAME and "
+        "PHOTON_CREDENTIAL_VC_2_PASSWORD"
+    ) in done.stdout
+    names = {row["name"] for row in awx.objects.rows["credentials"].values()}
+    assert "paris vSphere endpoint vc-2" not in names
+
+
 if os.environ.get("PHOTON_CHAOS") == "all":  # a minute each: make chaos
 
-    def test_every_operation_and_a_second_run_that_sends_nothing(repository, awx, api):
+    def test_every_operation_and_a_second_run_that_sends_nothing(repository, awx, api, tmp_path):
         """With notifications, whose secrets AWX does not show, and then nothing at all."""
         repository.settings |= {
             "operations": ["site"],
             "controller": True,
             "schedules": [{"name": "weekly", "template": "workflow", "rrule": RULE}],
             "notifications": [
-                {
-                    "name": "chat",
-                    "type": "slack",
-                    "configuration": {"channels": ["#ops"]},
-                    "secrets": {"token": "t0ken"},
-                },
+                {"name": "chat", "type": "slack", "configuration": {"channels": ["#ops"]}},
                 {"name": "hook", "configuration": HOOK, "on": ["error", "approvals"]},
             ],
         }
         repository.commit()
-        assert repository.keep() != []
+        given = tmp_path / "secrets.json"
+        given.write_text(json.dumps({"awx_secrets": {"notifications": {"chat": {"token": "t0ken"}}}}))
+        assert repository.keep("-e", f"@{given}") != []
         before = len(awx.requests)
-        assert repository.keep() == []
+        assert repository.keep("-e", f"@{given}") == []
         assert awx.requests[before:] == []
         assert "t0ken" not in json.dumps([row.json for row in api.notification_templates.get().results])
         assert repository.keep("-e", "awx_state=absent") != []

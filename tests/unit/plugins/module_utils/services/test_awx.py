@@ -9,6 +9,8 @@ import pathlib
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.photon.platform.plugins.filter.awx_objects import awx_objects
 from ansible_collections.photon.platform.plugins.module_utils.model.errors import PhotonError
 from ansible_collections.photon.platform.plugins.module_utils.services import awx_surveys
@@ -58,6 +60,31 @@ def test_secrets_reach_the_environment_alone() -> None:
     assert store["injectors"] == {"env": {"PHOTON_CLOUDSTORE": "{{ url }}", "PGPASSWORD": "{{ password }}"}}
     for row in (vc1, vc2, store):
         assert [field["id"] for field in row["inputs"]["fields"] if field.get("secret")] == ["password"]
+
+
+def test_credentials_of_endpoints_name_their_variables() -> None:
+    prefixes = {row["for"]: row.get("prefix") for row in made()["credentials"]}
+    assert prefixes == {
+        "vc1": "PHOTON_CREDENTIAL_VC1", "vc-2": "PHOTON_CREDENTIAL_VC_2", "cloudstore": None, "controller": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("inventory", ["inventories/mine", "inventories/mine/hosts.yml"])
+def test_files_count_from_the_inventorys_folder(tmp_path: pathlib.Path, inventory: str) -> None:
+    (tmp_path / "inventories" / "mine").mkdir(parents=True)
+    (tmp_path / "inventories" / "mine" / "hosts.yml").touch()
+    variables = templates(inventory=inventory)["site"]["extra_vars"]
+    trusted = {name: trust_as_template(value) for name, value in variables.items()}
+    templar = Templar(DataLoader(), {**trusted, "ansible_config_file": str(tmp_path / "ansible.cfg")})
+    folder = templar.template(trust_as_template("{{ base_directory }}"))
+    assert folder == str(tmp_path / "inventories" / "mine")
+
+
+def test_schedules_of_what_is_offered_alone() -> None:
+    schedule = {"name": "n", "template": "surveys", "rrule": "r"}
+    assert made(schedules=[schedule])["schedules"][0]["unified_job_template"] == "paris surveys"
+    with pytest.raises(PhotonError, match="'surveys' is none of plan, apply"):
+        made(schedules=[schedule], controller=False)
 
 
 def test_choices_come_from_the_state() -> None:
@@ -124,6 +151,10 @@ def test_every_description_ends_with_the_mark() -> None:
             {"schedules": [{"name": "n", "template": "plam", "rrule": "r"}]},
             "awx.schedules[0].template: 'plam' is none of plan,",
         ),
+        (
+            {"operations": ["plan"], "schedules": [{"name": "n", "template": "workflow", "rrule": "r"}]},
+            "awx.schedules[0].template: 'workflow' needs the operations plan and apply: add them to awx.operations",
+        ),
         ({"schedules": {}}, "awx.schedules: must be a list of mappings"),
         ({"schedules": [{"name": "n"}]}, "awx.schedules[0].rrule: missing"),
         ({"notifications": [{"name": "n", "on": ["failure"]}]}, "awx.notifications[0].on: 'failure' is unknown"),
@@ -139,6 +170,11 @@ def test_mistakes_are_named(changes: dict[str, Any], words: str) -> None:
 
 def test_the_filter_says_what_is_wrong() -> None:
     assert awx_objects(AWX, "paris")["name"] == "paris"
-    for given, words in (([], "must be a mapping"), ({"imag": 1}, "SpecInvalid: 5 mistakes")):
+    secrets = {**AWX, "notifications": [{"name": "chat", "secrets": {"token": "t0ken"}}]}
+    for given, words in (
+        ([], "must be a mapping"),
+        ({"imag": 1}, "SpecInvalid: 5 mistakes"),
+        (secrets, r"awx.notifications\[0\].secrets: move them to awx_secrets.notifications.chat"),
+    ):
         with pytest.raises(Exception, match=words):
             awx_objects(given, "paris")
