@@ -9,7 +9,6 @@ is recorded once its last step was done or failed, together with the VMs whose d
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -323,24 +322,35 @@ def _delete(endpoint: Document, chosen: list[DiskAction], applying: Applying) ->
     for action in due:
         file = found.get(action.id) or file_of(action, applying)
         if file.id or file.path:
-            jobs.append(
-                vsphere.delete_disk(file, key=action.id, then=functools.partial(_delete_record, file, action.id))
-            )
+            jobs.append(_delete_disk(file, action.id))
         else:  # it was never made
             finish_step([action], actions.DELETE, applying)
     outcomes = run(endpoint, jobs, applying)
-    # A record without its disk is of no use, and harms nobody.
-    deleted = ((by_id[job.key], job, outcome) for job, outcome in outcomes if job.operation != _DELETE_RECORD)
+    deleted = (
+        (by_id[job.key], job, outcome)
+        for job, outcome in outcomes
+        if job.operation != _DELETE_RECORD or isinstance(outcome, PhotonError)
+    )
     note(deleted, actions.DELETE, applying)
     rows = _read(session, inventory, {a.source for a in chosen if a.source is not None})
     _record(endpoint, chosen, rows, applying)
 
 
-def _delete_record(file: vsphere.DiskFile, disk_id: str, _result: Any = None) -> vsphere.Job | None:
+def _delete_disk(file: vsphere.DiskFile, disk_id: str) -> vsphere.Job:
+    """Delete a disk, its record first: a run that is killed between leaves a disk that the next one finds."""
+
+    def then(_result: Any = None) -> vsphere.Job:
+        return vsphere.delete_disk(file, key=disk_id)
+
+    record = _delete_record(file, disk_id)
+    return then() if record is None else replace(record, then=then)
+
+
+def _delete_record(file: vsphere.DiskFile, disk_id: str) -> vsphere.Job | None:
     if file.backing == vsphere.FCD:
         return None
     path, center = mark.file_of(file.datastore.name, disk_id), file.datastore.datacenter
-    return vsphere.delete_file(path, center, key=file.path, operation=_DELETE_RECORD)
+    return vsphere.delete_file(path, center, key=disk_id, operation=_DELETE_RECORD)
 
 
 # -- shared --------------------------------------------------------------------------------------------------------
