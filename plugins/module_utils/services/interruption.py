@@ -30,7 +30,7 @@ class Interruption:
         self._changing = changing
 
     def handle(self, *_signal: int | FrameType | None) -> None:
-        """Handle a signal in the main thread; what changes things is told by its watcher (``_watch``)."""
+        """Handle a signal in the main thread; a run that changes things learns of it from its watcher (``_watch``)."""
         if not self._changing:
             raise PhotonError("Interrupted", "the run was interrupted while it looked; nothing was changed")
 

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the platform does by itself from time to time, as the original's housekeeper did: one leader, duty by duty.
 
-Each duty is a run of its own, so other controllers work meanwhile, and one that fails leaves the others alone.
+Each duty is a run of its own, so other controllers can work concurrently; one that fails leaves the others alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..cloudstore import RUN, Conflict, Task
@@ -109,7 +109,7 @@ def _do(names: Sequence[str], request: Request, until: float, check: Callable[[]
         check()
         began = time.monotonic()
         try:
-            DUTIES[name](replace(request), duty)
+            DUTIES[name](request, duty)
         except PhotonError as error:
             if error.ends_run or error.code == "Interrupted":
                 raise

@@ -77,7 +77,7 @@ def stat_image(path: str) -> list[int] | None:
 
 
 def open_image(path: str) -> ImageFile:
-    """Read the structure of an OVA, an OVF descriptor with its disk beside it, or a VMDK, recognised by their content.
+    """Read the structure of an OVA, an OVF descriptor with its disk next to it, or a VMDK, recognised by their content.
 
     Their bytes are checked by DiskReader.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check an OVA, a tar archive of the OVF descriptor, first, its manifest and exactly the files it refers to; or a
-descriptor with these files beside it.
+descriptor with these files next to it.
 
 Rules of DSP0243 (Open Virtualization Format Specification) where they matter to a boot image: one VM with one disk.
 """
@@ -61,7 +61,7 @@ def read(stream: BinaryIO, name: str) -> Ova:
 
 
 def read_folder(path: str) -> Ova:
-    """Read an OVF descriptor whose files lie beside it.
+    """Read an OVF descriptor whose files lie next to it.
 
     Its ``members`` are the descriptor, the manifest where there is one, and the files that the descriptor refers to, as
     if they were one file. Raises as ``read`` does, and OSError.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 
 import pytest
@@ -24,11 +23,7 @@ def plan(site, *inventories, password=True, wrap=lambda words: words, **environm
     """photon-plan on these inventories, as typed in the site's folder."""
     words = [*PLAN, *(word for inventory in inventories for word in ("-i", str(inventory)))]
     words += ["--vault-password-file", str(site.directory / "password")] if password else []
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PHOTON_"))}
-    kept |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "HOME": str(site.home), **environment}
-    return subprocess.run(
-        wrap(words), cwd=site.directory, env=kept, capture_output=True, text=True, timeout=300, check=False
-    )
+    return site._run(wrap(words), **environment)
 
 
 def read_only(folder):

@@ -12,6 +12,7 @@ from ... import vsphere
 from ...model import entities
 from ...model.entities import Document
 from ...model.errors import PhotonError
+from ...model.names import listed
 from ..context import Applying
 from ..planning import Outcome
 from .copies import CopyImage, DeleteCopy, row_of
@@ -97,7 +98,7 @@ def _delete(action: DeleteImage, applying: Applying) -> None:
 
 
 def _kept(image: Document, left: list[Document]) -> PhotonError:
-    names = ", ".join(copy.name for copy in left[:5]) + (" ..." if len(left) > 5 else "")
+    names = listed([copy.name for copy in left], 5)
     return PhotonError(
         "DependencyFailed",
         f"image {image.name} is kept: {len(left)} of its copies could not be deleted ({names}); fix what kept them, "

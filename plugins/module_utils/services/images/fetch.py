@@ -137,7 +137,7 @@ def _append(session: Any, url: str, part: str, ca_file: str | None, stopped: Cal
 
 
 def _answer(session: Any, url: str, headers: dict[str, str], ca_file: str | None) -> Any:
-    """The first answer that is no redirect; one to another host or away from HTTPS is refused."""
+    """Follow redirects to the first other answer; refuse those to another host or away from HTTPS."""
     at = url
     for _hop in range(_REDIRECTS + 1):
         # Of a session's own ``verify`` the environment's REQUESTS_CA_BUNDLE would be used instead.
